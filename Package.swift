@@ -41,5 +41,6 @@ let package = Package(
   targets: [
     library("Memory"),
     tests("Memory", []),
+    library("Tiles", ["Memory"]),
   ]
 )

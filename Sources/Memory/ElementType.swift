@@ -7,11 +7,14 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable, Codable {
   case int64, int32, int16, int8, uint8, boolean
   case q4_0, q4_1, q5_0, q5_1, q8_0
   case q2_K, q3_K, q4_K, q5_K, q6_K
+  /// Activations of one row as int8 in groups of 32, laid out row by row in planes: all int8 of the row, then one
+  /// float32 scale a group, then one float32 scale · Σq a group. A row cannot be cut.
+  case q8_rows
 
   /// Numbers in one block; 1 for plain scalars.
   public var blockElements: Int {
     switch self {
-    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
+    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q8_rows: 32
     case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: 256
     default: 1
     }
@@ -34,6 +37,7 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable, Codable {
     case .q4_K: 144
     case .q5_K: 176
     case .q6_K: 210
+    case .q8_rows: 40
     }
   }
 

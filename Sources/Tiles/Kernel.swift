@@ -1,0 +1,60 @@
+/// A recorded tile program: what each task of a grid does with the tensors it is given.
+///
+/// Immutable once recorded, and an identity: back ends keep what they compiled by it.
+public final class Kernel: Sendable {
+  /// Name for messages, benchmarks and emitted code.
+  public let name: String
+  /// The tensors it takes, in order.
+  public let tensors: [TensorParameter]
+  /// Names of its integer parameters; the ones that are extents are read off the arguments.
+  public let parameters: [String]
+  /// Parameters that the caller passes as integers, by number, in order.
+  public let arguments: [Int]
+  /// How many tasks there are along each axis.
+  public let grid: [Index]
+  /// In which order tasks are started.
+  public let order: TaskOrder
+  /// What a task does.
+  public let body: [Statement]
+  /// How many tiles the body names.
+  public let tileCount: Int
+
+  /// In which order the tasks of a grid are started.
+  public enum TaskOrder: Sendable, Hashable {
+    /// The last axis moves fastest.
+    case rowMajor
+    /// Blocks of `rows` along axis 0 are swept along axis 1, so that tasks near in time share operands in cache.
+    case superRows(Int)
+    /// Largest cost first, which balances unequal tasks; the cost may use task coordinates and tensor elements.
+    case longestFirst(cost: Index)
+  }
+
+  /// Records `body` and checks what it recorded.
+  ///
+  /// - Throws: the first ``TileError`` found, naming the operation, its place and the remedy.
+  public init(_ name: String, _ record: (Recorder) -> Void) throws(TileError) {
+    let recorder = Recorder(name: name)
+    record(recorder)
+    recorder.finish()
+    if let problem = recorder.problem { throw problem }
+    self.name = name
+    tensors = recorder.tensors
+    parameters = recorder.parameters
+    arguments = recorder.arguments
+    grid = recorder.grid
+    order = recorder.order
+    body = recorder.root
+    tileCount = recorder.tileCount
+  }
+
+  init(copying other: Kernel, body: [Statement]) {
+    name = other.name
+    tensors = other.tensors
+    parameters = other.parameters
+    arguments = other.arguments
+    grid = other.grid
+    order = other.order
+    tileCount = other.tileCount
+    self.body = body
+  }
+}

@@ -1,0 +1,54 @@
+/// One recorded operation and where it stands in the Swift source.
+public struct Statement: Sendable, Hashable {
+  /// What is done.
+  public var operation: Operation
+  /// Where the author wrote it.
+  public var location: SourceLocation
+}
+
+/// A place in a Swift source file.
+public struct SourceLocation: Sendable, Hashable, CustomStringConvertible {
+  /// Module and file, as `#fileID` gives them.
+  public let file: String
+  /// Line number from 1.
+  public let line: Int
+  public var description: String { "\(file):\(line)" }
+}
+
+/// What a task does, on tiles.
+public indirect enum Operation: Sendable, Hashable {
+  /// Makes the tile hold the tensor's elements, converted to the tile's type.
+  case load(Tile, from: TileReference)
+  /// Writes the tile's valid elements to the tensor, converted to the tensor's type.
+  case store(Tile, to: TileReference)
+  /// Sets every valid element.
+  case fill(Tile, Float)
+  /// accumulator = (continuing ? accumulator : 0) + left · right, float32 sums in order of the inner index.
+  case matmul(Matmul)
+  /// Elementwise steps and row reductions.
+  case map(MapProgram)
+  /// Rows of the source as int8 groups (``ElementType/q8_rows``).
+  case quantize(Tile, from: Tile)
+  /// Runs the load part, then the body, for each step from 0 up to `count`.
+  ///
+  /// `stages` is how many steps a back end may load ahead; a back end without asynchronous copies loads in place.
+  case loop(step: Int, count: Index, stages: Int, load: [Statement], body: [Statement])
+  /// Runs the body where `lower` < `upper`.
+  case when(less: Index, than: Index, body: [Statement])
+}
+
+/// A matrix product on tiles.
+public struct Matmul: Sendable, Hashable {
+  /// Float32 `[m, n]`, read first when `continuing`.
+  public let accumulator: Tile
+  /// `[m, k]`, or `[k, m]` when transposed.
+  public let left: Tile
+  /// `[k, n]`, or `[n, k]` when transposed.
+  public let right: Tile
+  /// Whether `left` is stored as its transpose.
+  public let transposesLeft: Bool
+  /// Whether `right` is stored as its transpose, as weights `[out, in]` are.
+  public let transposesRight: Bool
+  /// Whether the product is added to what the accumulator holds.
+  public let continuing: Bool
+}

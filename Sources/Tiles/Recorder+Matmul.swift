@@ -1,0 +1,67 @@
+internal import Memory
+
+extension Recorder {
+  /// left · right as a new float32 tile `[m, n]`; see ``matmul(into:_:_:transposesLeft:transposesRight:continuing:file:line:)``.
+  public func matmul(
+    _ left: Tile, _ right: Tile, transposesLeft: Bool = false, transposesRight: Bool = false,
+    file: String = #fileID, line: Int = #line
+  ) -> Tile {
+    let result = makeTile(
+      .float32, rows: transposesLeft ? left.columns : left.rows,
+      columns: transposesRight ? right.rows : right.columns,
+      validRows: transposesLeft ? left.validColumns : left.validRows,
+      validColumns: transposesRight ? right.validRows : right.validColumns)
+    matmul(
+      into: result, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight,
+      continuing: false, file: file, line: line)
+    return result
+  }
+
+  /// accumulator = (continuing ? accumulator : 0) + left · right.
+  ///
+  /// Sums are float32 chains of fused multiply-adds in order of the inner index, so an element's value does not
+  /// depend on the size of the tile. With `left` of ``ElementType/q8_rows`` and a block-quantised `right` the sums
+  /// within a block are integers.
+  ///
+  /// - Parameters:
+  ///   - left: `[m, k]` float32 or q8_rows; `[k, m]` when transposed.
+  ///   - right: `[k, n]`; `[n, k]` when transposed, and then of any type (weights `[out, in]`).
+  public func matmul(
+    into accumulator: Tile, _ left: Tile, _ right: Tile, transposesLeft: Bool = false,
+    transposesRight: Bool = false, continuing: Bool = true, file: String = #fileID, line: Int = #line
+  ) {
+    let described = "matmul \(accumulator) ← \(left)\(transposesLeft ? "ᵀ" : "") · \(right)\(transposesRight ? "ᵀ" : "")"
+    requireDefined(left, described, file, line)
+    requireDefined(right, described, file, line)
+    if continuing { requireDefined(accumulator, described, file, line) }
+    let (m, kLeft) = transposesLeft ? (left.columns, left.rows) : (left.rows, left.columns)
+    let (kRight, n) = transposesRight ? (right.columns, right.rows) : (right.rows, right.columns)
+    let validLeft = transposesLeft ? left.validRows : left.validColumns
+    let validRight = transposesRight ? right.validColumns : right.validRows
+    check(
+      kLeft == kRight && validLeft == validRight, described, file, line,
+      "inner sides are \(kLeft) (valid \(validLeft)) and \(kRight) (valid \(validRight)). "
+        + "Load both over the same extent, or transpose one.")
+    check(
+      accumulator.type == .float32 && accumulator.rows == m && accumulator.columns == n, described, file, line,
+      "the accumulator must be float32 [\(m), \(n)].")
+    switch left.type {
+    case .float32:
+      check(
+        !right.type.isBlocked || transposesRight, described, file, line,
+        "block-quantised weights lie [out, in]. Pass transposesRight: true.")
+    case .q8_rows:
+      check(
+        right.type.isBlocked && right.type != .q8_rows && transposesRight && !transposesLeft, described, file,
+        line, "int8 rows multiply block-quantised weights [out, in]. Keep the left side float32 otherwise.")
+    default:
+      check(false, described, file, line, "the left side is \(left.type.rawValue). Load it as float32.")
+    }
+    append(
+      .matmul(
+        Matmul(
+          accumulator: accumulator, left: left, right: right, transposesLeft: transposesLeft,
+          transposesRight: transposesRight, continuing: continuing)), file, line)
+    define(accumulator)
+  }
+}

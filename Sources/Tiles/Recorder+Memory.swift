@@ -1,0 +1,108 @@
+public import Memory
+
+extension Recorder {
+  /// Loads the block of `tensor` whose first element is at `origin`, one coordinate an axis.
+  ///
+  /// - Parameters:
+  ///   - rows: capacity in rows; they run along `rowAxis`, by default the last axis but one.
+  ///   - columns: capacity in columns; they run along `columnAxis`, by default the last axis.
+  ///   - validRows: how many rows there are, where that is less than what the tensor has left.
+  ///   - validColumns: likewise for columns.
+  ///   - type: type of the tile, by default the tensor's; scalars can be widened or narrowed.
+  /// - Returns: a tile of which the part inside the tensor is valid.
+  public func load(
+    _ tensor: TensorParameter, at origin: [Index], rows: Int = 1, columns: Int = 1, rowAxis: Int? = nil,
+    columnAxis: Int? = nil, validRows: Index? = nil, validColumns: Index? = nil, as type: ElementType? = nil,
+    file: String = #fileID, line: Int = #line
+  ) -> Tile {
+    let reference = makeReference(
+      "load", tensor, origin, rows, columns, rowAxis, columnAxis, file, line)
+    check(
+      tensor.access != .output, "load of \(tensor.name)", file, line,
+      "it is declared an output, which is only written. Declare it with update(_:_:_:).")
+    let tile = makeTile(
+      type ?? tensor.type, rows: rows, columns: columns,
+      validRows: valid(validRows, rows, reference.rowAxis, tensor, origin),
+      validColumns: valid(validColumns, columns, reference.columnAxis, tensor, origin))
+    check(
+      tile.type == tensor.type || !(tile.type.isBlocked || tensor.type.isBlocked),
+      "load of \(tensor.name)", file, line,
+      "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Use it in matmul, which widens it.")
+    append(.load(tile, from: reference), file, line)
+    define(tile)
+    return tile
+  }
+
+  /// Writes the valid part of `tile` to the block of `tensor` whose first element is at `origin`.
+  ///
+  /// Parts outside the tensor are left out. The axes are chosen as in ``load(_:at:rows:columns:rowAxis:columnAxis:validRows:validColumns:as:file:line:)``.
+  public func store(
+    _ tile: Tile, to tensor: TensorParameter, at origin: [Index], rowAxis: Int? = nil, columnAxis: Int? = nil,
+    file: String = #fileID, line: Int = #line
+  ) {
+    requireDefined(tile, "store to \(tensor.name)", file, line)
+    check(
+      tensor.access != .input, "store to \(tensor.name)", file, line,
+      "it is declared an input. Declare it with output(_:_:_:) or update(_:_:_:).")
+    let reference = makeReference(
+      "store", tensor, origin, tile.rows, tile.columns, rowAxis, columnAxis, file, line)
+    check(
+      tile.type == tensor.type || !(tile.type.isBlocked || tensor.type.isBlocked),
+      "store to \(tensor.name)", file, line,
+      "a tile of \(tile.type.rawValue) cannot become \(tensor.type.rawValue). Quantize it first.")
+    append(.store(tile, to: reference), file, line)
+  }
+
+  /// A float32 tile with every valid element set to `value`, to accumulate in.
+  public func filled(
+    _ value: Float, rows: Int, columns: Int, validRows: Index, validColumns: Index, file: String = #fileID,
+    line: Int = #line
+  ) -> Tile {
+    let tile = makeTile(.float32, rows: rows, columns: columns, validRows: validRows, validColumns: validColumns)
+    append(.fill(tile, value), file, line)
+    define(tile)
+    return tile
+  }
+
+  /// Rows as int8 groups of 32 with a scale each (``ElementType/q8_rows``): the left operand of an integer matmul.
+  public func quantize(_ source: Tile, file: String = #fileID, line: Int = #line) -> Tile {
+    requireDefined(source, "quantize", file, line)
+    check(
+      source.type == .float32 && source.columns % 32 == 0, "quantize of \(source)", file, line,
+      "it takes float32 rows of a multiple of 32 columns. Use the exact float32 path instead.")
+    let tile = makeTile(
+      .q8_rows, rows: source.rows, columns: source.columns, validRows: source.validRows,
+      validColumns: source.validColumns)
+    append(.quantize(tile, from: source), file, line)
+    define(tile)
+    return tile
+  }
+
+  private func valid(
+    _ stated: Index?, _ capacity: Int, _ axis: Int?, _ tensor: TensorParameter, _ origin: [Index]
+  ) -> Index {
+    guard let axis, tensor.extents.indices.contains(axis), origin.indices.contains(axis) else { return 1 }
+    let left = tensor.extents[axis] - origin[axis]
+    if capacity == 1 && stated == nil { return 1 }
+    return (stated ?? left).min(Index(capacity))
+  }
+
+  private func makeReference(
+    _ operation: String, _ tensor: TensorParameter, _ origin: [Index], _ rows: Int, _ columns: Int,
+    _ rowAxis: Int?, _ columnAxis: Int?, _ file: String, _ line: Int
+  ) -> TileReference {
+    let rank = tensor.extents.count
+    let described = "\(operation) \(tensor.name)\(tensor.extents) as [\(rows), \(columns)]"
+    check(
+      origin.count == rank, described, file, line,
+      "\(origin.count) coordinates for \(rank) axes. Give one an axis.")
+    check(rows > 0 && columns > 0, described, file, line, "a tile has at least one row and column.")
+    let column = columns > 1 || columnAxis != nil ? columnAxis ?? rank - 1 : nil
+    let row = rows > 1 || rowAxis != nil ? rowAxis ?? (column == rank - 1 ? rank - 2 : rank - 1) : nil
+    check(
+      row.map { (0..<rank).contains($0) } ?? true && column.map { (0..<rank).contains($0) } ?? true,
+      described, file, line, "rows run along axis \(row ?? -1) and columns along \(column ?? -1) of \(rank).")
+    check(row == nil || row != column, described, file, line, "rows and columns run along the same axis.")
+    return TileReference(tensor: tensor, origin: origin, rowAxis: row, columnAxis: column)
+  }
+}
