@@ -34,13 +34,12 @@ let package = Package(
     .library(name: "Godwit", targets: ["Memory"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
   ],
   targets: [
     library("Memory"),
     tests("Memory", []),
     library("Tiles", ["Memory"]),
+    .target(name: "CMicrokernels"),
+    library("TilesCPU", ["Tiles", "CMicrokernels"]),
   ]
 )

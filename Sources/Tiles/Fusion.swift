@@ -22,7 +22,7 @@ struct Fusion {
   func fused(_ statements: [Statement]) -> [Statement] {
     let joined = statements.joinedMaps()
     var reads: [Int: Int] = [:]
-    joined.countReads(into: &reads)
+    joined.countTileReads(into: &reads)
     return joined.droppingUnread(temporaries, reads)
   }
 }
@@ -71,10 +71,19 @@ extension [Statement] {
     return result
   }
 
-  func countReads(into reads: inout [Int: Int]) {
+  /// Counts how often each tile's content is read.
+  package func countTileReads(into reads: inout [Int: Int]) {
     for statement in self {
       for tile in statement.operation.tilesRead { reads[tile.id, default: 0] += 1 }
-      for block in statement.operation.blocks { block.countReads(into: &reads) }
+      for block in statement.operation.blocks { block.countTileReads(into: &reads) }
+    }
+  }
+
+  /// Counts how often each tile is written by anything but a load.
+  package func countTileWrites(into writes: inout [Int: Int]) {
+    for statement in self {
+      for tile in statement.operation.tilesWritten { writes[tile.id, default: 0] += 1 }
+      for block in statement.operation.blocks { block.countTileWrites(into: &writes) }
     }
   }
 
@@ -103,7 +112,7 @@ extension [Statement] {
 
 extension Operation {
   /// Tiles whose content the operation itself reads.
-  var tilesRead: [Tile] {
+  package var tilesRead: [Tile] {
     switch self {
     case .load, .fill, .loop, .when: []
     case .store(let tile, _): [tile]
@@ -114,8 +123,18 @@ extension Operation {
     }
   }
 
+  /// Tiles the operation itself writes, loads left out.
+  package var tilesWritten: [Tile] {
+    switch self {
+    case .load, .store, .loop, .when: []
+    case .fill(let tile, _), .quantize(let tile, _): [tile]
+    case .matmul(let product): [product.accumulator]
+    case .map(let program): program.tilesWritten
+    }
+  }
+
   /// Nested statement lists.
-  var blocks: [[Statement]] {
+  package var blocks: [[Statement]] {
     switch self {
     case .loop(_, _, _, let load, let body): [load, body]
     case .when(_, _, let body): [body]

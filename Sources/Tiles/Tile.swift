@@ -19,6 +19,18 @@ public struct Tile: Sendable, Hashable {
   /// Columns that hold numbers.
   public let validColumns: Index
 
+  /// A tile's description; the recorder makes tiles, back ends only describe parts of them.
+  package init(
+    id: Int, type: ElementType, rows: Int, columns: Int, validRows: Index, validColumns: Index
+  ) {
+    self.id = id
+    self.type = type
+    self.rows = rows
+    self.columns = columns
+    self.validRows = validRows
+    self.validColumns = validColumns
+  }
+
   /// Same capacity and same valid part.
   public func isCongruent(to other: Tile) -> Bool {
     rows == other.rows && columns == other.columns && validRows == other.validRows

@@ -123,4 +123,13 @@ const gw_microkernels *gw_microkernels_at(int index);
 static inline size_t gw_q8_row_bytes(long k) { return (size_t)k + (size_t)(k / 32) * 8; }
 size_t gw_matmul_q8_workspace(long k);
 
+// Tells the core that the thread is waiting in a loop.
+static inline void gw_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 #endif

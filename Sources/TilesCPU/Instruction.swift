@@ -1,0 +1,89 @@
+/// One step of a lowered tile program: a code and the numbers of the registers it works on.
+struct Instruction: BitwiseCopyable {
+  var code: Code
+  var a: Int32 = 0
+  var b: Int32 = 0
+  var c: Int32 = 0
+  var d: Int32 = 0
+  var e: Int32 = 0
+
+  enum Code: Int32, BitwiseCopyable {
+    // Integer registers: a ← b op c.
+    case add, subtract, multiply, divide, ceilDivide, remainder, min, max
+    /// a ← int32 tensor b at element offset c.
+    case element
+    /// Tile a looks at tensor b from element offset c on, with row stride d and column stride e.
+    case view
+    /// Tile a has b valid rows and c valid columns.
+    case extent
+    /// Tile a is set to the float whose bits are b.
+    case fill
+    /// Matrix product number a.
+    case matmul
+    /// Tile a ← rows of tile b as int8 groups.
+    case quantize
+    /// Rows of the int8-group tile b are copied to tile a.
+    case copyRows
+    /// Elementwise program number a.
+    case map
+    /// Loop over step register a up to b; c is where to go on after it.
+    case loop
+    /// End of a loop: step register a, count b, c is its first instruction.
+    case next
+    /// Goes on at c unless a < b.
+    case unlessLess
+    case end
+  }
+}
+
+/// Where a tile's elements lie while a task runs.
+@safe struct TileState: BitwiseCopyable {
+  var base: UnsafeMutableRawPointer
+  /// Elements from a row to the next.
+  var rowStride: Int
+  /// Elements from a column to the next.
+  var columnStride: Int
+  var rows: Int
+  var columns: Int
+}
+
+/// How a matrix product reads its operands.
+struct MatmulPlan {
+  var accumulator: Int
+  var left: Int
+  var right: Int
+  var transposesLeft: Bool
+  var transposesRight: Bool
+  var continuing: Bool
+  /// gw_type number of the right operand.
+  var rightType: UInt32
+  /// Elements and bytes of one block of it.
+  var blockElements: Int
+  var blockBytes: Int
+  var isInteger: Bool
+}
+
+/// An operand of an elementwise program.
+struct MapOperandPlan {
+  /// Tile register, or integer register when `isInteger`.
+  var register: Int
+  var isInteger: Bool
+  /// Whether the tile has one row (column) where the space has several.
+  var broadcastsRows: Bool
+  var broadcastsColumns: Bool
+  /// gw_type number.
+  var type: Int32
+}
+
+/// A lowered elementwise program: a slice of the program's op list and the operands it names.
+struct MapPlan {
+  var firstOp: Int
+  var opCount: Int
+  var firstOperand: Int
+  var operandCount: Int
+  /// Integer registers with the rows and columns to cover.
+  var rows: Int
+  var columns: Int
+  /// Vectors of one number a row run along their length as if it were a row.
+  var isTransposed: Bool
+}

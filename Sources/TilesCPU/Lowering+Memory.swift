@@ -1,0 +1,129 @@
+internal import Memory
+internal import Tiles
+
+extension Lowering {
+  /// Register of a tile that was lowered before.
+  func slot(of tile: Tile) -> Int { slots[tile.id] ?? 0 }
+
+  /// Register of a tile with memory of its own, made on first use.
+  mutating func ownedSlot(_ tile: Tile) -> Int {
+    if let slot = slots[tile.id] { return slot }
+    let slot = newTile()
+    slots[tile.id] = slot
+    let bytes: Int
+    let rowStride: Int
+    if tile.type == .q8_rows {
+      rowStride = tile.columns
+      bytes = tile.rows * (tile.columns / 32 * 40)
+    } else {
+      // Rows start on cache lines, unless the tile is a vector of one number a row.
+      rowStride = tile.columns == 1 ? 1 : (tile.columns + 15) & ~15
+      bytes = tile.rows * rowStride * max(tile.type.blockBytes, 1)
+    }
+    program.owned.append(OwnedTile(tile: slot, offset: program.arenaBytes, rowStride: rowStride))
+    program.arenaBytes += (bytes + 127) & ~63
+    emitExtent(slot, tile.validRows, tile.validColumns)
+    return slot
+  }
+
+  /// A new tile register.
+  mutating func newTile() -> Int {
+    program.tileCount += 1
+    return program.tileCount - 1
+  }
+
+  /// Sets a tile's valid part, in the outermost scope where it is known.
+  mutating func emitExtent(_ slot: Int, _ rows: Index, _ columns: Index) {
+    let (r, c) = (register(of: rows), register(of: columns))
+    scopes[max(level(of: rows), level(of: columns))].preamble.append(
+      Instruction(code: .extent, a: Int32(slot), b: Int32(r), c: Int32(c)))
+  }
+
+  /// A tile register that looks at the referenced part of a tensor.
+  mutating func viewSlot(_ reference: TileReference, rows: Index, columns: Index) -> Int {
+    let slot = newTile()
+    let tensor = reference.tensor.number
+    let offset = offsetRegister(tensor: tensor, at: reference.origin)
+    let zero = register(of: 0)
+    let rowStride = reference.rowAxis.map { strideRegister(tensor: tensor, axis: $0) } ?? zero
+    let columnStride = reference.columnAxis.map { strideRegister(tensor: tensor, axis: $0) } ?? zero
+    let level = reference.origin.map { self.level(of: $0) }.max() ?? 0
+    scopes[level].preamble.append(
+      Instruction(
+        code: .view, a: Int32(slot), b: Int32(tensor), c: Int32(offset), d: Int32(rowStride),
+        e: Int32(columnStride)))
+    emitExtent(slot, rows, columns)
+    return slot
+  }
+
+  mutating func lowerLoad(_ tile: Tile, _ reference: TileReference) {
+    let view = viewSlot(reference, rows: tile.validRows, columns: tile.validColumns)
+    let readsInPlace =
+      reference.tensor.access == .input && writes[tile.id] == nil && tile.type == reference.tensor.type
+    if readsInPlace {
+      slots[tile.id] = view
+      return
+    }
+    let source = MapPiece(slot: view, tile: tile, type: reference.tensor.type)
+    let target = MapPiece(slot: ownedSlot(tile), tile: tile, type: tile.type)
+    emitCopy(from: source, to: target, rows: tile.validRows, columns: tile.validColumns)
+  }
+
+  mutating func lowerStore(_ tile: Tile, _ reference: TileReference) {
+    let (rows, columns) = storedExtent(tile, reference)
+    let view = viewSlot(reference, rows: rows, columns: columns)
+    let source = MapPiece(slot: slot(of: tile), tile: tile, type: tile.type)
+    let target = MapPiece(slot: view, tile: tile, type: reference.tensor.type)
+    if tile.type == .q8_rows {
+      emit(Instruction(code: .copyRows, a: Int32(view), b: Int32(slot(of: tile))))
+    } else {
+      emitCopy(from: source, to: target, rows: rows, columns: columns)
+    }
+  }
+
+  /// The part of a tile that lies inside the tensor it is stored to.
+  func storedExtent(_ tile: Tile, _ reference: TileReference) -> (rows: Index, columns: Index) {
+    func inside(_ valid: Index, _ capacity: Int, _ axis: Int?) -> Index {
+      guard let axis else { return valid }
+      let left = reference.tensor.extents[axis] - reference.origin[axis]
+      // A valid part that was clipped by the same extent when it was loaded needs no second clip.
+      if valid == left.min(Index(capacity)) || valid == left { return valid }
+      if let a = valid.constantValue, let b = left.constantValue, a <= b { return valid }
+      return valid.min(left)
+    }
+    return (
+      inside(tile.validRows, tile.rows, reference.rowAxis),
+      inside(tile.validColumns, tile.columns, reference.columnAxis)
+    )
+  }
+
+  /// Lets a chain write straight to the tensor when its result is only stored.
+  mutating func forwardsStore(from program: MapProgram, to next: Operation) -> Bool {
+    guard case .store(let tile, let reference) = next, tile.isCongruent(to: program.space),
+      program.steps.contains(where: { if case .store(_, tile) = $0 { true } else { false } })
+    else { return false }
+    return forward(tile, to: reference)
+  }
+
+  /// Lets a product write straight to the tensor when its result is only stored.
+  mutating func forwardsStore(from product: Matmul, to next: Operation) -> Bool {
+    guard case .store(product.accumulator, let reference) = next, !product.continuing,
+      reference.tensor.type == .float32, let axis = reference.columnAxis
+    else { return false }
+    guard forward(product.accumulator, to: reference) else { return false }
+    self.program.contiguousAxes.append((reference.tensor.number, axis))
+    return true
+  }
+
+  private mutating func forward(_ tile: Tile, to reference: TileReference) -> Bool {
+    guard slots[tile.id] == nil, writes[tile.id] == 1, reads[tile.id] == 1, tile.type == .float32 else {
+      return false
+    }
+    let (rows, columns) = storedExtent(tile, reference)
+    guard rows == tile.validRows, columns == tile.validColumns else { return false }
+    let view = viewSlot(reference, rows: rows, columns: columns)
+    slots[tile.id] = view
+    forwardedTypes[tile.id] = reference.tensor.type
+    return true
+  }
+}
