@@ -11,11 +11,16 @@ public final class CPUExecutor: Executor {
   public let microkernelName: String
   let pool: ThreadPool
   let microkernels: Microkernels
-  let workers: Mutex<WorkerSet>
+  let workers: WorkerSet
+  /// Held by the launch that runs.
+  let turn = Mutex(())
 
-  /// Workers, one a thread; used by the launch that holds the lock.
-  struct WorkerSet: ~Copyable {
+  /// Workers, one a thread. `@unchecked Sendable`: used only by the launch that holds `turn`.
+  final class WorkerSet: @unchecked Sendable {
     var workers: [Worker]
+
+    init(_ workers: [Worker]) { self.workers = workers }
+
     deinit { for worker in workers { worker.deallocate() } }
   }
 
@@ -34,7 +39,7 @@ public final class CPUExecutor: Executor {
     microkernels = table
     microkernelName = table.name
     pool = ThreadPool(count: threads)
-    workers = Mutex(WorkerSet(workers: (0..<threads).map { _ in Worker(microkernels: table) }))
+    workers = WorkerSet((0..<threads).map { _ in Worker(microkernels: table) })
   }
 
   public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {

@@ -48,7 +48,8 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
 
   private func launch(_ integers: [Int], _ bindings: [TensorBinding], _ count: Int, _ order: [Int32]?) {
     let program = self.program
-    executor.workers.withLock { set in
+    let set = executor.workers
+    executor.turn.withLock { _ in
       for number in set.workers.indices { set.workers[number].reserve(program) }
       let workers = set.workers
       let next = Atomic<Int>(0)

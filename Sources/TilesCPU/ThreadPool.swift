@@ -7,7 +7,7 @@ internal import Synchronization
 /// Between jobs they spin for a while, because the next kernel of a model follows within microseconds, and then sleep.
 ///
 /// `@unchecked Sendable`: the job is written before the generation that publishes it is stored with release order, and
-/// read after it was loaded with acquire order; one caller at a time holds `turn`.
+/// read after it was loaded with acquire order; one caller at a time runs jobs.
 @safe final class ThreadPool: @unchecked Sendable {
   /// Threads that work on a job, the caller included.
   let count: Int
@@ -15,7 +15,6 @@ internal import Synchronization
   private let running = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
-  private let turn = Mutex(())
   private var job: (Int) -> Void = { _ in }
   private var threads: [pthread_t] = []
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -68,26 +67,24 @@ internal import Synchronization
 
   /// Runs `work` once on each thread, with numbers from 0, and returns when all are done.
   func run(_ work: (Int) -> Void) {
-    turn.withLock { _ in
-      guard !threads.isEmpty else { return work(0) }
-      withoutActuallyEscaping(work) { work in
-        job = work
-        running.store(threads.count, ordering: .relaxed)
-        generation.add(1, ordering: .sequentiallyConsistent)
-        if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
-          unsafe pthread_mutex_lock(lock)
-          unsafe pthread_cond_broadcast(wake)
-          unsafe pthread_mutex_unlock(lock)
-        }
-        work(0)
-        var spins = 0
-        while running.load(ordering: .acquiring) > 0 {
-          // A worker that lost its core can only go on if this thread gives way.
-          spins += 1
-          if spins > Self.spins { sched_yield() } else { pause() }
-        }
-        job = { _ in }
+    guard !threads.isEmpty else { return work(0) }
+    withoutActuallyEscaping(work) { work in
+      job = work
+      running.store(threads.count, ordering: .relaxed)
+      generation.add(1, ordering: .sequentiallyConsistent)
+      if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+        unsafe pthread_mutex_lock(lock)
+        unsafe pthread_cond_broadcast(wake)
+        unsafe pthread_mutex_unlock(lock)
       }
+      work(0)
+      var spins = 0
+      while running.load(ordering: .acquiring) > 0 {
+        // A worker that lost its core can only go on if this thread gives way.
+        spins += 1
+        if spins > Self.spins { sched_yield() } else { pause() }
+      }
+      job = { _ in }
     }
   }
 
