@@ -1,1 +1,28 @@
-#include "microkernels.h"
+// Which routines this processor can run.
+#include "internal.h"
+
+#define TABLE(suffix)                                                                                              \
+  {#suffix, gw_matmul_f32_##suffix, gw_pack_rows_##suffix, gw_pack_columns_##suffix, gw_to_float_##suffix,         \
+   gw_from_float_##suffix, gw_quantize_rows_##suffix, gw_matmul_q8_##suffix, gw_map_##suffix}
+
+static const gw_microkernels portable = TABLE(portable);
+#if defined(__x86_64__)
+static const gw_microkernels avx2 = TABLE(avx2);
+#endif
+
+const gw_microkernels *gw_microkernels_at(int index) {
+  const gw_microkernels *usable[2];
+  int count = 0;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    usable[count++] = &avx2;
+#endif
+  usable[count++] = &portable;
+  return index >= 0 && index < count ? usable[index] : NULL;
+}
+
+// 64 groups of 32 for 16 rows: 512 bytes of integers, 16 scales and 16 offsets for each half a group.
+size_t gw_matmul_q8_workspace(long k) {
+  long groups = k / 32 < 64 ? k / 32 : 64;
+  return (size_t)groups * (512 + 4 * 16 * 4) + 64;
+}

@@ -1,0 +1,90 @@
+// Plain forms of the products: slow, and the same bits as the SIMD forms.
+#include "internal.h"
+
+void gw_matmul_f32_portable(long m, long n, long k, const float *a, ptrdiff_t a_row, ptrdiff_t a_column,
+                            const float *b, ptrdiff_t b_row, ptrdiff_t b_panel, float *c, ptrdiff_t c_row,
+                            int accumulate) {
+  for (long i = 0; i < m; i++)
+    for (long j = 0; j < n; j++) {
+      const float *bj = b + j / 16 * b_panel + j % 16;
+      float sum = accumulate ? c[i * c_row + j] : 0;
+      for (long p = 0; p < k; p++) sum = fmaf(a[i * a_row + p * a_column], bj[p * b_row], sum);
+      c[i * c_row + j] = sum;
+    }
+}
+
+void gw_pack_columns_portable(long k, long n, const float *src, ptrdiff_t src_row, float *dst) {
+  for (long j = 0; j < n; j += 16)
+    for (long p = 0; p < k; p++)
+      for (long l = 0; l < 16; l++) dst[j * k + p * 16 + l] = j + l < n ? src[p * src_row + j + l] : 0;
+}
+
+void gw_pack_rows_portable(gw_type type, long n, long k, const void *src, ptrdiff_t src_row_bytes, float *dst) {
+  float chunk[256];
+  long step = gw_block_elements(type) ? gw_block_elements(type) : 256;
+  for (long j = 0; j < (n + 15) / 16 * 16; j++) {
+    float *column = dst + j / 16 * 16 * k + j % 16;
+    const uint8_t *row = (const uint8_t *)src + j * src_row_bytes;
+    for (long p = 0; p < k; p += step) {
+      long count = k - p < step ? k - p : step;
+      if (j < n) {
+        const uint8_t *at = gw_block_elements(type) ? row + p / step * gw_block_bytes(type)
+                                                    : row + p * gw_block_bytes(type);
+        gw_to_float_portable(type, count, at, chunk);
+      } else {
+        memset(chunk, 0, sizeof chunk);
+      }
+      for (long q = 0; q < count; q++) column[(p + q) * 16] = chunk[q];
+    }
+  }
+}
+
+void gw_quantize_rows_portable(long m, long k, const float *x, ptrdiff_t x_row, void *dst,
+                               ptrdiff_t dst_row_bytes) {
+  for (long i = 0; i < m; i++) {
+    int8_t *q = (int8_t *)dst + i * dst_row_bytes;
+    float *scales = (float *)(q + k), *sums = scales + k / 32;
+    for (long g = 0; g < k / 32; g++) {
+      const float *v = x + i * x_row + g * 32;
+      float largest = 0;
+      for (int j = 0; j < 32; j++) largest = fabsf(v[j]) > largest ? fabsf(v[j]) : largest;
+      float scale = largest / 127;
+      int sum = 0;
+      for (int j = 0; j < 32; j++) {
+        float r = scale == 0 ? 0 : nearbyintf(v[j] / scale);
+        q[g * 32 + j] = (int8_t)(r > 127 ? 127 : r < -127 ? -127 : r);
+        sum += q[g * 32 + j];
+      }
+      scales[g] = scale;
+      sums[g] = scale * (float)sum;
+    }
+  }
+}
+
+void gw_matmul_q8_portable(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes,
+                           const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, int accumulate,
+                           void *workspace) {
+  (void)workspace;
+  for (long j = 0; j < n; j++) {
+    const uint8_t *row = (const uint8_t *)w + j * w_row_bytes;
+    for (long i = 0; i < m && !accumulate; i++) c[i * c_row + j] = 0;
+    for (long g = 0; g < k / 32; g++) {
+      gw_block block;
+      gw_unpack_block(type, row, g, &block);
+      int halves = type == GW_Q6_K ? 2 : 1, width = 32 / halves;
+      for (long i = 0; i < m; i++) {
+        const int8_t *q = (const int8_t *)x + i * x_row_bytes;
+        const float *scales = (const float *)(q + k), *sums = scales + k / 32;
+        float acc = c[i * c_row + j];
+        for (int h = 0; h < halves; h++) {
+          int dot = 0;
+          for (int e = h * width; e < (h + 1) * width; e++) dot += block.q[e] * q[g * 32 + e];
+          acc = fmaf(block.scale[h] * scales[g], (float)dot, acc);
+        }
+        float offset = block.offset[0] - (float)block.zero * block.scale[0];
+        if (type != GW_Q8_0 && type != GW_Q6_K) acc = fmaf(offset, sums[g], acc);
+        c[i * c_row + j] = acc;
+      }
+    }
+  }
+}

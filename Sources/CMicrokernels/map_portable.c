@@ -1,0 +1,5 @@
+// Elementwise programs for any processor.
+#define SUFFIX portable
+#define TO_FLOAT gw_to_float_portable
+#define FROM_FLOAT gw_from_float_portable
+#include "map_body.h"
