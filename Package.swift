@@ -37,9 +37,13 @@ let package = Package(
   ],
   targets: [
     library("Memory"),
-    tests("Memory", []),
+    tests("Memory", ["TestSupport"]),
     library("Tiles", ["Memory"]),
     .target(name: "CMicrokernels"),
     library("TilesCPU", ["Tiles", "CMicrokernels"]),
+    library("Kernels", ["Tiles"]),
+    library("Models", ["Kernels", "Memory", "Tiles"]),
+    .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
+    tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
   ]
 )

@@ -25,9 +25,10 @@ extension Recorder {
       validRows: valid(validRows, rows, reference.rowAxis, tensor, origin),
       validColumns: valid(validColumns, columns, reference.columnAxis, tensor, origin))
     check(
-      tile.type == tensor.type || !(tile.type.isBlocked || tensor.type.isBlocked),
+      tile.type == tensor.type || !tile.type.isBlocked && tensor.type != .q8_rows
+        && (!tensor.type.isBlocked || tile.type == .float32),
       "load of \(tensor.name)", file, line,
-      "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Use it in matmul, which widens it.")
+      "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself or as float32.")
     append(.load(tile, from: reference), file, line)
     define(tile)
     return tile
@@ -98,7 +99,7 @@ extension Recorder {
       "\(origin.count) coordinates for \(rank) axes. Give one an axis.")
     check(rows > 0 && columns > 0, described, file, line, "a tile has at least one row and column.")
     let column = columns > 1 || columnAxis != nil ? columnAxis ?? rank - 1 : nil
-    let row = rows > 1 || rowAxis != nil ? rowAxis ?? (column == rank - 1 ? rank - 2 : rank - 1) : nil
+    let row = rows > 1 || rowAxis != nil ? rowAxis ?? max(0, rank - 2) : nil
     check(
       row.map { (0..<rank).contains($0) } ?? true && column.map { (0..<rank).contains($0) } ?? true,
       described, file, line, "rows run along axis \(row ?? -1) and columns along \(column ?? -1) of \(rank).")

@@ -126,14 +126,12 @@ extension ReferenceRun {
   ) throws(ExecutionError) {
     let tensor = tensors[reference.tensor.number]
     let width = tensor.shape[tensor.shape.count - 1]
-    guard state.columns == width else {
-      throw failure("rows of \(reference.tensor.name) cannot be cut: \(state.columns) of \(width) columns.")
-    }
-    let start = try offset(reference.tensor.number, place) / width * (width / 32 * 40)
-    let base = unsafe tensor.address + start + width
-    for group in 0..<width / 32 {
-      let scale = state.scales[row * (width / 32) + group]
-      let sum = (0..<32).reduce(0) { $0 + Int(state.values[row * width + group * 32 + $1]) }
+    let (start, column) = try offset(reference.tensor.number, place).quotientAndRemainder(dividingBy: width)
+    guard column % 32 == 0 else { throw failure("\(reference.tensor.name) is cut inside a group of 32.") }
+    let base = unsafe tensor.address + start * (width / 32 * 40) + width + column / 32 * 4
+    for group in 0..<state.columns / 32 {
+      let scale = state.scales[row * (state.columns / 32) + group]
+      let sum = (0..<32).reduce(0) { $0 + Int(state.values[row * state.columns + group * 32 + $1]) }
       unsafe (base + group * 4).storeBytes(of: scale, as: Float.self)
       unsafe (base + width / 32 * 4 + group * 4).storeBytes(of: scale * Float(sum), as: Float.self)
     }

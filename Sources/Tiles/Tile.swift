@@ -76,4 +76,12 @@ public struct TileReference: Sendable, Hashable {
   public let rowAxis: Int?
   /// Axis along which the tile's columns run; `nil` for a tile of one column.
   public let columnAxis: Int?
+
+  /// A reference whose coordinates the maker vouches for.
+  package init(tensor: TensorParameter, origin: [Index], rowAxis: Int?, columnAxis: Int?) {
+    self.tensor = tensor
+    self.origin = origin
+    self.rowAxis = rowAxis
+    self.columnAxis = columnAxis
+  }
 }

@@ -22,8 +22,10 @@ struct Instruction: BitwiseCopyable {
     case matmul
     /// Tile a ← rows of tile b as int8 groups.
     case quantize
-    /// Rows of the int8-group tile b are copied to tile a.
-    case copyRows
+    /// Tile b's int8 groups go to the rows of d columns that tile a looks at, from column register c on.
+    case copyGroups
+    /// Tile a ← rows of tile b as float32; its blocks of type d have c numbers in e bytes.
+    case widen
     /// Elementwise program number a.
     case map
     /// Loop over step register a up to b; c is where to go on after it.

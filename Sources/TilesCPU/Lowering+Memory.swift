@@ -1,3 +1,4 @@
+internal import CMicrokernels
 internal import Memory
 internal import Tiles
 
@@ -64,21 +65,43 @@ extension Lowering {
       slots[tile.id] = view
       return
     }
+    let owned = ownedSlot(tile)
+    if reference.tensor.type.isBlocked, tile.type == .float32 {
+      let type = reference.tensor.type
+      guard let number = type.microkernelType else { return fail("\(type.rawValue) cannot be widened.") }
+      emit(
+        Instruction(
+          code: .widen, a: Int32(owned), b: Int32(view), c: Int32(type.blockElements), d: Int32(number.rawValue),
+          e: Int32(type.blockBytes)))
+      return
+    }
     let source = MapPiece(slot: view, tile: tile, type: reference.tensor.type)
-    let target = MapPiece(slot: ownedSlot(tile), tile: tile, type: tile.type)
+    let target = MapPiece(slot: owned, tile: tile, type: tile.type)
     emitCopy(from: source, to: target, rows: tile.validRows, columns: tile.validColumns)
   }
 
   mutating func lowerStore(_ tile: Tile, _ reference: TileReference) {
     let (rows, columns) = storedExtent(tile, reference)
+    if tile.type == .q8_rows { return storeGroups(tile, reference, rows, columns) }
     let view = viewSlot(reference, rows: rows, columns: columns)
     let source = MapPiece(slot: slot(of: tile), tile: tile, type: tile.type)
     let target = MapPiece(slot: view, tile: tile, type: reference.tensor.type)
-    if tile.type == .q8_rows {
-      emit(Instruction(code: .copyRows, a: Int32(view), b: Int32(slot(of: tile))))
-    } else {
-      emitCopy(from: source, to: target, rows: rows, columns: columns)
-    }
+    emitCopy(from: source, to: target, rows: rows, columns: columns)
+  }
+
+  /// Int8 groups lie in planes: the view is of whole rows, and the column is passed beside it.
+  private mutating func storeGroups(_ tile: Tile, _ reference: TileReference, _ rows: Index, _ columns: Index) {
+    guard let axis = reference.columnAxis else { return fail("int8 groups need an axis of columns.") }
+    var origin = reference.origin
+    let column = register(of: origin[axis])
+    origin[axis] = 0
+    let whole = TileReference(
+      tensor: reference.tensor, origin: origin, rowAxis: reference.rowAxis, columnAxis: axis)
+    let view = viewSlot(whole, rows: rows, columns: columns)
+    let width = register(of: reference.tensor.extents[axis])
+    emit(
+      Instruction(
+        code: .copyGroups, a: Int32(view), b: Int32(slot(of: tile)), c: Int32(column), d: Int32(width)))
   }
 
   /// The part of a tile that lies inside the tensor it is stored to.

@@ -15,6 +15,7 @@ internal import Memory
   let packColumns: @convention(c) (
     Int, Int, UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?
   ) -> Void
+  let toFloat: @convention(c) (gw_type, Int, UnsafeRawPointer?, UnsafeMutablePointer<Float>?) -> Void
   let quantizeRows: @convention(c) (
     Int, Int, UnsafePointer<Float>?, Int, UnsafeMutableRawPointer?, Int
   ) -> Void
@@ -34,13 +35,14 @@ internal import Memory
       if wanted == nil || wanted == name {
         guard let matmul = unsafe table.pointee.matmul_f32, let packRows = unsafe table.pointee.pack_rows,
           let packColumns = unsafe table.pointee.pack_columns,
-          let quantizeRows = unsafe table.pointee.quantize_rows,
+          let toFloat = unsafe table.pointee.to_float, let quantizeRows = unsafe table.pointee.quantize_rows,
           let matmulInteger = unsafe table.pointee.matmul_q8, let map = unsafe table.pointee.map
         else { return nil }
         self.name = name
         unsafe self.matmul = matmul
         unsafe self.packRows = packRows
         unsafe self.packColumns = packColumns
+        unsafe self.toFloat = toFloat
         unsafe self.quantizeRows = quantizeRows
         unsafe self.matmulInteger = matmulInteger
         unsafe self.map = map

@@ -120,11 +120,15 @@ internal import Memory
         unsafe microkernels.quantizeRows(
           source.rows, source.columns, source.base.assumingMemoryBound(to: Float.self), source.rowStride,
           target.base, target.rowStride / 32 * 40)
-      case .copyRows:
+      case .copyGroups:
+        unsafe copyGroups(tiles[b], to: tiles[a], column: integers[c], width: integers[Int(step.d)])
+      case .widen:
         let (target, source) = unsafe (tiles[a], tiles[b])
         for row in 0..<target.rows {
-          unsafe (target.base + row * target.rowStride / 32 * 40).copyMemory(
-            from: source.base + row * source.rowStride / 32 * 40, byteCount: target.columns / 32 * 40)
+          unsafe microkernels.toFloat(
+            gw_type(UInt32(step.d)), target.columns,
+            source.base + row * source.rowStride / c * Int(step.e),
+            target.base.assumingMemoryBound(to: Float.self) + row * target.rowStride)
         }
       case .map: unsafe map(launch.maps[a], launch)
       case .loop:
@@ -152,6 +156,20 @@ internal import Memory
       for column in 0..<tile.columns {
         unsafe base[row * tile.rowStride + column * tile.columnStride] = value
       }
+    }
+  }
+
+  /// Copies integers, scales and sums of `source` to their planes in rows of `width` numbers.
+  private func copyGroups(_ source: TileState, to target: TileState, column: Int, width: Int) {
+    let count = source.columns
+    let groups = count / 32
+    for row in 0..<target.rows {
+      let from = unsafe source.base + row * (source.rowStride / 32 * 40)
+      let to = unsafe target.base + row * (target.rowStride / 32 * 40)
+      unsafe (to + column).copyMemory(from: from, byteCount: count)
+      let scales = unsafe to + width + column / 32 * 4
+      unsafe scales.copyMemory(from: from + count, byteCount: groups * 4)
+      unsafe (scales + width / 32 * 4).copyMemory(from: from + count + groups * 4, byteCount: groups * 4)
     }
   }
 

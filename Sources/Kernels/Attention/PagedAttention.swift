@@ -1,0 +1,177 @@
+public import Memory
+public import Tiles
+
+/// Attention of rows of queries over pages of keys and values, shared between sequences wherever they share pages.
+///
+/// A work item is a run of query rows (tokens × heads of a group) and a run of pages within one chunk of 8. It leaves
+/// the softmax state (m, l, o) of each row for its chunk; an item may continue the state that an earlier one left, so
+/// that pages are always visited in order and splitting work among items changes no bit. ``merge`` joins the chunks.
+///
+/// Juravsky et al., “Hydragen”, 2024, arXiv:2402.05099. Floor: 4·rows·positions·D flops, and the pages read once an item.
+public enum PagedAttention {
+  /// Fields of a work item, in order.
+  public enum Field: Int, CaseIterable, Sendable {
+    /// First token row and how many.
+    case firstRow, rowCount
+    /// First entry of the page list and how many.
+    case firstPage, pageCount
+    /// Position of the first key of the first page.
+    case firstPosition
+    /// Which chunk the state belongs to.
+    case chunk
+    /// 1 where the item continues the state, 0 where it starts it.
+    case continues
+  }
+
+  /// Positions after which the softmax state starts anew.
+  public static let chunkTokens = 512
+
+  /// One layer's states.
+  ///
+  /// Arguments: items int32 `[I, 7]`, pages int32 `[N]`, positions int32 `[M, group]` (of each row's query), q
+  /// `[kvHeads, M·group, D]`, kPages, vPages, then the states m and l `[kvHeads, chunks, M·group]` and o
+  /// `[kvHeads, chunks, M·group, D]`, which are updated.
+  ///
+  /// - Parameters:
+  ///   - rowCapacity: query rows an item may have, tokens times group.
+  ///   - window: keys at most this far behind the query are seen; `nil` for all.
+  public static func kernel(
+    _ shape: Rotary.Shape, cache: ElementType = .float32, rowCapacity: Int = 96, scale: Float,
+    window: Int? = nil, softcap: Float? = nil
+  ) throws(TileError) -> Kernel {
+    try Kernel("paged_attention_\(cache.rawValue)") { k in
+      let rows = k.extent("rows")
+      let chunks = k.extent("chunks")
+      let (kv, d, page) = (Index(shape.kvHeads), Index(shape.headSize), Index(shape.pageTokens))
+      let items = k.input("items", .int32, [k.extent("I"), Index(Field.allCases.count)])
+      let pageList = k.input("pages", .int32, [k.extent("N")])
+      let positions = k.input("positions", .int32, [rows])
+      let q = k.input("q", .float32, [kv, rows, d])
+      let pages = k.extent("P")
+      let kPages = k.input("kPages", cache, [pages, kv, d, page])
+      let vPages = k.input("vPages", cache, [pages, kv, page, d])
+      let mStates = k.update("m", .float32, [kv, chunks, rows])
+      let lStates = k.update("l", .float32, [kv, chunks, rows])
+      let oStates = k.update("o", .float32, [kv, chunks, rows, d])
+      let (first, count) = (k.argument("firstItem"), k.argument("itemCount"))
+      k.grid([count, kv]) { task in
+        func field(_ field: Field) -> Index {
+          .element(tensor: items.number, at: [first + task[0], Index(field.rawValue)])
+        }
+        let head = task[1]
+        let row = field(.firstRow) * Index(shape.group)
+        let valid = (field(.rowCount) * Index(shape.group)).min(Index(rowCapacity))
+        let chunk = field(.chunk)
+        func perRow(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
+          k.load(
+            tensor, at: at, rows: rowCapacity, columns: 1, rowAxis: at.count - 1, validRows: valid,
+            as: .float32)
+        }
+        let queries = k.load(
+          q, at: [head, row, 0], rows: rowCapacity, columns: shape.headSize, validRows: valid)
+        let places = perRow(positions, [row])
+        let top = k.filled(-.infinity, rows: rowCapacity, columns: 1, validRows: valid, validColumns: 1)
+        let total = k.filled(0, rows: rowCapacity, columns: 1, validRows: valid, validColumns: 1)
+        let sum = k.filled(
+          0, rows: rowCapacity, columns: shape.headSize, validRows: valid, validColumns: d)
+        k.when(0, lessThan: field(.continues)) {
+          k.assign(top, perRow(mStates, [head, chunk, row]))
+          k.assign(total, perRow(lStates, [head, chunk, row]))
+          k.assign(
+            sum,
+            k.load(
+              oStates, at: [head, chunk, row, 0], rows: rowCapacity, columns: shape.headSize, validRows: valid))
+        }
+        let start = field(.firstPosition)
+        let firstPage = field(.firstPage)
+        k.pipeline(
+          steps: field(.pageCount), stages: 2,
+          load: { step in
+            let number = Index.element(tensor: pageList.number, at: [firstPage + step])
+            return [
+              k.load(
+                kPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, rowAxis: 3,
+                columnAxis: 2, as: .float32),
+              k.load(
+                vPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize,
+                as: .float32),
+            ]
+          },
+          compute: { step, tiles in
+            let softmax = OnlineSoftmax(top: top, total: total, sum: sum)
+            var scores = k.matmul(queries, tiles[0], transposesRight: true)
+            if let softcap {
+              scores = k.map(
+                .multiply, k.map(.tanh, k.map(.multiply, scores, scale / softcap)),
+                softcap * OnlineSoftmax.log2e)
+            } else {
+              scores = k.map(.multiply, scores, scale * OnlineSoftmax.log2e)
+            }
+            let key = MapValue.column(offset: start + step * page)
+            scores = k.map(.selectGreaterEqual, places, key, scores, -Float.infinity)
+            if let window {
+              let oldest = k.map(.subtract, places, Float(window - 1))
+              scores = k.map(.selectGreaterEqual, key, oldest, scores, -Float.infinity)
+            }
+            softmax.absorb(scores: scores, values: tiles[1], k)
+          })
+        k.store(top, to: mStates, at: [head, chunk, row], rowAxis: 2)
+        k.store(total, to: lStates, at: [head, chunk, row], rowAxis: 2)
+        k.store(sum, to: oStates, at: [head, chunk, row, 0])
+      }
+    }
+  }
+
+  /// Joins the states of a row's chunks in order: y = Σ o·2^(m−M) / Σ l·2^(m−M), and the log-sum-exp.
+  ///
+  /// Arguments: positions int32 `[M, group]`, blocks int32 `[B]` (chunks to visit for each block of 16 tokens), m and
+  /// l `[kvHeads, chunks, M, group]`, o `[kvHeads, chunks, M, group, D]`, y `[M, kvHeads · group · D]`, lse
+  /// `[M, kvHeads, group]` (natural logarithm; minus infinity, and y 0, for a row that saw no key).
+  ///
+  /// - Parameter output: float32, or q8_rows for heads of a multiple of 32.
+  public static func merge(_ shape: Rotary.Shape, output: ElementType) throws(TileError) -> Kernel {
+    try Kernel("merge_states_\(output.rawValue)") { k in
+      let (m, chunks) = (k.extent("M"), k.extent("chunks"))
+      let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
+      let positions = k.input("positions", .int32, [m, group])
+      let blocks = k.input("blocks", .int32, [m.ceilDiv(Index(mergeRows))])
+      let mStates = k.input("m", .float32, [kv, chunks, m, group])
+      let lStates = k.input("l", .float32, [kv, chunks, m, group])
+      let oStates = k.input("o", .float32, [kv, chunks, m, group, d])
+      let y = k.output("y", output, [m, kv * group * d])
+      let lse = k.output("lse", .float32, [m, kv, group])
+      k.grid([m.ceilDiv(Index(mergeRows)), kv, group]) { task in
+        let (row, head, member) = (task[0] * Index(mergeRows), task[1], task[2])
+        let valid = (m - row).min(Index(mergeRows))
+        let places = k.load(
+          positions, at: [row, member], rows: mergeRows, columns: 1, rowAxis: 0, as: .float32)
+        let top = k.filled(-.infinity, rows: mergeRows, columns: 1, validRows: valid, validColumns: 1)
+        let total = k.filled(0, rows: mergeRows, columns: 1, validRows: valid, validColumns: 1)
+        let sum = k.filled(0, rows: mergeRows, columns: shape.headSize, validRows: valid, validColumns: d)
+        k.loop(.element(tensor: blocks.number, at: [task[0]])) { chunk in
+          func perRow(_ tensor: TensorParameter) -> Tile {
+            k.load(tensor, at: [head, chunk, row, member], rows: mergeRows, columns: 1, rowAxis: 2)
+          }
+          let start = chunk * Index(chunkTokens)
+          // Rows that end before this chunk have no state in it: what lies there must not be looked at.
+          let m = k.map(.selectGreaterEqual, places, start, perRow(mStates), -Float.infinity)
+          let l = k.map(.selectGreaterEqual, places, start, perRow(lStates), 0.0)
+          let o = k.map(
+            .selectGreaterEqual, places, start,
+            k.load(
+              oStates, at: [head, chunk, row, member, 0], rows: mergeRows, columns: shape.headSize, rowAxis: 2),
+            0.0)
+          OnlineSoftmax(top: top, total: total, sum: sum).absorb(top: m, total: l, sum: o, k)
+        }
+        let result = OnlineSoftmax(top: top, total: total, sum: sum).normalized(k)
+        k.store(
+          output == .q8_rows ? k.quantize(result.values) : result.values, to: y,
+          at: [row, (head * group + member) * d])
+        k.store(result.logSumExp, to: lse, at: [row, head, member], rowAxis: 0)
+      }
+    }
+  }
+
+  /// Tokens a task of ``merge(_:output:)`` joins.
+  public static let mergeRows = 16
+}

@@ -1,0 +1,94 @@
+public import Memory
+public import Tiles
+
+/// Rotary position embedding of queries and keys, and the append of keys and values to the cache, in one pass.
+///
+/// The pairing of a model (halves or interleaved) is a matter of strides: q and k are passed as `[M, heads, 2, R/2]`
+/// views whose third axis picks the member of a pair. Results always lie in halves, which scores do not notice.
+///
+/// Su et al., “RoFormer”, 2021, arXiv:2104.09864.
+public enum Rotary {
+  /// Sizes of one attention layer.
+  public struct Shape: Sendable, Hashable {
+    /// Heads of K and V.
+    public var kvHeads: Int
+    /// Query heads that share one of them.
+    public var group: Int
+    /// Numbers in a head.
+    public var headSize: Int
+    /// Leading numbers of a head that are rotated; even. 0 where positions are learned.
+    public var rotarySize: Int
+    /// Positions in a page of the cache.
+    public var pageTokens = 64
+
+    public init(kvHeads: Int, group: Int, headSize: Int, rotarySize: Int) {
+      self.kvHeads = kvHeads
+      self.group = group
+      self.headSize = headSize
+      self.rotarySize = rotarySize
+    }
+  }
+
+  /// Arguments: runs int32 `[R, 4]` (first row, rows ≤ page, page, first slot); cos and sin `[M, R/2]`; q, k as pairs
+  /// `[M, heads, 2, rotary/2]`; q, k, v whole `[M, heads, D]`; results qOut `[kvHeads, M, group, D]`, kPages
+  /// `[P, kvHeads, D, pageTokens]`, vPages `[P, kvHeads, pageTokens, D]`.
+  public static func kernel(_ shape: Shape, cache: ElementType = .float32) throws(TileError) -> Kernel {
+    try Kernel("rotary_append") { k in
+      let m = k.extent("M")
+      let runs = k.input("runs", .int32, [k.extent("R"), 4])
+      let half = Index(shape.rotarySize / 2)
+      let (kv, heads) = (Index(shape.kvHeads), Index(shape.kvHeads * shape.group))
+      let (d, page) = (Index(shape.headSize), Index(shape.pageTokens))
+      let cos = k.input("cos", .float32, [m, half])
+      let sin = k.input("sin", .float32, [m, half])
+      let qPairs = k.input("qPairs", .float32, [m, heads, 2, half])
+      let kPairs = k.input("kPairs", .float32, [m, kv, 2, half])
+      let q = k.input("q", .float32, [m, heads, d])
+      let key = k.input("k", .float32, [m, kv, d])
+      let value = k.input("v", .float32, [m, kv, d])
+      let qOut = k.update("qOut", .float32, [kv, m, Index(shape.group), d])
+      let pages = k.extent("P")
+      let kPages = k.update("kPages", cache, [pages, kv, d, page])
+      let vPages = k.update("vPages", cache, [pages, kv, page, d])
+      k.grid([runs.extents[0]]) { task in
+        func run(_ field: Int) -> Index { .element(tensor: runs.number, at: [task[0], Index(field)]) }
+        let (row, count, target, slot) = (run(0), run(1), run(2), run(3))
+        func part(_ tensor: TensorParameter, _ at: [Index], _ columns: Int) -> Tile {
+          k.load(
+            tensor, at: at, rows: shape.pageTokens, columns: columns, rowAxis: 0,
+            columnAxis: tensor.extents.count - 1, validRows: count, validColumns: Index(columns))
+        }
+        let width = shape.rotarySize / 2
+        let angles = width > 0 ? (part(cos, [row, 0], width), part(sin, [row, 0], width)) : nil
+        /// Stores the rotated halves and the rest of one head through `store(tile, first column)`.
+        func rotate(
+          _ pairs: TensorParameter, _ whole: TensorParameter, head: Index, _ store: (Tile, Int) -> Void
+        ) {
+          if let (c, s) = angles {
+            let (x, y) = (part(pairs, [row, head, 0, 0], width), part(pairs, [row, head, 1, 0], width))
+            store(k.map(.subtract, k.map(.multiply, x, c), k.map(.multiply, y, s)), 0)
+            store(k.map(.fma, y, c, k.map(.multiply, x, s)), width)
+          }
+          let rest = shape.headSize - shape.rotarySize
+          if rest > 0 {
+            store(part(whole, [row, head, Index(shape.rotarySize)], rest), shape.rotarySize)
+          }
+        }
+        k.loop(kv) { head in
+          for member in 0..<shape.group {
+            rotate(qPairs, q, head: head * Index(shape.group) + Index(member)) { tile, column in
+              k.store(
+                tile, to: qOut, at: [head, row, Index(member), Index(column)], rowAxis: 1, columnAxis: 3)
+            }
+          }
+          rotate(kPairs, key, head: head) { tile, column in
+            k.store(tile, to: kPages, at: [target, head, Index(column), slot], rowAxis: 3, columnAxis: 2)
+          }
+          k.store(
+            part(value, [row, head, 0], shape.headSize), to: vPages, at: [target, head, slot, 0], rowAxis: 2,
+            columnAxis: 3)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,63 @@
+internal import Memory
+public import Tiles
+
+/// Matrix product C = A · B in float32.
+///
+/// Floor: 2·M·N·K flops over the rate of the fused multiply-adds; at the sizes of the default plan each number of A
+/// and B is used at least 64 times from cache, so memory is not the limit from 64 × 64 × 64 up.
+public enum Gemm {
+  /// Sizes of the tiles; data, so that each machine can have its own.
+  public struct Plan: Sendable, Hashable {
+    /// Rows of C a task computes.
+    public var rows: Int
+    /// Columns of C a task computes.
+    public var columns: Int
+    /// Inner extent of a step.
+    public var inner: Int
+    /// Steps a back end may load ahead.
+    public var stages: Int
+
+    public init(rows: Int, columns: Int, inner: Int, stages: Int = 4) {
+      self.rows = rows
+      self.columns = columns
+      self.inner = inner
+      self.stages = stages
+    }
+
+    /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the first level panel by panel, the
+    /// task's part of C the second.
+    public static let cpu = Plan(rows: 384, columns: 128, inner: 256)
+  }
+
+  /// C `[M, N]` = A `[M, K]` · B `[K, N]`, or · Bᵀ with B `[N, K]` when `transposesB`; any sizes.
+  ///
+  /// Arguments: A, B, C.
+  public static func kernel(transposesB: Bool = false, plan: Plan = .cpu) throws(TileError) -> Kernel {
+    try Kernel("gemm\(transposesB ? "_nt" : "")") { k in
+      let (m, n, inner) = (k.extent("M"), k.extent("N"), k.extent("K"))
+      let a = k.input("A", .float32, [m, inner])
+      let b = k.input("B", .float32, transposesB ? [n, inner] : [inner, n])
+      let c = k.output("C", .float32, [m, n])
+      let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
+      k.grid([m.ceilDiv(rows), n.ceilDiv(columns)], order: .superRows(8)) { task in
+        let (row, column) = (task[0] * rows, task[1] * columns)
+        let sum = k.filled(
+          0, rows: plan.rows, columns: plan.columns, validRows: (m - row).min(rows),
+          validColumns: (n - column).min(columns))
+        k.pipeline(
+          steps: inner.ceilDiv(step), stages: plan.stages,
+          load: { number in
+            let at = number * step
+            return [
+              k.load(a, at: [row, at], rows: plan.rows, columns: plan.inner),
+              transposesB
+                ? k.load(b, at: [column, at], rows: plan.columns, columns: plan.inner)
+                : k.load(b, at: [at, column], rows: plan.inner, columns: plan.columns),
+            ]
+          },
+          compute: { _, tiles in k.matmul(into: sum, tiles[0], tiles[1], transposesRight: transposesB) })
+        k.store(sum, to: c, at: [row, column])
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+public import Memory
+public import Tiles
+
+/// Linear layer y = x · Wᵀ with weights `[out, in]` as files store them, in any type the products read.
+///
+/// The result of an output does not depend on how many rows are computed with it, nor on the tile sizes. Floor: for few
+/// rows the bytes of W over the memory bandwidth, for many 2·M·N·K operations over the rate of the arithmetic.
+public enum Linear {
+  /// How products are made.
+  public enum Arithmetic: Sendable, Hashable {
+    /// Weights widened to float32; each output one chain of fused multiply-adds.
+    case exact
+    /// Activations of ``ElementType/q8_rows``; sums within 32 numbers are integers. The error of an output is at most
+    /// half a scale of each group of activations times the sum of the magnitudes of its weights.
+    case int8
+
+    /// Type of the activations.
+    public var activation: ElementType { self == .exact ? .float32 : .q8_rows }
+  }
+
+  /// What is done to the product before it is stored.
+  public enum Epilogue: Sendable, Hashable {
+    case none
+    /// Adds a vector `[out]`.
+    case bias
+    /// Adds a tensor `[M, out]`.
+    case residual
+    /// Adds a vector `[out]` and a tensor `[M, out]`.
+    case biasAndResidual
+  }
+
+  /// Sizes of one layer and its tiles.
+  public struct Shape: Sendable, Hashable {
+    /// Numbers in a row of activations.
+    public var inputs: Int
+    /// Rows of W.
+    public var outputs: Int
+    /// Rows of activations a task computes.
+    public var rows = 128
+    /// Outputs a task computes.
+    public var columns = 64
+
+    public init(inputs: Int, outputs: Int) {
+      self.inputs = inputs
+      self.outputs = outputs
+    }
+  }
+
+  /// y `[M, out]` from x `[M, in]` and W `[out, in]` of type `weight`.
+  ///
+  /// Arguments: x, W, then bias and residual where the epilogue has them, y.
+  public static func kernel(
+    _ shape: Shape, weight: ElementType, arithmetic: Arithmetic, epilogue: Epilogue = .none
+  ) throws(TileError) -> Kernel {
+    try Kernel("linear_\(weight.rawValue)_\(arithmetic)_\(epilogue)") { k in
+      let m = k.extent("M")
+      let x = k.input("x", arithmetic.activation, [m, Index(shape.inputs)])
+      let w = k.input("W", weight, [Index(shape.outputs), Index(shape.inputs)])
+      let hasBias = epilogue == .bias || epilogue == .biasAndResidual
+      let hasResidual = epilogue == .residual || epilogue == .biasAndResidual
+      let bias = hasBias ? k.input("bias", .float32, [Index(shape.outputs)]) : nil
+      let residual = hasResidual ? k.input("residual", .float32, [m, Index(shape.outputs)]) : nil
+      let y = k.output("y", .float32, [m, Index(shape.outputs)])
+      let (rows, columns) = (Index(shape.rows), Index(shape.columns))
+      k.grid([Index(shape.outputs).ceilDiv(columns), m.ceilDiv(rows)]) { task in
+        let (row, column) = (task[1] * rows, task[0] * columns)
+        var result = product(k, x, w, row: row, column: column, shape, arithmetic)
+        if let bias {
+          result = k.map(.add, result, k.load(bias, at: [column], columns: shape.columns))
+        }
+        if let residual {
+          let other = k.load(residual, at: [row, column], rows: shape.rows, columns: shape.columns)
+          result = k.map(.add, result, other)
+        }
+        k.store(result, to: y, at: [row, column])
+      }
+    }
+  }
+
+  /// The task's part of x · Wᵀ.
+  static func product(
+    _ k: Recorder, _ x: TensorParameter, _ w: TensorParameter, row: Index, column: Index, _ shape: Shape,
+    _ arithmetic: Arithmetic
+  ) -> Tile {
+    // Rows of int8 groups cannot be cut; float32 rows are taken a step at a time to stay in cache.
+    let step = arithmetic == .int8 ? shape.inputs : innerStep(shape.inputs, block: w.type.blockElements)
+    if step == shape.inputs {
+      return k.matmul(
+        k.load(x, at: [row, 0], rows: shape.rows, columns: step),
+        k.load(w, at: [column, 0], rows: shape.columns, columns: step), transposesRight: true)
+    }
+    let m = x.extents[0]
+    let sum = k.filled(
+      0, rows: shape.rows, columns: shape.columns, validRows: (m - row).min(Index(shape.rows)),
+      validColumns: (Index(shape.outputs) - column).min(Index(shape.columns)))
+    k.pipeline(
+      steps: Index(shape.inputs).ceilDiv(Index(step)), stages: 4,
+      load: { number in
+        [
+          k.load(x, at: [row, number * Index(step)], rows: shape.rows, columns: step),
+          k.load(w, at: [column, number * Index(step)], rows: shape.columns, columns: step),
+        ]
+      },
+      compute: { _, tiles in k.matmul(into: sum, tiles[0], tiles[1], transposesRight: true) })
+    return sum
+  }
+
+  /// A step of about 256 numbers that whole blocks of the weights fill.
+  private static func innerStep(_ inputs: Int, block: Int) -> Int {
+    inputs <= 512 ? inputs : max(256, block)
+  }
+}

@@ -1,0 +1,53 @@
+public import Memory
+public import Tiles
+
+/// Normalisation of each row, scaled by a weight a column.
+///
+/// Floor: the rows read and written once over the memory bandwidth; both passes over a row find it in cache.
+public enum Normalisation: Sendable, Hashable {
+  /// x / √(mean(x²) + ε) · w. Zhang and Sennrich, 2019, arXiv:1910.07467.
+  case rms(epsilon: Float)
+  /// (x − mean) / √(var + ε) · w + b. Ba et al., 2016, arXiv:1607.06450.
+  case layer(epsilon: Float)
+
+  /// y `[M, D]` of type `output` (float32 or q8_rows) from x `[M, D]`.
+  ///
+  /// Arguments: x, weight, bias (layer only), y.
+  public func kernel(width: Int, output: ElementType = .float32) throws(TileError) -> Kernel {
+    try Kernel("normalisation_\(self)_\(output.rawValue)") { k in
+      let m = k.extent("M")
+      let x = k.input("x", .float32, [m, Index(width)])
+      let weight = k.input("weight", .float32, [Index(width)])
+      let bias: TensorParameter? =
+        if case .layer = self { k.input("bias", .float32, [Index(width)]) } else { nil }
+      let y = k.output("y", output, [m, Index(width)])
+      let rows = 8
+      k.grid([m.ceilDiv(Index(rows))]) { task in
+        let row = task[0] * Index(rows)
+        let input = k.load(x, at: [row, 0], rows: rows, columns: width)
+        let scale = k.load(weight, at: [0], columns: width)
+        let shift = bias.map { k.load($0, at: [0], columns: width) }
+        let result = apply(to: input, weight: scale, bias: shift, k)
+        k.store(output == .q8_rows ? k.quantize(result) : result, to: y, at: [row, 0])
+      }
+    }
+  }
+
+  /// The normalised rows of a tile that holds whole rows.
+  public func apply(to x: Tile, weight: Tile, bias: Tile?, _ k: Recorder) -> Tile {
+    let count = 1 / Double(x.columns)
+    switch self {
+    case .rms(let epsilon):
+      let mean = k.map(.multiply, k.rowSum(k.map(.multiply, x, x)), count)
+      let factor = k.map(.rsqrt, k.map(.add, mean, epsilon))
+      return k.map(.multiply, k.map(.multiply, x, factor), weight)
+    case .layer(let epsilon):
+      // The variance of centred rows: the difference of squares would cancel for rows far from zero.
+      let centred = k.map(.subtract, x, k.map(.multiply, k.rowSum(x), count))
+      let variance = k.map(.multiply, k.rowSum(k.map(.multiply, centred, centred)), count)
+      let scaled = k.map(.multiply, centred, k.map(.rsqrt, k.map(.add, variance, epsilon)))
+      let weighted = k.map(.multiply, scaled, weight)
+      return bias.map { k.map(.add, weighted, $0) } ?? weighted
+    }
+  }
+}
