@@ -42,7 +42,9 @@ let package = Package(
     .target(name: "CMicrokernels"),
     library("TilesCPU", ["Tiles", "CMicrokernels"]),
     library("Kernels", ["Tiles"]),
-    library("Models", ["Kernels", "Memory", "Tiles"]),
+    library("Formats", ["Memory"]),
+    library("Models", ["Kernels", "Formats"]),
+    library("Engine", ["Models"]),
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
   ]

@@ -143,3 +143,15 @@ public struct Tensor: Sendable {
     return bytes / MemoryLayout<Element>.stride
   }
 }
+
+extension Tensor {
+  /// The part at one index of an axis, without that axis.
+  public func selecting(axis: Int, _ index: Int) -> Tensor {
+    let part = sliced(axis: axis, index..<(index + 1))
+    var (shape, strides) = (part.shape, part.strides)
+    shape.remove(at: axis)
+    strides.remove(at: axis)
+    return Tensor(
+      unchecked: storage, byteOffset: part.byteOffset, type: type, shape: shape, strides: strides)
+  }
+}

@@ -1,0 +1,62 @@
+internal import Kernels
+internal import Memory
+internal import Tiles
+
+/// The part of attention that all layers share: rotary append, paged attention over the work list, merge.
+struct AttentionCore: Sendable {
+  let shape: Rotary.Shape
+  private let append: any CompiledKernel
+  private let attend: any CompiledKernel
+  private let merge: any CompiledKernel
+
+  init(
+    _ shape: Rotary.Shape, cache: ElementType, scale: Float, window: Int?, output: ElementType,
+    kernels: KernelCache
+  ) throws {
+    self.shape = shape
+    append = try kernels.kernel("append \(shape) \(cache)") { try Rotary.kernel(shape, cache: cache) }
+    attend = try kernels.kernel("attend \(shape) \(cache) \(scale) \(window ?? 0)") {
+      try PagedAttention.kernel(
+        shape, cache: cache, rowCapacity: Llama.attentionRows, scale: scale, window: window)
+    }
+    merge = try kernels.kernel("merge \(shape) \(output)") { try PagedAttention.merge(shape, output: output) }
+  }
+
+  /// Appends the step's keys and values to the layer's pages and attends; y is `[M, heads · D]`.
+  func callAsFunction(
+    q: Tensor, k: Tensor, v: Tensor, pairsAreInterleaved: Bool, _ step: StepTensors,
+    cache: (keys: Tensor, values: Tensor), into y: Tensor
+  ) throws {
+    let (rows, kv, group, size) = (q.shape[0], shape.kvHeads, shape.group, shape.headSize)
+    let queries = step.queries.reshaped([kv, rows, group, size])
+    try append.run([
+      step.runs, step.cos, step.sin, pairs(q, heads: kv * group, pairsAreInterleaved),
+      pairs(k, heads: kv, pairsAreInterleaved), q.reshaped([rows, kv * group, size]),
+      k.reshaped([rows, kv, size]), v.reshaped([rows, kv, size]), queries, cache.keys, cache.values,
+    ])
+    let chunks = step.batch.chunkCount
+    let flat = [kv, chunks, rows * group]
+    for phase in step.batch.phases where !phase.isEmpty {
+      try attend.run(
+        [
+          step.items, step.pages, step.rowPositions.reshaped([rows * group]),
+          queries.reshaped([kv, rows * group, size]), cache.keys, cache.values, step.tops.reshaped(flat),
+          step.totals.reshaped(flat), step.sums.reshaped(flat + [size]),
+        ], integers: [phase.lowerBound, phase.count])
+    }
+    let split = [kv, chunks, rows, group]
+    try merge.run([
+      step.rowPositions, step.mergeBlocks, step.tops.reshaped(split), step.totals.reshaped(split),
+      step.sums.reshaped(split + [size]), y, step.logSumExp,
+    ])
+  }
+
+  /// A head's leading numbers as pairs `[M, heads, 2, rotary / 2]`.
+  private func pairs(_ x: Tensor, heads: Int, _ interleaved: Bool) -> Tensor {
+    let (rows, half) = (x.shape[0], shape.rotarySize / 2)
+    let width = heads * shape.headSize
+    return Tensor(
+      unchecked: x.storage, byteOffset: x.byteOffset, type: x.type, shape: [rows, heads, 2, half],
+      strides: interleaved ? [width, shape.headSize, 1, 2] : [width, shape.headSize, half, 1])
+  }
+}

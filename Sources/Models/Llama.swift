@@ -1,0 +1,166 @@
+internal import Kernels
+public import Memory
+public import Tiles
+
+/// Networks of the Llama family: RMSNorm, rotary embedding, grouped-query attention, SwiGLU.
+///
+/// Touvron et al., 2023, arXiv:2302.13971; also Mistral (sliding window), Qwen2 (biases on q, k, v) and SmolLM2.
+public final class Llama: LanguageModel {
+  public let configuration: LlamaConfiguration
+  public var vocabularySize: Int { configuration.vocabularySize }
+  public var contextLength: Int { configuration.contextLength }
+  public var slidingWindow: Int? { configuration.slidingWindow }
+  public let cacheGeometry: PagedCache.Geometry
+
+  private let weights: LlamaWeights
+  private let layers: [Layer]
+  private let embed: any CompiledKernel
+  private let gather: any CompiledKernel
+  private let finalNorm: any CompiledKernel
+  private let head: LinearLayer
+  private let workspace = Workspace()
+
+  private struct Layer {
+    let attentionNorm: Norm
+    let query: LinearLayer
+    let key: LinearLayer
+    let value: LinearLayer
+    let attention: AttentionCore
+    let output: LinearLayer
+    let feedForwardNorm: Norm
+    let gated: any CompiledKernel
+    let gate: Tensor
+    let up: Tensor
+    let down: LinearLayer
+  }
+
+  /// A normalisation that hands its result on in the type the next layer takes.
+  private struct Norm {
+    let weight: Tensor
+    let kernel: any CompiledKernel
+    let output: ElementType
+  }
+
+  /// - Parameters:
+  ///   - exact: whether block-quantised weights are widened to float32 instead of multiplied as integers.
+  ///   - cacheType: float32 or float16.
+  public init(
+    _ configuration: LlamaConfiguration, weights: LlamaWeights, executor: any Executor, exact: Bool,
+    cacheType: ElementType = .float32
+  ) throws {
+    self.configuration = configuration
+    self.weights = weights
+    cacheGeometry = PagedCache.Geometry(
+      layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
+      type: cacheType)
+    let kernels = KernelCache(executor)
+    let width = configuration.hiddenSize
+    layers = try weights.layers.map {
+      try Self.layer($0, configuration, exact: exact, cacheType: cacheType, kernels)
+    }
+    embed = try kernels.kernel("embed") { try Embedding.kernel(width: width, table: weights.embedding.type) }
+    gather = try kernels.kernel("gather") { try Embedding.kernel(width: width, table: .float32) }
+    head = try LinearLayer(weights.head, exact: exact, kernels: kernels)
+    finalNorm = try Self.norm(weights.finalNorm, configuration, next: head.arithmetic, kernels).kernel
+  }
+
+  private static func norm(
+    _ weight: Tensor, _ configuration: LlamaConfiguration, next: Linear.Arithmetic, _ kernels: KernelCache
+  ) throws -> Norm {
+    let output = next.activation
+    let kind = Normalisation.rms(epsilon: configuration.normEpsilon)
+    let kernel = try kernels.kernel("norm \(kind) \(output)") {
+      try kind.kernel(width: configuration.hiddenSize, output: output)
+    }
+    return Norm(weight: weight, kernel: kernel, output: output)
+  }
+
+  private static func layer(
+    _ weights: LlamaWeights.Layer, _ configuration: LlamaConfiguration, exact: Bool, cacheType: ElementType,
+    _ kernels: KernelCache
+  ) throws -> Layer {
+    let c = configuration
+    let query = try LinearLayer(weights.query, bias: weights.queryBias, exact: exact, kernels: kernels)
+    let key = try LinearLayer(weights.key, bias: weights.keyBias, exact: exact, kernels: kernels)
+    let value = try LinearLayer(weights.value, bias: weights.valueBias, exact: exact, kernels: kernels)
+    let output = try LinearLayer(weights.output, exact: exact, addsResidual: true, kernels: kernels)
+    let down = try LinearLayer(weights.down, exact: exact, addsResidual: true, kernels: kernels)
+    let arithmetic = LinearLayer.arithmetic(weights.gate, exact: exact)
+    // The three projections read one normalised input, so they must agree on its type.
+    let inputs = Set([query.arithmetic, key.arithmetic, value.arithmetic])
+    guard let first = inputs.first, inputs.count == 1,
+      LinearLayer.arithmetic(weights.up, exact: exact) == arithmetic
+    else { throw ModelError.mixedArithmetic(layer: "attention or feed-forward inputs") }
+    let shape = Rotary.Shape(
+      kvHeads: c.kvHeadCount, group: c.headCount / c.kvHeadCount, headSize: c.headSize,
+      rotarySize: c.rotarySize)
+    let feedForward = Linear.Shape(inputs: c.hiddenSize, outputs: c.feedForwardSize)
+    let types = (gate: weights.gate.type, up: weights.up.type)
+    let gated = try kernels.kernel("gated \(types) \(arithmetic) \(down.arithmetic)") {
+      try GatedLinear.kernel(
+        feedForward, weights: types, arithmetic: arithmetic, output: down.arithmetic.activation)
+    }
+    return Layer(
+      attentionNorm: try norm(weights.attentionNorm, c, next: first, kernels), query: query, key: key,
+      value: value,
+      attention: try AttentionCore(
+        shape, cache: cacheType, scale: 1 / Float(c.headSize).squareRoot(), window: c.slidingWindow,
+        output: output.arithmetic.activation, kernels: kernels),
+      output: output, feedForwardNorm: try norm(weights.feedForwardNorm, c, next: arithmetic, kernels),
+      gated: gated, gate: weights.gate, up: weights.up, down: down)
+  }
+
+  public func forward(_ batch: ForwardBatch, cache: PagedCache) throws -> Tensor {
+    let c = configuration
+    let rows = batch.tokens.count
+    let step = try StepTensors(
+      batch, shape: layers[0].attention.shape, rotary: c.rotary, workspace: workspace)
+    var x = try workspace.tensor("x", .float32, [rows, c.hiddenSize])
+    var other = try workspace.tensor("y", .float32, [rows, c.hiddenSize])
+    try embed.run([step.tokens, weights.embedding, x])
+    for (number, layer) in layers.enumerated() {
+      try attend(layer, x, into: other, step, cache.layer(number))
+      try feedForward(layer, other, into: x)
+    }
+    let wanted = batch.logitRows.count
+    guard wanted > 0 else { return try workspace.tensor("logits", .float32, [0, c.vocabularySize]) }
+    other = try workspace.tensor("y", .float32, [wanted, c.hiddenSize])
+    try gather.run([step.logitRows, x, other])
+    let normed = try workspace.tensor("normed", head.arithmetic.activation, [wanted, c.hiddenSize])
+    try finalNorm.run([other, weights.finalNorm, normed])
+    x = try workspace.tensor("logits", .float32, [wanted, c.vocabularySize])
+    try head(normed, into: x)
+    return x
+  }
+
+  private func attend(
+    _ layer: Layer, _ x: Tensor, into y: Tensor, _ step: StepTensors, _ pages: (keys: Tensor, values: Tensor)
+  ) throws {
+    let c = configuration
+    let rows = x.shape[0]
+    let normed = try workspace.tensor("normed", layer.attentionNorm.output, [rows, c.hiddenSize])
+    try layer.attentionNorm.kernel.run([x, layer.attentionNorm.weight, normed])
+    let q = try workspace.tensor("q", .float32, [rows, c.headCount * c.headSize])
+    let k = try workspace.tensor("k", .float32, [rows, c.kvHeadCount * c.headSize])
+    let v = try workspace.tensor("v", .float32, [rows, c.kvHeadCount * c.headSize])
+    try layer.query(normed, into: q)
+    try layer.key(normed, into: k)
+    try layer.value(normed, into: v)
+    let attended = try workspace.tensor(
+      "attended", layer.output.arithmetic.activation, [rows, c.headCount * c.headSize])
+    try layer.attention(
+      q: q, k: k, v: v, pairsAreInterleaved: c.pairsAreInterleaved, step, cache: pages, into: attended)
+    try layer.output(attended, residual: x, into: y)
+  }
+
+  private func feedForward(_ layer: Layer, _ x: Tensor, into y: Tensor) throws {
+    let c = configuration
+    let rows = x.shape[0]
+    let normed = try workspace.tensor("normed", layer.feedForwardNorm.output, [rows, c.hiddenSize])
+    try layer.feedForwardNorm.kernel.run([x, layer.feedForwardNorm.weight, normed])
+    let hidden = try workspace.tensor(
+      "hidden", layer.down.arithmetic.activation, [rows, c.feedForwardSize])
+    try layer.gated.run([normed, layer.gate, layer.up, hidden])
+    try layer.down(hidden, residual: x, into: y)
+  }
+}

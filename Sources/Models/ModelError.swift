@@ -1,0 +1,26 @@
+/// Why a model cannot be used.
+public enum ModelError: Error, Equatable {
+  case unknownArchitecture(name: String, known: [String])
+  case invalid(key: String, value: String, allowed: String)
+  case misshapen(tensor: String, found: [Int], expected: [Int])
+  case unsupportedType(tensor: String, type: String)
+  case unsupported(feature: String)
+  case mixedArithmetic(layer: String)
+}
+
+extension ModelError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .unknownArchitecture(let name, let known):
+      "architecture \(name) is not known. Known are: \(known.joined(separator: ", "))."
+    case .invalid(let key, let value, let allowed): "\(key) is \(value); allowed is \(allowed)."
+    case .misshapen(let tensor, let found, let expected):
+      "tensor \(tensor) has shape \(found), the configuration asks for \(expected)."
+    case .unsupportedType(let tensor, let type):
+      "tensor \(tensor) is of type \(type), which no kernel reads. Convert the model to Q8_0 or Q4_K."
+    case .unsupported(let feature): "\(feature) is not supported."
+    case .mixedArithmetic(let layer):
+      "the weights of \(layer) mix block-quantised and plain types. Run it with --exact."
+    }
+  }
+}
