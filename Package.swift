@@ -46,6 +46,9 @@ let package = Package(
     library("Models", ["Kernels", "Formats"]),
     library("Engine", ["Models"]),
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
+    .testTarget(
+      name: "ModelsTests", dependencies: ["Models", "Engine", "Formats", "Memory", "TilesCPU"],
+      exclude: ["Golden"], swiftSettings: testing),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
   ]
 )

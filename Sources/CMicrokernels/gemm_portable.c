@@ -43,20 +43,20 @@ void gw_quantize_rows_portable(long m, long k, const float *x, ptrdiff_t x_row, 
                                ptrdiff_t dst_row_bytes) {
   for (long i = 0; i < m; i++) {
     int8_t *q = (int8_t *)dst + i * dst_row_bytes;
-    float *scales = (float *)(q + k), *sums = scales + k / 32;
-    for (long g = 0; g < k / 32; g++) {
-      const float *v = x + i * x_row + g * 32;
+    float *scales = (float *)(q + k), *sums = scales + k / 16;
+    for (long g = 0; g < k / 16; g++) {
+      const float *v = x + i * x_row + g * 16;
       float largest = 0;
-      for (int j = 0; j < 32; j++) largest = fabsf(v[j]) > largest ? fabsf(v[j]) : largest;
+      for (int j = 0; j < 16; j++) largest = fabsf(v[j]) > largest ? fabsf(v[j]) : largest;
       float scale = largest / 127;
       int sum = 0;
-      for (int j = 0; j < 32; j++) {
+      for (int j = 0; j < 16; j++) {
         float r = scale == 0 ? 0 : nearbyintf(v[j] / scale);
-        q[g * 32 + j] = (int8_t)(r > 127 ? 127 : r < -127 ? -127 : r);
-        sum += q[g * 32 + j];
+        q[g * 16 + j] = (int8_t)(r > 127 ? 127 : r < -127 ? -127 : r);
+        sum += q[g * 16 + j];
       }
       scales[g] = scale;
-      sums[g] = scale * (float)sum;
+      sums[g / 2] = g % 2 ? fmaf(scale, (float)sum, sums[g / 2]) : scale * (float)sum;
     }
   }
 }
@@ -71,15 +71,14 @@ void gw_matmul_q8_portable(gw_type type, long m, long n, long k, const void *x, 
     for (long g = 0; g < k / 32; g++) {
       gw_block block;
       gw_unpack_block(type, row, g, &block);
-      int halves = type == GW_Q6_K ? 2 : 1, width = 32 / halves;
       for (long i = 0; i < m; i++) {
         const int8_t *q = (const int8_t *)x + i * x_row_bytes;
-        const float *scales = (const float *)(q + k), *sums = scales + k / 32;
+        const float *scales = (const float *)(q + k), *sums = scales + k / 16;
         float acc = c[i * c_row + j];
-        for (int h = 0; h < halves; h++) {
+        for (int h = 0; h < 2; h++) {
           int dot = 0;
-          for (int e = h * width; e < (h + 1) * width; e++) dot += block.q[e] * q[g * 32 + e];
-          acc = fmaf(block.scale[h] * scales[g], (float)dot, acc);
+          for (int e = h * 16; e < (h + 1) * 16; e++) dot += block.q[e] * q[g * 32 + e];
+          acc = fmaf(block.scale[h] * scales[2 * g + h], (float)dot, acc);
         }
         float offset = block.offset[0] - (float)block.zero * block.scale[0];
         if (type != GW_Q8_0 && type != GW_Q6_K) acc = fmaf(offset, sums[g], acc);

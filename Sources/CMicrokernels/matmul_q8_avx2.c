@@ -21,12 +21,11 @@ typedef struct {
 } panel;
 
 // What the bytes of a panel are.
-typedef enum { UNSIGNED_4, UNSIGNED_5, SIGNED, SIGNED_HALVES } kind;
+typedef enum { UNSIGNED, SIGNED, SIGNED_HALVES } kind;
 
 static kind kind_of(gw_type type) {
   switch (type) {
-    case GW_Q4_0: case GW_Q4_1: case GW_Q4_K: return UNSIGNED_4;
-    case GW_Q5_0: case GW_Q5_1: case GW_Q5_K: return UNSIGNED_5;
+    case GW_Q4_0: case GW_Q4_1: case GW_Q4_K: case GW_Q5_0: case GW_Q5_1: case GW_Q5_K: return UNSIGNED;
     case GW_Q6_K: return SIGNED_HALVES;
     default: return SIGNED;
   }
@@ -126,23 +125,23 @@ INLINE __m256i broadcast_4(const int8_t *q) {
   return _mm256_set1_epi32(word);
 }
 
-// Integer dots of one group (groups of four from `from` to `to`) for `rows` activations with 16 weight rows.
-INLINE void dots(const kind kind, const int rows, const panel *p, const int8_t *const *x, long at, int from, int to,
+// Integer dots of 16 numbers (groups of four from `from` on) for `rows` activations with 16 weight rows.
+INLINE void dots(const kind kind, const int rows, const panel *p, const int8_t *const *x, long at, int from,
                  __m256i total[3][2]) {
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i sum[3][2];
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = total[i][0] = total[i][1] = _mm256_setzero_si256();
 #pragma clang loop unroll(full)
-  for (int g = from; g < to; g++) {
+  for (int g = from; g < from + 4; g++) {
     __m256i w[2] = {_mm256_load_si256((const __m256i *)p->q[g][0]), _mm256_load_si256((const __m256i *)p->q[g][1])};
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
       __m256i a = broadcast_4(x[i] + at + g * 4);
 #pragma clang loop unroll(full)
       for (int h = 0; h < 2; h++) {
-        if (kind == UNSIGNED_4 || kind == UNSIGNED_5) {
-          // 4 bits: 8 sums of two products of at most 15 * 127 fit 16 bits; 5 bits: 4 sums do.
+        if (kind == UNSIGNED) {
+          // Up to 5 bits: 4 sums of two products of at most 31 * 127 fit 16 bits.
           sum[i][h] = _mm256_add_epi16(sum[i][h], _mm256_maddubs_epi16(w[h], a));
         } else {
           // |w| is at most 128 as an unsigned byte, and two products with |a| <= 127 fit 16 bits.
@@ -151,15 +150,12 @@ INLINE void dots(const kind kind, const int rows, const panel *p, const int8_t *
         }
       }
     }
-    if ((kind == UNSIGNED_5 && g % 4 == 3) || (kind == UNSIGNED_4 && g == to - 1)) {
+  }
+  if (kind == UNSIGNED) {
 #pragma clang loop unroll(full)
-      for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int h = 0; h < 2; h++) {
-          total[i][h] = _mm256_add_epi32(total[i][h], _mm256_madd_epi16(sum[i][h], ones));
-          sum[i][h] = _mm256_setzero_si256();
-        }
-    }
+      for (int h = 0; h < 2; h++) total[i][h] = _mm256_madd_epi16(sum[i][h], ones);
   }
 }
 
@@ -172,21 +168,20 @@ INLINE void tile(const kind kind, const int rows, const panel *p, long groups, l
 #pragma clang loop unroll(full)
     for (int h = 0; h < 2; h++) acc[i][h] = _mm256_loadu_ps(c[i] + 8 * h);
   for (long g = 0; g < groups; g++, p++) {
-    const int halves = kind == SIGNED_HALVES ? 2 : 1;
 #pragma clang loop unroll(full)
-    for (int half = 0; half < halves; half++) {
+    for (int half = 0; half < 2; half++) {
       __m256i dot[3][2];
-      dots(kind, rows, p, x, g * 32, half * 4, half * 4 + 8 / halves, dot);
+      dots(kind, rows, p, x, g * 32, half * 4, dot);
 #pragma clang loop unroll(full)
       for (int i = 0; i < rows; i++) {
-        const float *scales = (const float *)(x[i] + k) - first * 7;
-        __m256 xs = _mm256_broadcast_ss(scales + g);
+        const float *scales = (const float *)(x[i] + k) - first * 6;
+        __m256 xs = _mm256_broadcast_ss(scales + 2 * g + half);
 #pragma clang loop unroll(full)
         for (int h = 0; h < 2; h++)
-          acc[i][h] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_load_ps(p->scale[half] + 8 * h), xs),
+          acc[i][h] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_load_ps(p->scale[kind == SIGNED_HALVES ? half : 0] + 8 * h), xs),
                                       _mm256_cvtepi32_ps(dot[i][h]), acc[i][h]);
-        if (kind == UNSIGNED_4 || kind == UNSIGNED_5) {
-          __m256 total = _mm256_broadcast_ss(scales + k / 32 + g);
+        if (kind == UNSIGNED && half == 1) {
+          __m256 total = _mm256_broadcast_ss(scales + k / 16 - first + g);
 #pragma clang loop unroll(full)
           for (int h = 0; h < 2; h++)
             acc[i][h] = _mm256_fmadd_ps(_mm256_load_ps(p->offset[0] + 8 * h), total, acc[i][h]);
@@ -204,8 +199,7 @@ INLINE void tile(const kind kind, const int rows, const panel *p, long groups, l
   AVX2 static void tile_##rows(kind which, const panel *p, long groups, long first, long k,                        \
                                const int8_t *const *x, float *const *c) {                                          \
     switch (which) {                                                                                               \
-      case UNSIGNED_4: tile(UNSIGNED_4, rows, p, groups, first, k, x, c); break;                                   \
-      case UNSIGNED_5: tile(UNSIGNED_5, rows, p, groups, first, k, x, c); break;                                   \
+      case UNSIGNED: tile(UNSIGNED, rows, p, groups, first, k, x, c); break;                                       \
       case SIGNED: tile(SIGNED, rows, p, groups, first, k, x, c); break;                                           \
       case SIGNED_HALVES: tile(SIGNED_HALVES, rows, p, groups, first, k, x, c); break;                             \
     }                                                                                                              \
@@ -252,33 +246,32 @@ AVX2 void gw_matmul_q8_avx2(gw_type type, long m, long n, long k, const void *x,
 AVX2 void gw_quantize_rows_avx2(long m, long k, const float *x, ptrdiff_t x_row, void *dst,
                                 ptrdiff_t dst_row_bytes) {
   const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   for (long i = 0; i < m; i++) {
     int8_t *q = (int8_t *)dst + i * dst_row_bytes;
-    float *scales = (float *)(q + k), *sums = scales + k / 32;
-    for (long g = 0; g < k / 32; g++) {
-      const float *v = x + i * x_row + g * 32;
-      __m256 part[4], top = _mm256_setzero_ps();
-      for (int j = 0; j < 4; j++) {
-        part[j] = _mm256_loadu_ps(v + 8 * j);
-        top = _mm256_max_ps(_mm256_and_ps(part[j], magnitude), top);
-      }
+    float *scales = (float *)(q + k), *sums = scales + k / 16;
+    for (long g = 0; g < k / 16; g++) {
+      const float *v = x + i * x_row + g * 16;
+      __m256 a = _mm256_loadu_ps(v), b = _mm256_loadu_ps(v + 8);
+      __m256 top = _mm256_max_ps(_mm256_and_ps(a, magnitude), _mm256_and_ps(b, magnitude));
       __m128 t = _mm_max_ps(_mm256_castps256_ps128(top), _mm256_extractf128_ps(top, 1));
       t = _mm_max_ps(t, _mm_movehl_ps(t, t));
       float scale = _mm_cvtss_f32(_mm_max_ss(t, _mm_movehdup_ps(t))) / 127;
-      __m256i n[4], total = _mm256_setzero_si256();
-      for (int j = 0; j < 4; j++) {
-        n[j] = scale == 0 ? _mm256_setzero_si256()
-                          : _mm256_cvtps_epi32(_mm256_div_ps(part[j], _mm256_set1_ps(scale)));
-        total = _mm256_add_epi32(total, n[j]);
+      __m256 divisor = _mm256_set1_ps(scale);
+      __m256i n = _mm256_setzero_si256(), o = n;
+      if (scale != 0) {
+        n = _mm256_cvtps_epi32(_mm256_div_ps(a, divisor));
+        o = _mm256_cvtps_epi32(_mm256_div_ps(b, divisor));
       }
-      __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
-      _mm256_storeu_si256((__m256i *)(q + g * 32), _mm256_permutevar8x32_epi32(bytes, order));
+      __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(n, o), 0xD8);
+      _mm_storeu_si128((__m128i *)(q + g * 16),
+                       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+      __m256i total = _mm256_add_epi32(n, o);
       __m128i s = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
       s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
       s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
+      float sum = (float)_mm_cvtsi128_si32(s);
       scales[g] = scale;
-      sums[g] = scale * (float)_mm_cvtsi128_si32(s);
+      sums[g / 2] = g % 2 ? fmaf(scale, sum, sums[g / 2]) : scale * sum;
     }
   }
 }

@@ -52,6 +52,8 @@ extension Index: ExpressibleByIntegerLiteral {
     case (.add, 0, _), (.multiply, 1, _): return b
     case (.multiply, _, 0), (.multiply, 0, _), (.remainder, _, 1): return 0
     case (.min, _, _) where a == b, (.max, _, _) where a == b: return a
+    case (.min, .binary(.min, let inner, .constant(let c)), .constant(let d)):
+      return c <= d ? a : .binary(.min, inner, .constant(d))
     default: return .binary(operation, a, b)
     }
   }

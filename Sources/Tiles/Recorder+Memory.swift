@@ -65,7 +65,7 @@ extension Recorder {
     return tile
   }
 
-  /// Rows as int8 groups of 32 with a scale each (``ElementType/q8_rows``): the left operand of an integer matmul.
+  /// Rows as int8 groups of 16 with a scale each (``ElementType/q8_rows``): the left operand of an integer matmul.
   public func quantize(_ source: Tile, file: String = #fileID, line: Int = #line) -> Tile {
     requireDefined(source, "quantize", file, line)
     check(

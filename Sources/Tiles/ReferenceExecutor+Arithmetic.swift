@@ -22,7 +22,7 @@ extension ReferenceRun {
         for step in 0..<inner {
           var a = try product.transposesLeft
             ? read(left, product.left, step, row) : read(left, product.left, row, step)
-          if !left.scales.isEmpty { a *= Scalar(left.scales[row * (left.columns / 32) + step / 32]) }
+          if !left.scales.isEmpty { a *= Scalar(left.scales[row * (left.columns / 16) + step / 16]) }
           let b = try product.transposesRight
             ? read(right, product.right, column, step) : read(right, product.right, step, column)
           sum = sum.addingProduct(a, b)
@@ -38,13 +38,13 @@ extension ReferenceRun {
     let input = try state(source)
     var result = try newTile(tile)
     for row in 0..<result.rows {
-      for group in 0..<result.columns / 32 {
+      for group in 0..<result.columns / 16 {
         var values: [Float] = []
-        for column in 0..<32 { values.append(Float(try read(input, source, row, group * 32 + column))) }
+        for column in 0..<16 { values.append(Float(try read(input, source, row, group * 16 + column))) }
         let scale = values.reduce(0) { Swift.max($0, abs($1)) } / 127
         result.scales.append(scale)
         for (column, value) in values.enumerated() {
-          let position = row * result.columns + group * 32 + column
+          let position = row * result.columns + group * 16 + column
           result.values[position] = scale == 0 ? 0 : Scalar((value / scale).rounded(.toNearestOrEven))
           result.isWritten[position] = true
         }

@@ -36,7 +36,7 @@ extension ReferenceRun {
     }
     if tensor.type == .q8_rows {
       let (row, column) = offset.quotientAndRemainder(dividingBy: tensor.shape[tensor.shape.count - 1])
-      let bytes = tensor.shape[tensor.shape.count - 1] / 32 * 40
+      let bytes = tensor.shape[tensor.shape.count - 1] / 32 * 44
       return unsafe Scalar((tensor.address + row * bytes + column).load(as: Int8.self))
     }
     let size = tensor.type.blockElements
@@ -69,8 +69,8 @@ extension ReferenceRun {
     var scales: [Float] = []
     for row in 0..<state.rows {
       let start = try offset(reference.tensor.number, place(reference, origin, row, 0)) / width
-      for group in 0..<width / 32 {
-        let bytes = start * (width / 32 * 40) + width + group * 4
+      for group in 0..<width / 16 {
+        let bytes = start * (width / 32 * 44) + width + group * 4
         scales.append(unsafe (tensor.address + bytes).loadUnaligned(as: Float.self))
       }
     }
@@ -115,7 +115,7 @@ extension ReferenceRun {
     case .q8_rows:
       let width = tensor.shape[tensor.shape.count - 1]
       let (row, column) = offset.quotientAndRemainder(dividingBy: width)
-      let target = unsafe tensor.address + row * (width / 32 * 40) + column
+      let target = unsafe tensor.address + row * (width / 32 * 44) + column
       unsafe target.storeBytes(of: Int8(value), as: Int8.self)
     default: throw failure("\(tensor.type.rawValue) cannot be written.")
     }
@@ -128,12 +128,18 @@ extension ReferenceRun {
     let width = tensor.shape[tensor.shape.count - 1]
     let (start, column) = try offset(reference.tensor.number, place).quotientAndRemainder(dividingBy: width)
     guard column % 32 == 0 else { throw failure("\(reference.tensor.name) is cut inside a group of 32.") }
-    let base = unsafe tensor.address + start * (width / 32 * 40) + width + column / 32 * 4
-    for group in 0..<state.columns / 32 {
-      let scale = state.scales[row * (state.columns / 32) + group]
-      let sum = (0..<32).reduce(0) { $0 + Int(state.values[row * state.columns + group * 32 + $1]) }
-      unsafe (base + group * 4).storeBytes(of: scale, as: Float.self)
-      unsafe (base + width / 32 * 4 + group * 4).storeBytes(of: scale * Float(sum), as: Float.self)
+    let base = unsafe tensor.address + start * (width / 32 * 44) + width
+    func sum(_ group: Int) -> Float {
+      Float((0..<16).reduce(0) { $0 + Int(state.values[row * state.columns + group * 16 + $1]) })
+    }
+    for pair in 0..<state.columns / 32 {
+      let first = state.scales[row * (state.columns / 16) + 2 * pair]
+      let second = state.scales[row * (state.columns / 16) + 2 * pair + 1]
+      let scales = unsafe base + (column / 16 + 2 * pair) * 4
+      unsafe scales.storeBytes(of: first, as: Float.self)
+      unsafe (scales + 4).storeBytes(of: second, as: Float.self)
+      let total = (first * sum(2 * pair)).addingProduct(second, sum(2 * pair + 1))
+      unsafe (base + width / 16 * 4 + (column / 32 + pair) * 4).storeBytes(of: total, as: Float.self)
     }
   }
 

@@ -15,7 +15,7 @@ extension Lowering {
     let rowStride: Int
     if tile.type == .q8_rows {
       rowStride = tile.columns
-      bytes = tile.rows * (tile.columns / 32 * 40)
+      bytes = tile.rows * (tile.columns / 32 * 44)
     } else {
       // Rows start on cache lines, unless the tile is a vector of one number a row.
       rowStride = tile.columns == 1 ? 1 : (tile.columns + 15) & ~15

@@ -119,7 +119,7 @@ internal import Memory
         let (target, source) = unsafe (tiles[a], tiles[b])
         unsafe microkernels.quantizeRows(
           source.rows, source.columns, source.base.assumingMemoryBound(to: Float.self), source.rowStride,
-          target.base, target.rowStride / 32 * 40)
+          target.base, target.rowStride / 32 * 44)
       case .copyGroups:
         unsafe copyGroups(tiles[b], to: tiles[a], column: integers[c], width: integers[Int(step.d)])
       case .widen:
@@ -164,12 +164,13 @@ internal import Memory
     let count = source.columns
     let groups = count / 32
     for row in 0..<target.rows {
-      let from = unsafe source.base + row * (source.rowStride / 32 * 40)
-      let to = unsafe target.base + row * (target.rowStride / 32 * 40)
+      let from = unsafe source.base + row * (source.rowStride / 32 * 44)
+      let to = unsafe target.base + row * (target.rowStride / 32 * 44)
       unsafe (to + column).copyMemory(from: from, byteCount: count)
-      let scales = unsafe to + width + column / 32 * 4
-      unsafe scales.copyMemory(from: from + count, byteCount: groups * 4)
-      unsafe (scales + width / 32 * 4).copyMemory(from: from + count + groups * 4, byteCount: groups * 4)
+      let scales = unsafe to + width + column / 32 * 8
+      unsafe scales.copyMemory(from: from + count, byteCount: groups * 8)
+      let sums = unsafe to + width + width / 32 * 8 + column / 32 * 4
+      unsafe sums.copyMemory(from: from + count + groups * 8, byteCount: groups * 4)
     }
   }
 
@@ -208,7 +209,7 @@ internal import Memory
     if plan.isInteger {
       let k = left.columns
       unsafe microkernels.matmulInteger(
-        gw_type(plan.rightType), left.rows, n, k, left.base, left.rowStride / 32 * 40, right.base,
+        gw_type(plan.rightType), left.rows, n, k, left.base, left.rowStride / 32 * 44, right.base,
         right.rowStride / plan.blockElements * plan.blockBytes, c, target.rowStride, continuing, workspace)
       return
     }

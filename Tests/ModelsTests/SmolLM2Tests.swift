@@ -1,0 +1,78 @@
+import Engine
+import Formats
+import Foundation
+import Memory
+import Models
+import Testing
+import TilesCPU
+
+/// The default model, where it is in the cache folder; `make setup` fetches it.
+enum SmolLM2 {
+  static let path: String? = {
+    let environment = ProcessInfo.processInfo.environment
+    let home = environment["HOME"] ?? "/root"
+    let folder = environment["GODWIT_CACHE"] ?? (environment["XDG_CACHE_HOME"] ?? home + "/.cache") + "/godwit"
+    let path = folder + "/SmolLM2-135M-Instruct.Q4_1.gguf"
+    return FileManager.default.fileExists(atPath: path) ? path : nil
+  }()
+
+  static func model(exact: Bool, threads: Int = 2) throws -> Llama {
+    let file = try GGUF(path: try #require(path))
+    let configuration = try LlamaConfiguration(file)
+    return try Llama(
+      configuration, weights: LlamaWeights(file, configuration), executor: CPUExecutor(threads: threads),
+      exact: exact)
+  }
+
+  /// Token ids of the Apache licence, by Scripts/golden/apache_tokens.py.
+  static func apache() throws -> [Int32] {
+    let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("Golden/apache_tokens.txt")
+    return try String(contentsOf: url, encoding: .utf8).split(whereSeparator: \.isWhitespace).compactMap { Int32($0) }
+  }
+}
+
+/// Mean negative log-likelihood of each token after the first, computed in pieces of `step` tokens.
+func meanNLL(_ tokens: [Int32], _ model: Llama, step: Int) throws -> Double {
+  let pages = (tokens.count + 63) / 64
+  let cache = try PagedCache(model.cacheGeometry, pages: pages)
+  let planner = AttentionPlanner(group: model.configuration.headCount / model.configuration.kvHeadCount)
+  var total = 0.0
+  for first in stride(from: 0, to: tokens.count, by: step) {
+    let piece = Array(tokens[first..<min(first + step, tokens.count)])
+    let rows = SequenceRows(
+      tokens: piece, firstPosition: first, pages: (0..<Int32(pages)).map { $0 }, logits: .all)
+    let logits = try model.forward(planner.plan([rows]).batch, cache: cache)
+    let width = model.vocabularySize
+    logits.withElements(as: Float.self) { span in
+      for row in 0..<piece.count where first + row + 1 < tokens.count {
+        var top = -Float.infinity
+        for index in 0..<width { top = max(top, span[row * width + index]) }
+        var sum = 0.0
+        for index in 0..<width { sum += exp(Double(span[row * width + index] - top)) }
+        total += log(sum) + Double(top - span[row * width + Int(tokens[first + row + 1])])
+      }
+    }
+  }
+  return total / Double(tokens.count - 1)
+}
+
+@Suite(.enabled(if: SmolLM2.path != nil, "the default model is not in the cache folder: run make setup"))
+struct SmolLM2Tests {
+  /// 13.9665 is the known perplexity of the first 1,024 tokens, from float32 products of the dequantised weights.
+  @Test(arguments: [(true, 0.001), (false, 0.005)])
+  func perplexityOfTheLicence(exact: Bool, tolerance: Double) throws {
+    let tokens = Array(try SmolLM2.apache().prefix(1024))
+    let perplexity = exp(try meanNLL(tokens, SmolLM2.model(exact: exact), step: 256))
+    print("perplexity", exact, perplexity)
+    #expect(abs(perplexity / 13.9665 - 1) <= tolerance)
+  }
+
+  @Test func piecesDoNotChangeABit() throws {
+    let tokens = Array(try SmolLM2.apache().prefix(130))
+    let model = try SmolLM2.model(exact: false)
+    let whole = try meanNLL(tokens, model, step: 130)
+    #expect(try meanNLL(tokens, model, step: 1) == whole)
+    #expect(try meanNLL(tokens, model, step: 37) == whole)
+  }
+}
