@@ -41,5 +41,7 @@ let package = Package(
   targets: [
     library("Memory"),
     tests("Memory", []),
+    library("Tokenizers", []),
+    tests("Tokenizers", []),
   ]
 )

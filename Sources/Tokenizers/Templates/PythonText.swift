@@ -1,0 +1,183 @@
+/// Python's view of text: scalars, its own notion of space, and how values print.
+enum PythonText {
+  /// Decimal form of a float as `repr` gives it.
+  static func float(_ value: Double) -> String {
+    // Both languages print the shortest digits that read back; they differ only where the exponent form starts.
+    let text = value.description
+    guard value.magnitude >= 1e16, value.isFinite, !text.contains("e") else { return text }
+    var digits = text.split(separator: ".")[0]
+    let isNegative = digits.first == "-"
+    if isNegative { digits.removeFirst() }
+    let exponent = digits.count - 1
+    let first = digits.removeFirst()
+    while digits.last == "0" { digits.removeLast() }
+    let mantissa = digits.isEmpty ? "\(first)" : "\(first).\(digits)"
+    return "\(isNegative ? "-" : "")\(mantissa)e+\(exponent < 10 ? "0" : "")\(exponent)"
+  }
+
+  /// `repr` of a string.
+  static func quoted(_ text: String) -> String {
+    let quote: Unicode.Scalar =
+      text.unicodeScalars.contains("'") && !text.unicodeScalars.contains("\"") ? "\"" : "'"
+    var out = String.UnicodeScalarView()
+    out.append(quote)
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case quote, "\\":
+        out.append("\\")
+        out.append(scalar)
+      case "\n": out.append(contentsOf: "\\n".unicodeScalars)
+      case "\r": out.append(contentsOf: "\\r".unicodeScalars)
+      case "\t": out.append(contentsOf: "\\t".unicodeScalars)
+      default:
+        if isPrintable(scalar) { out.append(scalar) } else { out.append(contentsOf: escape(scalar).unicodeScalars) }
+      }
+    }
+    out.append(quote)
+    return String(out)
+  }
+
+  private static func escape(_ scalar: Unicode.Scalar) -> String {
+    let value = scalar.value
+    if value < 0x100 { return "\\x" + hexadecimal(value, width: 2) }
+    return value < 0x10000 ? "\\u" + hexadecimal(value, width: 4) : "\\U" + hexadecimal(value, width: 8)
+  }
+
+  /// Lower-case hexadecimal digits, padded with zeros.
+  static func hexadecimal(_ value: UInt32, width: Int) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: max(0, width - digits.count)) + digits
+  }
+
+  private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+    if (32..<127).contains(scalar.value) { return true }
+    switch scalar.properties.generalCategory {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator,
+      .spaceSeparator:
+      return false
+    default: return true
+    }
+  }
+
+  /// Text from scalars.
+  static func text(_ scalars: some Sequence<Unicode.Scalar>) -> String {
+    var view = String.UnicodeScalarView()
+    view.append(contentsOf: scalars)
+    return String(view)
+  }
+
+  /// Without the scalars of `set` (spaces when `nil`) at the chosen ends.
+  static func stripped(_ text: String, _ set: String?, left: Bool, right: Bool) -> String {
+    let scalars = text.unicodeScalars
+    let drop = set.map { Set($0.unicodeScalars) }
+    func goes(_ scalar: Unicode.Scalar) -> Bool { drop?.contains(scalar) ?? scalar.isPythonSpace }
+    var start = scalars.startIndex
+    var end = scalars.endIndex
+    if left { while start < end, goes(scalars[start]) { start = scalars.index(after: start) } }
+    if right {
+      while start < end, goes(scalars[scalars.index(before: end)]) { end = scalars.index(before: end) }
+    }
+    return String(scalars[start..<end])
+  }
+
+  /// Byte offsets where `part` occurs without overlaps, at most `limit` of them.
+  static func occurrences(of part: [UInt8], in text: [UInt8], limit: Int = .max) -> [Int] {
+    guard let first = part.first, part.count <= text.count else { return [] }
+    var found: [Int] = []
+    var at = 0
+    while at + part.count <= text.count, found.count < limit {
+      if text[at] == first, text[at..<(at + part.count)].elementsEqual(part) {
+        found.append(at)
+        at += part.count
+      } else {
+        at += 1
+      }
+    }
+    return found
+  }
+
+  /// Pieces between occurrences of a separator; with `fromRight` the last `limit` occurrences count.
+  static func split(_ text: String, by separator: String, limit: Int, fromRight: Bool) -> [String] {
+    let bytes = Array(text.utf8)
+    let part = Array(separator.utf8)
+    var cuts: [Int]
+    if fromRight {
+      cuts = occurrences(of: part.reversed(), in: bytes.reversed(), limit: limit)
+        .map { bytes.count - $0 - part.count }
+      cuts.reverse()
+    } else {
+      cuts = occurrences(of: part, in: bytes, limit: limit)
+    }
+    var pieces: [String] = []
+    var start = 0
+    for cut in cuts {
+      pieces.append(String(decoding: bytes[start..<cut], as: UTF8.self))
+      start = cut + part.count
+    }
+    pieces.append(String(decoding: bytes[start...], as: UTF8.self))
+    return pieces
+  }
+
+  /// Runs of scalars that are no spaces; what is left after `limit` cuts stays whole.
+  static func words(_ text: String, limit: Int, fromRight: Bool) -> [String] {
+    let scalars = fromRight ? Array(text.unicodeScalars.reversed()) : Array(text.unicodeScalars)
+    var pieces: [[Unicode.Scalar]] = []
+    var at = 0
+    while true {
+      while at < scalars.count, scalars[at].isPythonSpace { at += 1 }
+      guard at < scalars.count else { break }
+      var end = at
+      if pieces.count == limit {
+        end = scalars.count
+        while end > at, scalars[end - 1].isPythonSpace { end -= 1 }
+        pieces.append(Array(scalars[at..<end]))
+        break
+      }
+      while end < scalars.count, !scalars[end].isPythonSpace { end += 1 }
+      pieces.append(Array(scalars[at..<end]))
+      at = end
+    }
+    return fromRight ? pieces.reversed().map { self.text($0.reversed()) } : pieces.map { self.text($0) }
+  }
+
+  /// Lines as `str.splitlines` cuts them.
+  static func lines(_ text: String, keepsEnds: Bool) -> [String] {
+    let scalars = Array(text.unicodeScalars)
+    var lines: [String] = []
+    var start = 0
+    var at = 0
+    while at < scalars.count {
+      switch scalars[at].value {
+      case 10...13, 28...30, 0x85, 0x2028, 0x2029:
+        let end = at
+        if scalars[at] == "\r", at + 1 < scalars.count, scalars[at + 1] == "\n" { at += 1 }
+        lines.append(self.text(scalars[start..<(keepsEnds ? at + 1 : end)]))
+        start = at + 1
+      default: break
+      }
+      at += 1
+    }
+    if start < scalars.count { lines.append(self.text(scalars[start...])) }
+    return lines
+  }
+
+  /// First scalar in title case, the rest in lower case.
+  static func capitalized(_ text: some StringProtocol) -> String {
+    guard let first = text.unicodeScalars.first else { return "" }
+    return first.properties.titlecaseMapping + self.text(text.unicodeScalars.dropFirst()).lowercased()
+  }
+
+  /// `str.title`: a capital after every scalar that has no case.
+  static func title(_ text: String) -> String {
+    var out = ""
+    var inWord = false
+    for scalar in text.unicodeScalars {
+      out += inWord ? scalar.properties.lowercaseMapping : scalar.properties.titlecaseMapping
+      inWord = scalar.properties.isCased
+    }
+    return out
+  }
+
+  /// Whether `a` stands before `b` by code points.
+  static func precedes(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
+}
