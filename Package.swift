@@ -42,6 +42,7 @@ let package = Package(
     library("Memory"),
     tests("Memory", []),
     library("Tokenizers", []),
-    tests("Tokenizers", []),
+    .testTarget(
+      name: "TokenizersTests", dependencies: ["Tokenizers"], exclude: ["templates.json"], swiftSettings: testing),
   ]
 )

@@ -4,6 +4,7 @@
 Needs jinja2 3.1. With arguments `OUT FILE.jinja…` it renders those files instead (for checks during development).
 With `OUT --random SEED COUNT` it renders random small templates.
 """
+import copy
 import datetime
 import json
 import pathlib
@@ -55,7 +56,7 @@ ENV = environment()
 
 def render(template, context):
     """`(text, family of the error)`; families are those of TemplateError in the Swift test."""
-    full = {"messages": [], "tools": None, "documents": None, "add_generation_prompt": False, **context}
+    full = {"messages": [], "tools": None, "documents": None, "add_generation_prompt": False, **copy.deepcopy(context)}
     try:
         return ENV.from_string(template).render(**full), None
     except jinja2.exceptions.SecurityError:

@@ -219,7 +219,7 @@ extension TemplateInterpreter {
         bounds.append(nil)
         continue
       }
-      guard let number = bound.wholeNumber else { return .undefined("a slice by \(bound.typeName)") }
+      guard let number = bound.wholeNumber else { throw try wrongOperand(bound, "[:]") }
       bounds.append(number)
     }
     self.place = place
@@ -254,7 +254,7 @@ extension TemplateInterpreter {
       let next = range.step.multipliedReportingOverflow(by: step)
       guard !next.overflow else { throw overflowed }
       return .range(RuntimeRange(start: range.start + first * range.step, count: picked.count, step: next.partialValue))
-    default: return .undefined("a slice of \(value.typeName)")
+    default: throw invalid("a value of type \(value.typeName) cannot be sliced")
     }
   }
 

@@ -119,7 +119,7 @@ extension TemplateInterpreter {
       guard (0...15).contains(digits) else { throw invalid("'round' keeps 0 to 15 decimals, not \(digits)") }
       let rules: [String: FloatingPointRoundingRule] = ["common": .toNearestOrEven, "ceil": .up, "floor": .down]
       guard let rule = rules[method] else { throw invalid("'round' knows common, ceil and floor, not \(method)") }
-      if value.wholeNumber != nil, method == "common" { return value }
+      if let whole = value.wholeNumber, method == "common" { return .integer(whole) }
       var power = 1.0
       for _ in 0..<digits { power *= 10 }
       let scaled = number * power
@@ -130,6 +130,9 @@ extension TemplateInterpreter {
   private func applyToText(
     _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> RuntimeValue {
+    if name == "indent" || name == "truncate" {
+      guard case .string = value else { throw try wrongOperand(value, name) }
+    }
     let text = try text(of: value)
     try charge(bytes: text.utf8.count)
     switch name {
@@ -238,7 +241,8 @@ extension TemplateInterpreter {
     _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> RuntimeValue {
     var rest = arguments
-    let items = try items(of: value)
+    // jinja2 looks at the items only of what is true.
+    let items = value.isTrue ? try items(of: value) : []
     try charge(items.count)
     var attribute: RuntimeValue?
     if name == "map", rest.positional.isEmpty {

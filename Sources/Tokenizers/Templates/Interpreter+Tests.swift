@@ -4,7 +4,8 @@ enum TemplateTests {
   static let names: Set<String> = [
     "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even", "false", "filter", "float", "ge",
     "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne", "none",
-    "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper",
+    "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper", "==", "!=", "<", "<=",
+    ">", ">=",
   ]
 }
 
@@ -14,7 +15,8 @@ extension TemplateInterpreter {
     test name: String, to value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> Bool {
     switch name {
-    case "eq", "equalto", "ne", "lt", "lessthan", "le", "gt", "greaterthan", "ge", "in", "sameas", "divisibleby":
+    case "eq", "equalto", "ne", "lt", "lessthan", "le", "gt", "greaterthan", "ge", "in", "sameas", "divisibleby",
+      "==", "!=", "<", "<=", ">", ">=":
       guard let other = try bind(arguments, "other", to: name)[0] else { throw invalid("the test '\(name)' needs a value") }
       return try compare(name, value, other)
     default:
@@ -25,12 +27,12 @@ extension TemplateInterpreter {
 
   private func compare(_ name: String, _ a: RuntimeValue, _ b: RuntimeValue) throws(TemplateError) -> Bool {
     switch name {
-    case "eq", "equalto": return a.isEqual(to: b)
-    case "ne": return !a.isEqual(to: b)
-    case "lt", "lessthan": return try precedes(a, b, "<")
-    case "gt", "greaterthan": return try precedes(b, a, ">")
-    case "le": return try precedes(a, b, "<=") || a.isEqual(to: b)
-    case "ge": return try precedes(b, a, ">=") || a.isEqual(to: b)
+    case "eq", "equalto", "==": return a.isEqual(to: b)
+    case "ne", "!=": return !a.isEqual(to: b)
+    case "lt", "lessthan", "<": return try precedes(a, b, "<")
+    case "gt", "greaterthan", ">": return try precedes(b, a, ">")
+    case "le", "<=": return try precedes(a, b, "<=") || a.isEqual(to: b)
+    case "ge", ">=": return try precedes(b, a, ">=") || a.isEqual(to: b)
     case "in": return try contains(b, a)
     case "divisibleby":
       guard case .integer(let rest) = try arithmetic(a, "%", b) else { return try arithmetic(a, "%", b).real == 0 }

@@ -129,7 +129,6 @@ enum PythonText {
       var end = at
       if pieces.count == limit {
         end = scalars.count
-        while end > at, scalars[end - 1].isPythonSpace { end -= 1 }
         pieces.append(Array(scalars[at..<end]))
         break
       }

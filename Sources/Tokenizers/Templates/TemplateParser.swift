@@ -156,9 +156,11 @@ struct TemplateParser {
       let filtered = try readFilters(of: TemplateExpression(kind: .captured, place: place), isInline: true)
       return .filterBlock(try readBlock("endfilter"), filtered: filtered)
     case "print":
-      let value = try readTuple()
+      var values = [try readExpression()]
+      while skip(",") { values.append(try readExpression()) }
       try endBlock()
-      return .output(value)
+      let place = values[0].place
+      return .output(values.count == 1 ? values[0] : TemplateExpression(kind: .concatenation(values), place: place))
     case "break", "continue":
       guard loops > 0 else { throw .syntax(at: place, problem: "'\(word)' stands outside a loop") }
       try endBlock()
