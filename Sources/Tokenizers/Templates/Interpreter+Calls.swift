@@ -6,7 +6,7 @@ extension TemplateInterpreter {
       "isalnum", "isspace", "isupper", "islower", "removeprefix", "removesuffix", "zfill", "partition",
       "rpartition", "center", "ljust", "rjust", "swapcase", "casefold", "isnumeric", "isdecimal",
     ],
-    "list": ["index", "count"], "tuple": ["index", "count"],
+    "list": ["index", "count"], "tuple": ["index", "count"], "range": ["index", "count"],
     "dict": ["items", "keys", "values", "get", "copy"],
   ]
   private static let changing: [String: Set<String>] = [

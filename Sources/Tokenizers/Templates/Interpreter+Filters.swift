@@ -130,8 +130,10 @@ extension TemplateInterpreter {
   private func applyToText(
     _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> RuntimeValue {
-    if name == "indent" || name == "truncate" {
-      guard case .string = value else { throw try wrongOperand(value, name) }
+    let isText = if case .string = value { true } else { false }
+    if name == "indent", !isText { throw try wrongOperand(value, name) }
+    if name == "truncate", !isText, try length(of: value) <= 5 + (arguments.positional.first?.wholeNumber ?? 255) {
+      return value
     }
     let text = try text(of: value)
     try charge(bytes: text.utf8.count)

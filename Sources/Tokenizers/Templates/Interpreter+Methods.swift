@@ -8,6 +8,7 @@ extension TemplateInterpreter {
       return try callText(name, text, arguments)
     case .dictionary(let dictionary): return try callDictionary(name, dictionary, arguments)
     case .list(let list), .tuple(let list): return try callList(name, list, arguments)
+    case .range: return try callList(name, RuntimeList(try items(of: method.receiver)), arguments)
     case .loop(let loop):
       if name == "cycle" {
         guard !arguments.positional.isEmpty else { throw invalid("'loop.cycle' needs values") }

@@ -193,7 +193,12 @@ extension TemplateInterpreter {
   func formatted(_ format: String, _ values: RuntimeValue) throws(TemplateError) -> String {
     var queue = [values]
     if case .tuple(let list) = values { queue = list.items }
-    let isMapping = if case .dictionary = values { true } else { false }
+    // Python lets anything with subscripts but tuples and strings go unused.
+    let isMapping: Bool =
+      switch values {
+      case .dictionary, .list, .range: true
+      default: false
+      }
     let scalars = Array(format.unicodeScalars)
     var out = ""
     var used = 0

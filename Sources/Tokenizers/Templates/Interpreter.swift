@@ -196,6 +196,7 @@ final class TemplateInterpreter {
       items = kept
     }
     let loop = RuntimeLoop(items, level: level, node: node, scope: outer)
+    var completed = false
     for (index, item) in items.enumerated() {
       try charge(1)
       loop.index = index
@@ -203,9 +204,11 @@ final class TemplateInterpreter {
       scope.values["loop"] = .loop(loop)
       try assign(node.target, item, in: scope)
       let flow = try run(node.body)
-      if flow == .leave { return .next }
+      if flow == .leave { break }
+      completed = completed || flow == .next
     }
-    if items.isEmpty {
+    // jinja2 notes at a body's end that the loop ran: a turn that was left or skipped does not count.
+    if !completed {
       scope = RuntimeScope(in: outer)
       return try run(node.otherwise)
     }

@@ -230,6 +230,9 @@ extension RuntimeValue {
     case (.string(let a), .string(let b)): return a.isSameText(as: b)
     case (.list(let a), .list(let b)), (.tuple(let a), .tuple(let b)):
       return a.items.count == b.items.count && zip(a.items, b.items).allSatisfy { $0.isEqual(to: $1) }
+    case (.view(let name, let a), .view(let other, let b)) where name == other && name != "dict_values":
+      return a.items.count == b.items.count
+        && a.items.allSatisfy { item in b.items.contains { $0.isEqual(to: item) } }
     case (.dictionary(let a), .dictionary(let b)):
       return a.entries.count == b.entries.count
         && a.entries.allSatisfy { b.value($0.key)?.isEqual(to: $0.value) ?? false }
