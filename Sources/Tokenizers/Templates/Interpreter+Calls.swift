@@ -159,7 +159,7 @@ extension TemplateInterpreter {
     guard isEmpty || (!overflow && count <= UInt(limits.rangeCount)) else {
       throw .limitReached(at: place, limit: "numbers in one range", allowed: limits.rangeCount)
     }
-    return RuntimeRange(start: start, count: Int(count), step: step)
+    return RuntimeRange(start: start, stop: end, count: Int(count), step: step)
   }
 
   private func callMacro(_ macro: RuntimeMacro, _ arguments: RuntimeArguments) throws(TemplateError) -> RuntimeValue {

@@ -117,6 +117,7 @@ extension TemplateInterpreter {
   func set(
     _ key: RuntimeValue, _ value: RuntimeValue, in dictionary: inout RuntimeDictionary
   ) throws(TemplateError) {
+    try charge(for: key)
     guard dictionary.set(key, value) else { throw invalid("\(key.typeName) cannot be a dictionary's key") }
   }
 
@@ -143,6 +144,8 @@ extension TemplateInterpreter {
     var left = try evaluate(first)
     for (operation, operand) in rest {
       let right = try evaluate(operand)
+      try charge(for: left)
+      try charge(for: right)
       let holds =
         switch operation {
         case "==": left.isEqual(to: right)
@@ -154,7 +157,6 @@ extension TemplateInterpreter {
         case "<=": try precedesOrEquals(left, right, "<=")
         default: try precedesOrEquals(right, left, ">=")
         }
-      try charge(max(left.sizeHint, right.sizeHint))
       if !holds { return .boolean(false) }
       left = right
     }
@@ -233,6 +235,8 @@ extension TemplateInterpreter {
       }
       let start = from.map { step > 0 ? clamped($0, 0, count) : clamped($0, -1, count - 1) }
       let end = to.map { step > 0 ? clamped($0, 0, count) : clamped($0, -1, count - 1) }
+      // A longer step than the text would only overflow the index.
+      let step = min(max(step, -count - 1), count + 1)
       return Array(stride(from: start ?? (step > 0 ? 0 : count - 1), to: end ?? (step > 0 ? count : -1), by: step))
     }
     if case .undefined(let what) = value { throw .undefined(at: place, problem: "\(what) is undefined") }
@@ -253,7 +257,9 @@ extension TemplateInterpreter {
       let first = picked.first ?? 0
       let next = range.step.multipliedReportingOverflow(by: step)
       guard !next.overflow else { throw overflowed }
-      return .range(RuntimeRange(start: range.start + first * range.step, count: picked.count, step: next.partialValue))
+      let start = range.start + first * range.step
+      let stop = start &+ picked.count &* next.partialValue
+      return .range(RuntimeRange(start: start, stop: stop, count: picked.count, step: next.partialValue))
     default: throw invalid("a value of type \(value.typeName) cannot be sliced")
     }
   }
@@ -261,6 +267,7 @@ extension TemplateInterpreter {
   /// `value[key]`: an item, else an attribute of that name.
   func item(_ key: RuntimeValue, of value: RuntimeValue) throws(TemplateError) -> RuntimeValue {
     if case .undefined(let what) = value { throw .undefined(at: place, problem: "\(what) is undefined") }
+    try charge(for: key)
     if let index = key.wholeNumber {
       func position(_ count: Int) -> Int? {
         let at = index < 0 ? index + count : index
@@ -329,10 +336,12 @@ extension TemplateInterpreter {
     let count = max(0, times)
     switch value {
     case .string(let text):
+      if text.isEmpty { return value }
       let (bytes, overflow) = text.utf8.count.multipliedReportingOverflow(by: count)
       try charge(bytes: overflow ? .max : bytes)
       return .string(String(repeating: text, count: count))
     case .list(let list), .tuple(let list):
+      if list.items.isEmpty { return value }
       let (total, overflow) = list.items.count.multipliedReportingOverflow(by: count)
       try charge(overflow ? limits.steps + 1 : min(total, limits.steps + 1))
       let items = Array(repeatElement(list.items, count: count).joined())
@@ -394,16 +403,6 @@ extension RuntimeValue {
   var isNone: Bool {
     if case .none = self { return true }
     return false
-  }
-
-  /// Steps that comparing it may cost.
-  var sizeHint: Int {
-    switch self {
-    case .string(let text): text.utf8.count / TemplateLimits.bytesPerStep
-    case .list(let list), .tuple(let list), .view(_, let list): list.items.count
-    case .dictionary(let dictionary): dictionary.entries.count
-    default: 0
-    }
   }
 
   /// What a caller gave.

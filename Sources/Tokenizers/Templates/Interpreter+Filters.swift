@@ -132,7 +132,7 @@ extension TemplateInterpreter {
   ) throws(TemplateError) -> RuntimeValue {
     let isText = if case .string = value { true } else { false }
     if name == "indent", !isText { throw try wrongOperand(value, name) }
-    if name == "truncate", !isText, try length(of: value) <= 5 + (arguments.positional.first?.wholeNumber ?? 255) {
+    if name == "truncate", !isText, try length(of: value) - 5 <= arguments.positional.first?.wholeNumber ?? 255 {
       return value
     }
     let text = try text(of: value)
@@ -185,9 +185,10 @@ extension TemplateInterpreter {
       let (length, leeway) = (values[0]?.wholeNumber ?? 255, values[3]?.wholeNumber ?? 5)
       let end = try values[2].map { (value) throws(TemplateError) in try self.text(of: value) } ?? "..."
       let scalars = Array(text.unicodeScalars)
+      guard length >= 0, leeway >= 0 else { throw invalid("'truncate' takes no length or leeway below 0") }
       if scalars.count - leeway <= length { return .string(text) }
       let kept = length - end.unicodeScalars.count
-      guard kept >= 0, leeway >= 0 else { throw invalid("'truncate' keeps \(length) characters, too few for '\(end)'") }
+      guard kept >= 0 else { throw invalid("'truncate' keeps \(length) characters, too few for '\(end)'") }
       let short = PythonText.text(scalars[..<kept])
       if values[1]?.isTrue ?? false { return .string(short + end) }
       let cut = PythonText.split(short, by: " ", limit: 1, fromRight: true)

@@ -100,6 +100,7 @@ extension TemplateInterpreter {
     for item in items {
       try charge(1)
       let value = try keyed(item, attribute)
+      try charge(for: value)
       guard let key = RuntimeKey(isExact ? value : try folded(value)) else {
         throw invalid("'unique' cannot compare items of type \(value.typeName)")
       }
@@ -114,6 +115,7 @@ extension TemplateInterpreter {
     guard var best = items.first else { return .undefined("the \(name) of nothing") }
     func key(_ item: RuntimeValue) throws(TemplateError) -> RuntimeValue {
       let value = try keyed(item, attribute)
+      try charge(for: value)
       return isExact ? value : try folded(value)
     }
     var bestKey = try key(best)

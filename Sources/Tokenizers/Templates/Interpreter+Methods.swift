@@ -14,6 +14,7 @@ extension TemplateInterpreter {
         guard !arguments.positional.isEmpty else { throw invalid("'loop.cycle' needs values") }
         return arguments.positional[loop.index % arguments.positional.count]
       }
+      for value in arguments.positional { try charge(for: value) }
       let last = loop.lastChanged
       loop.lastChanged = arguments.positional
       guard let last, last.count == arguments.positional.count else { return .boolean(true) }
@@ -43,6 +44,7 @@ extension TemplateInterpreter {
       guard arguments.named.isEmpty else { throw invalid("'get' takes no named arguments") }
       let values = try bind(arguments, "key", "default", to: name)
       guard let key = values[0] else { throw invalid("'get' needs a key") }
+      try charge(for: key)
       return dictionary.value(key) ?? values[1] ?? .none
     default: throw forbidden(name, "dict")
     }
@@ -51,7 +53,7 @@ extension TemplateInterpreter {
   private func callList(
     _ name: String, _ list: RuntimeList, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> RuntimeValue {
-    try charge(list.items.count)
+    try charge(list.weight)
     guard name == "index" || name == "count" else { throw forbidden(name, "list") }
     guard let wanted = try bind(arguments, "value", to: name)[0] else { throw invalid("'\(name)' needs a value") }
     if name == "count" { return .integer(list.items.count { $0.isEqual(to: wanted) }) }
@@ -178,6 +180,7 @@ extension TemplateInterpreter {
     try charge(bytes: max(0, width))
     let missing = max(0, width - text.unicodeScalars.count)
     let fill = name == "zfill" ? "0" : try values[1].map { (value) throws(TemplateError) in try self.text(value, for: name) } ?? " "
+    guard fill.unicodeScalars.count == 1 else { throw invalid("'\(name)' fills with one character, not '\(fill)'") }
     if name == "ljust" { return text + String(repeating: fill, count: missing) }
     if name == "rjust" { return String(repeating: fill, count: missing) + text }
     if name == "zfill" {
@@ -220,12 +223,13 @@ extension TemplateInterpreter {
     }
     let (start, end) = (bound(values[1], 0), bound(values[2], scalars.count))
     var found: [Int] = []
-    var at = start
-    while at + part.count <= end {
-      let isMatch = scalars[at..<(at + part.count)].elementsEqual(part)
-      if isMatch { found.append(at) }
-      at += isMatch && name == "count" ? max(1, part.count) : 1
-      if isMatch, name == "find" || name == "index" { break }
+    if part.isEmpty {
+      if start <= end { found = Array(start...end) }
+    } else if start < end {
+      found = PythonText.occurrences(
+        of: part, in: Array(scalars[start..<end]), limit: name == "find" || name == "index" ? 1 : .max,
+        overlapping: name == "rfind"
+      ).map { $0 + start }
     }
     if name == "count" { return .integer(found.count) }
     guard let position = name == "rfind" ? found.last : found.first else {

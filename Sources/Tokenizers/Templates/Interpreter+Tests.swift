@@ -26,6 +26,8 @@ extension TemplateInterpreter {
   }
 
   private func compare(_ name: String, _ a: RuntimeValue, _ b: RuntimeValue) throws(TemplateError) -> Bool {
+    try charge(for: a)
+    try charge(for: b)
     switch name {
     case "eq", "equalto", "==": return a.isEqual(to: b)
     case "ne", "!=": return !a.isEqual(to: b)

@@ -25,8 +25,7 @@ extension TemplateInterpreter {
     case .view(let name, let list): return "\(name)([" + (try joined(list.items)) + "])"
     case .dictionary(let dictionary): return try representation(of: dictionary)
     case .range(let range):
-      let end = range.start + range.count * range.step
-      return "range(\(range.start), \(end)\(range.step == 1 ? "" : ", \(range.step)"))"
+      return "range(\(range.start), \(range.stop)\(range.step == 1 ? "" : ", \(range.step)"))"
     case .loop(let loop): return "<LoopContext \(loop.index + 1)/\(loop.items.count)>"
     case .macro(let macro): return "<Macro '\(macro.definition.name)'>"
     case .namespace: return "<Namespace>"
@@ -89,6 +88,8 @@ extension TemplateInterpreter {
     try charge(1)
     try descend()
     defer { ascend() }
+    let (margin, overflow) = (indent?.utf8.count ?? 0).multipliedReportingOverflow(by: level + 1)
+    try charge(bytes: overflow ? .max : margin)
     let inner = indent.map { "\n" + String(repeating: $0, count: level + 1) } ?? ""
     let outer = indent.map { "\n" + String(repeating: $0, count: level) } ?? ""
     var text: String
@@ -165,7 +166,10 @@ extension TemplateInterpreter {
 
   /// Stable ascending order of keys, as positions.
   func sortedOrder(_ keys: [RuntimeValue]) throws(TemplateError) -> [Int] {
-    try charge(keys.count * 8)
+    for key in keys {
+      try charge(8)
+      try charge(for: key)
+    }
     var order = Array(keys.indices)
     var scratch = order
     var width = 1

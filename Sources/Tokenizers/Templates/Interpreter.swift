@@ -34,9 +34,14 @@ final class TemplateInterpreter {
 
   /// Charges work, and refuses more than the bound.
   func charge(_ count: Int) throws(TemplateError) {
+    guard count <= limits.steps - steps else {
+      throw .limitReached(at: place, limit: "steps", allowed: limits.steps)
+    }
     steps += count
-    if steps > limits.steps { throw .limitReached(at: place, limit: "steps", allowed: limits.steps) }
   }
+
+  /// Charges going through all of a value, however often it holds the same list.
+  func charge(for value: RuntimeValue) throws(TemplateError) { try charge(value.weight) }
 
   /// Charges text that was made or is about to be.
   func charge(bytes: Int) throws(TemplateError) {

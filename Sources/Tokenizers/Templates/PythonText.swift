@@ -80,18 +80,26 @@ enum PythonText {
     return String(scalars[start..<end])
   }
 
-  /// Byte offsets where `part` occurs without overlaps, at most `limit` of them.
-  static func occurrences(of part: [UInt8], in text: [UInt8], limit: Int = .max) -> [Int] {
-    guard let first = part.first, part.count <= text.count else { return [] }
+  /// Offsets where `part` occurs, at most `limit` of them; linear in both lengths (Knuth, Morris and Pratt, 1977).
+  static func occurrences<Unit: Equatable>(
+    of part: [Unit], in text: [Unit], limit: Int = .max, overlapping: Bool = false
+  ) -> [Int] {
+    guard !part.isEmpty, part.count <= text.count else { return [] }
+    var borders = [Int](repeating: 0, count: part.count)
+    var length = 0
+    for at in 1..<max(1, part.count) {
+      while length > 0, part[at] != part[length] { length = borders[length - 1] }
+      if part[at] == part[length] { length += 1 }
+      borders[at] = length
+    }
     var found: [Int] = []
-    var at = 0
-    while at + part.count <= text.count, found.count < limit {
-      if text[at] == first, text[at..<(at + part.count)].elementsEqual(part) {
-        found.append(at)
-        at += part.count
-      } else {
-        at += 1
-      }
+    length = 0
+    for at in text.indices where found.count < limit {
+      while length > 0, text[at] != part[length] { length = borders[length - 1] }
+      if text[at] == part[length] { length += 1 }
+      guard length == part.count else { continue }
+      found.append(at + 1 - part.count)
+      length = overlapping ? borders[length - 1] : 0
     }
     return found
   }

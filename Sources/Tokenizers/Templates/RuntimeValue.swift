@@ -30,19 +30,30 @@ struct RuntimeList {
   let items: [RuntimeValue]
   /// Levels: 1 when no item is a container.
   let depth: Int
+  /// Values met when going through all of it; one list held twice counts twice.
+  let weight: Int
 
-  /// Measures the items' depth.
+  /// Measures the items.
   init(_ items: [RuntimeValue]) {
     self.items = items
     var deepest = 0
-    for item in items { deepest = max(deepest, item.depth) }
-    depth = deepest + 1
+    var total = 1
+    for item in items {
+      deepest = max(deepest, item.depth)
+      total = RuntimeList.sum(total, item.weight)
+    }
+    (depth, weight) = (deepest + 1, total)
   }
+
+  /// Weights past any budget stay there instead of overflowing.
+  static func sum(_ a: Int, _ b: Int) -> Int { min(a + b, Int.max / 4) }
 }
 
 /// `range(…)` without its numbers.
 struct RuntimeRange {
   var start: Int
+  /// As written, for printing.
+  var stop: Int
   var count: Int
   var step: Int
 
@@ -152,6 +163,16 @@ final class RuntimeScope {
 }
 
 extension RuntimeValue {
+  /// Values met, or steps' worth of text read, when going through all of it.
+  var weight: Int {
+    switch self {
+    case .string(let text): 1 + text.utf8.count / TemplateLimits.bytesPerStep
+    case .list(let list), .tuple(let list), .view(_, let list): list.weight
+    case .dictionary(let dictionary): dictionary.weight
+    default: 1
+    }
+  }
+
   /// Levels of containers in it.
   var depth: Int {
     switch self {
@@ -231,8 +252,7 @@ extension RuntimeValue {
     case (.list(let a), .list(let b)), (.tuple(let a), .tuple(let b)):
       return a.items.count == b.items.count && zip(a.items, b.items).allSatisfy { $0.isEqual(to: $1) }
     case (.view(let name, let a), .view(let other, let b)) where name == other && name != "dict_values":
-      return a.items.count == b.items.count
-        && a.items.allSatisfy { item in b.items.contains { $0.isEqual(to: item) } }
+      return a.items.count == b.items.count && zip(a.items, b.items).allSatisfy { $0.isEqual(to: $1) }
     case (.dictionary(let a), .dictionary(let b)):
       return a.entries.count == b.entries.count
         && a.entries.allSatisfy { b.value($0.key)?.isEqual(to: $0.value) ?? false }
@@ -261,6 +281,7 @@ extension String {
 struct RuntimeDictionary {
   private(set) var entries: [(key: RuntimeValue, value: RuntimeValue)] = []
   private(set) var depth = 1
+  private(set) var weight = 1
   /// Positions by key, kept once a search from end to end would be slow.
   private var positions: [RuntimeKey: Int] = [:]
   private static let linearCount = 8
@@ -289,6 +310,7 @@ struct RuntimeDictionary {
   mutating func set(_ key: RuntimeValue, _ value: RuntimeValue) -> Bool {
     guard let hashable = RuntimeKey(key) else { return false }
     depth = max(depth, value.depth + 1, key.depth + 1)
+    weight = RuntimeList.sum(weight, RuntimeList.sum(key.weight, value.weight))
     if let found = position(hashable) {
       entries[found].value = value
       return true
