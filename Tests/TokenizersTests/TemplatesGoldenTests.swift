@@ -68,7 +68,9 @@ struct OrderedJSON {
 }
 
 extension TemplateValue {
-  var members: [(key: String, value: TemplateValue)] { if case .object(let members) = self { members } else { [] } }
+  var members: [(key: String, value: TemplateValue)] {
+    if case .object(let members) = self { members } else { [] }
+  }
   var items: [TemplateValue] { if case .array(let items) = self { items } else { [] } }
   var text: String? { if case .string(let text) = self { text } else { nil } }
   func member(_ name: String) -> TemplateValue? { members.first { $0.key == name }?.value }
@@ -88,10 +90,13 @@ extension TemplateError {
 }
 
 /// Renders one case; errors become their family's name.
-func rendering(of template: String, _ context: TemplateValue) -> (text: String?, family: String?, detail: String) {
+func rendering(of template: String, _ context: TemplateValue) -> (
+  text: String?, family: String?, detail: String
+) {
   do {
     var extra: [String: TemplateValue] = [:]
-    for (key, value) in context.members where !["messages", "tools", "documents", "add_generation_prompt"].contains(key) {
+    for (key, value) in context.members
+    where !["messages", "tools", "documents", "add_generation_prompt"].contains(key) {
       extra[key] = value
     }
     var tools: [TemplateValue]?
@@ -112,7 +117,9 @@ func rendering(of template: String, _ context: TemplateValue) -> (text: String?,
   static var files: [URL] {
     let beside = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     var files = [beside.appendingPathComponent("templates.json")]
-    if let more = ProcessInfo.processInfo.environment["TEMPLATE_CASES"] { files.append(URL(fileURLWithPath: more)) }
+    if let more = ProcessInfo.processInfo.environment["TEMPLATE_CASES"] {
+      files.append(URL(fileURLWithPath: more))
+    }
     return files
   }
 
@@ -130,14 +137,18 @@ func rendering(of template: String, _ context: TemplateValue) -> (text: String?,
       let context = one.items[1].text.flatMap { contexts.member($0) } ?? .object([])
       let result = rendering(of: template, context)
       let family = one.items.count > 3 ? one.items[3].text : nil
-      let isSame = family == nil
-        ? result.text.map { $0.unicodeScalars.elementsEqual((one.items[2].text ?? "").unicodeScalars) } ?? false
+      let isSame =
+        family == nil
+        ? result.text.map { $0.unicodeScalars.elementsEqual((one.items[2].text ?? "").unicodeScalars) }
+          ?? false
         : result.family == family || (family == "forbidden" && result.family == "undefined")
       if !isSame {
         wrong += 1
         let wanted = family ?? String(reflecting: one.items[2].text ?? "")
         let found = result.text.map { String(reflecting: $0) } ?? "\(result.family ?? "") (\(result.detail))"
-        if wrong < 60 { Issue.record("\(source.prefix(300))\n  wanted \(wanted.prefix(700))\n  found  \(found.prefix(700))") }
+        if wrong < 60 {
+          Issue.record("\(source.prefix(300))\n  wanted \(wanted.prefix(700))\n  found  \(found.prefix(700))")
+        }
       }
     }
     #expect(wrong == 0, "\(wrong) of \(cases.count)")

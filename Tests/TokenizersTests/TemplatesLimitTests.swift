@@ -8,7 +8,8 @@ private func failure(
   var limits = TemplateLimits()
   adjust(&limits)
   do {
-    _ = try ChatTemplate(source, limits: limits).render(messages: [], addGenerationPrompt: false, extra: extra)
+    _ = try ChatTemplate(source, limits: limits).render(
+      messages: [], addGenerationPrompt: false, extra: extra)
     return nil
   } catch {
     return error
@@ -27,14 +28,18 @@ private func isLimit(_ error: TemplateError?, _ name: String) -> Bool {
       #expect(isLimit(failure("{% for i in range(10**9) %}{% endfor %}"), "numbers in one range"))
       let nested = "{% for i in range(99999) %}{% for j in range(99999) %}{{ j }}{% endfor %}{% endfor %}"
       #expect(isLimit(failure(nested), "steps"))
-      let doubling = "{% set n = namespace(s='ab') %}{% for i in range(99) %}{% set n.s = n.s ~ n.s %}{% endfor %}"
+      let doubling =
+        "{% set n = namespace(s='ab') %}{% for i in range(99) %}{% set n.s = n.s ~ n.s %}{% endfor %}"
       #expect(isLimit(failure(doubling), "bytes of text"))
       #expect(isLimit(failure("{{ 'a' * 10 ** 12 }}"), "bytes of text"))
       #expect(isLimit(failure("{{ ([0] * 10 ** 9)|length }}"), "steps"))
       #expect(isLimit(failure("{{ '%999999999d' % 1 }}"), "bytes of text"))
       #expect(failure("{{ '' * 10 ** 15 }}{{ [] * 10 ** 15 }}") == nil)
-      let shared = "{% set n = namespace(v=[1]) %}{% for i in range(90) %}{% set n.v = [n.v, n.v] %}{% endfor %}"
-      for use in ["n.v == [n.v[0], n.v[1]]", "n.v in [n.v]", "n.v", "n.v|tojson", "[n.v, n.v]|sort", "n.v is eq n.v"] {
+      let shared =
+        "{% set n = namespace(v=[1]) %}{% for i in range(90) %}{% set n.v = [n.v, n.v] %}{% endfor %}"
+      for use in [
+        "n.v == [n.v[0], n.v[1]]", "n.v in [n.v]", "n.v", "n.v|tojson", "[n.v, n.v]|sort", "n.v is eq n.v",
+      ] {
         #expect(isLimit(failure("\(shared){{ \(use) }}"), "steps"))
       }
       #expect(failure("{{ ('a' * 10 ** 6 ~ 'b') in 'a' * 10 ** 7 }}") == nil)
@@ -54,7 +59,8 @@ private func isLimit(_ error: TemplateError?, _ name: String) -> Bool {
     #expect(isLimit(failure("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), "levels of evaluation"))
     let nest = "{% set n = namespace(v=[]) %}{% for i in range(9999) %}{% set n.v = [n.v] %}{% endfor %}"
     #expect(isLimit(failure(nest), "levels of lists in lists"))
-    #expect(isLimit(failure("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}"), "levels of evaluation"))
+    #expect(
+      isLimit(failure("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}"), "levels of evaluation"))
   }
 
   @Test func refusesSizes() {
@@ -65,10 +71,12 @@ private func isLimit(_ error: TemplateError?, _ name: String) -> Bool {
 
   @Test(arguments: [
     "range(0, 9223372036854775807, 9223372036854775806)", "'abc'[1::9223372036854775807]",
-    "'abc'[::-9223372036854775807 - 1]", "range(9)[::9223372036854775807]", "'abc'|truncate(-9223372036854775807)",
+    "'abc'[::-9223372036854775807 - 1]", "range(9)[::9223372036854775807]",
+    "'abc'|truncate(-9223372036854775807)",
     "'abc'|batch(9223372036854775807)|list", "'a'.center(9223372036854775807)", "-9223372036854775807 - 2",
     "(-9223372036854775807 - 1) // -1", "(-9223372036854775807 - 1)|abs", "'a'|indent(9223372036854775807)",
-    "[[1]]|tojson(indent=9223372036854775807)", "'abc'[9223372036854775807]", "'abc'.find('a', -9223372036854775807)",
+    "[[1]]|tojson(indent=9223372036854775807)", "'abc'[9223372036854775807]",
+    "'abc'.find('a', -9223372036854775807)",
     "[1]|slice(9223372036854775807)|list", "'%9223372036854775807d' % 1", "1e308 * 10", "(1e308 * 10)|int",
     "range(-9223372036854775807, 9223372036854775807)", "2 ** 64", "range(9223372036854775807, 0, -1)",
   ])
@@ -82,7 +90,9 @@ private func isLimit(_ error: TemplateError?, _ name: String) -> Bool {
     #expect(failure("{{ bos_token }}", extra: ["bos_token": "<s>"]) == nil)
   }
 
-  @Test(arguments: ["include 'a'", "import 'a' as b", "from 'a' import b", "extends 'a'", "block b", "autoescape true"])
+  @Test(arguments: [
+    "include 'a'", "import 'a' as b", "from 'a' import b", "extends 'a'", "block b", "autoescape true",
+  ])
   func refusesOtherTemplates(tag: String) {
     let place = TemplatePlace(line: 2, column: 1)
     let word = tag.split(separator: " ")[0]
@@ -114,7 +124,9 @@ private func isLimit(_ error: TemplateError?, _ name: String) -> Bool {
     let clock = ContinuousClock()
     var template = try ChatTemplate(source)
     let parse = try clock.measure { template = try ChatTemplate(String(repeating: source, count: 20)) }
-    let turns = (0..<10).map { ChatMessage(role: $0 % 2 == 0 ? "user" : "assistant", content: String(repeating: "word ", count: 60)) }
+    let turns = (0..<10).map {
+      ChatMessage(role: $0 % 2 == 0 ? "user" : "assistant", content: String(repeating: "word ", count: 60))
+    }
     var best = Duration.seconds(9)
     template = try ChatTemplate(source)
     for _ in 0..<20 { best = min(best, try clock.measure { _ = try template.render(turns) }) }

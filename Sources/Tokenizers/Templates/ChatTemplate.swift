@@ -7,7 +7,8 @@ public struct ChatTemplate: Sendable {
   private let body: [TemplateStatement]
   private let limits: TemplateLimits
   private static let reserved: Set<String> = [
-    "messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now", "range", "dict",
+    "messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now", "range",
+    "dict",
     "namespace", "cycler", "joiner", "loop",
   ]
 

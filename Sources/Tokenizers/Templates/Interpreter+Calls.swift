@@ -1,8 +1,10 @@
 extension TemplateInterpreter {
   private static let methods: [String: Set<String>] = [
     "str": [
-      "strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "startswith", "endswith", "replace", "upper",
-      "lower", "title", "capitalize", "find", "rfind", "index", "count", "join", "format", "isdigit", "isalpha",
+      "strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "startswith", "endswith", "replace",
+      "upper",
+      "lower", "title", "capitalize", "find", "rfind", "index", "count", "join", "format", "isdigit",
+      "isalpha",
       "isalnum", "isspace", "isupper", "islower", "removeprefix", "removesuffix", "zfill", "partition",
       "rpartition", "center", "ljust", "rjust", "swapcase", "casefold", "isnumeric", "isdecimal",
     ],
@@ -48,7 +50,8 @@ extension TemplateInterpreter {
     case "length": return .integer(count)
     case "depth": return .integer(loop.level + 1)
     case "depth0": return .integer(loop.level)
-    case "previtem": return index > 0 ? loop.items[index - 1] : .undefined("there is no previous item, so 'previtem'")
+    case "previtem":
+      return index > 0 ? loop.items[index - 1] : .undefined("there is no previous item, so 'previtem'")
     case "nextitem":
       return index + 1 < count ? loop.items[index + 1] : .undefined("there is no next item, so 'nextitem'")
     case "cycle", "changed": return .method(RuntimeMethod(.loop(loop), name))
@@ -66,7 +69,9 @@ extension TemplateInterpreter {
   }
 
   /// Values for the parameters `names`, in their order; more or other arguments are an error.
-  func bind(_ arguments: RuntimeArguments, _ names: String..., to what: String) throws(TemplateError) -> [RuntimeValue?] {
+  func bind(_ arguments: RuntimeArguments, _ names: String..., to what: String) throws(TemplateError)
+    -> [RuntimeValue?]
+  {
     guard arguments.positional.count <= names.count else {
       throw invalid("'\(what)' takes at most \(names.count) arguments, not \(arguments.positional.count)")
     }
@@ -101,12 +106,14 @@ extension TemplateInterpreter {
     case .cycler(let cycler) where cycler.isJoiner:
       cycler.position += 1
       return cycler.position == 1 ? .string("") : cycler.items[0]
-    case .undefined(let what): throw .undefined(at: place, problem: "\(what) is undefined, so it cannot be called")
+    case .undefined(let what):
+      throw .undefined(at: place, problem: "\(what) is undefined, so it cannot be called")
     default: throw invalid("a value of type \(function.typeName) cannot be called")
     }
   }
 
-  private func callGlobal(_ name: String, _ arguments: RuntimeArguments) throws(TemplateError) -> RuntimeValue {
+  private func callGlobal(_ name: String, _ arguments: RuntimeArguments) throws(TemplateError) -> RuntimeValue
+  {
     switch name {
     case "raise_exception":
       let message = try bind(arguments, "message", to: name)[0] ?? .string("")
@@ -120,7 +127,9 @@ extension TemplateInterpreter {
     case "cycler":
       guard !arguments.positional.isEmpty else { throw invalid("'cycler' needs items") }
       return .cycler(RuntimeCycler(arguments.positional, isJoiner: false))
-    case "joiner": return .cycler(RuntimeCycler([try bind(arguments, "sep", to: name)[0] ?? .string(", ")], isJoiner: true))
+    case "joiner":
+      return .cycler(
+        RuntimeCycler([try bind(arguments, "sep", to: name)[0] ?? .string(", ")], isJoiner: true))
     default:
       var members = RuntimeDictionary()
       if let first = arguments.positional.first {
@@ -148,7 +157,9 @@ extension TemplateInterpreter {
       guard let number = value.wholeNumber else { throw try wrongOperand(value, "range") }
       numbers.append(number)
     }
-    guard (1...3).contains(numbers.count), arguments.named.isEmpty else { throw invalid("'range' needs 1 to 3 numbers") }
+    guard (1...3).contains(numbers.count), arguments.named.isEmpty else {
+      throw invalid("'range' needs 1 to 3 numbers")
+    }
     let start = numbers.count == 1 ? 0 : numbers[0]
     let end = numbers.count == 1 ? numbers[0] : numbers[1]
     let step = numbers.count == 3 ? numbers[2] : 1
@@ -162,11 +173,14 @@ extension TemplateInterpreter {
     return RuntimeRange(start: start, stop: end, count: Int(count), step: step)
   }
 
-  private func callMacro(_ macro: RuntimeMacro, _ arguments: RuntimeArguments) throws(TemplateError) -> RuntimeValue {
+  private func callMacro(_ macro: RuntimeMacro, _ arguments: RuntimeArguments) throws(TemplateError)
+    -> RuntimeValue
+  {
     try descend()
     defer { ascend() }
     let definition = macro.definition
-    let result = try capture(in: macro.scope, definition.body) { (inner: RuntimeScope) throws(TemplateError) in
+    let result = try capture(in: macro.scope, definition.body) {
+      (inner: RuntimeScope) throws(TemplateError) in
       try bindMacro(definition, arguments, in: inner)
     }
     return .string(result.text)
@@ -178,7 +192,8 @@ extension TemplateInterpreter {
     let count = macro.parameters.count
     var named = arguments.named
     if arguments.positional.count > count, !macro.reads.contains("varargs") {
-      throw invalid("macro '\(macro.name)' takes at most \(count) arguments, not \(arguments.positional.count)")
+      throw invalid(
+        "macro '\(macro.name)' takes at most \(count) arguments, not \(arguments.positional.count)")
     }
     for (index, parameter) in macro.parameters.enumerated() {
       let given = named.firstIndex { $0.name == parameter.name }
@@ -197,7 +212,9 @@ extension TemplateInterpreter {
       let given = named.firstIndex { $0.name == "caller" }
       inner.values["caller"] = given.map { named.remove(at: $0).value } ?? .undefined("'caller'")
     }
-    if macro.reads.contains("varargs") { inner.values["varargs"] = .tuple(Array(arguments.positional.dropFirst(count))) }
+    if macro.reads.contains("varargs") {
+      inner.values["varargs"] = .tuple(Array(arguments.positional.dropFirst(count)))
+    }
     if macro.reads.contains("kwargs") {
       var rest = RuntimeDictionary()
       for (name, value) in named { try set(.string(name), value, in: &rest) }
@@ -218,7 +235,9 @@ extension TemplateInterpreter {
       guard var letter = scalars.next() else { throw invalid("the date format '\(format)' ends after '%'") }
       let isBare = letter == "-"
       if isBare { letter = scalars.next() ?? "%" }
-      guard let field = date.field(letter) else { throw invalid("'%\(letter)' is not a date format known here") }
+      guard let field = date.field(letter) else {
+        throw invalid("'%\(letter)' is not a date format known here")
+      }
       out += isBare && field.first == "0" && field.count > 1 ? String(field.drop { $0 == "0" }) : field
     }
     return out
@@ -230,14 +249,16 @@ extension TemplateDate {
   fileprivate func field(_ letter: Unicode.Scalar) -> String? {
     func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
     let months = [
-      "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+      "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+      "November",
       "December",
     ]
     let days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
     // Sakamoto's rule: months count from March, so that a leap day ends the year.
     let shifted = month < 3 ? year - 1 : year
     let weekday =
-      (shifted + shifted / 4 - shifted / 100 + shifted / 400 + [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4][month - 1] + day) % 7
+      (shifted + shifted / 4 - shifted / 100 + shifted / 400
+        + [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4][month - 1] + day) % 7
     let twelve = hour % 12 == 0 ? 12 : hour % 12
     switch letter {
     case "Y": return "\(year)"

@@ -19,7 +19,8 @@ extension TemplateInterpreter {
     case .list(let items): return try bounded(.list(try evaluate(items)))
     case .tuple(let items): return try bounded(.tuple(try evaluate(items)))
     case .dictionary(let members): return try dictionary(members)
-    case .attribute(let base, let name): return try attribute(name, of: try evaluate(base), at: expression.place)
+    case .attribute(let base, let name):
+      return try attribute(name, of: try evaluate(base), at: expression.place)
     case .subscripted(let base, let index): return try subscripted(base, index, at: expression.place)
     case .slice: throw invalid("a slice stands among several indices")
     case .call(let callee, let arguments):
@@ -76,7 +77,8 @@ extension TemplateInterpreter {
     return values
   }
 
-  private func evaluate(_ terms: [TemplateExpression], until stop: Bool) throws(TemplateError) -> RuntimeValue {
+  private func evaluate(_ terms: [TemplateExpression], until stop: Bool) throws(TemplateError) -> RuntimeValue
+  {
     var value = RuntimeValue.none
     for term in terms {
       value = try evaluate(term)
@@ -190,7 +192,9 @@ extension TemplateInterpreter {
   func contains(_ container: RuntimeValue, _ item: RuntimeValue) throws(TemplateError) -> Bool {
     switch container {
     case .string(let text):
-      guard case .string(let part) = item else { throw invalid("'in' a string needs a string, not \(item.typeName)") }
+      guard case .string(let part) = item else {
+        throw invalid("'in' a string needs a string, not \(item.typeName)")
+      }
       try charge(bytes: text.utf8.count)
       if part.isEmpty { return true }
       return !PythonText.occurrences(of: Array(part.utf8), in: Array(text.utf8), limit: 1).isEmpty
@@ -228,7 +232,9 @@ extension TemplateInterpreter {
     return try slice(value, bounds[0], bounds[1], bounds[2] ?? 1)
   }
 
-  private func slice(_ value: RuntimeValue, _ from: Int?, _ to: Int?, _ step: Int) throws(TemplateError) -> RuntimeValue {
+  private func slice(_ value: RuntimeValue, _ from: Int?, _ to: Int?, _ step: Int) throws(TemplateError)
+    -> RuntimeValue
+  {
     func chosen(_ count: Int) -> [Int] {
       func clamped(_ index: Int, _ low: Int, _ high: Int) -> Int {
         min(max(index < 0 ? index + count : index, low), high)
@@ -237,7 +243,8 @@ extension TemplateInterpreter {
       let end = to.map { step > 0 ? clamped($0, 0, count) : clamped($0, -1, count - 1) }
       // A longer step than the text would only overflow the index.
       let step = min(max(step, -count - 1), count + 1)
-      return Array(stride(from: start ?? (step > 0 ? 0 : count - 1), to: end ?? (step > 0 ? count : -1), by: step))
+      return Array(
+        stride(from: start ?? (step > 0 ? 0 : count - 1), to: end ?? (step > 0 ? count : -1), by: step))
     }
     if case .undefined(let what) = value { throw .undefined(at: place, problem: "\(what) is undefined") }
     guard step != 0 else { throw invalid("a slice's step is 0") }
@@ -283,7 +290,8 @@ extension TemplateInterpreter {
       case .list(let list), .tuple(let list):
         return position(list.items.count).map { list.items[$0] } ?? .undefined("item \(index)")
       case .range(let range):
-        return position(range.count).map { .integer(range.start + $0 * range.step) } ?? .undefined("item \(index)")
+        return position(range.count).map { .integer(range.start + $0 * range.step) }
+          ?? .undefined("item \(index)")
       default: break
       }
     }
@@ -361,7 +369,9 @@ extension TemplateInterpreter {
       guard y >= 0 else { return try real(Double(x), operation, Double(y)) }
       guard x.magnitude > 1 else { return .integer(y == 0 ? 1 : (x < 0 && y % 2 == 0 ? 1 : x)) }
       result.partialValue = 1
-      for _ in 0..<min(y, 64) where !result.overflow { result = result.partialValue.multipliedReportingOverflow(by: x) }
+      for _ in 0..<min(y, 64) where !result.overflow {
+        result = result.partialValue.multipliedReportingOverflow(by: x)
+      }
     case "/": return try real(Double(x), operation, Double(y))
     default:
       guard y != 0 else { throw invalid("\(x) is divided by 0") }
@@ -369,7 +379,9 @@ extension TemplateInterpreter {
       guard !divided.overflow else { throw overflowed }
       let rest = x % y
       let isBelow = rest != 0 && (rest < 0) != (y < 0)
-      return .integer(operation == "%" ? (isBelow ? rest + y : rest) : (isBelow ? divided.partialValue - 1 : divided.partialValue))
+      return .integer(
+        operation == "%"
+          ? (isBelow ? rest + y : rest) : (isBelow ? divided.partialValue - 1 : divided.partialValue))
     }
     guard !result.overflow else { throw overflowed }
     return .integer(result.partialValue)

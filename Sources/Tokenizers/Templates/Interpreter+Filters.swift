@@ -2,9 +2,12 @@
 enum TemplateFilters {
   /// Checked while parsing, as jinja2 does.
   static let names: Set<String> = [
-    "abs", "attr", "batch", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "forceescape",
-    "format", "groupby", "indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min",
-    "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr", "slice", "sort", "string",
+    "abs", "attr", "batch", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first",
+    "float", "forceescape",
+    "format", "groupby", "indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max",
+    "min",
+    "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr", "slice", "sort",
+    "string",
     "sum", "title", "tojson", "trim", "truncate", "unique", "upper", "wordcount",
   ]
 }
@@ -15,7 +18,8 @@ extension TemplateInterpreter {
     filter name: String, to value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> RuntimeValue {
     switch name {
-    case "upper", "lower", "capitalize", "title", "trim", "escape", "e", "forceescape", "safe", "string", "wordcount", "replace",
+    case "upper", "lower", "capitalize", "title", "trim", "escape", "e", "forceescape", "safe", "string",
+      "wordcount", "replace",
       "indent", "truncate", "format":
       return try applyToText(name, value, arguments)
     case "map", "select", "reject", "selectattr", "rejectattr": return try applyToEach(name, value, arguments)
@@ -29,17 +33,23 @@ extension TemplateInterpreter {
       _ = try bind(arguments, to: name)
       return .integer(try length(of: value))
     case "first", "last":
-      if name == "first", case .generator(let generator) = value { return generator.takeFirst() ?? .undefined("the first item") }
+      if name == "first", case .generator(let generator) = value {
+        return generator.takeFirst() ?? .undefined("the first item")
+      }
       if name == "last", case .generator = value { throw invalid("'last' does not apply to a generator") }
       let items = try items(of: value)
       return (name == "first" ? items.first : items.last) ?? .undefined("the \(name) item of nothing")
     case "list": return .list(try items(of: value))
     case "items":
       if case .undefined = value { return .generator([]) }
-      guard case .dictionary(let dictionary) = value else { throw invalid("'items' needs a dictionary, not \(value.typeName)") }
+      guard case .dictionary(let dictionary) = value else {
+        throw invalid("'items' needs a dictionary, not \(value.typeName)")
+      }
       return .generator(dictionary.entries.map { .tuple([$0.key, $0.value]) })
     case "attr":
-      guard case .string(let member)? = try bind(arguments, "name", to: name)[0] else { throw invalid("'attr' needs a name") }
+      guard case .string(let member)? = try bind(arguments, "name", to: name)[0] else {
+        throw invalid("'attr' needs a name")
+      }
       return try self.member(member, of: value) ?? .undefined("'\(member)'")
     case "tojson": return .string(try json(value, arguments))
     default: return try applyToNumber(name, value, arguments)
@@ -63,7 +73,9 @@ extension TemplateInterpreter {
 
   private func json(_ value: RuntimeValue, _ arguments: RuntimeArguments) throws(TemplateError) -> String {
     let values = try bind(arguments, "ensure_ascii", "indent", "separators", "sort_keys", to: "tojson")
-    guard !(values[0]?.isTrue ?? false) else { throw invalid("'tojson' writes no ASCII escapes here: ensure_ascii must be false") }
+    guard !(values[0]?.isTrue ?? false) else {
+      throw invalid("'tojson' writes no ASCII escapes here: ensure_ascii must be false")
+    }
     var indent: String?
     if let width = values[1]?.wholeNumber {
       try charge(bytes: max(0, width))
@@ -90,7 +102,9 @@ extension TemplateInterpreter {
         let base = values[1]?.wholeNumber ?? 10
         let trimmed = PythonText.stripped(text, nil, left: true, right: true)
         if (2...36).contains(base), let number = Int(trimmed, radix: base) { return .integer(number) }
-        guard let number = Double(trimmed), number.isFinite, let whole = Int(exactly: number.rounded(.towardZero)) else { return fallback }
+        guard let number = Double(trimmed), number.isFinite,
+          let whole = Int(exactly: number.rounded(.towardZero))
+        else { return fallback }
         return .integer(whole)
       }
       if case .undefined = value { throw try wrongOperand(value, name) }
@@ -117,8 +131,12 @@ extension TemplateInterpreter {
       let method = try values[1].map { (value) throws(TemplateError) in try text(of: value) } ?? "common"
       let digits = values[0]?.wholeNumber ?? 0
       guard (0...15).contains(digits) else { throw invalid("'round' keeps 0 to 15 decimals, not \(digits)") }
-      let rules: [String: FloatingPointRoundingRule] = ["common": .toNearestOrEven, "ceil": .up, "floor": .down]
-      guard let rule = rules[method] else { throw invalid("'round' knows common, ceil and floor, not \(method)") }
+      let rules: [String: FloatingPointRoundingRule] = [
+        "common": .toNearestOrEven, "ceil": .up, "floor": .down,
+      ]
+      guard let rule = rules[method] else {
+        throw invalid("'round' knows common, ceil and floor, not \(method)")
+      }
       if let whole = value.wholeNumber, method == "common" { return .integer(whole) }
       var power = 1.0
       for _ in 0..<digits { power *= 10 }
@@ -132,7 +150,9 @@ extension TemplateInterpreter {
   ) throws(TemplateError) -> RuntimeValue {
     let isText = if case .string = value { true } else { false }
     if name == "indent", !isText { throw try wrongOperand(value, name) }
-    if name == "truncate", !isText, try length(of: value) - 5 <= arguments.positional.first?.wholeNumber ?? 255 {
+    if name == "truncate", !isText,
+      try length(of: value) - 5 <= arguments.positional.first?.wholeNumber ?? 255
+    {
       return value
     }
     let text = try text(of: value)
@@ -171,8 +191,11 @@ extension TemplateInterpreter {
       return .integer(count)
     case "replace":
       let values = try bind(arguments, "old", "new", "count", to: name)
-      guard let old = values[0], let new = values[1] else { throw invalid("'replace' needs the old and the new text") }
-      return .string(try replaced(text, try self.text(of: old), try self.text(of: new), values[2]?.wholeNumber ?? -1))
+      guard let old = values[0], let new = values[1] else {
+        throw invalid("'replace' needs the old and the new text")
+      }
+      return .string(
+        try replaced(text, try self.text(of: old), try self.text(of: new), values[2]?.wholeNumber ?? -1))
     case "format":
       guard arguments.named.isEmpty else {
         var members = RuntimeDictionary()
@@ -249,7 +272,9 @@ extension TemplateInterpreter {
     try charge(items.count)
     var attribute: RuntimeValue?
     if name == "map", rest.positional.isEmpty {
-      guard let given = rest.named.first(where: { $0.name == "attribute" }) else { throw invalid("'map' needs a filter or attribute") }
+      guard let given = rest.named.first(where: { $0.name == "attribute" }) else {
+        throw invalid("'map' needs a filter or attribute")
+      }
       let fallback = rest.named.first { $0.name == "default" }?.value
       var results: [RuntimeValue] = []
       for item in items {
@@ -265,7 +290,9 @@ extension TemplateInterpreter {
     var tool: String?
     if !rest.positional.isEmpty { tool = try text(of: rest.positional.removeFirst()) }
     if name == "map" {
-      guard let tool, TemplateFilters.names.contains(tool) else { throw invalid("there is no filter '\(tool ?? "")'") }
+      guard let tool, TemplateFilters.names.contains(tool) else {
+        throw invalid("there is no filter '\(tool ?? "")'")
+      }
       var results: [RuntimeValue] = []
       for item in items { results.append(try apply(filter: tool, to: item, rest)) }
       return .generator(results)
@@ -274,8 +301,11 @@ extension TemplateInterpreter {
     let wanted = name.hasPrefix("select")
     var kept: [RuntimeValue] = []
     for item in items {
-      let subject = try attribute.map { (attribute) throws(TemplateError) in try path(attribute, in: item) } ?? item
-      let holds = try tool.map { (tool) throws(TemplateError) in try apply(test: tool, to: subject, rest) } ?? subject.isTrue
+      let subject =
+        try attribute.map { (attribute) throws(TemplateError) in try path(attribute, in: item) } ?? item
+      let holds =
+        try tool.map { (tool) throws(TemplateError) in try apply(test: tool, to: subject, rest) }
+        ?? subject.isTrue
       if holds == wanted { kept.append(item) }
     }
     return .generator(kept)

@@ -10,7 +10,8 @@ extension TemplateInterpreter {
       var joined = ""
       for (index, item) in try items(of: value).enumerated() {
         if index > 0 { joined += separator }
-        let part = try values[1].map { (attribute) throws(TemplateError) in try path(attribute, in: item) } ?? item
+        let part =
+          try values[1].map { (attribute) throws(TemplateError) in try path(attribute, in: item) } ?? item
         joined += try text(of: part)
         try charge(bytes: 0)
         guard joined.utf8.count <= limits.outputBytes else { return .string(try checked(joined)) }
@@ -58,7 +59,8 @@ extension TemplateInterpreter {
       let values = try bind(arguments, "case_sensitive", "attribute", to: name)
       let isExact = values[0]?.isTrue ?? false
       let items = try items(of: value)
-      return name == "unique" ? try unique(items, values[1], isExact) : try extreme(name, items, values[1], isExact)
+      return name == "unique"
+        ? try unique(items, values[1], isExact) : try extreme(name, items, values[1], isExact)
     }
   }
 
@@ -154,7 +156,9 @@ extension TemplateInterpreter {
     _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> RuntimeValue {
     let values = try bind(arguments, name == "batch" ? "linecount" : "slices", "fill_with", to: name)
-    guard let count = values[0]?.wholeNumber, count > 0 else { throw invalid("'\(name)' needs a count above 0") }
+    guard let count = values[0]?.wholeNumber, count > 0 else {
+      throw invalid("'\(name)' needs a count above 0")
+    }
     let items = try items(of: value)
     var groups: [RuntimeValue] = []
     let filler = values[1].flatMap { $0.isNone ? nil : $0 }

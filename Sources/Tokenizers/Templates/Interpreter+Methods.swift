@@ -1,6 +1,8 @@
 extension TemplateInterpreter {
   /// Calls a method of a string, list, dictionary, loop or cycler.
-  func callMethod(_ method: RuntimeMethod, _ arguments: RuntimeArguments) throws(TemplateError) -> RuntimeValue {
+  func callMethod(_ method: RuntimeMethod, _ arguments: RuntimeArguments) throws(TemplateError)
+    -> RuntimeValue
+  {
     let name = method.name
     switch method.receiver {
     case .string(let text):
@@ -36,7 +38,8 @@ extension TemplateInterpreter {
   ) throws(TemplateError) -> RuntimeValue {
     try charge(dictionary.entries.count)
     switch name {
-    case "items": return .view("dict_items", RuntimeList(dictionary.entries.map { .tuple([$0.key, $0.value]) }))
+    case "items":
+      return .view("dict_items", RuntimeList(dictionary.entries.map { .tuple([$0.key, $0.value]) }))
     case "keys": return .view("dict_keys", RuntimeList(dictionary.entries.map(\.key)))
     case "values": return .view("dict_values", RuntimeList(dictionary.entries.map(\.value)))
     case "copy": return .dictionary(dictionary)
@@ -55,7 +58,9 @@ extension TemplateInterpreter {
   ) throws(TemplateError) -> RuntimeValue {
     try charge(list.weight)
     guard name == "index" || name == "count" else { throw forbidden(name, "list") }
-    guard let wanted = try bind(arguments, "value", to: name)[0] else { throw invalid("'\(name)' needs a value") }
+    guard let wanted = try bind(arguments, "value", to: name)[0] else {
+      throw invalid("'\(name)' needs a value")
+    }
     if name == "count" { return .integer(list.items.count { $0.isEqual(to: wanted) }) }
     guard let at = list.items.firstIndex(where: { $0.isEqual(to: wanted) }) else {
       throw invalid("the value that 'index' looks for is not in the list")
@@ -102,7 +107,9 @@ extension TemplateInterpreter {
       if case .tuple(let list) = part { parts = list.items }
       for part in parts {
         let bytes = Array(try self.text(part, for: name).utf8)
-        if name == "startswith" ? text.utf8.starts(with: bytes) : text.utf8.reversed().starts(with: bytes.reversed()) {
+        if name == "startswith"
+          ? text.utf8.starts(with: bytes) : text.utf8.reversed().starts(with: bytes.reversed())
+        {
           return .boolean(true)
         }
       }
@@ -135,7 +142,9 @@ extension TemplateInterpreter {
       let separator = try self.text(try bind(arguments, "sep", to: name)[0], for: name)
       guard !separator.isEmpty else { throw invalid("'\(name)' gets an empty separator") }
       let pieces = PythonText.split(text, by: separator, limit: 1, fromRight: name == "rpartition")
-      let parts = pieces.count == 2 ? [pieces[0], separator, pieces[1]]
+      let parts =
+        pieces.count == 2
+        ? [pieces[0], separator, pieces[1]]
         : name == "partition" ? [text, "", ""] : ["", "", text]
       return .tuple(parts.map { .string($0) })
     case "ljust", "rjust", "center", "zfill": return .string(try padded(name, text, arguments))
@@ -143,7 +152,9 @@ extension TemplateInterpreter {
     }
   }
 
-  private func plain(_ name: String, _ text: String, _ arguments: RuntimeArguments) throws(TemplateError) -> RuntimeValue {
+  private func plain(_ name: String, _ text: String, _ arguments: RuntimeArguments) throws(TemplateError)
+    -> RuntimeValue
+  {
     _ = try bind(arguments, to: name)
     let scalars = text.unicodeScalars
     func all(_ holds: (Unicode.Scalar.Properties) -> Bool) -> RuntimeValue {
@@ -161,26 +172,39 @@ extension TemplateInterpreter {
     case "title": return .string(PythonText.title(text))
     case "capitalize": return .string(PythonText.capitalized(text))
     case "swapcase":
-      return .string(scalars.map { $0.properties.isUppercase ? $0.properties.lowercaseMapping : $0.properties.uppercaseMapping }.joined())
+      return .string(
+        scalars.map {
+          $0.properties.isUppercase ? $0.properties.lowercaseMapping : $0.properties.uppercaseMapping
+        }.joined())
     case "isspace": return .boolean(!scalars.isEmpty && scalars.allSatisfy(\.isPythonSpace))
     case "isdecimal": return all { $0.numericType == .decimal }
     case "isdigit": return all { $0.numericType == .decimal || $0.numericType == .digit }
     case "isnumeric": return all { $0.numericType != nil }
     case "isalpha": return all(isLetter)
     case "isalnum": return all { isLetter($0) || $0.numericType != nil }
-    case "isupper": return .boolean(scalars.contains { $0.properties.isUppercase } && !scalars.contains { $0.properties.isLowercase })
-    case "islower": return .boolean(scalars.contains { $0.properties.isLowercase } && !scalars.contains { $0.properties.isUppercase })
+    case "isupper":
+      return .boolean(
+        scalars.contains { $0.properties.isUppercase } && !scalars.contains { $0.properties.isLowercase })
+    case "islower":
+      return .boolean(
+        scalars.contains { $0.properties.isLowercase } && !scalars.contains { $0.properties.isUppercase })
     default: throw invalid("str has no method '\(name)'")
     }
   }
 
-  private func padded(_ name: String, _ text: String, _ arguments: RuntimeArguments) throws(TemplateError) -> String {
+  private func padded(_ name: String, _ text: String, _ arguments: RuntimeArguments) throws(TemplateError)
+    -> String
+  {
     let values = try bind(arguments, "width", "fill", to: name)
     guard let width = values[0]?.wholeNumber else { throw invalid("'\(name)' needs a width") }
     try charge(bytes: max(0, width))
     let missing = max(0, width - text.unicodeScalars.count)
-    let fill = name == "zfill" ? "0" : try values[1].map { (value) throws(TemplateError) in try self.text(value, for: name) } ?? " "
-    guard fill.unicodeScalars.count == 1 else { throw invalid("'\(name)' fills with one character, not '\(fill)'") }
+    let fill =
+      name == "zfill"
+      ? "0" : try values[1].map { (value) throws(TemplateError) in try self.text(value, for: name) } ?? " "
+    guard fill.unicodeScalars.count == 1 else {
+      throw invalid("'\(name)' fills with one character, not '\(fill)'")
+    }
     if name == "ljust" { return text + String(repeating: fill, count: missing) }
     if name == "rjust" { return String(repeating: fill, count: missing) + text }
     if name == "zfill" {
@@ -213,7 +237,9 @@ extension TemplateInterpreter {
     return pieces.joined(separator: new)
   }
 
-  private func search(_ name: String, _ text: String, _ arguments: RuntimeArguments) throws(TemplateError) -> RuntimeValue {
+  private func search(_ name: String, _ text: String, _ arguments: RuntimeArguments) throws(TemplateError)
+    -> RuntimeValue
+  {
     let values = try bind(arguments, "part", "start", "end", to: name)
     let scalars = Array(text.unicodeScalars)
     let part = Array(try self.text(values[0], for: name).unicodeScalars)
@@ -239,7 +265,8 @@ extension TemplateInterpreter {
     return .integer(position)
   }
 
-  private func braceFormatted(_ format: String, _ arguments: RuntimeArguments) throws(TemplateError) -> String {
+  private func braceFormatted(_ format: String, _ arguments: RuntimeArguments) throws(TemplateError) -> String
+  {
     var out = ""
     var next = 0
     let scalars = Array(format.unicodeScalars)
@@ -251,7 +278,9 @@ extension TemplateInterpreter {
         out.unicodeScalars.append(scalar)
         at += 2
       } else if scalar == "{" {
-        guard let close = scalars[at...].firstIndex(of: "}") else { throw invalid("'{' in a format has no '}'") }
+        guard let close = scalars[at...].firstIndex(of: "}") else {
+          throw invalid("'{' in a format has no '}'")
+        }
         let name = PythonText.text(scalars[(at + 1)..<close])
         let value: RuntimeValue?
         if name.isEmpty || Int(name) != nil {
@@ -260,7 +289,8 @@ extension TemplateInterpreter {
           value = arguments.positional.indices.contains(index) ? arguments.positional[index] : nil
         } else {
           guard name.unicodeScalars.allSatisfy({ $0.properties.isXIDContinue }) else {
-            throw invalid("the format field '{\(name)}' is more than a name or number, which is all that is read here")
+            throw invalid(
+              "the format field '{\(name)}' is more than a name or number, which is all that is read here")
           }
           value = arguments.named.first { $0.name == name }?.value
         }

@@ -2,9 +2,12 @@
 enum TemplateTests {
   /// Checked while parsing, as jinja2 does.
   static let names: Set<String> = [
-    "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even", "false", "filter", "float", "ge",
-    "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne", "none",
-    "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper", "==", "!=", "<", "<=",
+    "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even", "false", "filter",
+    "float", "ge",
+    "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne",
+    "none",
+    "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper", "==", "!=", "<",
+    "<=",
     ">", ">=",
   ]
 }
@@ -15,9 +18,12 @@ extension TemplateInterpreter {
     test name: String, to value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws(TemplateError) -> Bool {
     switch name {
-    case "eq", "equalto", "ne", "lt", "lessthan", "le", "gt", "greaterthan", "ge", "in", "sameas", "divisibleby",
+    case "eq", "equalto", "ne", "lt", "lessthan", "le", "gt", "greaterthan", "ge", "in", "sameas",
+      "divisibleby",
       "==", "!=", "<", "<=", ">", ">=":
-      guard let other = try bind(arguments, "other", to: name)[0] else { throw invalid("the test '\(name)' needs a value") }
+      guard let other = try bind(arguments, "other", to: name)[0] else {
+        throw invalid("the test '\(name)' needs a value")
+      }
       return try compare(name, value, other)
     default:
       _ = try bind(arguments, to: name)
@@ -37,7 +43,9 @@ extension TemplateInterpreter {
     case "ge", ">=": return try precedes(b, a, ">=") || a.isEqual(to: b)
     case "in": return try contains(b, a)
     case "divisibleby":
-      guard case .integer(let rest) = try arithmetic(a, "%", b) else { return try arithmetic(a, "%", b).real == 0 }
+      guard case .integer(let rest) = try arithmetic(a, "%", b) else {
+        return try arithmetic(a, "%", b).real == 0
+      }
       return rest == 0
     default:
       // Identity is only seen where Python keeps one object: constants of the same type.
@@ -59,14 +67,17 @@ extension TemplateInterpreter {
     case ("integer", .integer): return true
     case ("float", .number): return true
     case ("number", _): return value.real != nil
-    case ("callable", .method), ("callable", .function), ("callable", .macro), ("callable", .undefined), ("callable", .loop):
+    case ("callable", .method), ("callable", .function), ("callable", .macro), ("callable", .undefined),
+      ("callable", .loop):
       return true
     case ("callable", .cycler(let cycler)): return cycler.isJoiner
     case ("iterable", .none), ("iterable", .boolean), ("iterable", .integer), ("iterable", .number),
-      ("iterable", .method), ("iterable", .function), ("iterable", .macro), ("iterable", .namespace), ("iterable", .cycler):
+      ("iterable", .method), ("iterable", .function), ("iterable", .macro), ("iterable", .namespace),
+      ("iterable", .cycler):
       return false
     case ("iterable", _): return true
-    case ("sequence", .string), ("sequence", .list), ("sequence", .tuple), ("sequence", .dictionary), ("sequence", .range),
+    case ("sequence", .string), ("sequence", .list), ("sequence", .tuple), ("sequence", .dictionary),
+      ("sequence", .range),
       ("sequence", .undefined):
       return true
     case ("odd", _), ("even", _):
@@ -76,7 +87,9 @@ extension TemplateInterpreter {
       return rest == (name == "odd" ? 1 : 0)
     case ("upper", _), ("lower", _):
       let scalars = try text(of: value).unicodeScalars
-      let (hasUpper, hasLower) = (scalars.contains { $0.properties.isUppercase }, scalars.contains { $0.properties.isLowercase })
+      let (hasUpper, hasLower) = (
+        scalars.contains { $0.properties.isUppercase }, scalars.contains { $0.properties.isLowercase }
+      )
       return name == "upper" ? hasUpper && !hasLower : hasLower && !hasUpper
     case ("filter", .string(let text)): return TemplateFilters.names.contains(text)
     case ("test", .string(let text)): return TemplateTests.names.contains(text)

@@ -83,7 +83,8 @@ extension TemplateInterpreter {
 
   /// `json.dumps` as `tojson` calls it.
   func json(
-    _ value: RuntimeValue, indent: String?, separators: (item: String, key: String), sorted: Bool, level: Int = 0
+    _ value: RuntimeValue, indent: String?, separators: (item: String, key: String), sorted: Bool,
+    level: Int = 0
   ) throws(TemplateError) -> String {
     try charge(1)
     try descend()
@@ -117,7 +118,8 @@ extension TemplateInterpreter {
       for (index, entry) in entries.enumerated() {
         text += (index > 0 ? separators.item : "") + inner
         text += try jsonKey(entry.key) + separators.key
-        text += try json(entry.value, indent: indent, separators: separators, sorted: sorted, level: level + 1)
+        text += try json(
+          entry.value, indent: indent, separators: separators, sorted: sorted, level: level + 1)
       }
       text += outer + "}"
     default: throw invalid("a value of type \(value.typeName) cannot be written as JSON")
@@ -181,7 +183,9 @@ extension TemplateInterpreter {
         var (left, right) = (start, middle)
         for at in start..<end {
           var takesRight = left >= middle
-          if !takesRight, right < end { takesRight = try precedes(keys[order[right]], keys[order[left]], "<") }
+          if !takesRight, right < end {
+            takesRight = try precedes(keys[order[right]], keys[order[left]], "<")
+          }
           scratch[at] = order[takesRight ? right : left]
           if takesRight { right += 1 } else { left += 1 }
         }
@@ -230,7 +234,9 @@ extension TemplateInterpreter {
         continue
       }
       if named == nil {
-        guard used < queue.count else { throw invalid("the format '\(format)' needs more than \(used) values") }
+        guard used < queue.count else {
+          throw invalid("the format '\(format)' needs more than \(used) values")
+        }
         named = queue[used]
         used += 1
       }
@@ -256,7 +262,8 @@ extension TemplateInterpreter {
     case "s": text = try self.text(of: value)
     case "r": text = try representation(of: value)
     case "d", "i", "x":
-      guard let number = value.wholeNumber ?? value.real.flatMap({ Int(exactly: $0.rounded(.towardZero)) }) else {
+      guard let number = value.wholeNumber ?? value.real.flatMap({ Int(exactly: $0.rounded(.towardZero)) })
+      else {
         throw invalid("'%\(letter)' needs a number, not \(value.typeName)")
       }
       text = String(number, radix: letter == "x" ? 16 : 10)
@@ -267,7 +274,9 @@ extension TemplateInterpreter {
       text = try fixed(number, precision ?? 6)
     default: throw invalid("'%\(letter)' is not a format known here")
     }
-    if let precision, letter == "s" || letter == "r" { text = PythonText.text(text.unicodeScalars.prefix(precision)) }
+    if let precision, letter == "s" || letter == "r" {
+      text = PythonText.text(text.unicodeScalars.prefix(precision))
+    }
     if flags.contains("+"), letter != "s", letter != "r", !text.hasPrefix("-") { text = "+" + text }
     let missing = max(0, width - text.unicodeScalars.count)
     if flags.contains("-") { return text + String(repeating: " ", count: missing) }
@@ -283,7 +292,9 @@ extension TemplateInterpreter {
     var power = 1.0
     for _ in 0..<decimals { power *= 10 }
     let scaled = (number.magnitude * power).rounded(.toNearestOrEven)
-    guard let digits = Int(exactly: scaled) else { throw invalid("\(number) is too large for '%.\(decimals)f'") }
+    guard let digits = Int(exactly: scaled) else {
+      throw invalid("\(number) is too large for '%.\(decimals)f'")
+    }
     var text = String(digits)
     text = String(repeating: "0", count: max(0, decimals + 1 - text.count)) + text
     if decimals > 0 { text.insert(".", at: text.index(text.endIndex, offsetBy: -decimals)) }

@@ -84,7 +84,8 @@ final class TemplateInterpreter {
 
   /// Text that `body` writes, in a scope of its own inside `outer`.
   func capture(
-    in outer: RuntimeScope, _ body: [TemplateStatement], _ prepare: (RuntimeScope) throws(TemplateError) -> Void
+    in outer: RuntimeScope, _ body: [TemplateStatement],
+    _ prepare: (RuntimeScope) throws(TemplateError) -> Void
   ) throws(TemplateError) -> (text: String, flow: Flow) {
     let saved = (output, scope)
     output = ""
@@ -158,7 +159,9 @@ final class TemplateInterpreter {
     return try run(body)
   }
 
-  private func runCall(_ call: TemplateExpression, _ body: TemplateMacro) throws(TemplateError) -> RuntimeValue {
+  private func runCall(_ call: TemplateExpression, _ body: TemplateMacro) throws(TemplateError)
+    -> RuntimeValue
+  {
     guard case .call(let callee, let arguments) = call.kind else { return .none }
     scopes.append(scope)
     var values = try evaluate(arguments)

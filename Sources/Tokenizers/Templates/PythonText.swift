@@ -30,7 +30,11 @@ enum PythonText {
       case "\r": out.append(contentsOf: "\\r".unicodeScalars)
       case "\t": out.append(contentsOf: "\\t".unicodeScalars)
       default:
-        if isPrintable(scalar) { out.append(scalar) } else { out.append(contentsOf: escape(scalar).unicodeScalars) }
+        if isPrintable(scalar) {
+          out.append(scalar)
+        } else {
+          out.append(contentsOf: escape(scalar).unicodeScalars)
+        }
       }
     }
     out.append(quote)

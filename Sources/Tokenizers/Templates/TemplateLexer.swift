@@ -85,7 +85,9 @@ struct TemplateLexer {
   private func opening(from index: Int) -> Int? {
     var at = index
     while at + 1 < source.count {
-      if source[at] == "{", source[at + 1] == "{" || source[at + 1] == "%" || source[at + 1] == "#" { return at }
+      if source[at] == "{", source[at + 1] == "{" || source[at + 1] == "%" || source[at + 1] == "#" {
+        return at
+      }
       at += 1
     }
     return nil
@@ -211,7 +213,8 @@ struct TemplateLexer {
     if ("0"..."9").contains(first) { return try readNumber() }
     if first == "_" || first.properties.isXIDStart { return readName() }
     if first == "'" || first == "\"" { return try readString() }
-    for symbol in ["//", "**", "==", "!=", ">=", "<="] where source[start...].starts(with: symbol.unicodeScalars) {
+    for symbol in ["//", "**", "==", "!=", ">=", "<="]
+    where source[start...].starts(with: symbol.unicodeScalars) {
       position += 2
       return emit(.symbol(symbol), at: start)
     }
@@ -306,7 +309,9 @@ struct TemplateLexer {
         position += 1
       }
     }
-    guard position < source.count else { throw .syntax(at: place(start), problem: "this string does not end") }
+    guard position < source.count else {
+      throw .syntax(at: place(start), problem: "this string does not end")
+    }
     position += 1
     emit(.string(String(text)), at: start)
   }
@@ -318,7 +323,9 @@ struct TemplateLexer {
 
   private mutating func readEscape(into text: inout String.UnicodeScalarView) throws(TemplateError) {
     let start = position
-    guard start + 1 < source.count else { throw .syntax(at: place(start), problem: "this string does not end") }
+    guard start + 1 < source.count else {
+      throw .syntax(at: place(start), problem: "this string does not end")
+    }
     let letter = source[start + 1]
     position = start + 2
     if let plain = Self.escapes[letter] { return text.append(plain) }

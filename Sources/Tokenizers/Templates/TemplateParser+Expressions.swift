@@ -41,7 +41,9 @@ extension TemplateParser {
     let condition = try readOr()
     // A chain of `a if b else c if d else e` nests to the right, so the depth bound covers it.
     let otherwise = skip(name: "else") ? try readExpression() : nil
-    guard at(name: "if") else { return node(.conditional(condition, then: first, otherwise: otherwise), place) }
+    guard at(name: "if") else {
+      return node(.conditional(condition, then: first, otherwise: otherwise), place)
+    }
     throw unexpected("the end of the expression")
   }
 
@@ -208,7 +210,8 @@ extension TemplateParser {
     }
   }
 
-  private mutating func readPostfix(of start: TemplateExpression) throws(TemplateError) -> TemplateExpression {
+  private mutating func readPostfix(of start: TemplateExpression) throws(TemplateError) -> TemplateExpression
+  {
     var value = start
     var count = 0
     while true {
@@ -317,7 +320,9 @@ extension TemplateParser {
     if at("(") {
       arguments = try readArguments()
     } else if startsOperand {
-      guard !at(name: "is") else { throw .syntax(at: current.place, problem: "tests cannot follow each other") }
+      guard !at(name: "is") else {
+        throw .syntax(at: current.place, problem: "tests cannot follow each other")
+      }
       arguments.positional = [(try readPostfix(of: try readPrimary()), false)]
     }
     let test = node(.test(value, name: name, arguments), place)

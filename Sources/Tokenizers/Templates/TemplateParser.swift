@@ -10,7 +10,8 @@ struct TemplateParser {
   var macroReads: [Set<String>] = []
 
   /// Statements of a whole template.
-  static func statements(of text: String, limits: TemplateLimits) throws(TemplateError) -> [TemplateStatement] {
+  static func statements(of text: String, limits: TemplateLimits) throws(TemplateError) -> [TemplateStatement]
+  {
     guard text.utf8.count <= limits.templateBytes else {
       let start = TemplatePlace(line: 1, column: 1)
       throw .limitReached(at: start, limit: "bytes of template", allowed: limits.templateBytes)
@@ -160,7 +161,8 @@ struct TemplateParser {
       while skip(",") { values.append(try readExpression()) }
       try endBlock()
       let place = values[0].place
-      return .output(values.count == 1 ? values[0] : TemplateExpression(kind: .concatenation(values), place: place))
+      return .output(
+        values.count == 1 ? values[0] : TemplateExpression(kind: .concatenation(values), place: place))
     case "break", "continue":
       guard loops > 0 else { throw .syntax(at: place, problem: "'\(word)' stands outside a loop") }
       try endBlock()
@@ -247,7 +249,9 @@ struct TemplateParser {
     return TemplateMacro(name: name, parameters: parameters, body: body, reads: reads)
   }
 
-  private mutating func readParameters() throws(TemplateError) -> [(name: String, fallback: TemplateExpression?)] {
+  private mutating func readParameters() throws(TemplateError) -> [(
+    name: String, fallback: TemplateExpression?
+  )] {
     var parameters: [(name: String, fallback: TemplateExpression?)] = []
     try expect("(")
     while !at(")") {

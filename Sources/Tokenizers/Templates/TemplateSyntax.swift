@@ -76,7 +76,8 @@ struct TemplateStatement: Sendable {
     case text(String)
     case output(TemplateExpression)
     case loop(TemplateLoop)
-    case conditional([(condition: TemplateExpression, body: [TemplateStatement])], otherwise: [TemplateStatement])
+    case conditional(
+      [(condition: TemplateExpression, body: [TemplateStatement])], otherwise: [TemplateStatement])
     case assign(TemplateTarget, TemplateExpression)
     case assignBlock(TemplateTarget, [TemplateStatement], filtered: TemplateExpression)
     case macro(TemplateMacro)
