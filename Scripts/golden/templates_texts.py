@@ -203,6 +203,7 @@ d|tojson ;; 'é"\n\u0001</'|tojson ;; d|tojson(indent=2) ;; e|tojson(indent=2) ;
 l|map('string')|join('+')|upper ~ 'x' ;; -1|abs ;; -l[0]|abs ;; +3 ;; -missing ;; missing + 1 ;; 1 + missing ;; missing ~ 1 ;; missing == missing ;; missing < 1 ;; 'a' + 1 ;; 1 / 0 ;; 5 % 0 ;; none + 1 ;; {[]: 1} ;; 1 in 5 ;; 1 in 'a' ;; 1 < 'a' ;; dict(a=1, b=2) ;; dict([('x', 1)]) ;; range(3) ;; range(5, 1, -2)|list ;; range(2, 4)|join ;; range(0) ;; range(10 ** 9) ;; range(1, 2, 0) ;; namespace(a=1).a ;; raise_exception('no') ;; strftime_now('%Y-%m-%d %H:%M:%S %B %b %A %a %y %j'[:29]) ;; strftime_now('%-d %e %I %p %%') ;; s(1) ;; loop ;; d.b() ;; lipsum is defined and false
 """
 STATEMENTS = [
+    "{{ [big - 2.5, -9100000000000000.0, 1e15, 9007199254740992.0, 9007199254740994.0, 1e16, 1.5e16, 3e-5, 1e-4, -1.25e300] }}",
     "{% for i in l %}{% continue %}{% else %}E{% endfor %}", "{% for i in l %}{% break %}{% else %}E{% endfor %}",
     "{% for i in l %}{{ i }},{% endfor %}", "{% for i in e %}x{% else %}none{% endfor %}", "{% for i in missing %}x{% else %}none{% endfor %}",
     "{% for i in 5 %}x{% endfor %}", "{% for i in l if i > 1 %}{{ loop.index }}{{ i }}{{ loop.length }}{% endfor %}",

@@ -2,17 +2,12 @@
 enum PythonText {
   /// Decimal form of a float as `repr` gives it.
   static func float(_ value: Double) -> String {
-    // Both languages print the shortest digits that read back; they differ only where the exponent form starts.
+    // Both languages print the shortest digits that read back, but Swift turns to exponents at 2⁵³, Python at 10¹⁶.
     let text = value.description
-    guard value.magnitude >= 1e16, value.isFinite, !text.contains("e") else { return text }
-    var digits = text.split(separator: ".")[0]
-    let isNegative = digits.first == "-"
-    if isNegative { digits.removeFirst() }
-    let exponent = digits.count - 1
-    let first = digits.removeFirst()
-    while digits.last == "0" { digits.removeLast() }
-    let mantissa = digits.isEmpty ? "\(first)" : "\(first).\(digits)"
-    return "\(isNegative ? "-" : "")\(mantissa)e+\(exponent < 10 ? "0" : "")\(exponent)"
+    guard text.hasSuffix("e+15") else { return text }
+    let sign = value < 0 ? "-" : ""
+    let digits = String(text.dropLast(4).filter { $0 != "." && $0 != "-" })
+    return sign + digits + String(repeating: "0", count: max(0, 16 - digits.count)) + ".0"
   }
 
   /// `repr` of a string.
