@@ -23,32 +23,42 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
   .testTarget(
-    name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: testing)
+    name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, exclude: exclude,
+    swiftSettings: testing)
 }
 
 let package = Package(
   name: "godwit",
   products: [
-    .library(name: "Godwit", targets: ["Memory"]),
+    .library(name: "Godwit", targets: ["Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "Kernels", "Tiles", "Memory"]),
+    .executable(name: "godwit", targets: ["CLI"]),
   ],
   dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
     library("Memory"),
-    tests("Memory", ["TestSupport"]),
     library("Tiles", ["Memory"]),
     .target(name: "CMicrokernels"),
     library("TilesCPU", ["Tiles", "CMicrokernels"]),
     library("Kernels", ["Tiles"]),
     library("Formats", ["Memory"]),
+    library("Tokenizers", ["Formats"]),
     library("Models", ["Kernels", "Formats"]),
     library("Engine", ["Models"]),
+    .executableTarget(
+      name: "CLI",
+      dependencies: [
+        "Engine", "Tokenizers", "TilesCPU",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
-    .testTarget(
-      name: "ModelsTests", dependencies: ["Models", "Engine", "Formats", "Memory", "TilesCPU"],
-      exclude: ["Golden"], swiftSettings: testing),
+    tests("Memory", ["TestSupport"]),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
+    tests("Tokenizers", ["Formats"], exclude: ["templates.json"]),
+    tests("Models", ["Engine", "Formats", "Memory", "TilesCPU"], exclude: ["Golden"]),
+    tests("Engine", ["Models", "Memory", "TilesCPU"]),
   ]
 )

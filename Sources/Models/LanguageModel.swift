@@ -6,6 +6,8 @@ public protocol LanguageModel: AnyObject {
   var vocabularySize: Int { get }
   /// Longest sequence it was made for.
   var contextLength: Int { get }
+  /// Query heads that share a key-value head.
+  var queryGroup: Int { get }
   /// Sizes of its cache.
   var cacheGeometry: PagedCache.Geometry { get }
   /// Keys further back than this are not seen; `nil` for all.

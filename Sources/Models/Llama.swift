@@ -10,6 +10,7 @@ public final class Llama: LanguageModel {
   public var vocabularySize: Int { configuration.vocabularySize }
   public var contextLength: Int { configuration.contextLength }
   public var slidingWindow: Int? { configuration.slidingWindow }
+  public var queryGroup: Int { configuration.headCount / configuration.kvHeadCount }
   public let cacheGeometry: PagedCache.Geometry
 
   private let weights: LlamaWeights
