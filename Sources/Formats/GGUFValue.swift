@@ -35,3 +35,18 @@ public enum GGUFType: UInt32, Sendable, Equatable {
     }
   }
 }
+
+extension GGUFValue {
+  /// The value in one short line.
+  public var summary: String {
+    switch self {
+    case .integer(let value): "\(value)"
+    case .unsigned(let value): "\(value)"
+    case .float(let value): "\(value)"
+    case .bool(let value): "\(value)"
+    case .string(let value):
+      String(value.prefix(100).map { $0.isNewline ? " " : $0 }) + (value.count > 100 ? "…" : "")
+    case .array(let element, let count, _): "\(count) × \(element)"
+    }
+  }
+}

@@ -1,0 +1,136 @@
+internal import ArgumentParser
+internal import Engine
+internal import Tokenizers
+
+/// Many questions about one document, answered in a batch.
+struct AskCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ask", abstract: "Answer a file of questions about one document.",
+    discussion: """
+      The document is read once; every question continues from it, and its keys and values are attended to once a \
+      step for all questions.
+
+        godwit ask --document LICENSE --questions Demo/questions.txt
+        godwit ask --document report.txt --question "Who signed it?" --json
+      """)
+
+  @Option(name: [.short, .long], help: "The text that the questions are about; - for standard input.")
+  var document: String
+
+  @Option(name: [.customShort("f"), .long], help: "A file with a question a line.")
+  var questions: String?
+
+  @Option(name: [.customShort("q"), .long], help: "A question; may be given several times.")
+  var question: [String] = []
+
+  @Option(name: [.customShort("n"), .customLong("max-tokens")], help: "Longest answer, in tokens.")
+  var maximumTokens = 48
+
+  @Flag(help: "Answer again without sharing the document, and print both times.")
+  var compare = false
+
+  @Flag(help: "Print JSON lines.")
+  var json = false
+
+  @OptionGroup var options: ModelOptions
+
+  func run() throws {
+    var asked = question
+    if let questions {
+      asked += try Files.text(questions).split(separator: "\n").map(String.init).filter {
+        !$0.allSatisfy(\.isWhitespace)
+      }
+    }
+    guard !asked.isEmpty else { throw ValidationError("Give --questions FILE or --question TEXT.") }
+    let text = try Files.text(document)
+    let loaded = try options.load()
+    let prompts = try asked.map { try loaded.chatPrompt("\(text)\n\nAnswer briefly from the text above. \($0)") }
+    let shared = try answer(loaded, prompts, sharing: true)
+    for (question, answer) in zip(asked, shared.answers) {
+      if json {
+        Output.json(["question": JSONField(question), "answer": JSONField(answer)])
+      } else {
+        Output.write("Q: \(question)\nA: \(answer)\n\n")
+      }
+    }
+    let alone = compare ? try answer(loaded, prompts, sharing: false) : nil
+    report(shared, alone, prompts)
+  }
+
+  private struct Outcome {
+    var answers: [String]
+    var seconds: Double
+    var statistics: GenerationStatistics
+  }
+
+  private func answer(_ loaded: LoadedModel, _ prompts: [[Int32]], sharing: Bool) throws -> Outcome {
+    let generator = try loaded.generator {
+      $0.sharing = sharing ? .automatic : .never
+      $0.reusesPrefixes = sharing
+    }
+    var numbers: [Int: Int] = [:]
+    for (index, prompt) in prompts.enumerated() {
+      var request = GenerationRequest(prompt: prompt, maximumTokens: maximumTokens)
+      request.stopTokens = loaded.stopTokens
+      numbers[try generator.submit(request)] = index
+    }
+    var tokens = [[Int32]](repeating: [], count: prompts.count)
+    var done = 0
+    var progress = Progress(sharing ? "answers" : "answers without sharing", total: prompts.count)
+    let start = ContinuousClock.now
+    while !generator.isIdle {
+      for event in try generator.step() {
+        switch event {
+        case .token(let request, let choice): tokens[numbers[request] ?? 0].append(choice.token)
+        case .finished:
+          done += 1
+          progress.update(done)
+        }
+      }
+    }
+    progress.finish()
+    return Outcome(
+      answers: tokens.map { loaded.tokenizer.decode($0) }, seconds: seconds(since: start),
+      statistics: generator.statistics)
+  }
+
+  private func report(_ shared: Outcome, _ alone: Outcome?, _ prompts: [[Int32]]) {
+    let statistics = shared.statistics
+    let total = prompts.reduce(0) { $0 + $1.count }
+    let rate = Double(statistics.tokensGenerated) / shared.seconds
+    if json {
+      Output.json([
+        "questions": JSONField(prompts.count), "prompt_tokens": JSONField(total),
+        "prompt_tokens_computed": JSONField(statistics.promptTokensComputed),
+        "prompt_tokens_reused": JSONField(statistics.promptTokensReused),
+        "generated_tokens": JSONField(statistics.tokensGenerated),
+        "seconds": JSONField(shared.seconds, decimals: 3), "tok_s": JSONField(rate, decimals: 1),
+        "seconds_without_sharing": alone.map { JSONField($0.seconds, decimals: 3) },
+        "shared_runs": JSONField(statistics.sharedRuns), "page_visits": JSONField(statistics.pageVisits),
+        "page_visits_unshared": JSONField(statistics.pageVisitsUnshared),
+        "evicted_pages": JSONField(statistics.evictedPages), "preemptions": JSONField(statistics.preemptions),
+        "peak_memory": JSONField(Files.peakMemory),
+      ])
+      return
+    }
+    var lines = [
+      ("questions", "\(prompts.count)"),
+      ("prompt tokens", "\(total): \(statistics.promptTokensComputed) computed, \(statistics.promptTokensReused) reused"),
+      ("generated tokens", "\(statistics.tokensGenerated)"),
+      ("time", "\(Output.fixed(shared.seconds, 2)) s, \(Output.fixed(rate, 1)) generated tokens/s in all"),
+      ("page visits", "\(statistics.pageVisits), without sharing \(statistics.pageVisitsUnshared)"),
+      ("peak memory", "\(Files.peakMemory >> 20) MiB"),
+    ]
+    if let alone {
+      lines.insert(
+        (
+          "without sharing",
+          "\(Output.fixed(alone.seconds, 2)) s, \(Output.fixed(alone.seconds / shared.seconds, 1)) times as long; "
+            + "answers \(alone.answers == shared.answers ? "identical" : "differ")"
+        ), at: 4)
+    }
+    for (name, value) in lines {
+      Output.write(name + String(repeating: " ", count: 18 - name.count) + value + "\n")
+    }
+  }
+}

@@ -1,0 +1,69 @@
+internal import ArgumentParser
+internal import Engine
+internal import Models
+
+/// Times of what users wait for, in the format that joins with those of other programs.
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measure kernels and models.",
+    discussion: """
+        godwit bench generate --model smollm2 --threads 2 --json
+        godwit bench gemm --json
+      Times leave out loading, tokenising and sampling of the prompt; each figure is the median of its repeats.
+      """)
+
+  @Argument(help: "What to measure: generate, gemm, attention.")
+  var groups: [BenchGroup] = [.generate]
+
+  @Option(name: [.short, .long], help: "Repeats of each measurement.")
+  var repeats = 3
+
+  @Option(help: "Only shapes whose name contains this.")
+  var only: String?
+
+  @Flag(help: "Print JSON lines.")
+  var json = false
+
+  @OptionGroup var options: ModelOptions
+
+  enum BenchGroup: String, ExpressibleByArgument, CaseIterable { case generate, gemm, attention }
+
+  func run() throws {
+    guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must be 1 to 1000.") }
+    for group in groups {
+      switch group {
+      case .generate: try GenerateBench(self).run()
+      case .gemm: try GemmBench(self).run()
+      case .attention: try AttentionBench(self).run()
+      }
+    }
+  }
+
+  /// Whether a shape was asked for.
+  func wants(_ shape: String) -> Bool { only.map { shape.contains($0) } ?? true }
+
+  /// Threads in use.
+  var threadCount: Int { options.threads ?? Machine.cores }
+
+  /// Prints one measurement.
+  func report(_ op: String, _ shape: String, milliseconds: Double, rate: (name: String, value: Double)) {
+    if json {
+      Output.json([
+        "op": JSONField(op), "shape": JSONField(shape), "peer": "godwit", "threads": JSONField(threadCount),
+        "ms": JSONField(milliseconds, decimals: 4),
+        "gflops": rate.name == "gflops" ? JSONField(rate.value, decimals: 1) : nil,
+        "tok_s": rate.name == "tok_s" ? JSONField(rate.value, decimals: 1) : nil,
+      ])
+    } else {
+      Output.write("\(op)  \(shape): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n")
+    }
+  }
+
+  /// Median seconds of so many calls, after one that does not count.
+  func median(_ count: Int, _ body: () throws -> Double) rethrows -> Double {
+    _ = try body()
+    var times: [Double] = []
+    for _ in 0..<count { times.append(try body()) }
+    return times.sorted()[count / 2]
+  }
+}

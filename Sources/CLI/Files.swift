@@ -1,0 +1,54 @@
+internal import Glibc
+
+/// Whole files and standard input, read for the verbs.
+enum Files {
+  /// Largest text that is read: 1 GiB.
+  static let maximumBytes = 1 << 30
+
+  /// Bytes of a file; `-` is standard input.
+  static func bytes(_ path: String) throws -> [UInt8] {
+    let descriptor = path == "-" ? STDIN_FILENO : unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw CommandFailure("\(path): \(unsafe String(cString: strerror(errno))).") }
+    defer { if path != "-" { close(descriptor) } }
+    var result: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = unsafe read(descriptor, &buffer, buffer.count)
+      guard count >= 0 else { throw CommandFailure("\(path): \(unsafe String(cString: strerror(errno))).") }
+      if count == 0 { return result }
+      result += buffer[..<count]
+      guard result.count <= maximumBytes else {
+        throw CommandFailure("\(path): more than \(maximumBytes) bytes; split the text.")
+      }
+    }
+  }
+
+  /// Text of a file; `-` is standard input.
+  static func text(_ path: String) throws -> String {
+    let bytes = try bytes(path)
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw CommandFailure("\(path) is not UTF-8. Convert it first, for example with iconv.")
+    }
+    return text
+  }
+
+  /// An environment variable.
+  static func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: value)
+  }
+
+  /// Folder of fetched models.
+  static var cacheFolder: String {
+    if let folder = environment("GODWIT_CACHE") { return folder }
+    if let folder = environment("XDG_CACHE_HOME") { return folder + "/godwit" }
+    return (environment("HOME") ?? ".") + "/.cache/godwit"
+  }
+
+  /// Most memory this process has held, in bytes.
+  static var peakMemory: Int {
+    var usage = rusage()
+    unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
+    return Int(usage.ru_maxrss) * 1024
+  }
+}

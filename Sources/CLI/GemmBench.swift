@@ -1,0 +1,47 @@
+internal import Kernels
+internal import Memory
+internal import Tiles
+internal import TilesCPU
+
+/// Float32 matrix products at the shapes that other libraries are timed at.
+struct GemmBench {
+  private let bench: BenchCommand
+
+  init(_ bench: BenchCommand) { self.bench = bench }
+
+  func run() throws {
+    let executor = try CPUExecutor(threads: bench.threadCount)
+    let shapes = [
+      (64, 64, 64), (256, 256, 256), (1024, 1024, 1024), (2048, 2048, 2048), (1, 1536, 576), (32, 1536, 576),
+      (512, 1536, 576),
+    ]
+    let kernel = try executor.compile(try Gemm.kernel())
+    for (m, n, k) in shapes where bench.wants("M=\(m) N=\(n) K=\(k)") {
+      let (a, b) = (try random([m, k], 1), try random([k, n], 2))
+      let c = try Tensor(zeros: .float32, [m, n])
+      let flops = 2 * Double(m) * Double(n) * Double(k)
+      // Short calls are timed many at once, so that the clock's own cost does not show.
+      let calls = max(1, Int(2e8 / flops))
+      let time = try bench.median(max(10, bench.repeats)) {
+        let start = ContinuousClock.now
+        for _ in 0..<calls { try kernel.run([a, b, c]) }
+        return seconds(since: start) / Double(calls)
+      }
+      bench.report(
+        "gemm", "M=\(m) N=\(n) K=\(k)", milliseconds: time * 1e3, rate: ("gflops", flops / time / 1e9))
+    }
+  }
+
+  /// Numbers in −1…1.
+  private func random(_ shape: [Int], _ seed: UInt64) throws -> Tensor {
+    let tensor = try Tensor(zeros: .float32, shape)
+    var state = seed
+    tensor.withMutableElements(as: Float.self) { span in
+      for index in span.indices {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        span[index] = Float(Int32(truncatingIfNeeded: state >> 32)) / 2_147_483_648
+      }
+    }
+    return tensor
+  }
+}

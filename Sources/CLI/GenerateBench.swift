@@ -1,0 +1,74 @@
+internal import Engine
+
+/// Prompt and decoding speed of a whole model.
+struct GenerateBench {
+  private let bench: BenchCommand
+
+  init(_ bench: BenchCommand) { self.bench = bench }
+
+  func run() throws {
+    let loaded = try bench.options.load()
+    for length in [512, 2048] where bench.wants("prompt \(length)") {
+      let time = try bench.median(bench.repeats) { try prompt(loaded, length) }
+      bench.report("generate", "prompt \(length)", milliseconds: time * 1e3, rate: ("tok_s", Double(length) / time))
+    }
+    if bench.wants("decode 128") {
+      let time = try bench.median(bench.repeats) { try decode(loaded, [random(1, 1)], count: 128) }
+      bench.report("generate", "decode 128", milliseconds: time * 1e3, rate: ("tok_s", 128 / time))
+    }
+    if bench.wants("batch 32 own prompts 128") {
+      let prompts = (0..<32).map { random(128, UInt64($0) + 10) }
+      let time = try bench.median(bench.repeats) { try decode(loaded, prompts, count: 32) }
+      bench.report(
+        "generate", "batch 32 own prompts 128", milliseconds: time * 1e3, rate: ("tok_s", 32 * 32 / time))
+    }
+    if bench.wants("batch 32 shared prefix 2048") {
+      let prefix = random(2048, 5)
+      let prompts = (0..<32).map { prefix + random(1, UInt64($0) + 50) }
+      let time = try bench.median(bench.repeats) { try decode(loaded, prompts, count: 32) }
+      bench.report(
+        "generate", "batch 32 shared prefix 2048", milliseconds: time * 1e3, rate: ("tok_s", 32 * 32 / time))
+    }
+  }
+
+  /// Tokens that differ from prompt to prompt.
+  private func random(_ count: Int, _ seed: UInt64) -> [Int32] {
+    var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+    return (0..<count).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int32(state >> 33) % 40_000 + 100
+    }
+  }
+
+  /// Seconds to compute a prompt and its first token.
+  private func prompt(_ loaded: LoadedModel, _ length: Int) throws -> Double {
+    let generator = try loaded.generator()
+    _ = try generator.submit(GenerationRequest(prompt: random(length, 3), maximumTokens: 1))
+    let start = ContinuousClock.now
+    while !generator.isIdle { _ = try generator.step() }
+    return seconds(since: start)
+  }
+
+  /// Seconds to generate `count` tokens for each prompt, from the step after the last prompt token was computed.
+  private func decode(_ loaded: LoadedModel, _ prompts: [[Int32]], count: Int) throws -> Double {
+    let generator = try loaded.generator()
+    // One token more than is timed: the first comes with the prompt.
+    for prompt in prompts {
+      _ = try generator.submit(GenerationRequest(prompt: prompt, maximumTokens: count + 40))
+    }
+    var started = 0
+    while started < prompts.count {
+      for event in try generator.step() { if case .token = event { started += 1 } }
+      if generator.statistics.tokensGenerated >= prompts.count, allStarted(generator, prompts) { break }
+    }
+    let before = generator.statistics.tokensGenerated
+    let start = ContinuousClock.now
+    while generator.statistics.tokensGenerated - before < count * prompts.count { _ = try generator.step() }
+    return seconds(since: start)
+  }
+
+  private func allStarted(_ generator: Generator, _ prompts: [[Int32]]) -> Bool {
+    generator.statistics.promptTokensComputed + generator.statistics.promptTokensReused
+      >= prompts.reduce(0) { $0 + $1.count }
+  }
+}

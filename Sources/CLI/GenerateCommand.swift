@@ -1,0 +1,120 @@
+internal import ArgumentParser
+internal import Engine
+internal import Tokenizers
+
+/// Options of sampling, as other programs name them.
+struct SamplingOptions: ParsableArguments {
+  @Option(name: [.long, .customLong("temp")], help: "0 takes the most likely token.")
+  var temperature = 0.0
+
+  @Option(name: .customLong("top-k"), help: "Only so many of the likeliest tokens; 0 for all.")
+  var topK = 0
+
+  @Option(name: .customLong("top-p"), help: "Only the likeliest tokens that reach this probability together.")
+  var topP = 1.0
+
+  @Option(name: .customLong("min-p"), help: "Only tokens this likely relative to the likeliest.")
+  var minP = 0.0
+
+  @Option(name: .customLong("repetition-penalty"), help: "Above 1 makes tokens seen before less likely.")
+  var repetitionPenalty = 1.0
+
+  @Option(name: [.customShort("s"), .long], help: "Seed of the random numbers.")
+  var seed: UInt64 = 0
+
+  var sampling: Sampling {
+    var sampling = Sampling()
+    sampling.temperature = temperature
+    sampling.topK = topK
+    sampling.topP = topP
+    sampling.minP = minP
+    sampling.repetitionPenalty = repetitionPenalty
+    sampling.seed = seed
+    return sampling
+  }
+}
+
+/// A prompt continued, printed as it comes.
+struct GenerateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate", abstract: "Continue a prompt, printing the text as it comes.",
+    discussion: """
+        godwit generate --prompt "The longest flight of a bird" --max-tokens 64
+        echo "Write a haiku about the sea." | godwit generate --chat --temperature 0.8 --top-p 0.95 --seed 7
+      """, aliases: ["run"])
+
+  @Option(name: [.short, .long], help: "The text to continue; by default standard input.")
+  var prompt: String?
+
+  @Option(name: [.customShort("n"), .customLong("max-tokens")], help: "Most tokens to generate.")
+  var maximumTokens = 128
+
+  @Option(help: "Text that ends the answer; may be given several times.")
+  var stop: [String] = []
+
+  @Flag(help: "Put the prompt through the model's chat template.")
+  var chat = false
+
+  @Flag(help: "Print one JSON line with the text and the measurements.")
+  var json = false
+
+  @OptionGroup var sampling: SamplingOptions
+  @OptionGroup var options: ModelOptions
+
+  func run() throws {
+    let start = ContinuousClock.now
+    let text = try prompt ?? Files.text("-")
+    let loaded = try options.load()
+    let tokens = chat ? try loaded.chatPrompt(text) : loaded.tokenizer.encode(text)
+    let generator = try loaded.generator()
+    var request = GenerationRequest(prompt: tokens, maximumTokens: maximumTokens)
+    request.stopTokens = loaded.stopTokens
+    request.sampling = sampling.sampling
+    let number = try generator.submit(request)
+    var decoder = StreamDecoder(loaded.tokenizer)
+    var stops = StopMatcher(stop)
+    var output = ""
+    var firstToken: Double?
+    var reason = FinishReason.length
+    func emit(_ piece: String) {
+      output += piece
+      if !json { Output.write(piece) }
+    }
+    while !generator.isIdle {
+      for event in try generator.step() {
+        switch event {
+        case .token(_, let choice):
+          if firstToken == nil { firstToken = seconds(since: start) }
+          emit(stops.append(decoder.append(choice.token)))
+          if stops.isMatched {
+            generator.cancel(number)
+            reason = .stop
+          }
+        case .finished(_, let why): reason = why
+        }
+      }
+    }
+    if !stops.isMatched { emit(stops.append(decoder.finish()) + stops.finish()) }
+    report(generator.statistics, tokens.count, output, reason, firstToken ?? 0, seconds(since: start))
+  }
+
+  private func report(
+    _ statistics: GenerationStatistics, _ prompt: Int, _ output: String, _ reason: FinishReason,
+    _ firstToken: Double, _ total: Double
+  ) {
+    let rate = Double(max(0, statistics.tokensGenerated - 1)) / max(total - firstToken, 1e-9)
+    if json {
+      Output.json([
+        "text": JSONField(output), "finish_reason": JSONField(reason.rawValue),
+        "prompt_tokens": JSONField(prompt), "completion_tokens": JSONField(statistics.tokensGenerated),
+        "ttft_s": JSONField(firstToken, decimals: 4), "seconds": JSONField(total, decimals: 4),
+        "tok_s": JSONField(rate, decimals: 1), "peak_memory": JSONField(Files.peakMemory),
+      ])
+    } else {
+      Output.write("\n")
+      Output.note(
+        "prompt: \(prompt) tokens | generated: \(statistics.tokensGenerated), \(Output.fixed(rate, 1)) tok/s | "
+          + "first token after \(Output.fixed(firstToken, 3)) s | peak \(Files.peakMemory >> 20) MiB\n")
+    }
+  }
+}

@@ -1,0 +1,51 @@
+internal import ArgumentParser
+internal import Engine
+internal import Glibc
+internal import Memory
+internal import Models
+internal import Tokenizers
+
+/// Log-likelihood and perplexity of a text.
+struct ScoreCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "score", abstract: "Log-likelihood and perplexity of a text.",
+    discussion: "  godwit score --text /usr/share/common-licenses/Apache-2.0 --max-tokens 1024 --json")
+
+  @Option(help: "The text; - for standard input.")
+  var text: String
+
+  @Option(name: .customLong("max-tokens"), help: "Score only so many tokens from the start.")
+  var maximumTokens: Int?
+
+  @Flag(help: "Print a JSON line.")
+  var json = false
+
+  @OptionGroup var options: ModelOptions
+
+  func run() throws {
+    let content = try Files.text(text)
+    let loaded = try options.load()
+    var tokens = loaded.tokenizer.encode(content)
+    if let maximumTokens {
+      guard maximumTokens >= 2 else { throw ValidationError("--max-tokens must be 2 or more.") }
+      tokens = Array(tokens.prefix(maximumTokens))
+    }
+    guard tokens.count >= 2 else { throw CommandFailure("\(text) has \(tokens.count) tokens; 2 are needed.") }
+    guard tokens.count <= loaded.model.contextLength else {
+      throw EngineError.tooLong(prompt: tokens.count, generated: 0, limit: loaded.model.contextLength)
+    }
+    let start = ContinuousClock.now
+    let mean = try Scorer(loaded.model).meanNegativeLogLikelihood(tokens)
+    let time = seconds(since: start)
+    if json {
+      Output.json([
+        "tokens": JSONField(tokens.count), "mean_nll": JSONField(mean, decimals: 6),
+        "perplexity": JSONField(exp(mean), decimals: 4), "seconds": JSONField(time, decimals: 3),
+        "tok_s": JSONField(Double(tokens.count) / time, decimals: 1),
+      ])
+    } else {
+      Output.write("tokens      \(tokens.count)\nmean NLL    \(Output.fixed(mean, 6))\n")
+      Output.write("perplexity  \(Output.fixed(exp(mean), 4))\n")
+    }
+  }
+}
