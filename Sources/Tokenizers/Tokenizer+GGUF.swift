@@ -28,11 +28,9 @@ extension Tokenizer {
     vocabularySize = count
     (texts, special, isControl) = try Self.texts(names, types)
     merges = try Self.merges(file, names)
-    byteTokens = try (0..<256).map { byte in
-      guard let token = names.number(of: ByteAlphabet.character(UInt8(byte))) else {
-        throw TokenizerError.malformed(reason: "no token stands for byte \(byte)")
-      }
-      return token
+    byteTokens = (0..<256).map { names.number(of: ByteAlphabet.character(UInt8($0))) ?? -1 }
+    guard byteTokens.contains(where: { $0 >= 0 }) else {
+      throw TokenizerError.malformed(reason: "no token stands for a single byte")
     }
     beginning = try Self.identifier(file, "tokenizer.ggml.bos_token_id", count)
     end = try Self.identifier(file, "tokenizer.ggml.eos_token_id", count)

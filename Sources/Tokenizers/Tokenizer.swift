@@ -12,7 +12,7 @@ public struct Tokenizer: Sendable {
 
   let preTokenizer: PreTokenizer
   let merges: BytePairMerges
-  /// Token of each single byte.
+  /// Token of each single byte; −1 where the vocabulary has none, and the byte is left out as its makers do.
   let byteTokens: [Int32]
   /// What each token stands for.
   let texts: ByteMap
@@ -84,7 +84,7 @@ public struct Tokenizer: Sendable {
         return
       }
       word.removeAll(keepingCapacity: true)
-      for unsafe byte in unsafe slice { word.append(byteTokens[Int(byte)]) }
+      for unsafe byte in unsafe slice where byteTokens[Int(byte)] >= 0 { word.append(byteTokens[Int(byte)]) }
       merges.apply(to: &word)
       ids += word
     }
