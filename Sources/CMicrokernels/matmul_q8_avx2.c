@@ -219,7 +219,12 @@ AVX2 void gw_matmul_q8_avx2(gw_type type, long m, long n, long k, const void *x,
     for (long i = 0; i < m && !accumulate; i++) memset(c + i * c_row + j, 0, (size_t)columns * 4);
     for (long first = 0; first < k / 32; first += GROUPS) {
       long groups = k / 32 - first < GROUPS ? k / 32 - first : GROUPS;
-      for (long g = 0; g < groups; g++) unpack(type, rows, w_row_bytes, columns, first + g, panels + g);
+      for (long g = 0; g < groups; g++) {
+        // Sixteen rows are read side by side, which hardware does not foresee: ask for the next sixteen meanwhile.
+        const uint8_t *ahead = rows + 16 * w_row_bytes + (first + g) * 32 * w_row_bytes / k * 16;
+        for (long b = 0; b < 16 * 32 * w_row_bytes / k; b += 64) _mm_prefetch((const char *)ahead + b, _MM_HINT_T0);
+        unpack(type, rows, w_row_bytes, columns, first + g, panels + g);
+      }
       for (long i = 0; i < m; i += 3) {
         int count = m - i < 3 ? (int)(m - i) : 3;
         const int8_t *xs[3];

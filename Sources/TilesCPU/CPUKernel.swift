@@ -110,10 +110,9 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
           kernel: program.name, tensor: parameter.name, expected: parameter.type.rawValue,
           found: tensor.type.rawValue)
       }
-      let expected = "\(parameter.extents)"
       guard parameter.extents.count == tensor.shape.count else {
         throw .argumentShape(
-          kernel: program.name, tensor: parameter.name, expected: expected, found: tensor.shape)
+          kernel: program.name, tensor: parameter.name, expected: "\(parameter.extents)", found: tensor.shape)
       }
       for (extent, found) in zip(parameter.extents, tensor.shape) {
         if case .parameter(let number) = extent, bound.insert(number).inserted { integers[number] = found }

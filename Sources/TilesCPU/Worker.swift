@@ -153,9 +153,7 @@ internal import Memory
   private func fill(_ tile: TileState, _ value: Float) {
     let base = unsafe tile.base.assumingMemoryBound(to: Float.self)
     for row in 0..<tile.rows {
-      for column in 0..<tile.columns {
-        unsafe base[row * tile.rowStride + column * tile.columnStride] = value
-      }
+      unsafe (base + row * tile.rowStride).update(repeating: value, count: tile.columns)
     }
   }
 
@@ -226,9 +224,9 @@ internal import Memory
     var bRow = 16
     var bPanel = 16 * k
     if plan.rightType == GW_F32.rawValue && (outer == 1 || n == 1) {
-      // Rows of a large power-of-two pitch fall on the same cache sets, so they are packed once there are rows enough
-      // to pay for it.
-      if m >= 24 && inner & 1023 == 0 && k * n > 4096 {
+      // Rows far apart lie on pages of their own and may fall on the same cache sets, so they are packed once there
+      // are rows enough to pay for it.
+      if m >= 24 && inner > n && k * n > 4096 {
         unsafe microkernels.packColumns(k, n, b, inner, packed)
         unsafe b = UnsafePointer(packed)
       } else {
