@@ -41,5 +41,7 @@ let package = Package(
   targets: [
     library("Memory"),
     tests("Memory", []),
+    library("Formats", ["Memory"]),
+    tests("Formats", ["Memory"]),
   ]
 )
