@@ -63,7 +63,7 @@ extension FormatError: CustomStringConvertible {
       "\(file): tensor \"\(tensor)\" is of type \(type), which is not supported. Convert the model to another type."
     case .misaligned(let file, let tensor, let offset, let alignment):
       "\(file): tensor \"\(tensor)\" starts at byte \(offset), not a multiple of \(alignment). "
-        + "Write the file again with a current safetensors package."
+        + "Write the file again with current tools."
     case .cannotExpress(let item, let reason): "\(item): \(reason)."
     }
   }
