@@ -60,7 +60,7 @@ package final class FileReplacement {
   /// Appends `bytes`.
   package func write(_ bytes: Span<UInt8>) throws(MemoryError) {
     var failure: Int32 = 0
-    bytes.withUnsafeBytes { buffer in
+    unsafe bytes.withUnsafeBytes { buffer in
       var done = 0
       while done < buffer.count {
         let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
