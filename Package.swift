@@ -56,6 +56,7 @@ let package = Package(
       ], swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
     tests("Memory", ["TestSupport"]),
+    tests("Formats", ["Memory"]),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
     tests("Tokenizers", ["Formats"], exclude: ["templates.json"]),
     tests("Models", ["Engine", "Formats", "Memory", "TilesCPU"], exclude: ["Golden"]),

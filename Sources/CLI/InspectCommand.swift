@@ -20,18 +20,18 @@ struct InspectCommand: ParsableCommand {
     var options = ModelOptions()
     options.model = path
     let file = try GGUF(path: try options.path())
-    let bytes = file.tensors.reduce(0) { $0 + $1.byteCount }
+    let bytes = file.tensors.reduce(0) { $0 + ($1.byteCount ?? 0) }
     if json {
       Output.json([
-        "file": JSONField(file.name), "version": JSONField(file.version), "keys": JSONField(file.metadata.count),
+        "file": JSONField(file.file), "version": JSONField(Int(file.version)), "keys": JSONField(file.metadata.keys.count),
         "tensors": JSONField(file.tensors.count), "tensor_bytes": JSONField(bytes),
       ])
       return
     }
     Output.write("GGUF \(file.version), \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
-    for (key, value) in file.metadata { Output.write("\(key) = \(value.summary)\n") }
+    for key in file.metadata.keys { Output.write("\(key) = \(try file.metadata.summary(key))\n") }
     for tensor in file.tensors where tensors {
-      Output.write("\(tensor.name)  \(tensor.type?.rawValue ?? "type \(tensor.typeNumber)")  \(tensor.shape)\n")
+      Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
     }
   }
 }

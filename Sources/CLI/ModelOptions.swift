@@ -43,7 +43,7 @@ struct ModelOptions: ParsableArguments {
   /// Opens the file and prepares the network.
   func load() throws -> LoadedModel {
     let file = try GGUF(path: try path())
-    let architecture = try file.string("general.architecture")
+    let architecture = try file.metadata.string("general.architecture")
     guard Catalog.architectures.contains(architecture) else {
       throw ModelError.unknownArchitecture(name: architecture, known: Catalog.architectures)
     }
@@ -52,7 +52,7 @@ struct ModelOptions: ParsableArguments {
     let configuration = try LlamaConfiguration(file)
     guard configuration.vocabularySize == tokenizer.vocabularySize else {
       throw CommandFailure(
-        "\(file.name): \(tokenizer.vocabularySize) tokens but embeddings for \(configuration.vocabularySize).")
+        "\(file.file): \(tokenizer.vocabularySize) tokens but embeddings for \(configuration.vocabularySize).")
     }
     let weights = try LlamaWeights(file, configuration)
     let model = try Llama(

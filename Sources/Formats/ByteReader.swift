@@ -1,70 +1,81 @@
 internal import Memory
 
-/// Reads little-endian numbers from bytes; every step is checked against what is left.
-struct ByteReader {
-  let storage: TensorStorage
-  let file: String
-  private(set) var position = 0
+/// Little-endian numbers out of a file, each read checked against what is left of it.
+struct ByteReader: ~Escapable {
+  private let bytes: Span<UInt8>
+  private let file: String
+  /// The next byte to be read.
+  private(set) var position: Int
 
-  init(_ storage: TensorStorage, file: String) {
-    self.storage = storage
+  @_lifetime(copy bytes)
+  init(_ bytes: Span<UInt8>, file: String, position: Int = 0) {
+    self.bytes = bytes
     self.file = file
+    self.position = position
   }
 
-  var remaining: Int { storage.byteCount - position }
+  /// Bytes not read yet.
+  var remaining: Int { bytes.count - position }
 
-  /// Moves past `count` bytes and returns where they started.
-  @discardableResult
-  mutating func skip(_ count: Int) throws(FormatError) -> Int {
-    guard count >= 0, count <= remaining else {
-      throw .truncated(file: file, at: position, wanted: count, available: remaining)
+  /// Steps over `count` bytes and returns where they are; `item` names them in the error.
+  mutating func take(_ count: UInt64, _ item: @autoclosure () -> String) throws(FormatError) -> Range<Int> {
+    guard count <= UInt64(remaining) else {
+      throw .truncated(file: file, item: item(), needed: count, available: remaining)
     }
     let start = position
-    position += count
-    return start
+    position += Int(count)
+    return start..<position
   }
 
-  /// The next number of a fixed-width integer type.
-  mutating func integer<Number: FixedWidthInteger>(_: Number.Type = Number.self) throws(FormatError) -> Number {
-    let start = try skip(MemoryLayout<Number>.size)
-    var value: Number = 0
-    for offset in (0..<MemoryLayout<Number>.size).reversed() {
-      value = (MemoryLayout<Number>.size > 1 ? value << 8 : 0) | Number(truncatingIfNeeded: byte(start + offset))
-    }
+  /// An unsigned number of `T`'s width.
+  mutating func number<T: FixedWidthInteger & UnsignedInteger>(
+    _: T.Type, _ item: @autoclosure () -> String
+  ) throws(FormatError) -> T {
+    let range = try take(UInt64(T.bitWidth / 8), item())
+    var value: T = 0
+    for index in range.reversed() { value = (value &<< 8) | T(truncatingIfNeeded: bytes[index]) }
     return value
   }
 
-  /// A count or length of 64 bits that must fit what is left when each unit takes at least `unit` bytes.
-  mutating func count(of what: String, unit: Int) throws(FormatError) -> Int {
-    let at = position
-    let value: UInt64 = try integer()
-    guard let count = Int(exactly: value), count <= remaining / max(1, unit) else {
-      throw .malformed(
-        file: file,
-        reason: "\(what) at byte \(at) is \(value), but only \(remaining) bytes follow. The file is damaged.")
-    }
-    return count
+  /// Text of `count` bytes.
+  mutating func text(_ count: UInt64, _ item: @autoclosure () -> String) throws(FormatError) -> String {
+    let range = try take(count, item())
+    return try utf8Text(bytes.extracting(range), file: file, item: item())
   }
+}
 
-  /// A length and that many bytes of UTF-8.
-  mutating func string(_ what: String) throws(FormatError) -> String {
-    let length = try count(of: "the length of \(what)", unit: 1)
-    let start = try skip(length)
-    guard let text = text(start, length) else {
-      throw .malformed(file: file, reason: "\(what) at byte \(start) is not UTF-8.")
-    }
-    return text
+/// The text that `bytes` are in UTF-8; `item` names it in the error.
+func utf8Text(
+  _ bytes: Span<UInt8>, file: String, item: @autoclosure () -> String
+) throws(FormatError) -> String {
+  do throws(UTF8.ValidationError) {
+    return String(copying: try UTF8Span(validating: bytes))
+  } catch {
+    throw .malformed(file: file, item: item(), reason: "it is not valid UTF-8")
   }
+}
 
-  func byte(_ offset: Int) -> UInt8 {
-    precondition(offset >= 0 && offset < storage.byteCount, "byte \(offset) of \(storage.byteCount)")
-    return unsafe storage.baseAddress.load(fromByteOffset: offset, as: UInt8.self)
+/// Maps a file, with failures in this module's words.
+func mapped(_ path: String) throws(FormatError) -> MappedFile {
+  do throws(MemoryError) {
+    return try MappedFile(path: path)
+  } catch {
+    throw FormatError(error, file: path)
   }
+}
 
-  /// Bytes as text, `nil` where they are not UTF-8.
-  func text(_ start: Int, _ length: Int) -> String? {
-    precondition(start >= 0 && length >= 0 && start + length <= storage.byteCount, "text leaves the file")
-    let bytes = unsafe UnsafeRawBufferPointer(start: storage.baseAddress + start, count: length)
-    return unsafe String(validating: bytes, as: UTF8.self)
+/// A dense tensor over `storage` whose first byte is where its elements may start.
+func view(
+  _ storage: TensorStorage, file: String, name: String, byteOffset: Int, type: ElementType, shape: [Int]
+) throws(FormatError) -> Tensor {
+  // Blocks hold float16 scales; plain scalars are read as themselves.
+  let alignment = type.isBlocked ? 2 : type.blockBytes
+  guard byteOffset % alignment == 0 else {
+    throw .misaligned(file: file, tensor: name, offset: byteOffset, alignment: alignment)
+  }
+  do throws(MemoryError) {
+    return try Tensor(storage, byteOffset: byteOffset, type: type, shape: shape)
+  } catch {
+    throw FormatError(error, file: file)
   }
 }

@@ -1,185 +1,278 @@
 internal import Memory
 
-/// Walks a GGUF header once, checking as it goes.
-struct GGUFParser {
-  var reader: ByteReader
-  var version = 0
-  var metadata: [(key: String, value: GGUFValue)] = []
-  var keys: [String: Int] = [:]
-  var tensors: [GGUF.TensorInfo] = []
-  var names: [String: Int] = [:]
+/// One GGUF file, checked from the first byte to the last tensor's end.
+struct GGUFPart: Sendable {
+  var storage: TensorStorage
+  var file: String
+  var version: UInt32
+  var alignment: Int
+  var metadata: GGUFMetadata
+  var tensors: [GGUFTensorInfo]
+}
 
-  init(_ storage: TensorStorage, file: String) { reader = ByteReader(storage, file: file) }
-
-  private func malformed(_ reason: String) -> FormatError { .malformed(file: reader.file, reason: reason) }
-
-  mutating func parse() throws(FormatError) {
-    let magic: UInt32 = try reader.integer()
-    guard magic == GGUF.magic else { throw malformed("it does not start with GGUF; it is no GGUF file.") }
-    let number: UInt32 = try reader.integer()
-    guard (2...3).contains(number) else {
-      throw .unsupported(file: reader.file, what: "GGUF version \(number) (2 and 3 are)")
+extension GGUFPart {
+  /// Parses `storage`; the result is complete or an error is thrown.
+  ///
+  /// - Complexity: O(keys + strings + tensors); no number of a tensor is read, no string of an array is made.
+  init(_ storage: TensorStorage, file: String, part: Int) throws(FormatError) {
+    var reader = ByteReader(storage.bytes, file: file)
+    let version = try Self.version(&reader, file: file)
+    let tensorCount = try Self.count(&reader, "tensors", limit: GGUF.maximumTensors, smallest: 24, file: file)
+    let keyCount = try Self.count(&reader, "metadata keys", limit: GGUF.maximumKeys, smallest: 13, file: file)
+    let metadata = try Self.metadata(&reader, count: keyCount, storage: storage, file: file)
+    let alignment = try Self.alignment(metadata, file: file)
+    var drafts: [Draft] = []
+    for _ in 0..<tensorCount { drafts.append(try Self.draft(&reader, file: file)) }
+    let padding = (alignment - reader.position % alignment) % alignment
+    let (dataStart, overflow) = reader.position.addingReportingOverflow(padding)
+    guard !overflow, drafts.isEmpty || dataStart <= storage.byteCount else {
+      throw .truncated(
+        file: file, item: "padding to the tensor data", needed: UInt64(padding), available: reader.remaining)
     }
-    version = Int(number)
-    // The least a tensor's description takes is 32 bytes, a key with its value 13.
-    let tensorCount = try reader.count(of: "the number of tensors", unit: 32)
-    let keyCount = try reader.count(of: "the number of keys", unit: 13)
-    for _ in 0..<keyCount { try parsePair() }
-    let alignment = try alignment()
-    var described: [(name: String, shape: [Int], type: UInt32, offset: UInt64)] = []
-    for _ in 0..<tensorCount { described.append(try parseDescription()) }
-    try place(described, alignment)
+    let tensors = try Self.placed(
+      drafts, dataStart: dataStart, alignment: alignment, part: part, byteCount: storage.byteCount, file: file)
+    self.init(
+      storage: storage, file: file, version: version, alignment: alignment, metadata: metadata, tensors: tensors)
   }
 
-  private mutating func parsePair() throws(FormatError) {
-    let key = try reader.string("a key")
-    guard !key.isEmpty, key.utf8.count <= GGUF.maximumNameBytes else {
-      throw malformed("a key has \(key.utf8.count) bytes; 1 to \(GGUF.maximumNameBytes) are allowed.")
+  private static func version(_ reader: inout ByteReader, file: String) throws(FormatError) -> UInt32 {
+    let magic = try reader.number(UInt32.self, "the magic \"GGUF\"")
+    guard magic == 0x4655_4747 else {
+      throw .wrongFormat(file: file, expected: "GGUF", found: "0x\(String(magic.byteSwapped, radix: 16))")
     }
-    let type = try valueType(of: key)
-    let value = try value(type, of: key)
-    guard keys.updateValue(metadata.count, forKey: key) == nil else {
-      throw malformed("key \(key) occurs twice.")
+    let version = try reader.number(UInt32.self, "the version")
+    guard version & 0xFFFF != 0 || version == 0 else {
+      throw .malformed(
+        file: file, item: "version",
+        reason: "it is \(version.byteSwapped) in big-endian order; convert the model to little-endian")
     }
-    metadata.append((key, value))
+    guard version == 2 || version == 3 else {
+      throw .unsupportedVersion(file: file, version: version, supported: "2 and 3")
+    }
+    return version
   }
 
-  private mutating func valueType(of key: String) throws(FormatError) -> GGUFType {
-    let number: UInt32 = try reader.integer()
-    guard let type = GGUFType(rawValue: number) else {
-      throw malformed("key \(key) has value type \(number); 0 to 12 exist.")
+  /// A number of things of at least `smallest` bytes each, of which the rest of the file can hold so many.
+  private static func count(
+    _ reader: inout ByteReader, _ things: String, limit: Int, smallest: UInt64, file: String
+  ) throws(FormatError) -> Int {
+    let count = try reader.number(UInt64.self, "the number of \(things)")
+    guard count <= UInt64(limit) else {
+      throw .tooLarge(file: file, item: "the number of \(things)", limit: limit, found: count)
+    }
+    guard count * smallest <= UInt64(reader.remaining) else {
+      throw .truncated(
+        file: file, item: "a list of \(count) \(things)", needed: count * smallest,
+        available: reader.remaining)
+    }
+    return Int(count)
+  }
+}
+
+extension GGUFPart {
+  private static func metadata(
+    _ reader: inout ByteReader, count: Int, storage: TensorStorage, file: String
+  ) throws(FormatError) -> GGUFMetadata {
+    var entries: [GGUFMetadata.Entry] = []
+    var positions: [String: Int] = [:]
+    for position in 0..<count {
+      let key = try name(&reader, "key \(position)", limit: GGUF.maximumKeyBytes, file: file)
+      guard positions.updateValue(position, forKey: key) == nil else {
+        throw .duplicate(file: file, item: "key", name: key)
+      }
+      entries.append(try entry(&reader, key: key, file: file))
+    }
+    return GGUFMetadata(entries, positions: positions, storage: storage, file: file)
+  }
+
+  /// A key's or tensor's name: not empty, UTF-8, without NUL.
+  private static func name(
+    _ reader: inout ByteReader, _ item: @autoclosure () -> String, limit: Int, file: String
+  ) throws(FormatError) -> String {
+    let length = try reader.number(UInt64.self, "the length of the name of \(item())")
+    guard length > 0 else { throw .malformed(file: file, item: item(), reason: "its name is empty") }
+    guard length <= UInt64(limit) else {
+      throw .tooLarge(file: file, item: "the length of the name of \(item())", limit: limit, found: length)
+    }
+    let name = try reader.text(length, "the name of \(item())")
+    guard !name.utf8.contains(0) else {
+      throw .malformed(file: file, item: item(), reason: "its name holds a NUL")
+    }
+    return name
+  }
+
+  private static func entry(
+    _ reader: inout ByteReader, key: String, file: String
+  ) throws(FormatError) -> GGUFMetadata.Entry {
+    let type = try valueType(&reader, key: key, file: file)
+    guard type == .array else {
+      let offset = reader.position
+      try skip(&reader, type, key: key)
+      return GGUFMetadata.Entry(key: key, type: type, elementType: nil, count: 1, offset: offset)
+    }
+    let element = try valueType(&reader, key: key, file: file)
+    guard element != .array else {
+      throw .malformed(file: file, item: key, reason: "arrays of arrays are not part of the format")
+    }
+    let count = try reader.number(UInt64.self, "the length of the array \(key)")
+    let smallest = UInt64(element.byteCount ?? 8)
+    let (needed, overflow) = count.multipliedReportingOverflow(by: smallest)
+    guard !overflow, needed <= UInt64(reader.remaining) else {
+      throw .truncated(
+        file: file, item: "the array \(key) of \(count)", needed: overflow ? .max : needed,
+        available: reader.remaining)
+    }
+    let offset = reader.position
+    if element == .string {
+      for _ in 0..<Int(count) { try skip(&reader, .string, key: key) }
+    } else {
+      _ = try reader.take(needed, "the array \(key)")
+    }
+    return GGUFMetadata.Entry(key: key, type: .array, elementType: element, count: Int(count), offset: offset)
+  }
+
+  private static func valueType(
+    _ reader: inout ByteReader, key: String, file: String
+  ) throws(FormatError) -> GGUFValueType {
+    let code = try reader.number(UInt32.self, "the type of \(key)")
+    guard let type = GGUFValueType(rawValue: code) else {
+      throw .malformed(file: file, item: key, reason: "value type \(code) does not exist (0 to 12 do)")
     }
     return type
   }
 
-  private mutating func value(_ type: GGUFType, of key: String) throws(FormatError) -> GGUFValue {
-    switch type {
-    case .uint8: return .integer(Int(try reader.integer(UInt8.self)))
-    case .int8: return .integer(Int(try reader.integer(Int8.self)))
-    case .uint16: return .integer(Int(try reader.integer(UInt16.self)))
-    case .int16: return .integer(Int(try reader.integer(Int16.self)))
-    case .uint32: return .integer(Int(try reader.integer(UInt32.self)))
-    case .int32: return .integer(Int(try reader.integer(Int32.self)))
-    case .int64: return .integer(Int(try reader.integer(Int64.self)))
-    case .uint64:
-      let value: UInt64 = try reader.integer()
-      return Int(exactly: value).map { .integer($0) } ?? .unsigned(value)
-    case .float32: return .float(Double(Float(bitPattern: try reader.integer())))
-    case .float64: return .float(Double(bitPattern: try reader.integer()))
-    case .bool:
-      let byte: UInt8 = try reader.integer()
-      guard byte <= 1 else { throw malformed("key \(key) is a bool of value \(byte); 0 or 1 are allowed.") }
-      return .bool(byte == 1)
-    case .string: return .string(try reader.string("the value of \(key)"))
-    case .array: return try array(of: key)
-    }
-  }
-
-  private mutating func array(of key: String) throws(FormatError) -> GGUFValue {
-    let element = try valueType(of: key)
-    guard element != .array else { throw .unsupported(file: reader.file, what: "the nested array in key \(key)") }
-    let count = try reader.count(of: "the length of array \(key)", unit: element.leastBytes)
-    let offset = reader.position
-    if element == .string {
-      for _ in 0..<count { try reader.skip(try reader.count(of: "a string's length in \(key)", unit: 1)) }
-    } else {
-      try reader.skip(count * element.leastBytes)
-    }
-    return .array(element: element, count: count, offset: offset)
-  }
-
-  private func alignment() throws(FormatError) -> Int {
-    guard let number = keys["general.alignment"] else { return 32 }
-    guard case .integer(let value) = metadata[number].value else {
-      throw .wrongType(
-        file: reader.file, key: "general.alignment", expected: "an integer",
-        found: metadata[number].value.typeName)
-    }
-    guard value > 0, value <= 1 << 20, value & (value - 1) == 0 else {
-      throw malformed("general.alignment is \(value); it must be a power of two up to 1048576.")
-    }
-    return value
-  }
-
-  private mutating func parseDescription() throws(FormatError) -> (
-    name: String, shape: [Int], type: UInt32, offset: UInt64
-  ) {
-    let name = try reader.string("a tensor name")
-    guard !name.isEmpty, name.utf8.count <= GGUF.maximumNameBytes else {
-      throw malformed("a tensor name has \(name.utf8.count) bytes; 1 to \(GGUF.maximumNameBytes) are allowed.")
-    }
-    let dimensions: UInt32 = try reader.integer()
-    guard dimensions >= 1, dimensions <= UInt32(GGUF.maximumDimensions) else {
-      throw malformed("tensor \(name) has \(dimensions) dimensions; 1 to \(GGUF.maximumDimensions) are allowed.")
-    }
-    var shape: [Int] = []
-    for _ in 0..<dimensions {
-      let extent: Int64 = try reader.integer()
-      guard extent > 0 else { throw malformed("tensor \(name) has an extent of \(extent); at least 1 is needed.") }
-      shape.insert(Int(extent), at: 0)
-    }
-    return (name, shape, try reader.integer(), try reader.integer())
-  }
-
-  private mutating func place(
-    _ described: [(name: String, shape: [Int], type: UInt32, offset: UInt64)], _ alignment: Int
+  /// Steps over a scalar or a string.
+  private static func skip(
+    _ reader: inout ByteReader, _ type: GGUFValueType, key: String
   ) throws(FormatError) {
-    let (padded, overflow) = reader.position.addingReportingOverflow(alignment - 1)
-    guard !overflow else { throw malformed("the header's size overflows.") }
-    let start = padded / alignment * alignment
-    var ranges: [(start: Int, end: Int, name: String)] = []
-    for tensor in described {
-      let bytes = try byteCount(tensor.name, tensor.shape, tensor.type)
-      guard let offset = Int(exactly: tensor.offset), offset % alignment == 0 else {
-        throw malformed("tensor \(tensor.name) starts at \(tensor.offset), no multiple of \(alignment).")
-      }
-      let (from, overflow) = start.addingReportingOverflow(offset)
-      let (to, beyond) = from.addingReportingOverflow(bytes)
-      guard !overflow, !beyond, to <= reader.storage.byteCount else {
-        throw malformed(
-          "tensor \(tensor.name) needs \(bytes) bytes from offset \(tensor.offset) of the data, the file has "
-            + "\(reader.storage.byteCount) in all. Copy the file again.")
-      }
-      guard names.updateValue(tensors.count, forKey: tensor.name) == nil else {
-        throw malformed("tensor \(tensor.name) occurs twice.")
-      }
-      ranges.append((from, to, tensor.name))
-      tensors.append(
-        GGUF.TensorInfo(
-          name: tensor.name, shape: tensor.shape, typeNumber: tensor.type,
-          type: ElementType(ggufNumber: tensor.type), offset: from, byteCount: bytes))
-    }
-    ranges.sort { ($0.start, $0.end) < ($1.start, $1.end) }
-    for (a, b) in zip(ranges, ranges.dropFirst()) where a.end > b.start {
-      throw malformed("tensors \(a.name) and \(b.name) overlap.")
+    if let width = type.byteCount {
+      _ = try reader.take(UInt64(width), "the value of \(key)")
+    } else {
+      let length = try reader.number(UInt64.self, "the length of a string of \(key)")
+      _ = try reader.take(length, "a string of \(key)")
     }
   }
 
-  private func byteCount(_ name: String, _ shape: [Int], _ number: UInt32) throws(FormatError) -> Int {
-    var count = 1
-    for extent in shape {
-      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-      guard !overflow else { throw malformed("tensor \(name) of shape \(shape) has more elements than fit 63 bits.") }
-      count = product
+  private static func alignment(_ metadata: GGUFMetadata, file: String) throws(FormatError) -> Int {
+    let key = "general.alignment"
+    guard let declared = metadata.type(of: key) else { return 32 }
+    guard declared.type == .uint32 else {
+      throw .wrongValue(
+        file: file, key: key, expected: "a uint32",
+        found: declared.element.map { "an array of \($0)" } ?? "\(declared.type)")
     }
-    guard let type = ElementType(ggufNumber: number) else { return 0 }
-    guard let row = shape.last, row % type.blockElements == 0, let bytes = type.byteCount(of: count) else {
-      throw malformed(
-        "tensor \(name) has rows of \(shape.last ?? 0), no whole blocks of \(type.blockElements) (\(type.rawValue)).")
+    let alignment = try metadata.integer(key)
+    guard alignment > 0, alignment & (alignment - 1) == 0, alignment <= GGUF.maximumAlignment else {
+      throw .wrongValue(
+        file: file, key: key, expected: "a power of two from 1 to \(GGUF.maximumAlignment)",
+        found: "\(alignment)")
     }
-    return bytes
+    return alignment
   }
 }
 
-extension ElementType {
-  /// The type of that number in GGUF files; `nil` for those Godwit does not know.
-  init?(ggufNumber number: UInt32) {
-    let known: [UInt32: ElementType] = [
-      0: .float32, 1: .float16, 2: .q4_0, 3: .q4_1, 6: .q5_0, 7: .q5_1, 8: .q8_0, 10: .q2_K, 11: .q3_K,
-      12: .q4_K, 13: .q5_K, 14: .q6_K, 24: .int8, 25: .int16, 26: .int32, 27: .int64, 28: .float64,
-      30: .bfloat16,
-    ]
-    guard let type = known[number] else { return nil }
-    self = type
+extension GGUFPart {
+  /// A tensor's header, its offset still counted from the start of the data.
+  private struct Draft {
+    var name: String
+    var shape: [Int]
+    var type: GGUFTensorType
+    var offset: UInt64
+    var byteCount: Int?
+  }
+
+  private static func draft(_ reader: inout ByteReader, file: String) throws(FormatError) -> Draft {
+    let name = try name(&reader, "a tensor", limit: GGUF.maximumTensorNameBytes, file: file)
+    let axes = try reader.number(UInt32.self, "the number of dimensions of \(name)")
+    guard axes <= UInt32(GGUF.maximumAxes) else {
+      throw .tooLarge(
+        file: file, item: "the number of dimensions of tensor \"\(name)\"", limit: GGUF.maximumAxes,
+        found: UInt64(axes))
+    }
+    var extents: [Int] = []
+    for _ in 0..<axes {
+      let extent = Int64(bitPattern: try reader.number(UInt64.self, "a dimension of \(name)"))
+      guard extent > 0 else {
+        throw .malformed(file: file, item: "tensor \"\(name)\"", reason: "a dimension is \(extent)")
+      }
+      extents.append(Int(extent))
+    }
+    let type = GGUFTensorType(code: try reader.number(UInt32.self, "the type of \(name)"))
+    guard type.code <= GGUFTensorType.maximumCode else {
+      throw .malformed(
+        file: file, item: "tensor \"\(name)\"", reason: "number type \(type.code) does not exist")
+    }
+    let offset = try reader.number(UInt64.self, "the offset of \(name)")
+    let byteCount = try byteCount(extents, type, name: name, file: file)
+    return Draft(
+      name: name, shape: extents.reversed(), type: type, offset: offset, byteCount: byteCount)
+  }
+
+  /// Bytes of a tensor with the contiguous axis first; `nil` for an unknown type.
+  private static func byteCount(
+    _ extents: [Int], _ type: GGUFTensorType, name: String, file: String
+  ) throws(FormatError) -> Int? {
+    var count = 1
+    for extent in extents {
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard !overflow else {
+        throw .malformed(
+          file: file, item: "tensor \"\(name)\"", reason: "the product of its dimensions \(extents) overflows")
+      }
+      count = product
+    }
+    guard let block = type.block else { return nil }
+    guard (extents.first ?? 1) % block.elements == 0 else {
+      throw .malformed(
+        file: file, item: "tensor \"\(name)\"",
+        reason: "rows of \(extents.first ?? 1) are not whole blocks of \(block.elements) (\(type.name))")
+    }
+    let (bytes, overflow) = (count / block.elements).multipliedReportingOverflow(by: block.bytes)
+    guard !overflow else {
+      throw .malformed(file: file, item: "tensor \"\(name)\"", reason: "its size in bytes overflows")
+    }
+    return bytes
+  }
+
+  /// Checks that tensors lie within the file, aligned, and do not overlap.
+  private static func placed(
+    _ drafts: [Draft], dataStart: Int, alignment: Int, part: Int, byteCount: Int, file: String
+  ) throws(FormatError) -> [GGUFTensorInfo] {
+    var names: Set<String> = []
+    var tensors: [GGUFTensorInfo] = []
+    for draft in drafts {
+      guard names.insert(draft.name).inserted else {
+        throw .duplicate(file: file, item: "tensor", name: draft.name)
+      }
+      guard draft.offset % UInt64(alignment) == 0 else {
+        throw .malformed(
+          file: file, item: "tensor \"\(draft.name)\"",
+          reason: "its offset \(draft.offset) is not a multiple of the alignment \(alignment)")
+      }
+      let available = byteCount - dataStart
+      let needed = UInt64(draft.byteCount ?? 1)
+      let (end, overflow) = draft.offset.addingReportingOverflow(needed)
+      guard !overflow, end <= UInt64(available) else {
+        throw .truncated(
+          file: file, item: "tensor \"\(draft.name)\" of \(needed) bytes at offset \(draft.offset)",
+          needed: overflow ? .max : end, available: available)
+      }
+      tensors.append(
+        GGUFTensorInfo(
+          name: draft.name, shape: draft.shape, type: draft.type, byteOffset: dataStart + Int(draft.offset),
+          byteCount: draft.byteCount, part: part))
+    }
+    try refuseOverlap(tensors, file: file)
+    return tensors
+  }
+
+  private static func refuseOverlap(_ tensors: [GGUFTensorInfo], file: String) throws(FormatError) {
+    let ordered = tensors.sorted { $0.byteOffset < $1.byteOffset }
+    for (earlier, later) in zip(ordered, ordered.dropFirst())
+    where earlier.byteOffset + (earlier.byteCount ?? 1) > later.byteOffset {
+      throw .malformed(
+        file: file, item: "tensor \"\(later.name)\"",
+        reason: "it starts at byte \(later.byteOffset), inside tensor \"\(earlier.name)\"")
+    }
   }
 }

@@ -63,35 +63,35 @@ public struct LlamaConfiguration: Sendable, Hashable {
 extension LlamaConfiguration {
   /// Reads the sizes off a GGUF file's metadata.
   public init(_ file: GGUF) throws {
-    let name = try file.string("general.architecture")
+    let name = try file.metadata.string("general.architecture")
     func key(_ suffix: String) -> String { "\(name).\(suffix)" }
-    layers = try file.integer(key("block_count"))
-    hiddenSize = try file.integer(key("embedding_length"))
-    headCount = try file.integer(key("attention.head_count"))
-    kvHeadCount = try file.optionalInteger(key("attention.head_count_kv")) ?? headCount
+    layers = try file.metadata.integer(key("block_count"))
+    hiddenSize = try file.metadata.integer(key("embedding_length"))
+    headCount = try file.metadata.integer(key("attention.head_count"))
+    kvHeadCount = try file.metadata.integerIfPresent(key("attention.head_count_kv")) ?? headCount
     guard headCount > 0 else {
       throw ModelError.invalid(key: key("attention.head_count"), value: "\(headCount)", allowed: "1 or more")
     }
-    headSize = try file.optionalInteger(key("attention.key_length")) ?? hiddenSize / headCount
-    if let values = try file.optionalInteger(key("attention.value_length")), values != headSize {
+    headSize = try file.metadata.integerIfPresent(key("attention.key_length")) ?? hiddenSize / headCount
+    if let values = try file.metadata.integerIfPresent(key("attention.value_length")), values != headSize {
       throw ModelError.unsupported(feature: "a value size (\(values)) other than the key size (\(headSize))")
     }
-    feedForwardSize = try file.integer(key("feed_forward_length"))
-    contextLength = try file.integer(key("context_length"))
+    feedForwardSize = try file.metadata.integer(key("feed_forward_length"))
+    contextLength = try file.metadata.integer(key("context_length"))
     vocabularySize = try file.tensor("token_embd.weight").shape[0]
-    normEpsilon = Float(try file.float(key("attention.layer_norm_rms_epsilon")))
-    rotarySize = try file.optionalInteger(key("rope.dimension_count")) ?? headSize
+    normEpsilon = Float(try file.metadata.number(key("attention.layer_norm_rms_epsilon")))
+    rotarySize = try file.metadata.integerIfPresent(key("rope.dimension_count")) ?? headSize
     guard rotarySize >= 0, rotarySize <= 4096 else {
       throw ModelError.invalid(key: key("rope.dimension_count"), value: "\(rotarySize)", allowed: "0 to 4096")
     }
-    let base = try file.optionalFloat(key("rope.freq_base")) ?? 10_000
+    let base = try file.metadata.numberIfPresent(key("rope.freq_base")) ?? 10_000
     var frequencies = Self.inverseFrequencies(base: base, size: rotarySize)
-    if let scaling = try file.optionalString(key("rope.scaling.type")), scaling != "none" {
+    if let scaling = try file.metadata.stringIfPresent(key("rope.scaling.type")), scaling != "none" {
       guard scaling == "linear" else { throw ModelError.unsupported(feature: "rope scaling \(scaling)") }
-      let factor = try file.float(key("rope.scaling.factor"))
+      let factor = try file.metadata.number(key("rope.scaling.factor"))
       frequencies = frequencies.map { $0 / factor }
     }
-    if file.hasTensor("rope_freqs.weight") {
+    if file.contains("rope_freqs.weight") {
       let factors = try file.tensor("rope_freqs.weight")
       guard factors.type == .float32, factors.count == frequencies.count else {
         throw ModelError.misshapen(
@@ -103,7 +103,7 @@ extension LlamaConfiguration {
     }
     rotary = RotaryTable(inverseFrequencies: frequencies)
     pairsAreInterleaved = name == "llama"
-    slidingWindow = try file.optionalInteger(key("attention.sliding_window"))
+    slidingWindow = try file.metadata.integerIfPresent(key("attention.sliding_window"))
     self = try validated()
   }
 }

@@ -81,7 +81,7 @@ public struct LlamaWeights: Sendable {
 
   /// Takes the weights of a GGUF file.
   public init(_ file: GGUF, _ configuration: LlamaConfiguration) throws {
-    try self.init(configuration) { name in file.hasTensor(name) ? try file.tensor(name) : nil }
+    try self.init(configuration) { name in file.contains(name) ? try file.tensor(name) : nil }
   }
 }
 

@@ -6,20 +6,22 @@ extension Tokenizer {
   /// - Throws: ``TokenizerError`` for a vocabulary that is damaged or of another kind, ``FormatError`` for metadata
   ///   that is missing or of the wrong type.
   public init(_ file: GGUF) throws {
-    let model = try file.string("tokenizer.ggml.model")
+    let model = try file.metadata.string("tokenizer.ggml.model")
     guard model == "gpt2" else {
       throw TokenizerError.unsupported(what: "tokenizer model", name: model, known: ["gpt2"])
     }
-    let pre = try file.optionalString("tokenizer.ggml.pre") ?? "gpt-2"
+    let pre = try file.metadata.stringIfPresent("tokenizer.ggml.pre") ?? "gpt-2"
     guard let preTokenizer = Self.preTokenizers[pre] else {
       throw TokenizerError.unsupported(
         what: "pre-tokenizer", name: pre, known: Self.preTokenizers.keys.sorted())
     }
-    let count = try file.stringCount("tokenizer.ggml.tokens")
+    let count = try Self.length(file, "tokenizer.ggml.tokens")
     var names = ByteMap(count: count)
-    unsafe try file.forEachString("tokenizer.ggml.tokens") { unsafe names.append($0) }
-    var types = [Int32](repeating: 1, count: count)
-    if file["tokenizer.ggml.token_type"] != nil { types = try file.integers("tokenizer.ggml.token_type") }
+    try file.metadata.forEachString("tokenizer.ggml.tokens") { _, text in names.append(text.bytes) }
+    var types = [Int](repeating: 1, count: count)
+    if file.metadata.contains("tokenizer.ggml.token_type") {
+      types = try file.metadata.integers("tokenizer.ggml.token_type")
+    }
     guard types.count == count else {
       throw TokenizerError.malformed(reason: "\(count) tokens but \(types.count) token types")
     }
@@ -34,8 +36,8 @@ extension Tokenizer {
     }
     beginning = try Self.identifier(file, "tokenizer.ggml.bos_token_id", count)
     end = try Self.identifier(file, "tokenizer.ggml.eos_token_id", count)
-    addsBeginning = try file.optionalBool("tokenizer.ggml.add_bos_token") ?? false
-    chatTemplate = try file.optionalString("tokenizer.chat_template")
+    addsBeginning = try file.metadata.boolIfPresent("tokenizer.ggml.add_bos_token") ?? false
+    chatTemplate = try file.metadata.stringIfPresent("tokenizer.chat_template")
   }
 
   /// Names of pre-tokenizers in GGUF files.
@@ -43,8 +45,13 @@ extension Tokenizer {
     "gpt-2": .gpt2, "smollm": .smollm, "llama-bpe": .llama3, "llama3": .llama3, "qwen2": .qwen2,
   ]
 
+  private static func length(_ file: GGUF, _ key: String) throws -> Int {
+    guard let known = file.metadata.type(of: key) else { throw FormatError.missingKey(file: file.file, key: key) }
+    return known.count
+  }
+
   private static func identifier(_ file: GGUF, _ key: String, _ count: Int) throws -> Int32? {
-    guard let value = try file.optionalInteger(key) else { return nil }
+    guard let value = try file.metadata.integerIfPresent(key) else { return nil }
     guard (0..<count).contains(value) else {
       throw TokenizerError.malformed(reason: "\(key) is \(value), the vocabulary has \(count) tokens")
     }
@@ -53,7 +60,7 @@ extension Tokenizer {
 
   /// Bytes of each token; types 3 and 4 are control and user-defined tokens, written as they stand.
   private static func texts(
-    _ names: ByteMap, _ types: [Int32]
+    _ names: ByteMap, _ types: [Int]
   ) throws -> (ByteMap, [UInt8: [Int32]], Set<Int32>) {
     var texts = ByteMap(count: names.count)
     var special: [UInt8: [Int32]] = [:]
@@ -73,20 +80,25 @@ extension Tokenizer {
   }
 
   private static func merges(_ file: GGUF, _ names: ByteMap) throws -> BytePairMerges {
-    var merges = BytePairMerges(count: try file.stringCount("tokenizer.ggml.merges"))
+    var merges = BytePairMerges(count: try length(file, "tokenizer.ggml.merges"))
     var rank = 0
-    unsafe try file.forEachString("tokenizer.ggml.merges") { (text) throws(FormatError) in
-      let pair = unsafe text.firstIndex(of: 0x20).map { unsafe (text[..<$0], text[($0 + 1)...]) }
-      if let (left, right) = unsafe pair, let a = unsafe names.number(of: left),
-        let b = unsafe names.number(of: right), let merged = unsafe names.number(of: Array(left) + right)
-      {
-        merges.insert(a, b, rank: rank, into: merged)
-        rank += 1
-      } else {
+    try file.metadata.forEachString("tokenizer.ggml.merges") { (rank, text) throws(FormatError) in
+      let bytes = text.bytes
+      let space = bytes.firstIndex(of: 0x20) ?? bytes.count
+      let (left, right) = (bytes[..<space], bytes[min(space + 1, bytes.count)...])
+      guard let a = names.number(of: left), let b = names.number(of: right),
+        let merged = names.number(of: left + right)
+      else {
         throw FormatError.malformed(
-          file: file.name, reason: "merge \(rank) names tokens that the vocabulary does not have.")
+          file: file.file, item: "merge \(rank)", reason: "it names tokens that the vocabulary does not have")
       }
+      merges.insert(a, b, rank: rank, into: merged)
     }
     return merges
   }
+}
+
+extension Span<UInt8> {
+  /// The bytes as an array.
+  fileprivate var bytes: [UInt8] { indices.map { self[$0] } }
 }
