@@ -17,7 +17,7 @@ extension Tokenizer {
     }
     let count = try Self.length(file, "tokenizer.ggml.tokens")
     var names = ByteMap(count: count)
-    try file.metadata.forEachString("tokenizer.ggml.tokens") { _, text in names.append(text.bytes) }
+    try file.metadata.forEachString("tokenizer.ggml.tokens") { _, text in names.append(text.array) }
     var types = [Int](repeating: 1, count: count)
     if file.metadata.contains("tokenizer.ggml.token_type") {
       types = try file.metadata.integers("tokenizer.ggml.token_type")
@@ -83,7 +83,7 @@ extension Tokenizer {
     var merges = BytePairMerges(count: try length(file, "tokenizer.ggml.merges"))
     var rank = 0
     try file.metadata.forEachString("tokenizer.ggml.merges") { (rank, text) throws(FormatError) in
-      let bytes = text.bytes
+      let bytes = text.array
       let space = bytes.firstIndex(of: 0x20) ?? bytes.count
       let (left, right) = (bytes[..<space], bytes[min(space + 1, bytes.count)...])
       guard let a = names.number(of: left), let b = names.number(of: right),
@@ -100,5 +100,5 @@ extension Tokenizer {
 
 extension Span<UInt8> {
   /// The bytes as an array.
-  fileprivate var bytes: [UInt8] { indices.map { self[$0] } }
+  fileprivate var array: [UInt8] { indices.map { self[$0] } }
 }
