@@ -32,7 +32,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 let package = Package(
   name: "godwit",
   products: [
-    .library(name: "Godwit", targets: ["Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "Kernels", "Tiles", "Memory"]),
+    .library(
+      name: "Godwit",
+      targets: ["Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "Kernels", "Tiles", "Memory"]),
     .executable(name: "godwit", targets: ["CLI"]),
   ],
   dependencies: [

@@ -44,7 +44,9 @@ struct AskCommand: ParsableCommand {
     guard !asked.isEmpty else { throw ValidationError("Give --questions FILE or --question TEXT.") }
     let text = try Files.text(document)
     let loaded = try options.load()
-    let prompts = try asked.map { try loaded.chatPrompt("\(text)\n\nAnswer briefly from the text above. \($0)") }
+    let prompts = try asked.map {
+      try loaded.chatPrompt("\(text)\n\nAnswer briefly from the text above. \($0)")
+    }
     let shared = try answer(loaded, prompts, sharing: true)
     for (question, answer) in zip(asked, shared.answers) {
       if json {
@@ -115,7 +117,10 @@ struct AskCommand: ParsableCommand {
     }
     var lines = [
       ("questions", "\(prompts.count)"),
-      ("prompt tokens", "\(total): \(statistics.promptTokensComputed) computed, \(statistics.promptTokensReused) reused"),
+      (
+        "prompt tokens",
+        "\(total): \(statistics.promptTokensComputed) computed, \(statistics.promptTokensReused) reused"
+      ),
       ("generated tokens", "\(statistics.tokensGenerated)"),
       ("time", "\(Output.fixed(shared.seconds, 2)) s, \(Output.fixed(rate, 1)) generated tokens/s in all"),
       ("page visits", "\(statistics.pageVisits), without sharing \(statistics.pageVisitsUnshared)"),

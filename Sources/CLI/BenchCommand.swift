@@ -55,7 +55,8 @@ struct BenchCommand: ParsableCommand {
         "tok_s": rate.name == "tok_s" ? JSONField(rate.value, decimals: 1) : nil,
       ])
     } else {
-      Output.write("\(op)  \(shape): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n")
+      Output.write(
+        "\(op)  \(shape): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n")
     }
   }
 

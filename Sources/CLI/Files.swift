@@ -8,7 +8,9 @@ enum Files {
   /// Bytes of a file; `-` is standard input.
   static func bytes(_ path: String) throws -> [UInt8] {
     let descriptor = path == "-" ? STDIN_FILENO : unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw CommandFailure("\(path): \(unsafe String(cString: strerror(errno))).") }
+    guard descriptor >= 0 else {
+      throw CommandFailure("\(path): \(unsafe String(cString: strerror(errno))).")
+    }
     defer { if path != "-" { close(descriptor) } }
     var result: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)

@@ -10,7 +10,8 @@ struct GenerateBench {
     let loaded = try bench.options.load()
     for length in [512, 2048] where bench.wants("prompt \(length)") {
       let time = try bench.median(bench.repeats) { try prompt(loaded, length) }
-      bench.report("generate", "prompt \(length)", milliseconds: time * 1e3, rate: ("tok_s", Double(length) / time))
+      bench.report(
+        "generate", "prompt \(length)", milliseconds: time * 1e3, rate: ("tok_s", Double(length) / time))
     }
     if bench.wants("decode 128") {
       let time = try bench.median(bench.repeats) { try decode(loaded, [random(1, 1)], count: 128) }

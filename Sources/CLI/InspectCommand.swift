@@ -5,7 +5,8 @@ internal import Memory
 /// What is in a model file.
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "What is in a model file.", discussion: "  godwit inspect model.gguf --tensors")
+    commandName: "inspect", abstract: "What is in a model file.",
+    discussion: "  godwit inspect model.gguf --tensors")
 
   @Argument(help: "A GGUF file, or a catalogue name.")
   var path: String
@@ -23,7 +24,8 @@ struct InspectCommand: ParsableCommand {
     let bytes = file.tensors.reduce(0) { $0 + ($1.byteCount ?? 0) }
     if json {
       Output.json([
-        "file": JSONField(file.file), "version": JSONField(Int(file.version)), "keys": JSONField(file.metadata.keys.count),
+        "file": JSONField(file.file), "version": JSONField(Int(file.version)),
+        "keys": JSONField(file.metadata.keys.count),
         "tensors": JSONField(file.tensors.count), "tensor_bytes": JSONField(bytes),
       ])
       return

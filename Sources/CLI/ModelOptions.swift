@@ -16,13 +16,17 @@ struct ModelOptions: ParsableArguments {
   @Option(name: [.short, .long], help: "Threads to use; by default all cores.")
   var threads: Int?
 
-  @Flag(help: "Widen quantised weights to float32 instead of multiplying integers: slower, nearer to the reference.")
+  @Flag(
+    help:
+      "Widen quantised weights to float32 instead of multiplying integers: slower, nearer to the reference.")
   var exact = false
 
   @Option(help: "Bytes for keys and values, for example 512MiB.")
   var cache: ByteCount = ByteCount(bytes: 1 << 30)
 
-  @Option(name: .customLong("cache-type"), help: "auto, float32 or float16; auto halves the cache where the budget is small.")
+  @Option(
+    name: .customLong("cache-type"),
+    help: "auto, float32 or float16; auto halves the cache where the budget is small.")
   var cacheType = CacheType.auto
 
   enum CacheType: String, ExpressibleByArgument, CaseIterable { case auto, float32, float16 }
@@ -31,7 +35,8 @@ struct ModelOptions: ParsableArguments {
   func path() throws -> String {
     guard let file = Catalog.files[model] else {
       if unsafe access(model, F_OK) == 0 { return model }
-      throw CommandFailure("no file \(model), and no catalogue model of that name. Known are: \(Catalog.names).")
+      throw CommandFailure(
+        "no file \(model), and no catalogue model of that name. Known are: \(Catalog.names).")
     }
     let path = Files.cacheFolder + "/" + file
     guard unsafe access(path, R_OK) == 0 else {
@@ -52,7 +57,8 @@ struct ModelOptions: ParsableArguments {
     let configuration = try LlamaConfiguration(file)
     guard configuration.vocabularySize == tokenizer.vocabularySize else {
       throw CommandFailure(
-        "\(file.file): \(tokenizer.vocabularySize) tokens but embeddings for \(configuration.vocabularySize).")
+        "\(file.file): \(tokenizer.vocabularySize) tokens but embeddings for \(configuration.vocabularySize)."
+      )
     }
     let weights = try LlamaWeights(file, configuration)
     let model = try Llama(

@@ -10,6 +10,7 @@ public struct AttentionCosts: Sendable, Hashable {
   /// Seconds to start another phase.
   public var phase: Double
 
+  /// Costs in seconds.
   public init(page: Double, rowBlock: Double, phase: Double) {
     self.page = page
     self.rowBlock = rowBlock

@@ -15,6 +15,7 @@ public struct SequenceRows: Sendable {
   /// Which rows' logits are wanted.
   public enum Logits: Sendable, Hashable { case none, last, all }
 
+  /// Rows to compute, with the pages they see.
   public init(tokens: [Int32], firstPosition: Int, pages: [Int32], logits: Logits) {
     self.tokens = tokens
     self.firstPosition = firstPosition
@@ -29,7 +30,9 @@ public struct SequenceRows: Sendable {
 /// of their rows. A row's pages are always visited in order and its state is continued from item to item, so the
 /// result does not depend on how it was grouped. Hydragen's decomposition over a tree that is read off the page lists.
 public struct AttentionPlanner: Sendable {
+  /// Costs that decide where sharing pays.
   public var costs: AttentionCosts
+  /// Whether to share at all.
   public var mode: SharingMode
   /// Query heads that share a key-value head.
   public let group: Int
@@ -39,7 +42,10 @@ public struct AttentionPlanner: Sendable {
   static let pageTokens = PagedCache.Geometry.pageTokens
   static let chunkPages = PagedAttention.chunkTokens / pageTokens
 
-  public init(group: Int, window: Int? = nil, mode: SharingMode = .automatic, costs: AttentionCosts = .standard) {
+  /// A planner for one model.
+  public init(
+    group: Int, window: Int? = nil, mode: SharingMode = .automatic, costs: AttentionCosts = .standard
+  ) {
     self.group = group
     self.window = window
     self.mode = mode
@@ -52,8 +58,10 @@ public struct AttentionPlanner: Sendable {
     public var sharedRuns = 0
     /// Page visits of the plan, and those it would take without sharing.
     public var pageVisits = 0
+    /// Page visits without sharing.
     public var pageVisitsUnshared = 0
 
+    /// A planner for one model.
     public init() {}
   }
 
@@ -140,7 +148,9 @@ private struct Builder {
           sequences[end].pages[page] == sequences[start].pages[page]
         { end += 1 }
       }
-      if end - start > 1 { visit(start..<end, from: page, phase: phase) } else {
+      if end - start > 1 {
+        visit(start..<end, from: page, phase: phase)
+      } else {
         visitAlone(start, from: page, phase: phase)
       }
       start = end
@@ -148,7 +158,9 @@ private struct Builder {
   }
 
   /// Pages of a sequence that were full before this step: only those can be shared.
-  private func sharable(_ member: Int) -> Int { sequences[member].firstPosition / AttentionPlanner.pageTokens }
+  private func sharable(_ member: Int) -> Int {
+    sequences[member].firstPosition / AttentionPlanner.pageTokens
+  }
 
   private func commonPages(_ members: Range<Int>, from page: Int) -> Int {
     let first = sequences[members.lowerBound]

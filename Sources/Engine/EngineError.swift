@@ -18,7 +18,8 @@ extension EngineError: CustomStringConvertible {
     case .cacheTooSmall(let needed, let pages, let bytes):
       "one sequence needs \(needed) cache pages (\(needed * bytes) bytes), the budget has \(pages) "
         + "(\(pages * bytes) bytes). Raise the cache budget or use a smaller cache type."
-    case .tokenOutOfRange(let token, let vocabulary): "token \(token) lies outside the vocabulary of \(vocabulary)."
+    case .tokenOutOfRange(let token, let vocabulary):
+      "token \(token) lies outside the vocabulary of \(vocabulary)."
     case .invalidParameter(let name, let value, let allowed): "\(name) is \(value); allowed is \(allowed)."
     case .notANumber(let position): "the model gave a logit that is not a number at position \(position)."
     }

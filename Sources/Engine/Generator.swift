@@ -3,8 +3,11 @@ internal import Memory
 
 /// A prompt to continue.
 public struct GenerationRequest: Sendable {
+  /// Token ids to continue; at least one.
   public var prompt: [Int32]
+  /// Tokens to generate at most.
   public var maximumTokens: Int
+  /// How tokens are chosen.
   public var sampling = Sampling()
   /// Tokens that end the sequence; they are not reported.
   public var stopTokens: Set<Int32> = []
@@ -13,6 +16,7 @@ public struct GenerationRequest: Sendable {
   /// Prefixes are shared only among requests of one salt.
   public var salt = 0
 
+  /// A greedy request.
   public init(prompt: [Int32], maximumTokens: Int) {
     self.prompt = prompt
     self.maximumTokens = maximumTokens
@@ -32,16 +36,23 @@ public enum FinishReason: String, Sendable { case stop, length, cancelled }
 public struct GenerationStatistics: Sendable {
   /// Prompt tokens that were computed, and those found in the prefix tree.
   public var promptTokensComputed = 0
+  /// Prompt tokens found in the prefix tree.
   public var promptTokensReused = 0
+  /// Tokens given out.
   public var tokensGenerated = 0
+  /// Calls of the model.
   public var steps = 0
   /// Sequences that gave up their pages and were computed again.
   public var preemptions = 0
+  /// Unused pages taken from the prefix tree.
   public var evictedPages = 0
   /// Runs of pages visited once for several sequences, and page visits with and without that.
   public var sharedRuns = 0
+  /// Pages visited by attention items.
   public var pageVisits = 0
+  /// Page visits it would take without sharing.
   public var pageVisitsUnshared = 0
+  /// Most sequences that ran at a time.
   public var peakSequences = 0
 }
 
@@ -61,13 +72,16 @@ public final class Generator {
     public var stepTokens = 256
     /// Sequences that run at a time at most.
     public var maximumSequences = 64
+    /// Whether sequences attend to shared pages together.
     public var sharing = SharingMode.automatic
     /// Whether requests may reuse and share computed prefixes.
     public var reusesPrefixes = true
 
+    /// A GiB of cache and 256 rows a step.
     public init() {}
   }
 
+  /// The network.
   public let model: any LanguageModel
   public private(set) var statistics = GenerationStatistics()
   private let options: Options
@@ -112,7 +126,9 @@ public final class Generator {
   }
 
   /// Pages in all, and those neither free nor evictable.
-  public var pages: (total: Int, used: Int) { (pool.capacity, pool.capacity - pool.available - tree.evictable) }
+  public var pages: (total: Int, used: Int) {
+    (pool.capacity, pool.capacity - pool.available - tree.evictable)
+  }
 
   /// Whether nothing is left to do.
   public var isIdle: Bool { waiting.isEmpty && running.isEmpty }

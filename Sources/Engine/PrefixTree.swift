@@ -32,6 +32,7 @@ public struct PrefixTree: Sendable {
 
   static let pageTokens = PagedCache.Geometry.pageTokens
 
+  /// An empty tree.
   public init() {}
 
   /// Nodes along the longest known beginning of `tokens`, leaving at least the last token to be computed.

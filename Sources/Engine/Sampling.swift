@@ -17,8 +17,10 @@ public struct Sampling: Sendable, Hashable {
   public var repetitionPenalty: Double = 1
   /// Added to the logits of these tokens.
   public var logitBias: [Int32: Double] = [:]
+  /// Seed of the random numbers.
   public var seed: UInt64 = 0
 
+  /// Greedy choice.
   public init() {}
 
   /// Checks every number.
@@ -34,20 +36,27 @@ public struct Sampling: Sendable, Hashable {
     try check("top-k", Double(topK), topK >= 0, "0 or more")
     try check("top-p", topP, topP > 0 && topP <= 1, "above 0, at most 1")
     try check("min-p", minP, minP >= 0 && minP <= 1, "0 to 1")
-    try check("repetition penalty", repetitionPenalty, repetitionPenalty > 0 && repetitionPenalty <= 100, "above 0, at most 100")
+    try check(
+      "repetition penalty", repetitionPenalty, repetitionPenalty > 0 && repetitionPenalty <= 100,
+      "above 0, at most 100")
     for bias in logitBias.values { try check("logit bias", bias, abs(bias) <= 1000, "-1000 to 1000") }
   }
 
   /// A chosen token, its log-probability under the model, and the likeliest alternatives.
   public struct Choice: Sendable, Hashable {
+    /// Token id.
     public var token: Int32
+    /// Natural logarithm of its probability.
     public var logProbability: Double
+    /// Likeliest tokens, likeliest first.
     public var alternatives: [Alternative] = []
   }
 
   /// A token and its log-probability under the model.
   public struct Alternative: Sendable, Hashable {
+    /// Token id.
     public var token: Int32
+    /// Natural logarithm of its probability.
     public var logProbability: Double
   }
 

@@ -6,6 +6,7 @@ public import Models
 public struct Scorer {
   private let model: any LanguageModel
 
+  /// A scorer for one model.
   public init(_ model: any LanguageModel) { self.model = model }
 
   /// Mean negative log-likelihood (natural logarithm) of every token after the first, given those before it.

@@ -73,7 +73,9 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
   /// - Precondition: no key occurs twice.
   public init(dictionaryLiteral elements: (String, JSON)...) {
     let members = elements.map { JSONObject.Member(key: $0.0, value: $0.1) }
-    guard let object = JSONObject(members) else { preconditionFailure("a key occurs twice in a JSON literal") }
+    guard let object = JSONObject(members) else {
+      preconditionFailure("a key occurs twice in a JSON literal")
+    }
     self = .object(object)
   }
 }

@@ -67,7 +67,8 @@ public struct ModelDirectory: Sendable {
     } else if let single = Self.file("model.safetensors", in: trimmed) {
       weights = .single(path: single)
     } else {
-      let pickle = Self.file("pytorch_model.bin", in: trimmed) ?? Self.file("pytorch_model.bin.index.json", in: trimmed)
+      let pickle =
+        Self.file("pytorch_model.bin", in: trimmed) ?? Self.file("pytorch_model.bin.index.json", in: trimmed)
       throw .missingFile(
         directory: path, name: "model.safetensors or model.safetensors.index.json",
         remedy: pickle == nil

@@ -59,7 +59,8 @@ extension ElementType {
   private func packedScale(_ block: BlockReader, _ group: Int) -> (scale: UInt8, minimum: UInt8) {
     if group < 4 { return (block[4 + group] & 63, block[8 + group] & 63) }
     return (
-      (block[8 + group] & 15) | ((block[group] >> 6) << 4), (block[8 + group] >> 4) | ((block[4 + group] >> 6) << 4)
+      (block[8 + group] & 15) | ((block[group] >> 6) << 4),
+      (block[8 + group] >> 4) | ((block[4 + group] >> 6) << 4)
     )
   }
 

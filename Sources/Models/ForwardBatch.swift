@@ -21,5 +21,6 @@ public struct ForwardBatch: Sendable {
   /// Rows whose logits are wanted.
   public var logitRows: [Int32] = []
 
+  /// An empty step.
   public init() {}
 }

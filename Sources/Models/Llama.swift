@@ -6,11 +6,17 @@ public import Tiles
 ///
 /// Touvron et al., 2023, arXiv:2302.13971; also Mistral (sliding window), Qwen2 (biases on q, k, v) and SmolLM2.
 public final class Llama: LanguageModel {
+  /// Sizes and constants.
   public let configuration: LlamaConfiguration
+  /// Logits a row has.
   public var vocabularySize: Int { configuration.vocabularySize }
+  /// Longest sequence it was made for.
   public var contextLength: Int { configuration.contextLength }
+  /// Keys further back are not seen.
   public var slidingWindow: Int? { configuration.slidingWindow }
+  /// Query heads a key-value head serves.
   public var queryGroup: Int { configuration.headCount / configuration.kvHeadCount }
+  /// Sizes of its cache.
   public let cacheGeometry: PagedCache.Geometry
 
   private let weights: LlamaWeights
@@ -111,6 +117,7 @@ public final class Llama: LanguageModel {
       gated: gated, gate: weights.gate, up: weights.up, down: down)
   }
 
+  /// Computes one step; see the protocol.
   public func forward(_ batch: ForwardBatch, cache: PagedCache) throws -> Tensor {
     let c = configuration
     let rows = batch.tokens.count

@@ -4,14 +4,23 @@ internal import Memory
 
 /// Sizes and constants of a network of the Llama family.
 public struct LlamaConfiguration: Sendable, Hashable {
+  /// Blocks of the network.
   public var layers: Int
+  /// Numbers in a row between layers.
   public var hiddenSize: Int
+  /// Query heads.
   public var headCount: Int
+  /// Key-value heads.
   public var kvHeadCount: Int
+  /// Numbers in a head.
   public var headSize: Int
+  /// Numbers in a row inside the feed-forward part.
   public var feedForwardSize: Int
+  /// Tokens.
   public var vocabularySize: Int
+  /// Longest sequence the network was made for.
   public var contextLength: Int
+  /// Added to the mean square before the root.
   public var normEpsilon: Float
   /// Leading numbers of a head that are rotated.
   public var rotarySize: Int
@@ -42,7 +51,8 @@ public struct LlamaConfiguration: Sendable, Hashable {
     try check("rotary size", rotarySize, 0...headSize)
     guard headCount % kvHeadCount == 0, headCount / kvHeadCount <= 96 else {
       throw .invalid(
-        key: "head count", value: "\(headCount)", allowed: "a multiple of the \(kvHeadCount) key-value heads, at most 96 times")
+        key: "head count", value: "\(headCount)",
+        allowed: "a multiple of the \(kvHeadCount) key-value heads, at most 96 times")
     }
     guard rotarySize % 2 == 0 else {
       throw .invalid(key: "rotary size", value: "\(rotarySize)", allowed: "an even number")
@@ -104,6 +114,31 @@ extension LlamaConfiguration {
     rotary = RotaryTable(inverseFrequencies: frequencies)
     pairsAreInterleaved = name == "llama"
     slidingWindow = try file.metadata.integerIfPresent(key("attention.sliding_window"))
+    self = try validated()
+  }
+}
+
+extension LlamaConfiguration {
+  /// A network without scaling of positions, for models that are built in code.
+  ///
+  /// - Throws: ``ModelError/invalid(key:value:allowed:)`` where the sizes do not fit together.
+  public init(
+    layers: Int, hiddenSize: Int, headCount: Int, kvHeadCount: Int, headSize: Int, feedForwardSize: Int,
+    vocabularySize: Int, contextLength: Int, base: Double, normEpsilon: Float = 1e-5
+  ) throws(ModelError) {
+    self.layers = layers
+    self.hiddenSize = hiddenSize
+    self.headCount = headCount
+    self.kvHeadCount = kvHeadCount
+    self.headSize = headSize
+    self.feedForwardSize = feedForwardSize
+    self.vocabularySize = vocabularySize
+    self.contextLength = contextLength
+    self.normEpsilon = normEpsilon
+    rotarySize = headSize
+    rotary = RotaryTable(inverseFrequencies: Self.inverseFrequencies(base: base, size: max(0, headSize)))
+    pairsAreInterleaved = false
+    slidingWindow = nil
     self = try validated()
   }
 }

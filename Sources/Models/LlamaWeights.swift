@@ -3,13 +3,41 @@ public import Memory
 
 /// Weights of a network of the Llama family, in place in the file they come from; matrices are `[out, in]`.
 public struct LlamaWeights: Sendable {
+  /// Row of each token `[vocabulary, hidden]`.
   public var embedding: Tensor
+  /// Weights of each block.
   public var layers: [Layer]
+  /// Weight of the last normalisation.
   public var finalNorm: Tensor
   /// The embedding again where the file ties them.
   public var head: Tensor
 
+  /// Weights held in memory.
+  public init(embedding: Tensor, layers: [Layer], finalNorm: Tensor, head: Tensor) {
+    self.embedding = embedding
+    self.layers = layers
+    self.finalNorm = finalNorm
+    self.head = head
+  }
+
+  /// Weights of one block.
   public struct Layer: Sendable {
+    /// A block without biases.
+    public init(
+      attentionNorm: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, feedForwardNorm: Tensor,
+      gate: Tensor, up: Tensor, down: Tensor
+    ) {
+      self.attentionNorm = attentionNorm
+      self.query = query
+      self.key = key
+      self.value = value
+      self.output = output
+      self.feedForwardNorm = feedForwardNorm
+      self.gate = gate
+      self.up = up
+      self.down = down
+    }
+
     public var attentionNorm: Tensor
     public var query: Tensor
     public var key: Tensor
@@ -59,18 +87,20 @@ public struct LlamaWeights: Sendable {
     head = try find("output.weight") == nil ? embedding : try matrix("output.weight", c.vocabularySize, width)
     layers = try (0..<c.layers).map { number in
       func name(_ part: String) -> String { "blk.\(number).\(part)" }
-      return Layer(
+      var layer = Layer(
         attentionNorm: try required(name("attn_norm.weight"), width),
         query: try matrix(name("attn_q.weight"), queries, width),
         key: try matrix(name("attn_k.weight"), keys, width),
         value: try matrix(name("attn_v.weight"), keys, width),
-        queryBias: try vector(name("attn_q.bias"), queries), keyBias: try vector(name("attn_k.bias"), keys),
-        valueBias: try vector(name("attn_v.bias"), keys),
         output: try matrix(name("attn_output.weight"), width, queries),
         feedForwardNorm: try required(name("ffn_norm.weight"), width),
         gate: try matrix(name("ffn_gate.weight"), c.feedForwardSize, width),
         up: try matrix(name("ffn_up.weight"), c.feedForwardSize, width),
         down: try matrix(name("ffn_down.weight"), width, c.feedForwardSize))
+      layer.queryBias = try vector(name("attn_q.bias"), queries)
+      layer.keyBias = try vector(name("attn_k.bias"), keys)
+      layer.valueBias = try vector(name("attn_v.bias"), keys)
+      return layer
     }
   }
 

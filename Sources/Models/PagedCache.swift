@@ -4,14 +4,18 @@ public import Memory
 public struct PagedCache: Sendable {
   /// Sizes that fix the bytes of a page.
   public struct Geometry: Sendable, Hashable {
+    /// Layers with a cache.
     public var layers: Int
+    /// Key-value heads.
     public var kvHeads: Int
+    /// Numbers in a head.
     public var headSize: Int
     /// float32 or float16.
     public var type: ElementType
     /// Positions in a page.
     public static let pageTokens = 64
 
+    /// Sizes of one model's cache.
     public init(layers: Int, kvHeads: Int, headSize: Int, type: ElementType) {
       self.layers = layers
       self.kvHeads = kvHeads
@@ -23,6 +27,7 @@ public struct PagedCache: Sendable {
     public var pageBytes: Int { 2 * layers * kvHeads * headSize * Self.pageTokens * type.blockBytes }
   }
 
+  /// Sizes of a page.
   public let geometry: Geometry
   /// `[pages, layers, kvHeads, D, 64]`.
   public let keys: Tensor

@@ -61,7 +61,8 @@ extension [Statement] {
         flush()
         result.append(
           Statement(
-            operation: .when(less: lower, than: upper, body: body.joinedMaps()), location: statement.location))
+            operation: .when(less: lower, than: upper, body: body.joinedMaps()), location: statement.location)
+        )
       default:
         flush()
         result.append(statement)
@@ -93,7 +94,11 @@ extension [Statement] {
       switch statement.operation {
       case .map(var program):
         program.removeSteps { step in
-          if case .store(_, let tile) = step { temporaries.contains(tile.id) && reads[tile.id] == nil } else { false }
+          if case .store(_, let tile) = step {
+            temporaries.contains(tile.id) && reads[tile.id] == nil
+          } else {
+            false
+          }
         }
         if program.steps.allSatisfy(\.definesValue) { return nil }
         statement.operation = .map(program)
@@ -196,7 +201,9 @@ extension MapProgram {
         numbers.append(defined)
         defined += 1
       }
-      if case .store(let value, let tile) = step { current[tile.id] = tile.type == .float32 ? numbers[value] : nil }
+      if case .store(let value, let tile) = step {
+        current[tile.id] = tile.type == .float32 ? numbers[value] : nil
+      }
     }
     return merged.peakLiveValues <= Fusion.registerLimit ? merged : nil
   }

@@ -112,7 +112,8 @@ extension Recorder {
     let described = "\(operation) of \(tiles.map(\.description).joined(separator: ", "))"
     for tile in tiles {
       requireDefined(tile, described, file, line)
-      check(!tile.type.isBlocked, described, file, line, "\(tile) is block-quantised. Only matmul reads that.")
+      check(
+        !tile.type.isBlocked, described, file, line, "\(tile) is block-quantised. Only matmul reads that.")
     }
     let space = given ?? spanned(by: tiles, described, file, line)
     for tile in tiles {
@@ -146,7 +147,9 @@ extension Recorder {
     guard let tallest = tiles.max(by: { $0.rows < $1.rows }),
       let widest = tiles.max(by: { $0.columns < $1.columns })
     else {
-      check(false, described, file, line, "no operand is a tile. Use filled(_:rows:columns:validRows:validColumns:).")
+      check(
+        false, described, file, line,
+        "no operand is a tile. Use filled(_:rows:columns:validRows:validColumns:).")
       return Tile(id: -1, type: .float32, rows: 1, columns: 1, validRows: 1, validColumns: 1)
     }
     return Tile(

@@ -30,7 +30,8 @@ extension Recorder {
     into accumulator: Tile, _ left: Tile, _ right: Tile, transposesLeft: Bool = false,
     transposesRight: Bool = false, continuing: Bool = true, file: String = #fileID, line: Int = #line
   ) {
-    let described = "matmul \(accumulator) ← \(left)\(transposesLeft ? "ᵀ" : "") · \(right)\(transposesRight ? "ᵀ" : "")"
+    let described =
+      "matmul \(accumulator) ← \(left)\(transposesLeft ? "ᵀ" : "") · \(right)\(transposesRight ? "ᵀ" : "")"
     requireDefined(left, described, file, line)
     requireDefined(right, described, file, line)
     if continuing { requireDefined(accumulator, described, file, line) }
@@ -43,7 +44,8 @@ extension Recorder {
       "inner sides are \(kLeft) (valid \(validLeft)) and \(kRight) (valid \(validRight)). "
         + "Load both over the same extent, or transpose one.")
     check(
-      accumulator.type == .float32 && accumulator.rows == m && accumulator.columns == n, described, file, line,
+      accumulator.type == .float32 && accumulator.rows == m && accumulator.columns == n, described, file,
+      line,
       "the accumulator must be float32 [\(m), \(n)].")
     switch left.type {
     case .float32:

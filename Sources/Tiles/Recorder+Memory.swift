@@ -25,8 +25,9 @@ extension Recorder {
       validRows: valid(validRows, rows, reference.rowAxis, tensor, origin),
       validColumns: valid(validColumns, columns, reference.columnAxis, tensor, origin))
     check(
-      tile.type == tensor.type || !tile.type.isBlocked && tensor.type != .q8_rows
-        && (!tensor.type.isBlocked || tile.type == .float32),
+      tile.type == tensor.type
+        || !tile.type.isBlocked && tensor.type != .q8_rows
+          && (!tensor.type.isBlocked || tile.type == .float32),
       "load of \(tensor.name)", file, line,
       "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself or as float32.")
     append(.load(tile, from: reference), file, line)
@@ -59,7 +60,8 @@ extension Recorder {
     _ value: Float, rows: Int, columns: Int, validRows: Index, validColumns: Index, file: String = #fileID,
     line: Int = #line
   ) -> Tile {
-    let tile = makeTile(.float32, rows: rows, columns: columns, validRows: validRows, validColumns: validColumns)
+    let tile = makeTile(
+      .float32, rows: rows, columns: columns, validRows: validRows, validColumns: validColumns)
     append(.fill(tile, value), file, line)
     define(tile)
     return tile

@@ -77,7 +77,8 @@ public final class Recorder {
   public func loop(
     _ count: Index, file: String = #fileID, line: Int = #line, _ body: (Index) -> Void
   ) {
-    pipeline(steps: count, stages: 1, file: file, line: line, load: { _ in [] }, compute: { step, _ in body(step) })
+    pipeline(
+      steps: count, stages: 1, file: file, line: line, load: { _ in [] }, compute: { step, _ in body(step) })
   }
 
   /// Repeats `compute` for each step from 0 up to `steps` on the tiles that `load` brings in.

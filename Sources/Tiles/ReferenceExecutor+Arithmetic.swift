@@ -20,10 +20,12 @@ extension ReferenceRun {
       for column in 0..<result.columns {
         var sum = product.continuing ? try read(result, product.accumulator, row, column) : 0
         for step in 0..<inner {
-          var a = try product.transposesLeft
+          var a =
+            try product.transposesLeft
             ? read(left, product.left, step, row) : read(left, product.left, row, step)
           if !left.scales.isEmpty { a *= Scalar(left.scales[row * (left.columns / 16) + step / 16]) }
-          let b = try product.transposesRight
+          let b =
+            try product.transposesRight
             ? read(right, product.right, column, step) : read(right, product.right, step, column)
           sum = sum.addingProduct(a, b)
         }

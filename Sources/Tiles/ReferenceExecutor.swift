@@ -177,7 +177,8 @@ struct ReferenceRun<Scalar: BinaryFloatingPoint> {
     let rows = max(0, try evaluate(tile.validRows))
     let columns = max(0, try evaluate(tile.validColumns))
     guard rows <= tile.rows, columns <= tile.columns else {
-      throw failure("\(tile) would have \(rows) valid rows and \(columns) valid columns, more than it can hold.")
+      throw failure(
+        "\(tile) would have \(rows) valid rows and \(columns) valid columns, more than it can hold.")
     }
     return ReferenceTile(rows: rows, columns: columns)
   }

@@ -42,6 +42,7 @@ public final class CPUExecutor: Executor {
     workers = WorkerSet((0..<threads).map { _ in Worker(microkernels: table) })
   }
 
+  /// Lowers a kernel to instructions.
   public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {
     CPUKernel(program: try Lowering.lower(kernel), executor: self)
   }

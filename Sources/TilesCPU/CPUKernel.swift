@@ -130,7 +130,8 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
     where tensors[tensor].strides[axis] != 1 && tensors[tensor].shape[axis] > 1 {
       throw .argumentLayout(
         kernel: program.name, tensor: program.tensors[tensor].name,
-        reason: "axis \(axis) has stride \(tensors[tensor].strides[axis]), and it is written as contiguous rows. "
+        reason:
+          "axis \(axis) has stride \(tensors[tensor].strides[axis]), and it is written as contiguous rows. "
           + "Pass a tensor whose axis \(axis) has stride 1")
     }
   }
@@ -190,4 +191,3 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
     }
   }
 }
-

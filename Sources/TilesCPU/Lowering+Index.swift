@@ -49,7 +49,9 @@ extension Lowering {
   mutating func offsetRegister(tensor: Int, at origin: [Index]) -> Int {
     var total: (register: Int, level: Int)?
     // Terms known early come first, so that their partial sums are computed outside the inner loops.
-    let axes = origin.indices.filter { origin[$0] != 0 }.sorted { level(of: origin[$0]) < level(of: origin[$1]) }
+    let axes = origin.indices.filter { origin[$0] != 0 }.sorted {
+      level(of: origin[$0]) < level(of: origin[$1])
+    }
     for axis in axes {
       let term = termRegister(tensor: tensor, axis: axis, at: origin[axis])
       let termLevel = level(of: origin[axis])

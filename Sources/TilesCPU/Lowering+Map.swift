@@ -46,7 +46,8 @@ extension Lowering {
     let tile = target.tile
     var chain = Chain(
       space: Tile(
-        id: -1, type: .float32, rows: tile.rows, columns: tile.columns, validRows: rows, validColumns: columns))
+        id: -1, type: .float32, rows: tile.rows, columns: tile.columns, validRows: rows, validColumns: columns
+      ))
     let from = chain.operand(source, self)
     chain.ops.append(gw_map_op(code: GW_LOAD, operand: from))
     let to = chain.operand(target, self)

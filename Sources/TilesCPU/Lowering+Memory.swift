@@ -71,7 +71,8 @@ extension Lowering {
       guard let number = type.microkernelType else { return fail("\(type.rawValue) cannot be widened.") }
       emit(
         Instruction(
-          code: .widen, a: Int32(owned), b: Int32(view), c: Int32(type.blockElements), d: Int32(number.rawValue),
+          code: .widen, a: Int32(owned), b: Int32(view), c: Int32(type.blockElements),
+          d: Int32(number.rawValue),
           e: Int32(type.blockBytes)))
       return
     }
@@ -90,7 +91,8 @@ extension Lowering {
   }
 
   /// Int8 groups lie in planes: the view is of whole rows, and the column is passed beside it.
-  private mutating func storeGroups(_ tile: Tile, _ reference: TileReference, _ rows: Index, _ columns: Index) {
+  private mutating func storeGroups(_ tile: Tile, _ reference: TileReference, _ rows: Index, _ columns: Index)
+  {
     guard let axis = reference.columnAxis else { return fail("int8 groups need an axis of columns.") }
     var origin = reference.origin
     let column = register(of: origin[axis])

@@ -5,27 +5,34 @@ internal import Memory
 @safe struct Microkernels: @unchecked Sendable {
   // `@unchecked`: C function pointers, which never change.
   let name: String
-  let matmul: @convention(c) (
-    Int, Int, Int, UnsafePointer<Float>?, Int, Int, UnsafePointer<Float>?, Int, Int,
-    UnsafeMutablePointer<Float>?, Int, Int32
-  ) -> Void
-  let packRows: @convention(c) (
-    gw_type, Int, Int, UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?
-  ) -> Void
-  let packColumns: @convention(c) (
-    Int, Int, UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?
-  ) -> Void
+  let matmul:
+    @convention(c) (
+      Int, Int, Int, UnsafePointer<Float>?, Int, Int, UnsafePointer<Float>?, Int, Int,
+      UnsafeMutablePointer<Float>?, Int, Int32
+    ) -> Void
+  let packRows:
+    @convention(c) (
+      gw_type, Int, Int, UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?
+    ) -> Void
+  let packColumns:
+    @convention(c) (
+      Int, Int, UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?
+    ) -> Void
   let toFloat: @convention(c) (gw_type, Int, UnsafeRawPointer?, UnsafeMutablePointer<Float>?) -> Void
-  let quantizeRows: @convention(c) (
-    Int, Int, UnsafePointer<Float>?, Int, UnsafeMutableRawPointer?, Int
-  ) -> Void
-  let matmulInteger: @convention(c) (
-    gw_type, Int, Int, Int, UnsafeRawPointer?, Int, UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?, Int,
-    Int32, UnsafeMutableRawPointer?
-  ) -> Void
-  let map: @convention(c) (
-    UnsafePointer<gw_map_op>?, Int, UnsafePointer<gw_operand>?, Int, Int
-  ) -> Void
+  let quantizeRows:
+    @convention(c) (
+      Int, Int, UnsafePointer<Float>?, Int, UnsafeMutableRawPointer?, Int
+    ) -> Void
+  let matmulInteger:
+    @convention(c) (
+      gw_type, Int, Int, Int, UnsafeRawPointer?, Int, UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?,
+      Int,
+      Int32, UnsafeMutableRawPointer?
+    ) -> Void
+  let map:
+    @convention(c) (
+      UnsafePointer<gw_map_op>?, Int, UnsafePointer<gw_operand>?, Int, Int
+    ) -> Void
 
   /// The table of that name, or the best one; `nil` where this processor has none of that name.
   init?(named wanted: String? = nil) {

@@ -30,13 +30,15 @@ internal import Synchronization
     for number in 1..<max(2, self.count) where number < self.count {
       let start = unsafe Unmanaged.passRetained(Start(pool: self, number: number))
       var thread = pthread_t()
-      let status = unsafe pthread_create(&thread, nil, { raw in
-        guard let raw = unsafe raw else { return nil }
-        let start = unsafe Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
-        let (work, number) = (start.work, start.number)
-        work(number)
-        return nil
-      }, start.toOpaque())
+      let status = unsafe pthread_create(
+        &thread, nil,
+        { raw in
+          guard let raw = unsafe raw else { return nil }
+          let start = unsafe Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
+          let (work, number) = (start.work, start.number)
+          work(number)
+          return nil
+        }, start.toOpaque())
       if status == 0 { threads.append(thread) } else { unsafe start.release() }
     }
   }
@@ -113,4 +115,3 @@ internal import Synchronization
 
   @inline(__always) private func pause() { gw_pause() }
 }
-

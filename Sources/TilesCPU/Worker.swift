@@ -103,7 +103,8 @@ internal import Memory
       case .min: unsafe integers[a] = Swift.min(integers[b], integers[c])
       case .max: unsafe integers[a] = Swift.max(integers[b], integers[c])
       case .element:
-        unsafe integers[a] = Int(launch.tensors[b].base.load(fromByteOffset: integers[c] &* 4, as: Int32.self))
+        unsafe integers[a] = Int(
+          launch.tensors[b].base.load(fromByteOffset: integers[c] &* 4, as: Int32.self))
       case .view:
         let tensor = unsafe launch.tensors[b]
         let offset = unsafe integers[c] &* tensor.blockBytes / tensor.blockElements

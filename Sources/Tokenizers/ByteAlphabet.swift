@@ -43,5 +43,7 @@ enum ByteAlphabet {
   }
 
   /// The alphabet's character for a byte, in UTF-8.
-  static func character(_ byte: UInt8) -> [UInt8] { Array(String(Unicode.Scalar(scalars[Int(byte)]) ?? " ").utf8) }
+  static func character(_ byte: UInt8) -> [UInt8] {
+    Array(String(Unicode.Scalar(scalars[Int(byte)]) ?? " ").utf8)
+  }
 }

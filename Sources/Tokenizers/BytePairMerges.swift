@@ -73,7 +73,8 @@ struct BytePairMerges: Sendable {
     while let entry = heap.pop() {
       let (left, right) = (entry.position, next[entry.position])
       // The pair may have changed since it was noted.
-      guard !removed[left], right < tokens.count, tokens[left] == entry.left, tokens[right] == entry.right else {
+      guard !removed[left], right < tokens.count, tokens[left] == entry.left, tokens[right] == entry.right
+      else {
         continue
       }
       tokens[left] = entry.token

@@ -46,7 +46,9 @@ extension Tokenizer {
   ]
 
   private static func length(_ file: GGUF, _ key: String) throws -> Int {
-    guard let known = file.metadata.type(of: key) else { throw FormatError.missingKey(file: file.file, key: key) }
+    guard let known = file.metadata.type(of: key) else {
+      throw FormatError.missingKey(file: file.file, key: key)
+    }
     return known.count
   }
 
@@ -81,7 +83,6 @@ extension Tokenizer {
 
   private static func merges(_ file: GGUF, _ names: ByteMap) throws -> BytePairMerges {
     var merges = BytePairMerges(count: try length(file, "tokenizer.ggml.merges"))
-    var rank = 0
     try file.metadata.forEachString("tokenizer.ggml.merges") { (rank, text) throws(FormatError) in
       let bytes = text.array
       let space = bytes.firstIndex(of: 0x20) ?? bytes.count

@@ -4,6 +4,7 @@ public struct Tokenizer: Sendable {
   public let vocabularySize: Int
   /// Tokens that begin and end a text, where the vocabulary has them.
   public let beginning: Int32?
+  /// Token that ends a text.
   public let end: Int32?
   /// Whether the model expects the beginning token before a text.
   public let addsBeginning: Bool
@@ -84,7 +85,10 @@ public struct Tokenizer: Sendable {
         return
       }
       word.removeAll(keepingCapacity: true)
-      for unsafe byte in unsafe slice where byteTokens[Int(byte)] >= 0 { word.append(byteTokens[Int(byte)]) }
+      for position in range {
+        let token = unsafe byteTokens[Int(bytes[position])]
+        if token >= 0 { word.append(token) }
+      }
       merges.apply(to: &word)
       ids += word
     }
@@ -92,7 +96,9 @@ public struct Tokenizer: Sendable {
 
   /// Bytes that a token stands for; empty for control tokens unless `showsControl`.
   public func bytes(of token: Int32, showsControl: Bool = false) -> ArraySlice<UInt8> {
-    guard token >= 0, Int(token) < vocabularySize, showsControl || !isControl.contains(token) else { return [] }
+    guard token >= 0, Int(token) < vocabularySize, showsControl || !isControl.contains(token) else {
+      return []
+    }
     return texts[Int(token)]
   }
 
@@ -107,6 +113,7 @@ public struct StreamDecoder: Sendable {
   private let tokenizer: Tokenizer
   private var pending: [UInt8] = []
 
+  /// A decoder with nothing pending.
   public init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
 
   /// The text that is complete with this token.

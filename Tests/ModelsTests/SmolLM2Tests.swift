@@ -11,7 +11,8 @@ enum SmolLM2 {
   static let path: String? = {
     let environment = ProcessInfo.processInfo.environment
     let home = environment["HOME"] ?? "/root"
-    let folder = environment["GODWIT_CACHE"] ?? (environment["XDG_CACHE_HOME"] ?? home + "/.cache") + "/godwit"
+    let folder =
+      environment["GODWIT_CACHE"] ?? (environment["XDG_CACHE_HOME"] ?? home + "/.cache") + "/godwit"
     let path = folder + "/SmolLM2-135M-Instruct.Q4_1.gguf"
     return FileManager.default.fileExists(atPath: path) ? path : nil
   }()
@@ -28,7 +29,9 @@ enum SmolLM2 {
   static func apache() throws -> [Int32] {
     let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("Golden/apache_tokens.txt")
-    return try String(contentsOf: url, encoding: .utf8).split(whereSeparator: \.isWhitespace).compactMap { Int32($0) }
+    return try String(contentsOf: url, encoding: .utf8).split(whereSeparator: \.isWhitespace).compactMap {
+      Int32($0)
+    }
   }
 }
 

@@ -15,6 +15,7 @@ public struct OnlineSoftmax {
   public static let log2e: Float = 1.4426950408889634
   static let ln2: Float = 0.6931471805599453
 
+  /// A state kept in these tiles.
   public init(top: Tile, total: Tile, sum: Tile) {
     self.top = top
     self.total = total

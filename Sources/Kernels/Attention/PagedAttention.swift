@@ -80,7 +80,8 @@ public enum PagedAttention {
           k.assign(
             sum,
             k.load(
-              oStates, at: [head, chunk, row, 0], rows: rowCapacity, columns: shape.headSize, validRows: valid))
+              oStates, at: [head, chunk, row, 0], rows: rowCapacity, columns: shape.headSize, validRows: valid
+            ))
         }
         let start = field(.firstPosition)
         let firstPage = field(.firstPage)
@@ -159,7 +160,8 @@ public enum PagedAttention {
           let o = k.map(
             .selectGreaterEqual, places, start,
             k.load(
-              oStates, at: [head, chunk, row, member, 0], rows: mergeRows, columns: shape.headSize, rowAxis: 2),
+              oStates, at: [head, chunk, row, member, 0], rows: mergeRows, columns: shape.headSize, rowAxis: 2
+            ),
             0.0)
           OnlineSoftmax(top: top, total: total, sum: sum).absorb(top: m, total: l, sum: o, k)
         }

@@ -21,6 +21,7 @@ public enum Rotary {
     /// Positions in a page of the cache.
     public var pageTokens = 64
 
+    /// Sizes of a layer with pages of 64 positions.
     public init(kvHeads: Int, group: Int, headSize: Int, rotarySize: Int) {
       self.kvHeads = kvHeads
       self.group = group

@@ -17,6 +17,7 @@ public enum Gemm {
     /// Steps a back end may load ahead.
     public var stages: Int
 
+    /// Sizes of the tiles.
     public init(rows: Int, columns: Int, inner: Int, stages: Int = 4) {
       self.rows = rows
       self.columns = columns

@@ -40,6 +40,7 @@ public enum Linear {
     /// Outputs a task computes.
     public var columns = 64
 
+    /// A layer with the default tiles.
     public init(inputs: Int, outputs: Int) {
       self.inputs = inputs
       self.outputs = outputs

@@ -8,6 +8,7 @@ public struct RotaryTable: Sendable, Hashable {
   /// Factor on both, as YaRN scaling needs; 1 otherwise.
   public let magnitude: Double
 
+  /// Angles with a factor on both functions.
   public init(inverseFrequencies: [Double], magnitude: Double = 1) {
     self.inverseFrequencies = inverseFrequencies
     self.magnitude = magnitude
