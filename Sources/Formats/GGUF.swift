@@ -50,7 +50,8 @@ public struct GGUF: Sendable {
   public init(_ storage: TensorStorage, name: String) throws(FormatError) {
     let part = try GGUFPart(storage, file: name, part: 0)
     if let count = try Self.splitCount(part), count > 1 {
-      throw .malformed(file: name, item: "split.count", reason: "it is \(count); open a split model by its path")
+      throw .malformed(
+        file: name, item: "split.count", reason: "it is \(count); open a split model by its path")
     }
     try self.init([part])
   }
@@ -121,7 +122,8 @@ extension GGUF {
     let sister = path.dropLast(ending.count) + "-\(fiveDigits(part + 1))-of-\(fiveDigits(count)).gguf"
     guard FileKind(path: String(sister)) == .file else {
       throw .missingFile(
-        directory: path, name: String(sister), remedy: "All \(count) files of a split model must lie together.")
+        directory: path, name: String(sister),
+        remedy: "All \(count) files of a split model must lie together.")
     }
     return String(sister)
   }

@@ -47,7 +47,9 @@ extension GGUFMetadata {
   ///
   /// - Throws: ``FormatError/missingKey(file:key:)``, ``FormatError/wrongValue(file:key:expected:found:)``, as do
   ///   all accessors.
-  public func integer(_ key: String) throws(FormatError) -> Int { try integer(entry(key), at: entry(key).offset) }
+  public func integer(_ key: String) throws(FormatError) -> Int {
+    try integer(entry(key), at: entry(key).offset)
+  }
 
   /// An integer of any width, or `nil` when the key is absent.
   public func integerIfPresent(_ key: String) throws(FormatError) -> Int? {
@@ -77,7 +79,9 @@ extension GGUFMetadata {
   }
 
   /// A truth value, or `nil` when the key is absent.
-  public func boolIfPresent(_ key: String) throws(FormatError) -> Bool? { contains(key) ? try bool(key) : nil }
+  public func boolIfPresent(_ key: String) throws(FormatError) -> Bool? {
+    contains(key) ? try bool(key) : nil
+  }
 
   /// A string.
   public func string(_ key: String) throws(FormatError) -> String {
@@ -85,7 +89,8 @@ extension GGUFMetadata {
     guard entry.type == .string else { throw wrong(entry, "a string") }
     let length = Int(truncatingIfNeeded: raw(entry.offset, 8))
     let start = entry.offset + 8
-    return try utf8Text(storage.bytes.extracting(start..<start + length), file: file, item: "the value of \(key)")
+    return try utf8Text(
+      storage.bytes.extracting(start..<start + length), file: file, item: "the value of \(key)")
   }
 
   /// A string, or `nil` when the key is absent.

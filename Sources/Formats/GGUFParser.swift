@@ -30,9 +30,11 @@ extension GGUFPart {
         file: file, item: "padding to the tensor data", needed: UInt64(padding), available: reader.remaining)
     }
     let tensors = try Self.placed(
-      drafts, dataStart: dataStart, alignment: alignment, part: part, byteCount: storage.byteCount, file: file)
+      drafts, dataStart: dataStart, alignment: alignment, part: part, byteCount: storage.byteCount, file: file
+    )
     self.init(
-      storage: storage, file: file, version: version, alignment: alignment, metadata: metadata, tensors: tensors)
+      storage: storage, file: file, version: version, alignment: alignment, metadata: metadata,
+      tensors: tensors)
   }
 
   private static func version(_ reader: inout ByteReader, file: String) throws(FormatError) -> UInt32 {
@@ -217,7 +219,8 @@ extension GGUFPart {
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
       guard !overflow else {
         throw .malformed(
-          file: file, item: "tensor \"\(name)\"", reason: "the product of its dimensions \(extents) overflows")
+          file: file, item: "tensor \"\(name)\"", reason: "the product of its dimensions \(extents) overflows"
+        )
       }
       count = product
     }

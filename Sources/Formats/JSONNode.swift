@@ -90,7 +90,8 @@ public struct JSONNode: Sendable {
 
   /// The error that says what should stand here.
   public func wrong(_ expected: String) -> FormatError {
-    .wrongValue(file: file, key: path.isEmpty ? "the top level" : path, expected: expected, found: json.summary)
+    .wrongValue(
+      file: file, key: path.isEmpty ? "the top level" : path, expected: expected, found: json.summary)
   }
 
   private func extended(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }

@@ -84,7 +84,9 @@ struct JSONParser: ~Escapable {
 
   private mutating func literal(_ word: StaticString, _ value: JSON) throws(FormatError) -> JSON {
     for byte in "\(word)".utf8 {
-      guard position < bytes.count, bytes[position] == byte else { throw syntax("\"\(word)\" is cut or misspelt") }
+      guard position < bytes.count, bytes[position] == byte else {
+        throw syntax("\"\(word)\" is cut or misspelt")
+      }
       position += 1
     }
     return value
@@ -94,6 +96,8 @@ struct JSONParser: ~Escapable {
     try descend()
     var elements: [JSON] = []
     if !closes(UInt8(ascii: "]")) {
+      // A tokenizer's merges are pairs by the hundred thousand.
+      elements.reserveCapacity(2)
       repeat {
         skipSpace()
         elements.append(try value())
@@ -227,7 +231,8 @@ extension JSONParser {
     }
     if position < bytes.count, bytes[position] | 0x20 == UInt8(ascii: "e") {
       position += 1
-      if position < bytes.count, bytes[position] == UInt8(ascii: "+") || bytes[position] == UInt8(ascii: "-") {
+      if position < bytes.count, bytes[position] == UInt8(ascii: "+") || bytes[position] == UInt8(ascii: "-")
+      {
         position += 1
       }
       try digits("a digit must follow the exponent sign")

@@ -2,8 +2,11 @@ internal import Memory
 
 /// What a path given as a model is; files are told by their first bytes, not by their names.
 public enum ModelSource: Sendable {
+  /// A GGUF file, maybe the first of several.
   case gguf(path: String)
+  /// A single safetensors file: tensors without settings or tokenizer.
   case safetensors(path: String)
+  /// A folder as the hub lays it out.
   case directory(ModelDirectory)
 
   /// Looks at `path` without opening the model.
@@ -67,7 +70,8 @@ public struct ModelDirectory: Sendable {
     } else if let single = Self.file("model.safetensors", in: trimmed) {
       weights = .single(path: single)
     } else {
-      let pickle = Self.file("pytorch_model.bin", in: trimmed) ?? Self.file("pytorch_model.bin.index.json", in: trimmed)
+      let pickle =
+        Self.file("pytorch_model.bin", in: trimmed) ?? Self.file("pytorch_model.bin.index.json", in: trimmed)
       throw .missingFile(
         directory: path, name: "model.safetensors or model.safetensors.index.json",
         remedy: pickle == nil

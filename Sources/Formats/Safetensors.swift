@@ -55,7 +55,8 @@ public struct Safetensors: Sendable {
       if places[name] == nil {
         guard shards.count < Self.maximumShards else {
           throw .tooLarge(
-            file: path, item: "the number of files", limit: Self.maximumShards, found: UInt64(shards.count + 1))
+            file: path, item: "the number of files", limit: Self.maximumShards,
+            found: UInt64(shards.count + 1))
         }
         let shardPath = try safeSibling(name, of: path)
         let shard = try SafetensorsShard(try mapped(shardPath), file: shardPath, shard: shards.count)
@@ -113,10 +114,12 @@ public struct Safetensors: Sendable {
 
 /// The real path of the file `name` beside `path`, if it may be opened: see ``Safetensors/init(index:)``.
 private func safeSibling(_ name: String, of path: String) throws(FormatError) -> String {
-  guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(UInt8(ascii: "/")), !name.utf8.contains(0)
+  guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(UInt8(ascii: "/")),
+    !name.utf8.contains(0)
   else {
     throw .malformed(
-      file: path, item: "weight_map", reason: "\(JSON.string(name).summary) is no plain name of a file beside it")
+      file: path, item: "weight_map",
+      reason: "\(JSON.string(name).summary) is no plain name of a file beside it")
   }
   let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
   let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
@@ -126,7 +129,8 @@ private func safeSibling(_ name: String, of path: String) throws(FormatError) ->
     home = try resolvedPath(folder)
     real = try resolvedPath("\(folder)/\(name)")
   } catch {
-    throw .missingFile(directory: folder, name: name, remedy: "The index names it: copy all files of the model.")
+    throw .missingFile(
+      directory: folder, name: name, remedy: "The index names it: copy all files of the model.")
   }
   var allowed = [home]
   // A hub cache keeps snapshots/<revision>/file as links into blobs/.
@@ -135,7 +139,8 @@ private func safeSibling(_ name: String, of path: String) throws(FormatError) ->
     allowed.append("/" + parts.dropLast(2).joined(separator: "/") + "/blobs")
   }
   guard allowed.contains(where: { real.hasPrefix($0 == "/" ? "/" : $0 + "/") }) else {
-    throw .malformed(file: path, item: "weight_map", reason: "\(name) is a link out of the model's folder, to \(real)")
+    throw .malformed(
+      file: path, item: "weight_map", reason: "\(name) is a link out of the model's folder, to \(real)")
   }
   return real
 }

@@ -23,7 +23,8 @@ extension SafetensorsShard {
     guard length > 0, bytes[range.lowerBound] == UInt8(ascii: "{") else {
       throw .wrongFormat(
         file: file, expected: "safetensors",
-        found: length > 0 ? "a header whose first byte is \(bytes[range.lowerBound]), not \"{\"" : "an empty header")
+        found: length > 0
+          ? "a header whose first byte is \(bytes[range.lowerBound]), not \"{\"" : "an empty header")
     }
     let header = try JSON.parse(bytes.extracting(range), file: "\(file) (header)")
     guard case .object(let object) = header else {
@@ -63,10 +64,13 @@ extension SafetensorsShard {
       let node = JSONNode(member.value, file: "\(file): tensor \"\(member.key)\"")
       let word = try node.required("dtype").string()
       guard let type = SafetensorsType(name: word) else {
-        throw .malformed(file: file, item: "tensor \"\(member.key)\"", reason: "dtype \"\(word)\" does not exist")
+        throw .malformed(
+          file: file, item: "tensor \"\(member.key)\"", reason: "dtype \"\(word)\" does not exist")
       }
       var shape: [Int] = []
-      for extent in try node.required("shape").elements() { shape.append(try extent.integer(in: 0...Int.max)) }
+      for extent in try node.required("shape").elements() {
+        shape.append(try extent.integer(in: 0...Int.max))
+      }
       let offsets = try node.required("data_offsets").elements()
       guard offsets.count == 2 else { throw try node.required("data_offsets").wrong("two integers") }
       let begin = try offsets[0].integer(in: 0...Int.max)
@@ -79,7 +83,8 @@ extension SafetensorsShard {
       }
       let (offset, overflow) = begin.addingReportingOverflow(dataStart)
       guard !overflow else {
-        throw .malformed(file: file, item: "tensor \"\(member.key)\"", reason: "its offset \(begin) overflows")
+        throw .malformed(
+          file: file, item: "tensor \"\(member.key)\"", reason: "its offset \(begin) overflows")
       }
       tensors.append(
         SafetensorsInfo(
@@ -96,7 +101,8 @@ extension SafetensorsShard {
     for extent in shape {
       let (product, overflow) = bits.multipliedReportingOverflow(by: extent)
       guard !overflow else {
-        throw .malformed(file: file, item: "tensor \"\(name)\"", reason: "the size of shape \(shape) overflows")
+        throw .malformed(
+          file: file, item: "tensor \"\(name)\"", reason: "the size of shape \(shape) overflows")
       }
       bits = product
     }
@@ -116,7 +122,9 @@ extension SafetensorsShard {
         let fault = tensor.byteOffset > expected ? "leaves a hole" : "overlaps its neighbour"
         throw .malformed(
           file: file, item: "tensor \"\(tensor.name)\"",
-          reason: "it starts at data byte \(tensor.byteOffset - dataStart), not \(expected - dataStart): it \(fault)")
+          reason:
+            "it starts at data byte \(tensor.byteOffset - dataStart), not \(expected - dataStart): it \(fault)"
+        )
       }
       let (end, overflow) = expected.addingReportingOverflow(tensor.byteCount)
       guard !overflow, end <= storage.byteCount else {
@@ -128,7 +136,8 @@ extension SafetensorsShard {
     }
     guard expected == storage.byteCount else {
       throw .malformed(
-        file: file, item: "data", reason: "\(storage.byteCount - expected) bytes at the end belong to no tensor")
+        file: file, item: "data",
+        reason: "\(storage.byteCount - expected) bytes at the end belong to no tensor")
     }
   }
 }

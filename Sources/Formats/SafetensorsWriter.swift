@@ -46,20 +46,23 @@ public enum SafetensorsWriter {
     }
     guard tensor.isDense else {
       throw .cannotExpress(
-        item: "tensor \"\(name)\"", reason: "strides \(tensor.strides) of shape \(tensor.shape) are not dense")
+        item: "tensor \"\(name)\"", reason: "strides \(tensor.strides) of shape \(tensor.shape) are not dense"
+      )
     }
     return type
   }
 
   /// The header's length and text, padded so that the data starts on a multiple of 8.
   private static func header(
-    _ tensors: [(name: String, tensor: Tensor, type: SafetensorsType)], metadata: [String: String], path: String
+    _ tensors: [(name: String, tensor: Tensor, type: SafetensorsType)], metadata: [String: String],
+    path: String
   ) throws(FormatError) -> [UInt8] {
     var members: [JSONObject.Member] = []
     if !metadata.isEmpty {
       let entries = metadata.sorted { $0.key < $1.key }
         .map { JSONObject.Member(key: $0.key, value: .string($0.value)) }
-      members.append(JSONObject.Member(key: "__metadata__", value: .object(JSONObject(entries) ?? JSONObject())))
+      members.append(
+        JSONObject.Member(key: "__metadata__", value: .object(JSONObject(entries) ?? JSONObject())))
     }
     var offset = 0
     for entry in tensors {

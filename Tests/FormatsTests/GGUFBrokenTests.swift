@@ -32,7 +32,9 @@ struct Broken: CustomTestStringConvertible, Sendable {
     Broken("T-07 no counts", "number of tensors", Array(GGUFBytes.good.bytes.prefix(8))),
     Broken("T-01 tensors 2⁶⁴−1", "the number of tensors is 18446744073709551615") { $0.tensorCount = .max },
     Broken("T-01 tensors 2⁶³", "the number of tensors") { $0.tensorCount = 1 << 63 },
-    Broken("T-01 tensors beyond file", "a list of 1000000 tensors needs 24000000") { $0.tensorCount = 1_000_000 },
+    Broken("T-01 tensors beyond file", "a list of 1000000 tensors needs 24000000") {
+      $0.tensorCount = 1_000_000
+    },
     Broken("T-07 one tensor too many", "its name is empty") { $0.tensorCount = 2 },
     Broken("T-01 keys 2⁶⁴−1", "the number of metadata keys") { $0.keyCount = .max },
     Broken("T-01 keys beyond file", "a list of 60000 metadata keys") { $0.keyCount = 60_000 },

@@ -92,7 +92,8 @@ import Testing
     var source = GGUFBytes.good
     source.array("tokens", 8, count: 1, [2, 0, 0, 0, 0, 0, 0, 0, 0xC3, 0x28])
     let values = try GGUF(try storage(source.bytes), name: "t").metadata
-    #expect(message { _ = try values.strings("tokens") }.contains("string 0 of tokens: it is not valid UTF-8"))
+    #expect(
+      message { _ = try values.strings("tokens") }.contains("string 0 of tokens: it is not valid UTF-8"))
     var seen: [UInt8] = []
     try values.forEachString("tokens") { (_, bytes) throws(FormatError) in seen = [bytes[0], bytes[1]] }
     #expect(seen == [0xC3, 0x28])
@@ -117,7 +118,9 @@ import Testing
         // Data start on a multiple of 64, so that only the offset decides.
         $0.alignment = alignment
         $0.tensors[0].offset = UInt64(offset)
-        if alignment == 1 { $0.string("pad", String(repeating: "x", count: (64 - ($0.bytes.count + 15) % 64) % 64)) }
+        if alignment == 1 {
+          $0.string("pad", String(repeating: "x", count: (64 - ($0.bytes.count + 15) % 64) % 64))
+        }
         $0.data += [UInt8](repeating: 0, count: 64)
       }
       let file = try GGUF(try storage(bytes), name: "t")

@@ -33,16 +33,21 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", "ends where a value"), (" ", "ends where a value"), ("nul", "cut or misspelt"), ("tru e", "misspelt"),
+    ("", "ends where a value"), (" ", "ends where a value"), ("nul", "cut or misspelt"),
+    ("tru e", "misspelt"),
     ("01", "start with 0"), ("-", "digit must follow the minus"), ("1.", "decimal point"), ("1e", "exponent"),
-    (".5", "a value must stand here"), ("+1", "a value must"), ("NaN", "a value must"), ("-Infinity", "minus"),
+    (".5", "a value must stand here"), ("+1", "a value must"), ("NaN", "a value must"),
+    ("-Infinity", "minus"),
     ("1e400", "out of range"), ("0x10", "follows the end"), ("[1,]", "a value must stand here, not \"]\""),
-    ("[1 2]", "a comma or \"]\""), ("[", "ends where"), ("[1", "ends inside an array"), ("{\"a\"}", "a colon"),
-    ("{\"a\":1,}", "a key in quotes"), ("{a:1}", "a key in quotes"), ("{\"a\":1", "ends inside"), ("1 2", "follows"),
+    ("[1 2]", "a comma or \"]\""), ("[", "ends where"), ("[1", "ends inside an array"),
+    ("{\"a\"}", "a colon"),
+    ("{\"a\":1,}", "a key in quotes"), ("{a:1}", "a key in quotes"), ("{\"a\":1", "ends inside"),
+    ("1 2", "follows"),
     ("\"a", "ends inside a string"), ("\"a\\", "ends inside a string"), ("\"a\nb\"", "control character"),
     (#""\x""#, "escape is not"), (#""\u12g4""#, "four hexadecimal"), (#""\u12"#, "four hexadecimal"),
     (#""\uD800""#, "high surrogate stands alone"), (#""\uD800\u0041""#, "stands alone"),
-    (#""\uDC00""#, "low surrogate"), ("'a'", "a value must"), ("[1]//c", "follows"), ("\u{feff}1", "byte-order"),
+    (#""\uDC00""#, "low surrogate"), ("'a'", "a value must"), ("[1]//c", "follows"),
+    ("\u{feff}1", "byte-order"),
   ])
   func refused(text: String, words: String) {
     let message = message { _ = try parse(text) }
@@ -50,7 +55,9 @@ import Testing
   }
 
   @Test func invalidUTF8() throws {
-    for bad: [UInt8] in [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xC3], [0xE2, 0x82]] {
+    for bad: [UInt8] in [
+      [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xC3], [0xE2, 0x82],
+    ] {
       let text = [0x22] + bad + [0x22]
       let message = message { _ = try JSON.parse(text.span, file: "f") }
       #expect(message.contains("not valid UTF-8"), "\(message)")
@@ -63,7 +70,9 @@ import Testing
     _ = try parse(deepest)
     #expect(message { _ = try parse("[\(deepest)]") }.contains("deeper than the limit of 64"))
     let bomb = String(repeating: "[", count: 1_000_000)
-    #expect(message { _ = try parse(bomb) } == "f.json: line 1, column 65: arrays and objects are nested deeper than the limit of 64.")
+    #expect(
+      message { _ = try parse(bomb) }
+        == "f.json: line 1, column 65: arrays and objects are nested deeper than the limit of 64.")
     #expect(message { _ = try parse(String(repeating: "{\"a\":", count: 100_000)) }.contains("limit of 64"))
   }
 
@@ -88,17 +97,20 @@ import Testing
   /// Canonically equivalent but different tokens must stay two.
   @Test func keysAreBytes() throws {
     let object = try parse("{\"\u{e9}\":1,\"e\u{301}\":2,\"\u{212b}\":3,\"\u{c5}\":4}")
-    #expect(object["\u{e9}"] == 1 && object["e\u{301}"] == 2 && object["\u{212b}"] == 3 && object["\u{c5}"] == 4)
+    #expect(
+      object["\u{e9}"] == 1 && object["e\u{301}"] == 2 && object["\u{212b}"] == 3 && object["\u{c5}"] == 4)
   }
 
   @Test func positions() {
     let error = #expect(throws: FormatError.self) { try parse("{\n  \"a\": 1,\n  \"b\": ?\n}") }
-    #expect(error == .syntax(file: "f.json", line: 3, column: 8, reason: "a value must stand here, not \"?\""))
+    #expect(
+      error == .syntax(file: "f.json", line: 3, column: 8, reason: "a value must stand here, not \"?\""))
   }
 
   @Test func writing() throws {
     let value: JSON = [
-      "text": "a\"\\\n\r\t\u{1}\u{1f}é😀\u{7f}", "list": [1, -2.5, true, nil, 1e300, 5e-324, 0.1], "empty": [:],
+      "text": "a\"\\\n\r\t\u{1}\u{1f}é😀\u{7f}", "list": [1, -2.5, true, nil, 1e300, 5e-324, 0.1],
+      "empty": [:],
     ]
     let text = try value.serialized()
     #expect(text.hasPrefix(#"{"text":"a\"\\\n\r\t\u0001\u001fé😀"#))
@@ -128,7 +140,8 @@ import Testing
         == "config.json: rope.list[1]: expected an integer, found \"b\".")
     #expect(message { _ = try root.required("none") } == "config.json: none is missing.")
     #expect(try root.optional("none") == nil)
-    #expect(message { _ = try root.required("big").positiveInteger() }.contains("expected a positive integer"))
+    #expect(
+      message { _ = try root.required("big").positiveInteger() }.contains("expected a positive integer"))
     #expect(message { _ = try root.required("layers").optional("a") }.contains("layers: expected an object"))
     #expect(try root.required("rope").required("list").elements()[0].integer(in: 1...1) == 1)
   }

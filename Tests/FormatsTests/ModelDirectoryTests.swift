@@ -75,7 +75,8 @@ import Testing
     #expect(directory.weights == .single(path: "\(folder.path)/model.safetensors"))
     #expect(try directory.openWeights().contains("a"))
     #expect(directory.file("tokenizer.json") == nil)
-    #expect(message { _ = try directory.requiredFile("tokenizer.json") }.contains("tokenizer.json is missing"))
+    #expect(
+      message { _ = try directory.requiredFile("tokenizer.json") }.contains("tokenizer.json is missing"))
   }
 
   @Test func textFiles() throws {
@@ -86,6 +87,8 @@ import Testing
     let bad = try folder.write("b.txt", [0xFF])
     #expect(message { _ = try TextFile.read(bad) }.contains("not valid UTF-8"))
     let json = try folder.write("c.json", "{\"a\": [1, 2}")
-    #expect(message { _ = try JSON.read(json) } == "\(json): line 1, column 12: a comma or \"]\" must stand here, not \"}\".")
+    #expect(
+      message { _ = try JSON.read(json) }
+        == "\(json): line 1, column 12: a comma or \"]\" must stand here, not \"}\".")
   }
 }

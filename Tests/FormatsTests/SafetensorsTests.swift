@@ -9,23 +9,41 @@ import Testing
   static let broken: [Broken] = [
     Broken("T-10 empty", "the header's length needs 8 bytes, 0 are left", []),
     Broken("T-10 seven bytes", "the header's length", [2, 0, 0, 0, 0, 0, 0]),
-    Broken("T-10 header > 100 MB", "the limit is 100000000", safetensorsBytes("{}", data: 0, headerBytes: 100_000_001)),
+    Broken(
+      "T-10 header > 100 MB", "the limit is 100000000",
+      safetensorsBytes("{}", data: 0, headerBytes: 100_000_001)),
     Broken("T-10 header 2⁶⁴−1", "18446744073709551615", safetensorsBytes("{}", data: 0, headerBytes: .max)),
-    Broken("T-10 header beyond file", "needs 99999999 bytes, 2 are left", safetensorsBytes("{}", data: 0, headerBytes: 99_999_999)),
+    Broken(
+      "T-10 header beyond file", "needs 99999999 bytes, 2 are left",
+      safetensorsBytes("{}", data: 0, headerBytes: 99_999_999)),
     Broken("T-10 empty header", "an empty header", safetensorsBytes("", data: 0)),
     Broken("T-10 no brace", "not \"{\"", safetensorsBytes("[]", data: 0)),
     Broken("T-10 space first", "not \"{\"", safetensorsBytes(" {}", data: 0)),
-    Broken("T-10 not UTF-8", "not valid UTF-8", safetensorsBytes("{\"?\":1}", data: 0).map { $0 == 0x3F ? 0xFF : $0 }),
+    Broken(
+      "T-10 not UTF-8", "not valid UTF-8",
+      safetensorsBytes("{\"?\":1}", data: 0).map { $0 == 0x3F ? 0xFF : $0 }),
     Broken("T-10 cut JSON", "ends inside", safetensorsBytes("{\(one)", data: 16)),
     Broken("T-10 text behind JSON", "follows the end", safetensorsBytes("{\(one)}x", data: 16)),
     Broken("T-10 duplicate tensor", "key \"a\" occurs twice", safetensorsBytes("{\(one),\(one)}", data: 16)),
-    Broken("T-10 duplicate field", "occurs twice", safetensorsBytes(#"{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, data: 1)),
-    Broken("T-10 deep", "deeper than the limit of 64", safetensorsBytes("{\"a\":" + String(repeating: "[", count: 10_000), data: 0)),
+    Broken(
+      "T-10 duplicate field", "occurs twice",
+      safetensorsBytes(#"{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, data: 1)),
+    Broken(
+      "T-10 deep", "deeper than the limit of 64",
+      safetensorsBytes("{\"a\":" + String(repeating: "[", count: 10_000), data: 0)),
     Broken("T-10 unknown dtype", "dtype \"F33\" does not exist", tensor("F33", "[4]", "[0,16]")),
-    Broken("T-10 dtype no string", "dtype: expected a string", safetensorsBytes(#"{"a":{"dtype":1,"shape":[4],"data_offsets":[0,16]}}"#, data: 16)),
-    Broken("T-10 no dtype", "dtype is missing", safetensorsBytes(#"{"a":{"shape":[4],"data_offsets":[0,16]}}"#, data: 16)),
-    Broken("T-10 no shape", "shape is missing", safetensorsBytes(#"{"a":{"dtype":"U8","data_offsets":[0,16]}}"#, data: 16)),
-    Broken("T-10 no offsets", "data_offsets is missing", safetensorsBytes(#"{"a":{"dtype":"U8","shape":[16]}}"#, data: 16)),
+    Broken(
+      "T-10 dtype no string", "dtype: expected a string",
+      safetensorsBytes(#"{"a":{"dtype":1,"shape":[4],"data_offsets":[0,16]}}"#, data: 16)),
+    Broken(
+      "T-10 no dtype", "dtype is missing",
+      safetensorsBytes(#"{"a":{"shape":[4],"data_offsets":[0,16]}}"#, data: 16)),
+    Broken(
+      "T-10 no shape", "shape is missing",
+      safetensorsBytes(#"{"a":{"dtype":"U8","data_offsets":[0,16]}}"#, data: 16)),
+    Broken(
+      "T-10 no offsets", "data_offsets is missing",
+      safetensorsBytes(#"{"a":{"dtype":"U8","shape":[16]}}"#, data: 16)),
     Broken("T-10 tensor no object", "expected an object", safetensorsBytes(#"{"a":7}"#, data: 0)),
     Broken("T-10 negative extent", "shape[0]: expected an integer", tensor("F32", "[-4]", "[0,16]")),
     Broken("T-10 fractional extent", "shape[0]: expected an integer", tensor("F32", "[4.0]", "[0,16]")),
@@ -36,16 +54,22 @@ import Testing
     Broken("T-03 shape overflows", "overflows", tensor("F32", "[4294967296,4294967296]", "[0,16]")),
     Broken("T-03 shape overflows before 0", "overflows", tensor("F32", "[9223372036854775807,8,0]", "[0,0]")),
     Broken("T-10 offset beyond file", "needs 16 bytes, 15 are left", safetensorsBytes("{\(one)}", data: 15)),
-    Broken("T-03 offset overflows", "its offset 9223372036854775807 overflows", tensor("U8", "[0]", "[9223372036854775807,9223372036854775807]")),
-    Broken("T-10 trailing bytes", "1 bytes at the end belong to no tensor", safetensorsBytes("{\(one)}", data: 17)),
+    Broken(
+      "T-03 offset overflows", "its offset 9223372036854775807 overflows",
+      tensor("U8", "[0]", "[9223372036854775807,9223372036854775807]")),
+    Broken(
+      "T-10 trailing bytes", "1 bytes at the end belong to no tensor", safetensorsBytes("{\(one)}", data: 17)),
     Broken("T-10 data without tensors", "4 bytes at the end", safetensorsBytes("{}", data: 4)),
     Broken("T-10 hole at start", "leaves a hole", tensor("U8", "[12]", "[4,16]")),
     Broken("T-10 hole between", "leaves a hole", two("[0,8]", "[9,16]", 8, 7)),
     Broken("T-10 overlap", "overlaps", two("[0,8]", "[7,16]", 8, 9)),
     Broken("T-10 same bytes twice", "overlaps", two("[0,16]", "[0,16]", 16, 16)),
     Broken("T-10 sub-byte", "12 bits, not whole bytes", tensor("F4", "[3]", "[0,2]")),
-    Broken("T-10 metadata no string", "__metadata__.n: expected a string", safetensorsBytes(#"{"__metadata__":{"n":1}}"#, data: 0)),
-    Broken("T-10 metadata no object", "expected an object", safetensorsBytes(#"{"__metadata__":[]}"#, data: 0)),
+    Broken(
+      "T-10 metadata no string", "__metadata__.n: expected a string",
+      safetensorsBytes(#"{"__metadata__":{"n":1}}"#, data: 0)),
+    Broken(
+      "T-10 metadata no object", "expected an object", safetensorsBytes(#"{"__metadata__":[]}"#, data: 0)),
   ]
 
   static func tensor(_ type: String, _ shape: String, _ offsets: String) -> [UInt8] {
@@ -78,7 +102,8 @@ import Testing
   }
 
   @Test func misalignedAndUnsupported() throws {
-    let odd = #"{"p":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}}"#
+    let odd =
+      #"{"p":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}}"#
     let file = try Safetensors(try storage(safetensorsBytes(odd, data: 5)), name: "f")
     #expect(message { _ = try file.tensor("a") }.contains("not a multiple of 4"))
     let eight = #"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}"#
@@ -123,12 +148,16 @@ import Testing
     let tensor = try Tensor(zeros: .float32, [2, 2])
     let blocks = try Tensor(zeros: .q8_0, [32])
     #expect(throws: FormatError.self) { try SafetensorsWriter.write([("a", blocks)], to: path) }
-    #expect(throws: FormatError.self) { try SafetensorsWriter.write([("a", tensor.permuted([1, 0]))], to: path) }
+    #expect(throws: FormatError.self) {
+      try SafetensorsWriter.write([("a", tensor.permuted([1, 0]))], to: path)
+    }
     #expect(throws: FormatError.self) { try SafetensorsWriter.write([("__metadata__", tensor)], to: path) }
     #expect(throws: FormatError.duplicate(file: path, item: "tensor", name: "a")) {
       try SafetensorsWriter.write([("a", tensor), ("a", tensor)], to: path)
     }
-    #expect(message { try SafetensorsWriter.write([("a", tensor)], to: "\(folder.path)/no/w") }.contains("cannot be written"))
+    #expect(
+      message { try SafetensorsWriter.write([("a", tensor)], to: "\(folder.path)/no/w") }.contains(
+        "cannot be written"))
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
   }
 }

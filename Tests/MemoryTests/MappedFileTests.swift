@@ -34,7 +34,8 @@ import Testing
     let pipe = "\(folder)/pipe"
     #expect(mkfifo(pipe, 0o600) == 0)
     for (path, reason) in [
-      (folder, "it is a directory"), (empty, "it is empty (0 bytes)"), ("\(folder)/none", "No such file or directory"),
+      (folder, "it is a directory"), (empty, "it is empty (0 bytes)"),
+      ("\(folder)/none", "No such file or directory"),
       (pipe, "it is no regular file"), ("", "the path is empty"), ("a\0b", "the path holds a NUL"),
     ] {
       #expect(throws: MemoryError.cannotOpen(path: path, reason: reason)) { try MappedFile(path: path) }
