@@ -59,6 +59,7 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
     tests("Memory", ["TestSupport"]),
     tests("Formats", ["Memory"]),
+    tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
     tests("Tokenizers", ["Formats"], exclude: ["templates.json"]),
     tests("Models", ["Engine", "Formats", "Memory", "TilesCPU"], exclude: ["Golden"]),

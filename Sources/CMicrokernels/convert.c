@@ -38,11 +38,13 @@ static int8_t to_byte(float value) {
 
 static void blocks_to_float(gw_type type, long count, const uint8_t *src, float *dst) {
   gw_block block;
+  // Adding zero would make the zero of a negative scale positive.
+  int has_offset = type == GW_Q4_1 || type == GW_Q5_1 || type == GW_Q4_K || type == GW_Q5_K;
   for (long g = 0; g < count / 32; g++) {
     gw_unpack_block(type, src, g, &block);
     for (int i = 0; i < 32; i++) {
       float product = block.scale[i / 16] * (float)(block.q[i] - block.zero);
-      dst[g * 32 + i] = product + block.offset[i / 16];
+      dst[g * 32 + i] = has_offset ? product + block.offset[i / 16] : product;
     }
   }
 }
@@ -129,7 +131,7 @@ AVX2 void gw_to_float_avx2(gw_type type, long count, const void *src, float *dst
     case GW_Q4_0:
       for (; i < count; i += 32, b += 18)
         nibbles_to_float(_mm_loadu_si128((const __m128i *)(b + 2)), _mm256_set1_ps(gw_half(b)),
-                         _mm256_setzero_ps(), 8, dst + i);
+                         _mm256_set1_ps(-0.0f), 8, dst + i);
       return;
     case GW_Q4_1:
       for (; i < count; i += 32, b += 20)

@@ -46,13 +46,22 @@ void gw_quantize_rows_portable(long m, long k, const float *x, ptrdiff_t x_row, 
     float *scales = (float *)(q + k), *sums = scales + k / 16;
     for (long g = 0; g < k / 16; g++) {
       const float *v = x + i * x_row + g * 16;
-      float largest = 0;
-      for (int j = 0; j < 16; j++) largest = fabsf(v[j]) > largest ? fabsf(v[j]) : largest;
+      // As integers, so that a NaN counts as the largest and reaches every product of the group.
+      uint32_t top = 0;
+      for (int j = 0; j < 16; j++) {
+        uint32_t bits;
+        memcpy(&bits, v + j, 4);
+        bits &= 0x7FFFFFFF;
+        top = bits > top ? bits : top;
+      }
+      float largest;
+      memcpy(&largest, &top, 4);
       float scale = largest / 127;
       int sum = 0;
       for (int j = 0; j < 16; j++) {
+        // A subnormal scale may have been rounded down so far that the quotient passes 127.
         float r = scale == 0 ? 0 : nearbyintf(v[j] / scale);
-        q[g * 16 + j] = (int8_t)(r > 127 ? 127 : r < -127 ? -127 : r);
+        q[g * 16 + j] = (int8_t)(r >= -127 ? (r <= 127 ? r : 127) : -127);
         sum += q[g * 16 + j];
       }
       scales[g] = scale;

@@ -57,7 +57,7 @@ INLINE void transpose_dwords(const __m128i r[8], __m256i out[4]) {
   out[3] = _mm256_unpackhi_epi64(b, d);
 }
 
-// Four float16 at each of 8 addresses are not wanted, only the first two: scale and offset of Q4_1.
+// Eight rows of Q4_0 or Q4_1.
 INLINE void unpack_q4(const int has_offset, const uint8_t *w, ptrdiff_t row_bytes, long group, int side, panel *p) {
   const int bytes = has_offset ? 20 : 18;
   const uint8_t *at = w + group * bytes;
@@ -106,16 +106,96 @@ INLINE void unpack_q8(const uint8_t *w, ptrdiff_t row_bytes, long group, int sid
   _mm256_store_ps(p->scale[0] + side * 8, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)heads)));
 }
 
+// Bit i of `bits` as 16 in byte i, or 0.
+INLINE __m256i fifth_bits(uint32_t bits) {
+  const __m256i from = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+  __m256i spread = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), from), bit);
+  return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit), _mm256_set1_epi8(16));
+}
+
+INLINE __m256i low_nibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
+
+// 32 numbers of Q5_0 or Q5_1 at block b.
+INLINE __m256i numbers_q5(const int has_offset, const uint8_t *b, float scale[2], float *offset) {
+  __m128i raw = _mm_loadu_si128((const __m128i *)(b + (has_offset ? 8 : 6)));
+  uint32_t high;
+  memcpy(&high, b + (has_offset ? 4 : 2), 4);
+  scale[0] = gw_half(b);
+  *offset = has_offset ? gw_half(b + 2) : 0 - 16 * scale[0];
+  __m256i pair = _mm256_inserti128_si256(_mm256_castsi128_si256(raw), _mm_srli_epi16(raw, 4), 1);
+  return _mm256_or_si256(low_nibbles(pair), fifth_bits(high));
+}
+
+// Group `group` of 8 of a block b of Q4_K or Q5_K.
+INLINE __m256i numbers_k45(const int high_bits, const uint8_t *b, int group, float scale[2], float *offset) {
+  const uint8_t *s = b + 4 + group;
+  int factor = group < 4 ? s[0] & 63 : (s[4] & 15) | (s[-4] >> 6) << 4;
+  int minimum = group < 4 ? s[4] & 63 : s[4] >> 4 | (s[0] >> 6) << 4;
+  scale[0] = gw_half(b) * (float)factor;
+  *offset = -(gw_half(b + 2) * (float)minimum);
+  __m256i raw = _mm256_loadu_si256((const __m256i *)(b + (high_bits ? 48 : 16) + group / 2 * 32));
+  __m256i q = low_nibbles(_mm256_srl_epi16(raw, _mm_cvtsi32_si128(group % 2 * 4)));
+  if (!high_bits) return q;
+  __m256i high = _mm256_srl_epi16(_mm256_loadu_si256((const __m256i *)(b + 16)), _mm_cvtsi32_si128(group));
+  return _mm256_or_si256(q, _mm256_slli_epi16(_mm256_and_si256(high, _mm256_set1_epi8(1)), 4));
+}
+
+// Group `group` of 8 of a block b of Q6_K.
+INLINE __m256i numbers_k6(const uint8_t *b, int group, float scale[2]) {
+  int half = group / 4, quarter = group % 4;
+  float d = gw_half(b + 208);
+  for (int h = 0; h < 2; h++) scale[h] = d * (float)(int8_t)b[192 + half * 8 + quarter * 2 + h];
+  __m256i raw = _mm256_loadu_si256((const __m256i *)(b + half * 64 + quarter % 2 * 32));
+  __m256i top = _mm256_loadu_si256((const __m256i *)(b + 128 + half * 32));
+  __m256i low = low_nibbles(_mm256_srl_epi16(raw, _mm_cvtsi32_si128(quarter / 2 * 4)));
+  top = _mm256_and_si256(_mm256_srl_epi16(top, _mm_cvtsi32_si128(quarter * 2)), _mm256_set1_epi8(3));
+  return _mm256_sub_epi8(_mm256_or_si256(low, _mm256_slli_epi16(top, 4)), _mm256_set1_epi8(32));
+}
+
+// Eight rows of a format whose numbers are put together a row at a time.
+INLINE void unpack_rows(const gw_type type, const uint8_t *w, ptrdiff_t row_bytes, long group, int side, panel *p) {
+  const long elements = gw_block_elements(type);
+  const int within = (int)(group % (elements / 32));
+  const uint8_t *at = w + group / (elements / 32) * gw_block_bytes(type);
+  __m128i raw[2][8];
+  for (int l = 0; l < 8; l++, at += row_bytes) {
+    float scale[2], offset = 0;
+    __m256i q = type == GW_Q5_0   ? numbers_q5(0, at, scale, &offset)
+                : type == GW_Q5_1 ? numbers_q5(1, at, scale, &offset)
+                : type == GW_Q4_K ? numbers_k45(0, at, within, scale, &offset)
+                : type == GW_Q5_K ? numbers_k45(1, at, within, scale, &offset)
+                                  : numbers_k6(at, within, scale);
+    raw[0][l] = _mm256_castsi256_si128(q);
+    raw[1][l] = _mm256_extracti128_si256(q, 1);
+    p->scale[0][side * 8 + l] = scale[0];
+    if (type == GW_Q6_K) p->scale[1][side * 8 + l] = scale[1];
+    p->offset[0][side * 8 + l] = offset;
+  }
+  for (int half = 0; half < 2; half++) {
+    __m256i out[4];
+    transpose_dwords(raw[half], out);
+    for (int g = 0; g < 4; g++) _mm256_store_si256((__m256i *)p->q[half * 4 + g][side], out[g]);
+  }
+}
+
 AVX2 static void unpack(gw_type type, const uint8_t *w, ptrdiff_t row_bytes, long rows, long group, panel *p) {
-  if (rows < 16 || (type != GW_Q4_0 && type != GW_Q4_1 && type != GW_Q8_0)) {
+  if (rows < 16) {
     unpack_plain(type, w, row_bytes, rows, group, p);
     return;
   }
   for (int side = 0; side < 2; side++) {
     const uint8_t *at = w + side * 8 * row_bytes;
-    if (type == GW_Q4_1) unpack_q4(1, at, row_bytes, group, side, p);
-    else if (type == GW_Q4_0) unpack_q4(0, at, row_bytes, group, side, p);
-    else unpack_q8(at, row_bytes, group, side, p);
+    switch (type) {
+      case GW_Q4_0: unpack_q4(0, at, row_bytes, group, side, p); break;
+      case GW_Q4_1: unpack_q4(1, at, row_bytes, group, side, p); break;
+      case GW_Q5_0: unpack_rows(GW_Q5_0, at, row_bytes, group, side, p); break;
+      case GW_Q5_1: unpack_rows(GW_Q5_1, at, row_bytes, group, side, p); break;
+      case GW_Q4_K: unpack_rows(GW_Q4_K, at, row_bytes, group, side, p); break;
+      case GW_Q5_K: unpack_rows(GW_Q5_K, at, row_bytes, group, side, p); break;
+      case GW_Q6_K: unpack_rows(GW_Q6_K, at, row_bytes, group, side, p); break;
+      default: unpack_q8(at, row_bytes, group, side, p);
+    }
   }
 }
 
@@ -248,24 +328,33 @@ AVX2 void gw_matmul_q8_avx2(gw_type type, long m, long n, long k, const void *x,
   }
 }
 
+// The nearest whole quotients; a subnormal divisor may have been rounded down so far that they pass 127.
+INLINE __m256i quantized(__m256 v, __m256 divisor) {
+  __m256 r = _mm256_max_ps(_mm256_div_ps(v, divisor), _mm256_set1_ps(-127));
+  return _mm256_cvtps_epi32(_mm256_min_ps(r, _mm256_set1_ps(127)));
+}
+
 AVX2 void gw_quantize_rows_avx2(long m, long k, const float *x, ptrdiff_t x_row, void *dst,
                                 ptrdiff_t dst_row_bytes) {
-  const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7FFFFFFF));
+  const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
   for (long i = 0; i < m; i++) {
     int8_t *q = (int8_t *)dst + i * dst_row_bytes;
     float *scales = (float *)(q + k), *sums = scales + k / 16;
     for (long g = 0; g < k / 16; g++) {
       const float *v = x + i * x_row + g * 16;
       __m256 a = _mm256_loadu_ps(v), b = _mm256_loadu_ps(v + 8);
-      __m256 top = _mm256_max_ps(_mm256_and_ps(a, magnitude), _mm256_and_ps(b, magnitude));
-      __m128 t = _mm_max_ps(_mm256_castps256_ps128(top), _mm256_extractf128_ps(top, 1));
-      t = _mm_max_ps(t, _mm_movehl_ps(t, t));
-      float scale = _mm_cvtss_f32(_mm_max_ss(t, _mm_movehdup_ps(t))) / 127;
+      // As integers, so that a NaN counts as the largest and reaches every product of the group.
+      __m256i top = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(a), magnitude),
+                                     _mm256_and_si256(_mm256_castps_si256(b), magnitude));
+      __m128i t = _mm_max_epi32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1));
+      t = _mm_max_epi32(t, _mm_shuffle_epi32(t, 0x4E));
+      t = _mm_max_epi32(t, _mm_shuffle_epi32(t, 0xB1));
+      float scale = _mm_cvtss_f32(_mm_castsi128_ps(t)) / 127;
       __m256 divisor = _mm256_set1_ps(scale);
       __m256i n = _mm256_setzero_si256(), o = n;
       if (scale != 0) {
-        n = _mm256_cvtps_epi32(_mm256_div_ps(a, divisor));
-        o = _mm256_cvtps_epi32(_mm256_div_ps(b, divisor));
+        n = quantized(a, divisor);
+        o = quantized(b, divisor);
       }
       __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(n, o), 0xD8);
       _mm_storeu_si128((__m128i *)(q + g * 16),
