@@ -321,8 +321,8 @@ public final class Generator {
   private func choose(_ sequence: Sequence, _ logits: Tensor) throws(EngineError) -> Sampling.Choice {
     try logits.withElements(as: Float.self) { (span: Span<Float>) throws(EngineError) in
       try sequence.request.sampling.choose(
-        span, history: sequence.tokens, position: sequence.tokens.count,
-        alternatives: sequence.request.alternatives)
+        span, history: sequence.tokens, promptCount: sequence.request.prompt.count,
+        position: sequence.tokens.count, alternatives: sequence.request.alternatives)
     }
   }
 
