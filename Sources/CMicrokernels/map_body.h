@@ -85,21 +85,28 @@ INLINE void load(v8 *d, const gw_operand *o, long row, long column, long count) 
   const long size = o->type == GW_F32 || o->type == GW_I32 ? 4 : o->type == GW_I8 ? 1 : 2;
   const char *at = (const char *)o->base + (row * o->row_stride + column * o->column_stride) * size;
   float *to = (float *)d;
+  const int vectors = (int)((count + LANES - 1) / LANES);
   if (o->column_stride == 0) {
     float value;
-    TO_FLOAT(o->type, 1, at, &value);
-    for (int i = 0; i < VECTORS; i++) d[i] = splat(value);
-  } else if (o->column_stride == 1) {
-    if (o->type == GW_F32 && count == STRIP) {
+    if (o->type == GW_F32) memcpy(&value, at, 4);
+    else TO_FLOAT(o->type, 1, at, &value);
+    for (int i = 0; i < vectors; i++) d[i] = splat(value);
+  } else if (o->column_stride == 1 && o->type == GW_F32) {
+    const long full = count / LANES;
+    if (count == STRIP)
       for (int i = 0; i < VECTORS; i++) d[i] = ((const v8 *)at)[i];
-      return;
+    else
+      for (long i = 0; i < full; i++) d[i] = ((const v8 *)at)[i];
+    if (count % LANES) {
+      v8 rest = splat(0);
+      for (long l = 0; l < count % LANES; l++) rest[l] = ((const float *)at)[full * LANES + l];
+      d[full] = rest;
     }
-    if (o->type == GW_F32) memcpy(to, at, (size_t)count * 4);
-    else TO_FLOAT(o->type, count, at, to);
-    for (long i = count; i < (count + LANES - 1) / LANES * LANES; i++) to[i] = 0;
   } else {
-    for (long i = 0; i < count; i++) TO_FLOAT(o->type, 1, at + i * o->column_stride * size, to + i);
-    for (long i = count; i < (count + LANES - 1) / LANES * LANES; i++) to[i] = 0;
+    if (o->column_stride == 1) TO_FLOAT(o->type, count, at, to);
+    else
+      for (long i = 0; i < count; i++) TO_FLOAT(o->type, 1, at + i * o->column_stride * size, to + i);
+    for (long i = count; i < vectors * LANES; i++) to[i] = 0;
   }
 }
 
@@ -107,11 +114,17 @@ INLINE void store(const v8 *a, const gw_operand *o, long row, long column, long 
   const long size = o->type == GW_F32 ? 4 : o->type == GW_I8 ? 1 : 2;
   char *at = (char *)o->base + (row * o->row_stride + column * o->column_stride) * size;
   const float *from = (const float *)a;
-  if (o->column_stride == 1 || count == 1) {
-    if (o->type == GW_F32 && count == STRIP)
+  if (o->type == GW_F32 && (o->column_stride == 1 || count == 1)) {
+    const long full = count / LANES;
+    if (count == STRIP)
       for (int i = 0; i < VECTORS; i++) ((v8 *)at)[i] = a[i];
-    else if (o->type == GW_F32) memcpy(at, from, (size_t)count * 4);
-    else FROM_FLOAT(o->type, count, from, at);
+    else
+      for (long i = 0; i < full; i++) ((v8 *)at)[i] = a[i];
+    for (long i = full * LANES; i < count; i++) ((float *)at)[i] = from[i];
+  } else if (o->type == GW_F32) {
+    for (long i = 0; i < count; i++) ((float *)at)[i * o->column_stride] = from[i];
+  } else if (o->column_stride == 1) {
+    FROM_FLOAT(o->type, count, from, at);
   } else {
     for (long i = 0; i < count; i++) FROM_FLOAT(o->type, 1, from + i, at + i * o->column_stride * size);
   }

@@ -66,7 +66,7 @@ public struct GGUFTensorType: Sendable, Hashable {
     24: Known("I8", 1, 1, .int8), 25: Known("I16", 1, 2, .int16), 26: Known("I32", 1, 4, .int32),
     27: Known("I64", 1, 8, .int64), 28: Known("F64", 1, 8, .float64), 29: Known("IQ1_M", 256, 56),
     30: Known("BF16", 1, 2, .bfloat16), 34: Known("TQ1_0", 256, 54), 35: Known("TQ2_0", 256, 66),
-    39: Known("MXFP4", 32, 17),
+    39: Known("MXFP4", 32, 17), 40: Known("NVFP4", 64, 36), 41: Known("Q1_0", 128, 18),
   ]
 }
 

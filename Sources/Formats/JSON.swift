@@ -63,13 +63,21 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
   ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral,
   ExpressibleByNilLiteral
 {
+  /// A string.
   public init(stringLiteral value: String) { self = .string(value) }
+  /// An integer.
   public init(integerLiteral value: Int) { self = .integer(value) }
+  /// A number; it must be finite to be written.
   public init(floatLiteral value: Double) { self = .number(value) }
+  /// A truth value.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
+  /// An array.
   public init(arrayLiteral elements: JSON...) { self = .array(elements) }
+  /// `null`.
   public init(nilLiteral: ()) { self = .null }
 
+  /// An object.
+  ///
   /// - Precondition: no key occurs twice.
   public init(dictionaryLiteral elements: (String, JSON)...) {
     let members = elements.map { JSONObject.Member(key: $0.0, value: $0.1) }

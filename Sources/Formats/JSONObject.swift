@@ -17,8 +17,9 @@ public struct JSONObject: Sendable {
 
   /// All members, in order.
   public let members: [Member]
-  /// Positions in `members` by hash, −1 where free; empty while a linear search is quicker.
-  private let slots: [Int32]
+  /// By hash: its upper half above the member's position plus 1, or 0 where free; empty while a linear search is
+  /// quicker. The half spares most comparisons of different keys, each of which would miss the cache.
+  private let slots: [UInt64]
 
   /// Up to this many members are searched one by one.
   private static let linearLimit = 8
@@ -32,7 +33,7 @@ public struct JSONObject: Sendable {
   /// No members.
   public init() { self.init(members: [], slots: []) }
 
-  private init(members: [Member], slots: [Int32]) {
+  private init(members: [Member], slots: [UInt64]) {
     self.members = members
     self.slots = slots
   }
@@ -55,14 +56,17 @@ public struct JSONObject: Sendable {
     }
     var capacity = 32
     while capacity < members.count * 2 { capacity *= 2 }
-    var slots = [Int32](repeating: -1, count: capacity)
+    var slots = [UInt64](repeating: 0, count: capacity)
     for (position, member) in members.enumerated() {
-      var slot = hash(member.key) & (capacity - 1)
-      while slots[slot] >= 0 {
-        if sameBytes(members[Int(slots[slot])].key, member.key) { return .duplicate(position: position) }
+      let hash = hash(member.key)
+      var slot = Int(truncatingIfNeeded: hash) & (capacity - 1)
+      while slots[slot] != 0 {
+        if slots[slot] >> 32 == hash >> 32, sameBytes(members[place(slots[slot])].key, member.key) {
+          return .duplicate(position: position)
+        }
         slot = (slot + 1) & (capacity - 1)
       }
-      slots[slot] = Int32(position)
+      slots[slot] = (hash >> 32) << 32 | UInt64(position + 1)
     }
     return .success(JSONObject(members: members, slots: slots))
   }
@@ -76,14 +80,18 @@ public struct JSONObject: Sendable {
       for member in members where sameBytes(member.key, key) { return member.value }
       return nil
     }
-    var slot = hash(key) & (slots.count - 1)
-    while slots[slot] >= 0 {
-      let member = members[Int(slots[slot])]
-      if sameBytes(member.key, key) { return member.value }
+    let hash = hash(key)
+    var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
+    while slots[slot] != 0 {
+      let member = JSONObject.place(slots[slot])
+      if slots[slot] >> 32 == hash >> 32, sameBytes(members[member].key, key) { return members[member].value }
       slot = (slot + 1) & (slots.count - 1)
     }
     return nil
   }
+
+  /// The member's position that a slot holds.
+  private static func place(_ slot: UInt64) -> Int { Int(slot & 0xFFFF_FFFF) - 1 }
 }
 
 extension JSONObject: Equatable {
@@ -99,7 +107,7 @@ func sameBytes(_ left: String, _ right: String) -> Bool {
 }
 
 /// Seeded anew by each process, so no file can be made whose keys all collide.
-private func hash(_ key: String) -> Int {
+private func hash(_ key: String) -> UInt64 {
   var hasher = Hasher()
   var word: UInt64 = 0
   var held = 0
@@ -114,5 +122,5 @@ private func hash(_ key: String) -> Int {
   }
   hasher.combine(word)
   hasher.combine(held)
-  return hasher.finalize()
+  return UInt64(bitPattern: Int64(hasher.finalize()))
 }

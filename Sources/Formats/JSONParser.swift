@@ -96,6 +96,8 @@ struct JSONParser: ~Escapable {
     try descend()
     var elements: [JSON] = []
     if !closes(UInt8(ascii: "]")) {
+      // A tokenizer's merges are pairs by the hundred thousand.
+      elements.reserveCapacity(2)
       repeat {
         skipSpace()
         elements.append(try value())

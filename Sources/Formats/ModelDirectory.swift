@@ -2,8 +2,11 @@ internal import Memory
 
 /// What a path given as a model is; files are told by their first bytes, not by their names.
 public enum ModelSource: Sendable {
+  /// A GGUF file, maybe the first of several.
   case gguf(path: String)
+  /// A single safetensors file: tensors without settings or tokenizer.
   case safetensors(path: String)
+  /// A folder as the hub lays it out.
   case directory(ModelDirectory)
 
   /// Looks at `path` without opening the model.
