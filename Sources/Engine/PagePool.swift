@@ -26,7 +26,8 @@ public struct PagePool: Sendable {
   ///
   /// - Precondition: the page was taken and not given back since: two holders of a page would overwrite each other.
   public mutating func give(_ page: Int32) {
-    precondition(isHeld.indices.contains(Int(page)) && isHeld[Int(page)], "page \(page) is given back but not held")
+    precondition(
+      isHeld.indices.contains(Int(page)) && isHeld[Int(page)], "page \(page) is given back but not held")
     isHeld[Int(page)] = false
     free.append(page)
   }

@@ -14,17 +14,17 @@ extension Sampling {
   public func choose(
     _ logits: Span<Float>, history: [Int32], promptCount: Int = 0, position: Int, alternatives: Int = 0
   ) throws(EngineError) -> Choice {
-    let best = try Self.largest(logits, position)
+    let best = try LogitScan.largest(logits, position)
     let top = logits[best]
     let token: Int
     if isPlain {
       token = temperature == 0 ? best : draw(logits.indices.map { logits[$0] }, top: top, position)
     } else {
       let values = adjusted(logits, history, promptCount)
-      let first = try Self.largest(values.span, position)
+      let first = try LogitScan.largest(values.span, position)
       token = temperature == 0 ? first : draw(values, top: values[first], position)
     }
-    let normaliser = Double(top) + Self.logSum(logits, top)
+    let normaliser = Double(top) + LogitScan.logSum(logits, top)
     return Choice(
       token: Int32(token), logProbability: Double(logits[token]) - normaliser,
       alternatives: Self.likeliest(logits, min(alternatives, logits.count)).map {
@@ -35,33 +35,6 @@ extension Sampling {
   /// Whether the logits are used as they are.
   private var isPlain: Bool {
     repetitionPenalty == 1 && frequencyPenalty == 0 && presencePenalty == 0 && logitBias.isEmpty
-  }
-
-  /// Index of the largest number, the first of equals.
-  private static func largest(_ values: Span<Float>, _ position: Int) throws(EngineError) -> Int {
-    var (top, best) = (-Float.infinity, -1)
-    var hasNaN = false
-    for index in values.indices {
-      let value = values[index]
-      hasNaN = hasNaN || value != value
-      if value > top { (top, best) = (value, index) }
-    }
-    guard !hasNaN, top.isFinite else { throw .notANumber(position: position) }
-    return best
-  }
-
-  /// log Σ exp(x − top): terms in float32, blocks of 64 of them added up in float64.
-  private static func logSum(_ logits: Span<Float>, _ top: Float) -> Double {
-    var sum = 0.0
-    var start = 0
-    while start < logits.count {
-      let end = min(start + 64, logits.count)
-      var block: Float = 0
-      for index in start..<end { block += expf(logits[index] - top) }
-      sum += Double(block)
-      start = end
-    }
-    return log(sum)
   }
 
   /// The `count` tokens of the largest logits, largest first, the lower id first among equals.

@@ -9,7 +9,9 @@ public struct StopMatcher: Sendable {
   public private(set) var isMatched = false
 
   /// - Parameter stops: strings that end the text; empty ones are ignored.
-  public init(_ stops: [String]) { self.stops = stops.filter { !$0.isEmpty }.map { Progress(Array($0.utf8)) } }
+  public init(_ stops: [String]) {
+    self.stops = stops.filter { !$0.isEmpty }.map { Progress(Array($0.utf8)) }
+  }
 
   /// The part of the text so far that cannot belong to a stop string any more.
   public mutating func append(_ piece: String) -> String {

@@ -72,7 +72,8 @@ func visits(_ batch: ForwardBatch, group: Int) throws -> [[Int: [(page: Int32, f
         let (batch, summary) = planner.plan(sequences)
         let states = try visits(batch, group: group)
         #expect(summary.pageVisits <= summary.pageVisitsUnshared)
-        #expect(mode != .never || (summary.sharedRuns == 0 && summary.pageVisits == summary.pageVisitsUnshared))
+        #expect(
+          mode != .never || (summary.sharedRuns == 0 && summary.pageVisits == summary.pageVisitsUnshared))
         var row = 0
         for sequence in sequences {
           for offset in sequence.tokens.indices {
@@ -82,7 +83,9 @@ func visits(_ batch: ForwardBatch, group: Int) throws -> [[Int: [(page: Int32, f
             for chunk in 0...(position / 512) {
               let state = try #require(states[row][chunk], "row \(row) has no state of chunk \(chunk)")
               let seen = state.filter { $0.firstPosition <= position && $0.firstPosition + 63 >= oldest }
-              let wanted = (chunk * 8..<chunk * 8 + 8).filter { $0 * 64 <= position && $0 * 64 + 63 >= oldest }
+              let wanted = (chunk * 8..<chunk * 8 + 8).filter {
+                $0 * 64 <= position && $0 * 64 + 63 >= oldest
+              }
               #expect(seen.map(\.page) == wanted.map { sequence.pages[$0] })
               #expect(seen.map(\.firstPosition) == wanted.map { $0 * 64 })
             }
@@ -119,9 +122,10 @@ func visits(_ batch: ForwardBatch, group: Int) throws -> [[Int: [(page: Int32, f
       SequenceRows(tokens: [1], firstPosition: pages.count * 64 - 1, pages: pages, logits: .last)
     }
     let long = (0..<101).map { Int32($0) }
-    let (_, summary) = AttentionPlanner(group: 3).plan([rows([0, 500, 501]), rows(long + [300]), rows(long + [301])].sorted {
-      $0.pages.lexicographicallyPrecedes($1.pages)
-    })
+    let (_, summary) = AttentionPlanner(group: 3).plan(
+      [rows([0, 500, 501]), rows(long + [300]), rows(long + [301])].sorted {
+        $0.pages.lexicographicallyPrecedes($1.pages)
+      })
     #expect(summary.sharedRuns == 1)
     #expect(summary.pageVisits == 3 + 101 + 2)
   }

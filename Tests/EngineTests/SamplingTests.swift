@@ -45,7 +45,9 @@ import Testing
     sampling.seed = 5
     let draws = 20_000
     var counts = [Int](repeating: 0, count: logits.count)
-    for position in 0..<draws { counts[Int(try Self.choose(sampling, logits, position: position).token)] += 1 }
+    for position in 0..<draws {
+      counts[Int(try Self.choose(sampling, logits, position: position).token)] += 1
+    }
     for (count, probability) in zip(counts, Self.definition(sampling, logits)) {
       #expect(probability > 0 || count == 0)
       // Six standard deviations of a binomial count: a false alarm once in 10⁸ tokens.
@@ -113,7 +115,8 @@ import Testing
     #expect(abs(choice.logProbability + 1.3862943611198906) < 1e-6)
     #expect(choice.alternatives.map(\.token) == [0, 1, 2, 3, 4])
     #expect(choice.alternatives[4].logProbability == -.infinity)
-    #expect(try Self.choose(Sampling(), [1, 3, 2, 3], alternatives: 3).alternatives.map(\.token) == [1, 3, 2])
+    #expect(
+      try Self.choose(Sampling(), [1, 3, 2, 3], alternatives: 3).alternatives.map(\.token) == [1, 3, 2])
   }
 
   @Test func refusesWhatIsNoNumber() {
@@ -127,7 +130,8 @@ import Testing
       }
     }
     let changes: [(inout Sampling) -> Void] = [
-      { $0.temperature = -1 }, { $0.temperature = .nan }, { $0.topK = -1 }, { $0.topP = 0 }, { $0.topP = 1.1 },
+      { $0.temperature = -1 }, { $0.temperature = .nan }, { $0.topK = -1 }, { $0.topP = 0 },
+      { $0.topP = 1.1 },
       { $0.minP = .infinity }, { $0.minP = -0.1 }, { $0.repetitionPenalty = 0 }, { $0.logitBias = [3: .nan] },
       { $0.frequencyPenalty = .nan }, { $0.presencePenalty = 1000 },
     ]
@@ -151,10 +155,13 @@ import Testing
     let pieces = (0..<Int.random(in: 1...8, using: &generator)).map { _ in text(0...4) }
     let whole = Array(pieces.joined().utf8)
     let patterns = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }
-    let end = (0...whole.count).first { end in patterns.contains { whole[..<end].reversed().starts(with: $0.reversed()) } }
+    let end = (0...whole.count).first { end in
+      patterns.contains { whole[..<end].reversed().starts(with: $0.reversed()) }
+    }
     var expected = whole
     if let end {
-      let longest = patterns.filter { whole[..<end].reversed().starts(with: $0.reversed()) }.map(\.count).max() ?? 0
+      let longest =
+        patterns.filter { whole[..<end].reversed().starts(with: $0.reversed()) }.map(\.count).max() ?? 0
       expected = Array(whole[..<(end - longest)])
     }
     var matcher = StopMatcher(stops)
@@ -166,9 +173,10 @@ import Testing
       #expect(matcher.isMatched == (end.map { $0 <= consumed } ?? false))
       guard !matcher.isMatched else { break }
       // Nothing is held back longer than it must be.
-      let held = patterns.flatMap { pattern in pattern.indices.map { pattern[..<$0] } }.filter {
-        whole[..<consumed].reversed().starts(with: $0.reversed())
-      }.map(\.count).max() ?? 0
+      let held =
+        patterns.flatMap { pattern in pattern.indices.map { pattern[..<$0] } }.filter {
+          whole[..<consumed].reversed().starts(with: $0.reversed())
+        }.map(\.count).max() ?? 0
       #expect(given.utf8.count == consumed - held)
     }
     given += matcher.finish()
