@@ -19,10 +19,10 @@ internal import Memory
 
   init(microkernels: Microkernels) {
     self.microkernels = microkernels
-    unsafe integers = .allocate(capacity: 1)
-    unsafe tiles = .allocate(capacity: 1)
-    unsafe operands = .allocate(capacity: 1)
-    unsafe scalars = .allocate(capacity: 1)
+    unsafe integers = Self.allocate(1)
+    unsafe tiles = Self.allocate(1)
+    unsafe operands = Self.allocate(1)
+    unsafe scalars = Self.allocate(1)
     unsafe arena = .allocate(byteCount: 64, alignment: 64)
   }
 
@@ -34,26 +34,33 @@ internal import Memory
     unsafe arena.deallocate()
   }
 
+  /// Memory that shares no cache line, nor a pair of them, with another worker's: both write theirs all the time.
+  private static func allocate<Element>(_ count: Int) -> UnsafeMutablePointer<Element> {
+    let bytes = (count * MemoryLayout<Element>.stride + 255) & ~255
+    return unsafe UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 256)
+      .bindMemory(to: Element.self, capacity: count)
+  }
+
   /// Makes room for a program; only grows.
   mutating func reserve(_ program: Program) {
     if integerCapacity < program.integers.count {
       unsafe integers.deallocate()
       integerCapacity = program.integers.count * 2
-      unsafe integers = .allocate(capacity: integerCapacity)
+      unsafe integers = Self.allocate(integerCapacity)
     }
     if tileCapacity < program.tileCount {
       unsafe tiles.deallocate()
       tileCapacity = program.tileCount * 2
-      unsafe tiles = .allocate(capacity: tileCapacity)
+      unsafe tiles = Self.allocate(tileCapacity)
     }
     if operandCapacity < program.operandScratch {
       unsafe operands.deallocate()
       unsafe scalars.deallocate()
       operandCapacity = program.operandScratch * 2
-      unsafe operands = .allocate(capacity: operandCapacity)
-      unsafe scalars = .allocate(capacity: operandCapacity)
+      unsafe operands = Self.allocate(operandCapacity)
+      unsafe scalars = Self.allocate(operandCapacity)
     }
-    let bytes = program.arenaBytes + program.workspaceBytes + 64
+    let bytes = (program.arenaBytes + program.workspaceBytes + 4095) & ~4095
     if arenaCapacity < bytes {
       unsafe arena.deallocate()
       arenaCapacity = bytes
