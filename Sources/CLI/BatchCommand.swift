@@ -22,23 +22,30 @@ struct BatchCommand: ParsableCommand {
   @Option(name: [.short, .long], help: "JSON Lines with answers; appended to.")
   var output: String
 
-  @Option(name: [.customShort("n"), .customLong("max-tokens")], help: "Longest answer where a line does not say.")
+  @Option(
+    name: [.customShort("n"), .customLong("max-tokens")], help: "Longest answer where a line does not say.")
   var maximumTokens = 128
 
   @OptionGroup var options: ModelOptions
 
   func run() throws {
-    let lines = try Files.text(input).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    let lines = try Files.text(input).split(separator: "\n", omittingEmptySubsequences: false).map(
+      String.init)
     let done = try finishedLines()
     let descriptor = unsafe open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw CommandFailure("\(output): \(unsafe String(cString: strerror(errno))).") }
+    guard descriptor >= 0 else {
+      throw CommandFailure("\(output): \(unsafe String(cString: strerror(errno))).")
+    }
     defer { close(descriptor) }
     // After a record that was cut short, the next one starts on a line of its own.
-    if let last = try Files.text(output).utf8.last, last != 0x0A { unsafe _ = Glibc.write(descriptor, "\n", 1) }
+    if let last = try Files.text(output).utf8.last, last != 0x0A {
+      unsafe _ = Glibc.write(descriptor, "\n", 1)
+    }
     let loaded = try options.load()
     let generator = try loaded.generator()
     var records: [Int: Record] = [:]
-    for (number, line) in lines.enumerated() where !done.contains(number) && !line.allSatisfy(\.isWhitespace) {
+    for (number, line) in lines.enumerated() where !done.contains(number) && !line.allSatisfy(\.isWhitespace)
+    {
       do {
         let (request, record) = try parse(line, number, loaded)
         records[try generator.submit(request)] = record
@@ -72,7 +79,8 @@ struct BatchCommand: ParsableCommand {
           try append(
             [
               "line": .integer(record.number), "id": record.id,
-              "text": .string(loaded.tokenizer.decode(record.tokens)), "finish_reason": .string(reason.rawValue),
+              "text": .string(loaded.tokenizer.decode(record.tokens)),
+              "finish_reason": .string(reason.rawValue),
               "prompt_tokens": .integer(record.prompt), "completion_tokens": .integer(record.tokens.count),
             ], to: descriptor)
           progress.update(total - records.count)
@@ -100,7 +108,9 @@ struct BatchCommand: ParsableCommand {
     if let value = try node.optional("max_tokens") { request.maximumTokens = try value.positiveInteger() }
     if let value = try node.optional("temperature") { request.sampling.temperature = try value.number() }
     if let value = try node.optional("top_p") { request.sampling.topP = try value.number() }
-    if let value = try node.optional("seed") { request.sampling.seed = UInt64(try value.integer(in: 0...Int.max)) }
+    if let value = try node.optional("seed") {
+      request.sampling.seed = UInt64(try value.integer(in: 0...Int.max))
+    }
     request.stopTokens = loaded.stopTokens
     return (request, Record(number: number, id: json["id"] ?? .null, prompt: prompt.count))
   }
