@@ -63,6 +63,6 @@ let package = Package(
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
     tests("Tokenizers", ["Formats"], exclude: ["templates.json"]),
     tests("Models", ["Engine", "Formats", "Memory", "TilesCPU"], exclude: ["Golden"]),
-    tests("Engine", ["Models", "Memory", "TilesCPU"]),
+    tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]
 )

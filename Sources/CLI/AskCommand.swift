@@ -26,7 +26,7 @@ struct AskCommand: ParsableCommand {
   @Option(name: [.customShort("n"), .customLong("max-tokens")], help: "Longest answer, in tokens.")
   var maximumTokens = 48
 
-  @Flag(help: "Answer again without sharing the document, and print both times.")
+  @Flag(help: "Answer again with each question attending to the document on its own, and print both times.")
   var compare = false
 
   @Flag(help: "Print JSON lines.")
@@ -68,7 +68,6 @@ struct AskCommand: ParsableCommand {
   private func answer(_ loaded: LoadedModel, _ prompts: [[Int32]], sharing: Bool) throws -> Outcome {
     let generator = try loaded.generator {
       $0.sharing = sharing ? .automatic : .never
-      $0.reusesPrefixes = sharing
     }
     var numbers: [Int: Int] = [:]
     for (index, prompt) in prompts.enumerated() {
@@ -129,7 +128,7 @@ struct AskCommand: ParsableCommand {
     if let alone {
       lines.insert(
         (
-          "without sharing",
+          "attending alone",
           "\(Output.fixed(alone.seconds, 2)) s, \(Output.fixed(alone.seconds / shared.seconds, 1)) times as long; "
             + "answers \(alone.answers == shared.answers ? "identical" : "differ")"
         ), at: 4)

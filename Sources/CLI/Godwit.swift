@@ -15,6 +15,7 @@ struct Godwit: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       AskCommand.self, GenerateCommand.self, ScoreCommand.self, TokenizeCommand.self, InspectCommand.self,
+      BatchCommand.self,
       InfoCommand.self, BenchCommand.self,
     ])
 }

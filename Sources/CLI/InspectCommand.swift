@@ -8,7 +8,7 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect", abstract: "What is in a model file.",
     discussion: "  godwit inspect model.gguf --tensors")
 
-  @Argument(help: "A GGUF file, or a catalogue name.")
+  @Argument(help: "A GGUF or safetensors file, a model folder, or a catalogue name.")
   var path: String
 
   @Flag(help: "List every tensor.")
@@ -20,20 +20,45 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     var options = ModelOptions()
     options.model = path
-    let file = try GGUF(path: try options.path())
+    switch try ModelSource(path: try options.path()) {
+    case .gguf(let path): try show(GGUF(path: path))
+    case .safetensors(let path): try show(Safetensors(path: path))
+    case .directory(let directory):
+      _ = try JSON.read(directory.config)
+      try show(directory.openWeights())
+    }
+  }
+
+  private func show(_ file: GGUF) throws {
     let bytes = file.tensors.reduce(0) { $0 + ($1.byteCount ?? 0) }
     if json {
-      Output.json([
-        "file": JSONField(file.file), "version": JSONField(Int(file.version)),
-        "keys": JSONField(file.metadata.keys.count),
-        "tensors": JSONField(file.tensors.count), "tensor_bytes": JSONField(bytes),
-      ])
-      return
+      return summarise(
+        file.file, "gguf \(file.version)", keys: file.metadata.keys.count, tensors: file.tensors.count, bytes)
     }
     Output.write("GGUF \(file.version), \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
     for key in file.metadata.keys { Output.write("\(key) = \(try file.metadata.summary(key))\n") }
     for tensor in file.tensors where tensors {
       Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
     }
+  }
+
+  private func show(_ file: Safetensors) {
+    let bytes = file.tensors.reduce(0) { $0 + $1.byteCount }
+    if json {
+      return summarise(
+        file.file, "safetensors", keys: file.metadata.count, tensors: file.tensors.count, bytes)
+    }
+    Output.write("safetensors, \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
+    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) { Output.write("\(key) = \(value)\n") }
+    for tensor in file.tensors where tensors {
+      Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
+    }
+  }
+
+  private func summarise(_ file: String, _ format: String, keys: Int, tensors: Int, _ bytes: Int) {
+    Output.json([
+      "file": JSONField(file), "format": JSONField(format), "keys": JSONField(keys),
+      "tensors": JSONField(tensors), "tensor_bytes": JSONField(bytes),
+    ])
   }
 }

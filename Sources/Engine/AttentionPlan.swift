@@ -130,16 +130,15 @@ private struct Builder {
     if common > page, shares(members, pages: common - page) {
       summary.sharedRuns += 1
       let next = emit(rows: members, pages: page..<common, phase: phase)
-      visitBranches(members, at: common, phase: next)
-    } else if common > page {
-      for member in members { visitAlone(member, from: page, phase: phase) }
+      visitBranches(members, at: common, from: common, phase: next)
     } else {
-      visitBranches(members, at: page, phase: phase)
+      // Too short a run to share here may still be worth it in front of the longer runs below it.
+      visitBranches(members, at: common, from: page, phase: phase)
     }
   }
 
-  /// Splits sequences by the page they have at `page`.
-  private mutating func visitBranches(_ members: Range<Int>, at page: Int, phase: Int) {
+  /// Splits sequences by the page they have at `page` and lets each part visit its pages from `first` on.
+  private mutating func visitBranches(_ members: Range<Int>, at page: Int, from first: Int, phase: Int) {
     var start = members.lowerBound
     while start < members.upperBound {
       var end = start + 1
@@ -149,9 +148,9 @@ private struct Builder {
         { end += 1 }
       }
       if end - start > 1 {
-        visit(start..<end, from: page, phase: phase)
+        visit(start..<end, from: first, phase: phase)
       } else {
-        visitAlone(start, from: page, phase: phase)
+        visitAlone(start, from: first, phase: phase)
       }
       start = end
     }

@@ -103,12 +103,21 @@ public final class Generator {
     var tokens: [Int32]
     /// Tokens whose keys are in the cache.
     var computed = 0
+    /// Prompt tokens in the statistics already, so that a sequence set back is not counted twice.
+    var counted = 0
     /// Nodes of the pages it shares, then pages of its own.
     var path: [PrefixTree.Node] = []
     var ownPages: [Int32] = []
 
     var generated: Int { tokens.count - request.prompt.count }
     var isPrefilling: Bool { computed < tokens.count - 1 }
+
+    /// Prompt tokens that were not in the cache before now.
+    mutating func newlyComputed() -> Int {
+      let before = counted
+      counted = max(counted, min(request.prompt.count, computed))
+      return counted - before
+    }
   }
 
   /// - Throws: ``EngineError/cacheTooSmall(neededPages:pages:pageBytes:)`` where the budget holds no page, or an
@@ -204,18 +213,25 @@ public final class Generator {
         continue
       }
       tree.retain(path)
-      let needed = (sequence.tokens.count + Self.pageTokens) / Self.pageTokens - path.count
+      // Pages that running sequences were promised but have not taken yet are not free.
+      let promised = running.reduce(0) { $0 + missingPages($1, held: $1.path.count + $1.ownPages.count) }
+      let needed = promised + missingPages(sequence, held: path.count)
       guard needed <= pool.available + tree.evictable || running.isEmpty else {
         tree.release(path)
         return
       }
       sequence.path = path
       sequence.computed = path.count * Self.pageTokens
-      statistics.promptTokensReused += sequence.computed
+      statistics.promptTokensReused += sequence.newlyComputed()
       running.append(sequence)
       waiting.remove(at: index)
     }
     statistics.peakSequences = max(statistics.peakSequences, running.count)
+  }
+
+  /// Pages a sequence still has to take for its tokens and the next one.
+  private func missingPages(_ sequence: Sequence, held: Int) -> Int {
+    max(0, (sequence.tokens.count + Self.pageTokens) / Self.pageTokens - held)
   }
 
   /// Whether a running sequence is about to compute more full pages of this one's beginning.
@@ -302,11 +318,8 @@ public final class Generator {
     var finished: Set<Int> = []
     var row = 0
     for index in order {
-      let before = running[index].computed
-      let count = rows[running[index].number] ?? 0
-      running[index].computed += count
-      let prompt = running[index].request.prompt.count
-      statistics.promptTokensComputed += max(0, min(prompt, before + count) - min(prompt, before))
+      running[index].computed += rows[running[index].number] ?? 0
+      statistics.promptTokensComputed += running[index].newlyComputed()
       if options.reusesPrefixes { publishFullPages(index) }
       guard running[index].computed == running[index].tokens.count else { continue }
       let choice = try choose(running[index], logits.sliced(axis: 0, row..<(row + 1)))
@@ -321,8 +334,8 @@ public final class Generator {
   private func choose(_ sequence: Sequence, _ logits: Tensor) throws(EngineError) -> Sampling.Choice {
     try logits.withElements(as: Float.self) { (span: Span<Float>) throws(EngineError) in
       try sequence.request.sampling.choose(
-        span, history: sequence.tokens, position: sequence.tokens.count,
-        alternatives: sequence.request.alternatives)
+        span, history: sequence.tokens, promptCount: sequence.request.prompt.count,
+        position: sequence.tokens.count, alternatives: sequence.request.alternatives)
     }
   }
 

@@ -12,8 +12,10 @@ public struct Scorer {
   /// Mean negative log-likelihood (natural logarithm) of every token after the first, given those before it.
   ///
   /// - Parameter step: tokens computed at a time; the result does not depend on it.
-  /// - Throws: errors of memory and the executor.
+  /// - Throws: ``EngineError`` for fewer than two tokens, more than the context holds, or ids outside the vocabulary;
+  ///   errors of memory and the executor.
   public func meanNegativeLogLikelihood(_ tokens: [Int32], step: Int = 128) throws -> Double {
+    try check(tokens)
     let count = (tokens.count + PagedCache.Geometry.pageTokens - 1) / PagedCache.Geometry.pageTokens
     let cache = try PagedCache(model.cacheGeometry, pages: count)
     let planner = AttentionPlanner(group: model.queryGroup, window: model.slidingWindow)
@@ -28,6 +30,18 @@ public struct Scorer {
       }
     }
     return total / Double(tokens.count - 1)
+  }
+
+  private func check(_ tokens: [Int32]) throws(EngineError) {
+    guard tokens.count >= 2 else {
+      throw .invalidParameter(name: "text", value: "\(tokens.count) tokens", allowed: "2 tokens or more")
+    }
+    guard tokens.count <= model.contextLength else {
+      throw .tooLong(prompt: tokens.count, generated: 0, limit: model.contextLength)
+    }
+    for token in tokens where token < 0 || Int(token) >= model.vocabularySize {
+      throw .tokenOutOfRange(token: token, vocabulary: model.vocabularySize)
+    }
   }
 
   private static func loss(_ logits: Tensor, of token: Int) -> Double {

@@ -101,7 +101,9 @@ public final class Llama: LanguageModel {
     let shape = Rotary.Shape(
       kvHeads: c.kvHeadCount, group: c.headCount / c.kvHeadCount, headSize: c.headSize,
       rotarySize: c.rotarySize)
-    let feedForward = Linear.Shape(inputs: c.hiddenSize, outputs: c.feedForwardSize)
+    var feedForward = Linear.Shape(inputs: c.hiddenSize, outputs: c.feedForwardSize)
+    // Whole groups of 32, because the result may be stored as int8 groups.
+    feedForward.columns = 64
     let types = (gate: weights.gate.type, up: weights.up.type)
     let gated = try kernels.kernel("gated \(types) \(arithmetic) \(down.arithmetic)") {
       try GatedLinear.kernel(

@@ -24,7 +24,8 @@ public struct LlamaWeights: Sendable {
   public struct Layer: Sendable {
     /// A block without biases.
     public init(
-      attentionNorm: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, feedForwardNorm: Tensor,
+      attentionNorm: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor,
+      feedForwardNorm: Tensor,
       gate: Tensor, up: Tensor, down: Tensor
     ) {
       self.attentionNorm = attentionNorm

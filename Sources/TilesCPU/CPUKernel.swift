@@ -9,6 +9,9 @@ internal import Tiles
 final class CPUKernel: CompiledKernel, @unchecked Sendable {
   let program: Program
   private let executor: CPUExecutor
+  /// Extents that give a parameter its value, and those that must then agree.
+  private let binding: [(parameter: Int, tensor: Int, axis: Int)]
+  private let checked: [(index: Index, constant: Int?, tensor: Int, axis: Int)]
   private let instructions: FlatArray<Instruction>
   private let owned: FlatArray<OwnedTile>
   private let matmuls: FlatArray<MatmulPlan>
@@ -21,6 +24,20 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
   init(program: Program, executor: CPUExecutor) {
     self.program = program
     self.executor = executor
+    var bound = Set(program.arguments)
+    var binding: [(parameter: Int, tensor: Int, axis: Int)] = []
+    var checked: [(index: Index, constant: Int?, tensor: Int, axis: Int)] = []
+    for (tensor, parameter) in program.tensors.enumerated() {
+      for (axis, extent) in parameter.extents.enumerated() {
+        if case .parameter(let number) = extent, bound.insert(number).inserted {
+          binding.append((number, tensor, axis))
+        } else {
+          checked.append((extent, extent.constantValue, tensor, axis))
+        }
+      }
+    }
+    self.binding = binding
+    self.checked = checked
     instructions = FlatArray(program.instructions)
     owned = FlatArray(program.owned)
     matmuls = FlatArray(program.matmuls)
@@ -103,7 +120,6 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
       throw .argumentCount(kernel: program.name, expected: program.arguments.count, found: arguments.count)
     }
     for (number, value) in zip(program.arguments, arguments) { integers[number] = value }
-    var bound = Set(program.arguments)
     for (parameter, tensor) in zip(program.tensors, tensors) {
       guard parameter.type == tensor.type else {
         throw .argumentType(
@@ -114,15 +130,16 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
         throw .argumentShape(
           kernel: program.name, tensor: parameter.name, expected: "\(parameter.extents)", found: tensor.shape)
       }
-      for (extent, found) in zip(parameter.extents, tensor.shape) {
-        if case .parameter(let number) = extent, bound.insert(number).inserted { integers[number] = found }
-      }
     }
-    for (parameter, tensor) in zip(program.tensors, tensors) {
-      let wanted = parameter.extents.map { evaluate($0, integers, [], []) }
-      guard wanted == tensor.shape else {
+    for extent in binding { integers[extent.parameter] = tensors[extent.tensor].shape[extent.axis] }
+    for extent in checked {
+      let wanted = extent.constant ?? evaluate(extent.index, integers, [], [])
+      guard wanted == tensors[extent.tensor].shape[extent.axis] else {
+        let parameter = program.tensors[extent.tensor]
         throw .argumentShape(
-          kernel: program.name, tensor: parameter.name, expected: "\(wanted)", found: tensor.shape)
+          kernel: program.name, tensor: parameter.name,
+          expected: "\(parameter.extents.map { evaluate($0, integers, [], []) })",
+          found: tensors[extent.tensor].shape)
       }
     }
     for stride in program.strides { integers[stride.register] = tensors[stride.tensor].strides[stride.axis] }

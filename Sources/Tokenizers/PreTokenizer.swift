@@ -22,7 +22,7 @@ public enum PreTokenizer: String, Sendable, Hashable, CaseIterable {
       var position = 0
       while position < text.count {
         let (kind, length) = unsafe classes.classify(text, position)
-        if kind == .number {
+        if kind == .number || kind == .laterNumeral {
           unsafe scan(text, start..<position, &classes, Self.gpt2Word, word)
           unsafe scan(text, position..<(position + length), &classes, Self.gpt2Word, word)
           start = position + length
@@ -85,7 +85,8 @@ public enum PreTokenizer: String, Sendable, Hashable, CaseIterable {
   func byte(_ position: Int) -> UInt8 { unsafe text[position] }
 
   mutating func classify(_ position: Int) -> (kind: ScalarClass, length: Int) {
-    unsafe classes.classify(text, position)
+    let (kind, length) = unsafe classes.classify(text, position)
+    return (kind == .laterNumeral ? .other : kind, length)
   }
 
   mutating func kind(_ position: Int) -> ScalarClass { classify(position).kind }
@@ -150,7 +151,7 @@ public enum PreTokenizer: String, Sendable, Hashable, CaseIterable {
 }
 
 /// What a character is to the patterns.
-enum ScalarClass: UInt8 { case letter, number, space, other }
+enum ScalarClass: UInt8 { case letter, number, space, other, laterNumeral }
 
 /// Classes of characters, looked up in blocks of 256 that are made when first met.
 struct ScalarClasses {
@@ -178,6 +179,11 @@ struct ScalarClasses {
 
   private static func kind(_ value: UInt32) -> ScalarClass {
     guard let scalar = Unicode.Scalar(value) else { return .other }
+    // The patterns are matched with tables up to Unicode 16, where later characters are unassigned; numerals are split
+    // off with newer ones.
+    if let age = scalar.properties.age, age.major > 16 {
+      return scalar.properties.numericType == nil ? .other : .laterNumeral
+    }
     switch scalar.properties.generalCategory {
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: return .letter
     case .decimalNumber, .letterNumber, .otherNumber: return .number

@@ -28,9 +28,11 @@ func tinyModel(threads: Int = 2, seed: UInt64 = 1) throws -> Llama {
   }
   let layers = try (0..<2).map { _ in
     LlamaWeights.Layer(
-      attentionNorm: try ones(64), query: try random([96, 64], scale: 0.4), key: try random([32, 64], scale: 0.4),
+      attentionNorm: try ones(64), query: try random([96, 64], scale: 0.4),
+      key: try random([32, 64], scale: 0.4),
       value: try random([32, 64], scale: 0.4), output: try random([64, 96], scale: 0.3),
-      feedForwardNorm: try ones(64), gate: try random([96, 64], scale: 0.3), up: try random([96, 64], scale: 0.3),
+      feedForwardNorm: try ones(64), gate: try random([96, 64], scale: 0.3),
+      up: try random([96, 64], scale: 0.3),
       down: try random([64, 96], scale: 0.3))
   }
   let embedding = try random([300, 64], scale: 1)
@@ -82,7 +84,9 @@ func run(_ requests: [GenerationRequest], _ generator: Generator) throws -> [[In
       let generator = try Generator(model, options: options)
       #expect(try run(Self.requests, generator) == expected, "\(mode)")
       #expect(generator.pages.used == 0)
-      if mode == .always { #expect(generator.statistics.pageVisits < generator.statistics.pageVisitsUnshared) }
+      if mode == .always {
+        #expect(generator.statistics.pageVisits < generator.statistics.pageVisitsUnshared)
+      }
     }
   }
 
@@ -115,7 +119,9 @@ func run(_ requests: [GenerationRequest], _ generator: Generator) throws -> [[In
 
   @Test func theCommonPrefixIsComputedOnce() throws {
     let generator = try Generator(tinyModel())
-    let prompts = (0..<8).map { GenerationRequest(prompt: Self.requests[0].prompt + [Int32($0)], maximumTokens: 2) }
+    let prompts = (0..<8).map {
+      GenerationRequest(prompt: Self.requests[0].prompt + [Int32($0)], maximumTokens: 2)
+    }
     _ = try run(prompts, generator)
     let pages = Self.requests[0].prompt.count / 64
     #expect(generator.statistics.promptTokensReused == 7 * pages * 64)

@@ -37,8 +37,8 @@ public enum Linear {
     public var outputs: Int
     /// Rows of activations a task computes.
     public var rows = 128
-    /// Outputs a task computes.
-    public var columns = 64
+    /// Outputs a task computes; three groups of 16 cut the widths of common models into even numbers of tasks.
+    public var columns = 48
 
     /// A layer with the default tiles.
     public init(inputs: Int, outputs: Int) {

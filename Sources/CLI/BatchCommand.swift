@@ -1,0 +1,132 @@
+internal import ArgumentParser
+internal import Engine
+internal import Formats
+internal import Glibc
+internal import Tokenizers
+
+/// Prompts from a JSON Lines file, answers to another.
+struct BatchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "batch", abstract: "Answer the prompts of a JSON Lines file.",
+    discussion: """
+      Each input line is {"prompt": "…"} or {"chat": "a user's message"}, with optional
+      "id", "max_tokens", "temperature", "top_p", "seed". Each output line carries the input's number and id. A line that
+      cannot be served becomes one record with "error". A second run goes on where the first stopped.
+
+        godwit batch --input in.jsonl --output out.jsonl
+      """)
+
+  @Option(name: [.short, .long], help: "JSON Lines with prompts.")
+  var input: String
+
+  @Option(name: [.short, .long], help: "JSON Lines with answers; appended to.")
+  var output: String
+
+  @Option(
+    name: [.customShort("n"), .customLong("max-tokens")], help: "Longest answer where a line does not say.")
+  var maximumTokens = 128
+
+  @OptionGroup var options: ModelOptions
+
+  func run() throws {
+    let lines = try Files.text(input).split(separator: "\n", omittingEmptySubsequences: false).map(
+      String.init)
+    let done = try finishedLines()
+    let descriptor = unsafe open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw CommandFailure("\(output): \(unsafe String(cString: strerror(errno))).")
+    }
+    defer { close(descriptor) }
+    // After a record that was cut short, the next one starts on a line of its own.
+    if let last = try Files.text(output).utf8.last, last != 0x0A {
+      unsafe _ = Glibc.write(descriptor, "\n", 1)
+    }
+    let loaded = try options.load()
+    let generator = try loaded.generator()
+    var records: [Int: Record] = [:]
+    for (number, line) in lines.enumerated() where !done.contains(number) && !line.allSatisfy(\.isWhitespace)
+    {
+      do {
+        let (request, record) = try parse(line, number, loaded)
+        records[try generator.submit(request)] = record
+      } catch {
+        try append(["line": .integer(number), "error": .string("\(error)")], to: descriptor)
+      }
+    }
+    try finish(records, generator, loaded, descriptor)
+  }
+
+  /// A request under way.
+  private struct Record {
+    var number: Int
+    var id: JSON
+    var prompt: Int
+    var tokens: [Int32] = []
+  }
+
+  private func finish(
+    _ requests: [Int: Record], _ generator: Generator, _ loaded: LoadedModel, _ descriptor: Int32
+  ) throws {
+    var records = requests
+    var progress = Progress("answers", total: records.count)
+    let total = records.count
+    while !generator.isIdle {
+      for event in try generator.step() {
+        switch event {
+        case .token(let request, let choice): records[request]?.tokens.append(choice.token)
+        case .finished(let request, let reason):
+          guard let record = records.removeValue(forKey: request) else { continue }
+          try append(
+            [
+              "line": .integer(record.number), "id": record.id,
+              "text": .string(loaded.tokenizer.decode(record.tokens)),
+              "finish_reason": .string(reason.rawValue),
+              "prompt_tokens": .integer(record.prompt), "completion_tokens": .integer(record.tokens.count),
+            ], to: descriptor)
+          progress.update(total - records.count)
+        }
+      }
+    }
+    progress.finish()
+  }
+
+  private func parse(
+    _ line: String, _ number: Int, _ loaded: LoadedModel
+  ) throws -> (GenerationRequest, Record) {
+    let name = "\(input), line \(number + 1)"
+    let json = try JSON.parse(line, file: name)
+    let prompt: [Int32]
+    if let text = json["prompt"]?.string {
+      prompt = loaded.tokenizer.encode(text)
+    } else if let text = json["chat"]?.string {
+      prompt = try loaded.chatPrompt(text)
+    } else {
+      throw FormatError.missingKey(file: name, key: "prompt (or chat)")
+    }
+    var request = GenerationRequest(prompt: prompt, maximumTokens: maximumTokens)
+    let node = JSONNode(json, file: name)
+    if let value = try node.optional("max_tokens") { request.maximumTokens = try value.positiveInteger() }
+    if let value = try node.optional("temperature") { request.sampling.temperature = try value.number() }
+    if let value = try node.optional("top_p") { request.sampling.topP = try value.number() }
+    if let value = try node.optional("seed") {
+      request.sampling.seed = UInt64(try value.integer(in: 0...Int.max))
+    }
+    request.stopTokens = loaded.stopTokens
+    return (request, Record(number: number, id: json["id"] ?? .null, prompt: prompt.count))
+  }
+
+  /// Numbers of input lines that the output has records for.
+  private func finishedLines() throws -> Set<Int> {
+    guard unsafe access(output, F_OK) == 0 else { return [] }
+    let records = try Files.text(output).split(separator: "\n")
+    // A record that a kill cut short is not one: its line is answered again.
+    return Set(records.compactMap { (try? JSON.parse(String($0), file: output))?["line"]?.integer })
+  }
+
+  private func append(_ members: JSON, to descriptor: Int32) throws {
+    let bytes = Array((try members.serialized() + "\n").utf8)
+    guard unsafe Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+      throw CommandFailure("\(output): \(unsafe String(cString: strerror(errno))).")
+    }
+  }
+}
