@@ -1,7 +1,7 @@
 # make demo: from nothing to answers.  make test: all tests.  See README.md.
 GODWIT := .build/release/godwit
 
-.PHONY: setup build demo test bench check fuzz
+.PHONY: setup build demo test bench check fuzz peers
 setup:
 	@Scripts/setup
 	@Scripts/fetch-model
@@ -23,3 +23,9 @@ check:
 
 fuzz:
 	@Scripts/fuzz 60
+
+# Other programs on the same shapes as `make bench`; lines join on op and shape. Run both on a quiet machine.
+peers: setup
+	@Scripts/peers/setup
+	@.peers/bin/python Scripts/peers/llama_cpp.py
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .peers/bin/python Scripts/peers/openblas.py
