@@ -26,7 +26,7 @@ extension Tokenizer {
       throw TokenizerError.malformed(reason: "\(count) tokens but \(types.count) token types")
     }
     self.preTokenizer = preTokenizer
-    ignoresMerges = pre == "llama-bpe"
+    ignoresMerges = preTokenizer == .llama3
     vocabularySize = count
     (texts, special, isControl) = try Self.texts(names, types)
     merges = try Self.merges(file, names)
@@ -36,13 +36,16 @@ extension Tokenizer {
     }
     beginning = try Self.identifier(file, "tokenizer.ggml.bos_token_id", count)
     end = try Self.identifier(file, "tokenizer.ggml.eos_token_id", count)
-    addsBeginning = try file.metadata.boolIfPresent("tokenizer.ggml.add_bos_token") ?? false
+    // Llama 3 files may leave the key out and still mean yes.
+    addsBeginning =
+      try file.metadata.boolIfPresent("tokenizer.ggml.add_bos_token") ?? (preTokenizer == .llama3)
     chatTemplate = try file.metadata.stringIfPresent("tokenizer.chat_template")
   }
 
   /// Names of pre-tokenizers in GGUF files.
   private static let preTokenizers: [String: PreTokenizer] = [
-    "gpt-2": .gpt2, "smollm": .smollm, "llama-bpe": .llama3, "llama3": .llama3, "qwen2": .qwen2,
+    "gpt-2": .gpt2, "smollm": .smollm, "llama-bpe": .llama3, "llama3": .llama3,
+    "llama-v3": .llama3, "qwen2": .qwen2,
   ]
 
   private static func length(_ file: GGUF, _ key: String) throws -> Int {
