@@ -1,11 +1,66 @@
+public import Formats
+public import Memory
+public import Tiles
+
 /// What Godwit knows by name.
 public enum Catalog {
   /// Architectures of GGUF files that are run.
   public static let architectures = ["llama", "mistral", "qwen2"]
+
+  /// `model_type`s of Hugging Face folders that are run.
+  public static var modelTypes: [String] { loaders.keys.sorted() }
 
   /// File in the cache folder of each model that `make setup` can fetch.
   public static let files = ["smollm2": "SmolLM2-135M-Instruct.Q4_1.gguf"]
 
   /// Names of the models, for help texts.
   public static var names: String { files.keys.sorted().joined(separator: ", ") }
+
+  /// How a loaded network computes.
+  public struct Options: Sendable {
+    /// Whether block-quantised weights are widened to float32.
+    public var exact = false
+    /// Type of keys and values in the cache: float32 or float16.
+    public var cacheType = ElementType.float32
+
+    /// Integers for block-quantised weights, a float32 cache.
+    public init() {}
+  }
+
+  /// Opens the network in a Hugging Face folder; its weights stay in the files.
+  ///
+  /// - Throws: ``ModelError/unknownArchitecture(name:known:)`` and whatever is wrong with settings or tensors.
+  public static func load(
+    _ directory: ModelDirectory, executor: any Executor, options: Options = Options()
+  ) throws -> any LanguageModel {
+    let config = JSONNode(try JSON.read(directory.config), file: directory.config)
+    let type = try config.required("model_type").string()
+    guard let loader = loaders[type] else {
+      throw ModelError.unknownArchitecture(name: type, known: modelTypes)
+    }
+    return try loader(config, try directory.openWeights(), executor, options)
+  }
+
+  private typealias Loader =
+    @Sendable (JSONNode, Safetensors, any Executor, Options) throws ->
+    any LanguageModel
+
+  private static let loaders: [String: Loader] = [
+    "gpt2": gpt2, "llama": llama, "mistral": llama, "qwen2": llama,
+  ]
+
+  private static let llama: Loader = { config, file, executor, options in
+    let configuration = try LlamaConfiguration(config)
+    let isTied = try config.optional("tie_word_embeddings")?.bool() ?? false
+    return try Llama(
+      configuration, weights: LlamaWeights(file, configuration, isTied: isTied), executor: executor,
+      exact: options.exact, cacheType: options.cacheType)
+  }
+
+  private static let gpt2: Loader = { config, file, executor, options in
+    let configuration = try GPT2Configuration(config)
+    return try GPT2(
+      configuration, weights: GPT2Weights(file, configuration), executor: executor,
+      cacheType: options.cacheType)
+  }
 }

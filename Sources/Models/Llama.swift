@@ -90,7 +90,8 @@ public final class Llama: LanguageModel {
     let query = try LinearLayer(weights.query, bias: weights.queryBias, exact: exact, kernels: kernels)
     let key = try LinearLayer(weights.key, bias: weights.keyBias, exact: exact, kernels: kernels)
     let value = try LinearLayer(weights.value, bias: weights.valueBias, exact: exact, kernels: kernels)
-    let output = try LinearLayer(weights.output, exact: exact, addsResidual: true, kernels: kernels)
+    let output = try LinearLayer(
+      weights.output, bias: weights.outputBias, exact: exact, addsResidual: true, kernels: kernels)
     let down = try LinearLayer(weights.down, exact: exact, addsResidual: true, kernels: kernels)
     let arithmetic = LinearLayer.arithmetic(weights.gate, exact: exact)
     // The three projections read one normalised input, so they must agree on its type.

@@ -30,6 +30,15 @@ public struct LlamaConfiguration: Sendable, Hashable {
   public var pairsAreInterleaved: Bool
   /// Keys further back are not seen.
   public var slidingWindow: Int?
+  /// Whether query, key and value projections have biases.
+  public var inputBias = Presence.optional
+  /// Whether the attention's output projection has one.
+  public var outputBias = Presence.optional
+
+  /// What the settings say of a tensor.
+  public enum Presence: Sendable, Hashable {
+    case required, optional, absent
+  }
 
   /// Checks that the sizes fit together.
   ///
@@ -79,10 +88,9 @@ extension LlamaConfiguration {
     hiddenSize = try file.metadata.integer(key("embedding_length"))
     headCount = try file.metadata.integer(key("attention.head_count"))
     kvHeadCount = try file.metadata.integerIfPresent(key("attention.head_count_kv")) ?? headCount
-    guard headCount > 0 else {
-      throw ModelError.invalid(key: key("attention.head_count"), value: "\(headCount)", allowed: "1 or more")
-    }
-    headSize = try file.metadata.integerIfPresent(key("attention.key_length")) ?? hiddenSize / headCount
+    headSize =
+      try file.metadata.integerIfPresent(key("attention.key_length"))
+      ?? Self.headSize(hiddenSize: hiddenSize, headCount: headCount)
     if let values = try file.metadata.integerIfPresent(key("attention.value_length")), values != headSize {
       throw ModelError.unsupported(feature: "a value size (\(values)) other than the key size (\(headSize))")
     }
@@ -91,30 +99,71 @@ extension LlamaConfiguration {
     vocabularySize = try file.tensor("token_embd.weight").shape[0]
     normEpsilon = Float(try file.metadata.number(key("attention.layer_norm_rms_epsilon")))
     rotarySize = try file.metadata.integerIfPresent(key("rope.dimension_count")) ?? headSize
-    guard rotarySize >= 0, rotarySize <= 4096 else {
-      throw ModelError.invalid(key: key("rope.dimension_count"), value: "\(rotarySize)", allowed: "0 to 4096")
-    }
+    try Self.requireNeutral(file.metadata, architecture: name)
     let base = try file.metadata.numberIfPresent(key("rope.freq_base")) ?? 10_000
-    var frequencies = Self.inverseFrequencies(base: base, size: rotarySize)
-    if let scaling = try file.metadata.stringIfPresent(key("rope.scaling.type")), scaling != "none" {
-      guard scaling == "linear" else { throw ModelError.unsupported(feature: "rope scaling \(scaling)") }
-      let factor = try file.metadata.number(key("rope.scaling.factor"))
-      frequencies = frequencies.map { $0 / factor }
+    var scaling = RotaryScaling.none
+    if let kind = try file.metadata.stringIfPresent(key("rope.scaling.type")), kind != "none" {
+      guard kind == "linear" else { throw ModelError.unsupported(feature: "rope scaling \(kind) in GGUF") }
+      scaling = .linear(factor: try file.metadata.number(key("rope.scaling.factor")))
+    } else if let factor = try file.metadata.numberIfPresent(key("rope.scale_linear")), factor != 1 {
+      scaling = .linear(factor: factor)
     }
+    rotary = try RotaryTable(base: base, size: rotarySize, scaling: scaling)
     if file.contains("rope_freqs.weight") {
-      let factors = try file.tensor("rope_freqs.weight")
-      guard factors.type == .float32, factors.count == frequencies.count else {
-        throw ModelError.misshapen(
-          tensor: "rope_freqs.weight", found: factors.shape, expected: [frequencies.count])
-      }
-      factors.withElements(as: Float.self) { span in
-        for index in frequencies.indices { frequencies[index] /= Double(span[index]) }
-      }
+      rotary = try rotary.divided(by: try file.tensor("rope_freqs.weight"))
     }
-    rotary = RotaryTable(inverseFrequencies: frequencies)
     pairsAreInterleaved = name == "llama"
     slidingWindow = try file.metadata.integerIfPresent(key("attention.sliding_window"))
     self = try validated()
+  }
+}
+
+extension LlamaConfiguration {
+  /// Keys of GGUF metadata that would change the result, with the value that does not.
+  private static let neutral: [(key: String, value: Double)] = [
+    ("expert_count", 0), ("embedding_scale", 1), ("residual_scale", 1), ("logit_scale", 1),
+    ("attention.clamp_kqv", 0), ("attention.max_alibi_bias", 0), ("rope.scaling.attn_factor", 1),
+    ("attn_logit_softcapping", 0), ("final_logit_softcapping", 0),
+  ]
+
+  /// - Throws: ``ModelError/unsupported(feature:)`` for a setting no part of this network follows.
+  private static func requireNeutral(_ metadata: GGUFMetadata, architecture: String) throws {
+    for (suffix, value) in neutral {
+      let key = "\(architecture).\(suffix)"
+      if let found = try metadata.numberIfPresent(key), found != value {
+        throw ModelError.unsupported(feature: "\(key) = \(found)")
+      }
+    }
+    if try metadata.boolIfPresent("\(architecture).attention.causal") == false {
+      throw ModelError.unsupported(feature: "attention that is not causal")
+    }
+  }
+
+  /// The size of a head where the file leaves it to be derived.
+  ///
+  /// - Throws: ``ModelError/invalid(key:value:allowed:)`` where the heads do not divide the hidden size.
+  static func headSize(hiddenSize: Int, headCount: Int) throws(ModelError) -> Int {
+    guard headCount > 0, hiddenSize % headCount == 0 else {
+      throw .invalid(
+        key: "head count", value: "\(headCount)", allowed: "a divisor of the hidden size, \(hiddenSize)")
+    }
+    return hiddenSize / headCount
+  }
+}
+
+extension RotaryTable {
+  /// Angles divided by a factor a pair, as converters store Llama 3's scaling.
+  func divided(by factors: Tensor) throws(ModelError) -> RotaryTable {
+    guard factors.type == .float32, factors.shape == [inverseFrequencies.count] else {
+      throw .misshapen(
+        tensor: "rope_freqs.weight", found: factors.shape, expected: [inverseFrequencies.count])
+    }
+    let values = factors.withElements(as: Float.self) { span in span.indices.map { Double(span[$0]) } }
+    if let wrong = values.first(where: { !($0 > 0 && $0.isFinite) }) {
+      throw .invalid(key: "rope_freqs.weight", value: "\(wrong)", allowed: "numbers above 0")
+    }
+    return RotaryTable(
+      inverseFrequencies: zip(inverseFrequencies, values).map { $0 / $1 }, magnitude: magnitude)
   }
 }
 
@@ -136,7 +185,7 @@ extension LlamaConfiguration {
     self.contextLength = contextLength
     self.normEpsilon = normEpsilon
     rotarySize = headSize
-    rotary = RotaryTable(inverseFrequencies: Self.inverseFrequencies(base: base, size: max(0, headSize)))
+    rotary = try RotaryTable(base: base, size: headSize)
     pairsAreInterleaved = false
     slidingWindow = nil
     self = try validated()

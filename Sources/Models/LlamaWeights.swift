@@ -47,61 +47,47 @@ public struct LlamaWeights: Sendable {
     public var keyBias: Tensor?
     public var valueBias: Tensor?
     public var output: Tensor
+    public var outputBias: Tensor?
     public var feedForwardNorm: Tensor
     public var gate: Tensor
     public var up: Tensor
     public var down: Tensor
   }
 
-  /// Finds every tensor through `find`, by its GGUF name, and checks its shape and type.
-  init(
-    _ c: LlamaConfiguration, find: (String) throws -> Tensor?
-  ) throws {
-    func matrix(_ name: String, _ outputs: Int, _ inputs: Int) throws -> Tensor {
-      guard let tensor = try find(name) else {
-        throw ModelError.misshapen(tensor: name, found: [], expected: [outputs, inputs])
-      }
-      guard tensor.shape == [outputs, inputs] else {
-        throw ModelError.misshapen(tensor: name, found: tensor.shape, expected: [outputs, inputs])
-      }
-      guard Self.weightTypes.contains(tensor.type) else {
-        throw ModelError.unsupportedType(tensor: name, type: tensor.type.rawValue)
-      }
-      return tensor
-    }
-    func vector(_ name: String, _ count: Int) throws -> Tensor? {
-      guard let tensor = try find(name) else { return nil }
-      guard tensor.shape == [count] else {
-        throw ModelError.misshapen(tensor: name, found: tensor.shape, expected: [count])
-      }
-      return try tensor.asFloat32(name)
-    }
-    func required(_ name: String, _ count: Int) throws -> Tensor {
-      guard let tensor = try vector(name, count) else {
-        throw ModelError.misshapen(tensor: name, found: [], expected: [count])
-      }
-      return tensor
-    }
+  /// Takes every tensor, by its GGUF name, and checks its shape and type.
+  ///
+  /// - Parameter isTied: whether the embedding is the head; `nil` if it is wherever there is no other.
+  init(_ c: LlamaConfiguration, _ reader: inout WeightReader, isTied: Bool?) throws {
     let (width, queries, keys) = (c.hiddenSize, c.headCount * c.headSize, c.kvHeadCount * c.headSize)
-    embedding = try matrix("token_embd.weight", c.vocabularySize, width)
-    finalNorm = try required("output_norm.weight", width)
-    head = try find("output.weight") == nil ? embedding : try matrix("output.weight", c.vocabularySize, width)
-    layers = try (0..<c.layers).map { number in
+    embedding = try reader.matrix("token_embd.weight", c.vocabularySize, width)
+    finalNorm = try reader.vector("output_norm.weight", width)
+    let isTied = isTied ?? !reader.contains("output.weight")
+    head = isTied ? embedding : try reader.matrix("output.weight", c.vocabularySize, width)
+    layers = []
+    for number in 0..<c.layers {
       func name(_ part: String) -> String { "blk.\(number).\(part)" }
       var layer = Layer(
-        attentionNorm: try required(name("attn_norm.weight"), width),
-        query: try matrix(name("attn_q.weight"), queries, width),
-        key: try matrix(name("attn_k.weight"), keys, width),
-        value: try matrix(name("attn_v.weight"), keys, width),
-        output: try matrix(name("attn_output.weight"), width, queries),
-        feedForwardNorm: try required(name("ffn_norm.weight"), width),
-        gate: try matrix(name("ffn_gate.weight"), c.feedForwardSize, width),
-        up: try matrix(name("ffn_up.weight"), c.feedForwardSize, width),
-        down: try matrix(name("ffn_down.weight"), width, c.feedForwardSize))
-      layer.queryBias = try vector(name("attn_q.bias"), queries)
-      layer.keyBias = try vector(name("attn_k.bias"), keys)
-      layer.valueBias = try vector(name("attn_v.bias"), keys)
-      return layer
+        attentionNorm: try reader.vector(name("attn_norm.weight"), width),
+        query: try reader.matrix(name("attn_q.weight"), queries, width),
+        key: try reader.matrix(name("attn_k.weight"), keys, width),
+        value: try reader.matrix(name("attn_v.weight"), keys, width),
+        output: try reader.matrix(name("attn_output.weight"), width, queries),
+        feedForwardNorm: try reader.vector(name("ffn_norm.weight"), width),
+        gate: try reader.matrix(name("ffn_gate.weight"), c.feedForwardSize, width),
+        up: try reader.matrix(name("ffn_up.weight"), c.feedForwardSize, width),
+        down: try reader.matrix(name("ffn_down.weight"), width, c.feedForwardSize))
+      func bias(_ part: String, _ count: Int, _ presence: LlamaConfiguration.Presence) throws -> Tensor? {
+        switch presence {
+        case .required: try reader.vector(name(part), count)
+        case .optional: try reader.vectorIfPresent(name(part), count)
+        case .absent: nil
+        }
+      }
+      layer.queryBias = try bias("attn_q.bias", queries, c.inputBias)
+      layer.keyBias = try bias("attn_k.bias", keys, c.inputBias)
+      layer.valueBias = try bias("attn_v.bias", keys, c.inputBias)
+      layer.outputBias = try bias("attn_output.bias", width, c.outputBias)
+      layers.append(layer)
     }
   }
 
@@ -111,9 +97,40 @@ public struct LlamaWeights: Sendable {
   ]
 
   /// Takes the weights of a GGUF file.
+  ///
+  /// - Throws: ``ModelError`` naming the first tensor that is missing, misshapen, of a type no kernel reads, or left
+  ///   over.
   public init(_ file: GGUF, _ configuration: LlamaConfiguration) throws {
-    try self.init(configuration) { name in file.contains(name) ? try file.tensor(name) : nil }
+    var reader = WeightReader(file)
+    try self.init(configuration, &reader, isTied: nil)
+    try reader.finish { $0 == "rope_freqs.weight" }
   }
+
+  /// Takes the weights of a Hugging Face folder.
+  ///
+  /// - Throws: as ``init(_:_:)-(GGUF,_)``.
+  public init(_ file: Safetensors, _ configuration: LlamaConfiguration, isTied: Bool) throws {
+    var reader = WeightReader(file, rename: Self.huggingFaceName)
+    try self.init(configuration, &reader, isTied: isTied)
+    // Old files carry the angles, which follow from the settings, and tied ones may carry the head again.
+    try reader.finish { $0.hasSuffix(".rotary_emb.inv_freq") || isTied && $0 == "lm_head.weight" }
+  }
+
+  /// The name in a Hugging Face folder of what GGUF calls `name`.
+  private static func huggingFaceName(_ name: String) -> String {
+    let parts = name.split(separator: ".")
+    guard let kind = parts.last, parts.count >= 2 else { return name }
+    let stem = String(parts[parts.count - 2])
+    guard let known = huggingFaceStems[stem] else { return name }
+    return parts.count == 4 ? "model.layers.\(parts[1]).\(known).\(kind)" : "\(known).\(kind)"
+  }
+
+  private static let huggingFaceStems = [
+    "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
+    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+  ]
 }
 
 extension Tensor {

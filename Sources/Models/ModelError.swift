@@ -3,6 +3,8 @@ public enum ModelError: Error, Equatable {
   case unknownArchitecture(name: String, known: [String])
   case invalid(key: String, value: String, allowed: String)
   case misshapen(tensor: String, found: [Int], expected: [Int])
+  case missing(tensor: String, expected: [Int])
+  case unused(tensor: String, count: Int, file: String)
   case unsupportedType(tensor: String, type: String)
   case unsupported(feature: String)
   case mixedArithmetic(layer: String)
@@ -16,6 +18,11 @@ extension ModelError: CustomStringConvertible {
     case .invalid(let key, let value, let allowed): "\(key) is \(value); allowed is \(allowed)."
     case .misshapen(let tensor, let found, let expected):
       "tensor \(tensor) has shape \(found), the configuration asks for \(expected)."
+    case .missing(let tensor, let expected):
+      "there is no tensor \(tensor); the configuration asks for one of shape \(expected)."
+    case .unused(let tensor, let count, let file):
+      "\(file): \(count) tensors such as \(tensor) have no place in this architecture: it would run a different "
+        + "network. Use a model of a known architecture."
     case .unsupportedType(let tensor, let type):
       "tensor \(tensor) is of type \(type), which no kernel reads. Convert the model to Q8_0 or Q4_K."
     case .unsupported(let feature): "\(feature) is not supported."
