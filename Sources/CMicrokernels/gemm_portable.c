@@ -42,13 +42,13 @@ void gw_pack_rows_portable(gw_type type, long n, long k, const void *src, ptrdif
 void gw_quantize_rows_portable(long m, long k, const float *x, ptrdiff_t x_row, void *dst,
                                ptrdiff_t dst_row_bytes) {
   for (long i = 0; i < m; i++) {
-    int8_t *q = (int8_t *)dst + i * dst_row_bytes;
-    float *scales = (float *)(q + k), *sums = scales + k / 16;
-    for (long g = 0; g < k / 16; g++) {
-      const float *v = x + i * x_row + g * 16;
+    int16_t *q = (int16_t *)((char *)dst + i * dst_row_bytes);
+    float *scales = (float *)(q + k), *sums = scales + k / 32;
+    for (long g = 0; g < k / 32; g++) {
+      const float *v = x + i * x_row + g * 32;
       // As integers, so that a NaN counts as the largest and reaches every product of the group.
       uint32_t top = 0;
-      for (int j = 0; j < 16; j++) {
+      for (int j = 0; j < 32; j++) {
         uint32_t bits;
         memcpy(&bits, v + j, 4);
         bits &= 0x7FFFFFFF;
@@ -56,24 +56,26 @@ void gw_quantize_rows_portable(long m, long k, const float *x, ptrdiff_t x_row, 
       }
       float largest;
       memcpy(&largest, &top, 4);
-      float scale = largest / 127;
-      int sum = 0;
-      for (int j = 0; j < 16; j++) {
-        // A subnormal scale may have been rounded down so far that the quotient passes 127.
-        float r = scale == 0 ? 0 : nearbyintf(v[j] / scale);
-        q[g * 16 + j] = (int8_t)(r >= -127 ? (r <= 127 ? r : 127) : -127);
-        sum += q[g * 16 + j];
+      int is_zero = largest < 0x1p-100f, sum = 0;
+      float inverse = is_zero ? 0 : 32767 / largest;
+      for (int j = 0; j < 32; j++) {
+        // A product may have been rounded past the largest, and a NaN must not be converted.
+        float r = v[j] * inverse;
+        int n = (int)nearbyintf(r > -32767 ? (r < 32767 ? r : 32767) : -32767);
+        q[g * 32 + gw_pair_order(j)] = (int16_t)n;
+        sum += n;
       }
-      scales[g] = scale;
-      sums[g / 2] = g % 2 ? fmaf(scale, (float)sum, sums[g / 2]) : scale * (float)sum;
+      scales[g] = is_zero ? 0 : largest / 32767;
+      sums[g] = scales[g] * (float)sum;
     }
   }
 }
 
-void gw_matmul_q8_portable(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes,
+void gw_matmul_q16_portable(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes,
                            const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, int accumulate,
                            void *workspace) {
   (void)workspace;
+  int halves = type == GW_Q6_K ? 2 : 1;
   for (long j = 0; j < n; j++) {
     const uint8_t *row = (const uint8_t *)w + j * w_row_bytes;
     for (long i = 0; i < m && !accumulate; i++) c[i * c_row + j] = 0;
@@ -81,13 +83,14 @@ void gw_matmul_q8_portable(gw_type type, long m, long n, long k, const void *x, 
       gw_block block;
       gw_unpack_block(type, row, g, &block);
       for (long i = 0; i < m; i++) {
-        const int8_t *q = (const int8_t *)x + i * x_row_bytes;
-        const float *scales = (const float *)(q + k), *sums = scales + k / 16;
+        const int16_t *q = (const int16_t *)((const char *)x + i * x_row_bytes);
+        const float *scales = (const float *)(q + k), *sums = scales + k / 32;
         float acc = c[i * c_row + j];
-        for (int h = 0; h < 2; h++) {
+        for (int h = 0; h < halves; h++) {
           int dot = 0;
-          for (int e = h * 16; e < (h + 1) * 16; e++) dot += block.q[e] * q[g * 32 + e];
-          acc = fmaf(block.scale[h] * scales[2 * g + h], (float)dot, acc);
+          for (int e = h * 32 / halves; e < (h + 1) * 32 / halves; e++)
+            dot += block.q[e] * q[g * 32 + gw_pair_order(e)];
+          acc = fmaf(block.scale[h] * scales[g], (float)dot, acc);
         }
         float offset = block.offset[0] - (float)block.zero * block.scale[0];
         if (type != GW_Q8_0 && type != GW_Q6_K) acc = fmaf(offset, sums[g], acc);

@@ -17,7 +17,7 @@
   void gw_from_float_##suffix(gw_type type, long count, const float *src, void *dst);                              \
   void gw_quantize_rows_##suffix(long m, long k, const float *x, ptrdiff_t x_row, void *dst,                       \
                                  ptrdiff_t dst_row_bytes);                                                         \
-  void gw_matmul_q8_##suffix(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes,           \
+  void gw_matmul_q16_##suffix(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes,           \
                              const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, int accumulate,      \
                              void *workspace);                                                                     \
   void gw_map_##suffix(const gw_map_op *ops, long op_count, const gw_operand *operands, long rows, long columns);

@@ -3,7 +3,7 @@
 
 #define TABLE(suffix)                                                                                              \
   {#suffix, gw_matmul_f32_##suffix, gw_pack_rows_##suffix, gw_pack_columns_##suffix, gw_to_float_##suffix,         \
-   gw_from_float_##suffix, gw_quantize_rows_##suffix, gw_matmul_q8_##suffix, gw_map_##suffix}
+   gw_from_float_##suffix, gw_quantize_rows_##suffix, gw_matmul_q16_##suffix, gw_map_##suffix}
 
 static const gw_microkernels portable = TABLE(portable);
 #if defined(__x86_64__)
@@ -21,8 +21,8 @@ const gw_microkernels *gw_microkernels_at(int index) {
   return index >= 0 && index < count ? usable[index] : NULL;
 }
 
-// 64 groups of 32 for 16 rows: 512 bytes of integers, 16 scales and 16 offsets for each half a group.
-size_t gw_matmul_q8_workspace(long k) {
-  long groups = k / 32 < 64 ? k / 32 : 64;
-  return (size_t)groups * (512 + 4 * 16 * 4) + 64;
+// 20 groups of 32 for 16 rows: a kilobyte of pairs, 16 scales for each half and 16 offsets.
+size_t gw_matmul_q16_workspace(long k) {
+  long groups = k / 32 < 20 ? k / 32 : 20;
+  return (size_t)groups * (1024 + 3 * 16 * 4) + 64;
 }

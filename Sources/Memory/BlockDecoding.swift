@@ -23,7 +23,7 @@ extension ElementType {
     case .q4_K: return fourOrFiveBitSuper(block, hasHighBits: false)
     case .q5_K: return fourOrFiveBitSuper(block, hasHighBits: true)
     case .q6_K: return sixBitSuper(block)
-    case .q2_K, .q3_K, .q8_rows: return []
+    case .q2_K, .q3_K, .q16_rows: return []
     }
   }
 

@@ -7,14 +7,15 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable, Codable {
   case int64, int32, int16, int8, uint8, boolean
   case q4_0, q4_1, q5_0, q5_1, q8_0
   case q2_K, q3_K, q4_K, q5_K, q6_K
-  /// Activations of one row as int8 in groups of 16, laid out row by row in planes: all int8 of the row, then one
-  /// float32 scale a group, then for each 32 numbers the float32 sum of scale · q. Rows are cut every 32 at the least.
-  case q8_rows
+  /// Activations of one row as 16-bit integers q in groups of 32, laid out row by row in planes: all integers of the
+  /// row, the middle two of each four exchanged; a float32 scale for each group; for each group the float32 product
+  /// scale · Σ q. Rows are cut every 32 at the least.
+  case q16_rows
 
   /// Numbers in one block; 1 for plain scalars.
   public var blockElements: Int {
     switch self {
-    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q8_rows: 32
+    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q16_rows: 32
     case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: 256
     default: 1
     }
@@ -37,7 +38,7 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable, Codable {
     case .q4_K: 144
     case .q5_K: 176
     case .q6_K: 210
-    case .q8_rows: 44
+    case .q16_rows: 72
     }
   }
 

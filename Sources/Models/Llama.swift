@@ -103,7 +103,7 @@ public final class Llama: LanguageModel {
       kvHeads: c.kvHeadCount, group: c.headCount / c.kvHeadCount, headSize: c.headSize,
       rotarySize: c.rotarySize)
     var feedForward = Linear.Shape(inputs: c.hiddenSize, outputs: c.feedForwardSize)
-    // Whole groups of 32, because the result may be stored as int8 groups.
+    // Whole groups of 32, because the result may be stored as integer groups.
     feedForward.columns = 64
     let types = (gate: weights.gate.type, up: weights.up.type)
     let gated = try kernels.kernel("gated \(types) \(arithmetic) \(down.arithmetic)") {

@@ -27,7 +27,7 @@ public indirect enum Operation: Sendable, Hashable {
   case matmul(Matmul)
   /// Elementwise steps and row reductions.
   case map(MapProgram)
-  /// Rows of the source as int8 groups (``ElementType/q8_rows``).
+  /// Rows of the source as integer groups (``ElementType/q16_rows``).
   case quantize(Tile, from: Tile)
   /// Runs the load part, then the body, for each step from 0 up to `count`.
   ///

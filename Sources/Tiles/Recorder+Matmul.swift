@@ -20,11 +20,11 @@ extension Recorder {
   /// accumulator = (continuing ? accumulator : 0) + left · right.
   ///
   /// Sums are float32 chains of fused multiply-adds in order of the inner index, so an element's value does not
-  /// depend on the size of the tile. With `left` of ``ElementType/q8_rows`` and a block-quantised `right` the sums
+  /// depend on the size of the tile. With `left` of ``ElementType/q16_rows`` and a block-quantised `right` the sums
   /// within a block are integers.
   ///
   /// - Parameters:
-  ///   - left: `[m, k]` float32 or q8_rows; `[k, m]` when transposed.
+  ///   - left: `[m, k]` float32 or q16_rows; `[k, m]` when transposed.
   ///   - right: `[k, n]`; `[n, k]` when transposed, and then of any type (weights `[out, in]`).
   public func matmul(
     into accumulator: Tile, _ left: Tile, _ right: Tile, transposesLeft: Bool = false,
@@ -52,10 +52,10 @@ extension Recorder {
       check(
         !right.type.isBlocked || transposesRight, described, file, line,
         "block-quantised weights lie [out, in]. Pass transposesRight: true.")
-    case .q8_rows:
+    case .q16_rows:
       check(
-        right.type.isBlocked && right.type != .q8_rows && transposesRight && !transposesLeft, described, file,
-        line, "int8 rows multiply block-quantised weights [out, in]. Keep the left side float32 otherwise.")
+        right.type.isBlocked && right.type != .q16_rows && transposesRight && !transposesLeft, described, file,
+        line, "integer rows multiply block-quantised weights [out, in]. Keep the left side float32 otherwise.")
     default:
       check(false, described, file, line, "the left side is \(left.type.rawValue). Load it as float32.")
     }

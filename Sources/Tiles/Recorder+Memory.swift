@@ -26,7 +26,7 @@ extension Recorder {
       validColumns: valid(validColumns, columns, reference.columnAxis, tensor, origin))
     check(
       tile.type == tensor.type
-        || !tile.type.isBlocked && tensor.type != .q8_rows
+        || !tile.type.isBlocked && tensor.type != .q16_rows
           && (!tensor.type.isBlocked || tile.type == .float32),
       "load of \(tensor.name)", file, line,
       "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself or as float32.")
@@ -67,14 +67,14 @@ extension Recorder {
     return tile
   }
 
-  /// Rows as int8 groups of 16 with a scale each (``ElementType/q8_rows``): the left operand of an integer matmul.
+  /// Rows as 16-bit integers in groups of 32 with a scale each (``ElementType/q16_rows``): the left operand of an integer matmul.
   public func quantize(_ source: Tile, file: String = #fileID, line: Int = #line) -> Tile {
     requireDefined(source, "quantize", file, line)
     check(
       source.type == .float32 && source.columns % 32 == 0, "quantize of \(source)", file, line,
       "it takes float32 rows of a multiple of 32 columns. Use the exact float32 path instead.")
     let tile = makeTile(
-      .q8_rows, rows: source.rows, columns: source.columns, validRows: source.validRows,
+      .q16_rows, rows: source.rows, columns: source.columns, validRows: source.validRows,
       validColumns: source.validColumns)
     append(.quantize(tile, from: source), file, line)
     define(tile)

@@ -23,7 +23,7 @@ extension ReferenceRun {
           var a =
             try product.transposesLeft
             ? read(left, product.left, step, row) : read(left, product.left, row, step)
-          if !left.scales.isEmpty { a *= Scalar(left.scales[row * (left.columns / 16) + step / 16]) }
+          if !left.scales.isEmpty { a *= Scalar(left.scales[row * (left.columns / 32) + step / 32]) }
           let b =
             try product.transposesRight
             ? read(right, product.right, column, step) : read(right, product.right, step, column)
@@ -40,14 +40,16 @@ extension ReferenceRun {
     let input = try state(source)
     var result = try newTile(tile)
     for row in 0..<result.rows {
-      for group in 0..<result.columns / 16 {
+      for group in 0..<result.columns / 32 {
         var values: [Float] = []
-        for column in 0..<16 { values.append(Float(try read(input, source, row, group * 16 + column))) }
-        let scale = values.reduce(0) { Swift.max($0, abs($1)) } / 127
-        result.scales.append(scale)
+        for column in 0..<32 { values.append(Float(try read(input, source, row, group * 32 + column))) }
+        let largest = values.reduce(0) { Swift.max($0, abs($1)) }
+        let isZero = largest < 0x1p-100
+        result.scales.append(isZero ? 0 : largest / 32767)
         for (column, value) in values.enumerated() {
-          let position = row * result.columns + group * 16 + column
-          result.values[position] = scale == 0 ? 0 : Scalar((value / scale).rounded(.toNearestOrEven))
+          let position = row * result.columns + group * 32 + column
+          let whole = isZero ? 0 : (value * (32767 / largest)).rounded(.toNearestOrEven)
+          result.values[position] = Scalar(Swift.min(32767, Swift.max(-32767, whole)))
           result.isWritten[position] = true
         }
       }

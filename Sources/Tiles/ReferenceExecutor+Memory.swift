@@ -27,17 +27,18 @@ extension ReferenceRun {
     return offset
   }
 
-  /// One element of a tensor; int8 groups give the integer.
+  /// One element of a tensor; integer groups give the integer.
   func readElement(_ number: Int, _ place: [Int]) throws(ExecutionError) -> Scalar {
     let tensor = tensors[number]
     let offset = try offset(number, place)
     if tensor.type == .float64 {
       return unsafe Scalar((tensor.address + offset * 8).loadUnaligned(as: Double.self))
     }
-    if tensor.type == .q8_rows {
+    if tensor.type == .q16_rows {
       let (row, column) = offset.quotientAndRemainder(dividingBy: tensor.shape[tensor.shape.count - 1])
-      let bytes = tensor.shape[tensor.shape.count - 1] / 32 * 44
-      return unsafe Scalar((tensor.address + row * bytes + column).load(as: Int8.self))
+      let width = tensor.shape[tensor.shape.count - 1]
+      let integers = unsafe tensor.address + row * (width / 32 * 72)
+      return unsafe Scalar((integers + 2 * Self.pairOrder(column)).load(as: Int16.self))
     }
     let size = tensor.type.blockElements
     let block = unsafe UnsafeRawPointer(tensor.address + offset / size * tensor.type.blockBytes)
@@ -54,7 +55,7 @@ extension ReferenceRun {
         state.isWritten[row * state.columns + column] = true
       }
     }
-    if tile.type == .q8_rows { state.scales = try loadScales(reference, origin, state) }
+    if tile.type == .q16_rows { state.scales = try loadScales(reference, origin, state) }
     tiles[tile.id] = state
   }
 
@@ -69,8 +70,8 @@ extension ReferenceRun {
     var scales: [Float] = []
     for row in 0..<state.rows {
       let start = try offset(reference.tensor.number, place(reference, origin, row, 0)) / width
-      for group in 0..<width / 16 {
-        let bytes = start * (width / 32 * 44) + width + group * 4
+      for group in 0..<width / 32 {
+        let bytes = start * (width / 32 * 72) + 2 * width + group * 4
         scales.append(unsafe (tensor.address + bytes).loadUnaligned(as: Float.self))
       }
     }
@@ -89,7 +90,7 @@ extension ReferenceRun {
         let value = try read(state, tile, row, column)
         try write(value, reference.tensor.number, place)
       }
-      if tile.type == .q8_rows { try storeScales(state, row, reference, place(reference, origin, row, 0)) }
+      if tile.type == .q16_rows { try storeScales(state, row, reference, place(reference, origin, row, 0)) }
     }
   }
 
@@ -112,13 +113,18 @@ extension ReferenceRun {
     case .bfloat16: unsafe address.storeBytes(of: BFloat16(Float(value)).bitPattern, as: UInt16.self)
     case .int32: unsafe address.storeBytes(of: Int32(value.rounded(.toNearestOrEven)), as: Int32.self)
     case .int8: unsafe address.storeBytes(of: Int8(Self.rounded(value, to: .int8)), as: Int8.self)
-    case .q8_rows:
+    case .q16_rows:
       let width = tensor.shape[tensor.shape.count - 1]
       let (row, column) = offset.quotientAndRemainder(dividingBy: width)
-      let target = unsafe tensor.address + row * (width / 32 * 44) + column
-      unsafe target.storeBytes(of: Int8(value), as: Int8.self)
+      let integers = unsafe tensor.address + row * (width / 32 * 72)
+      unsafe (integers + 2 * Self.pairOrder(column)).storeBytes(of: Int16(value), as: Int16.self)
     default: throw failure("\(tensor.type.rawValue) cannot be written.")
     }
+  }
+
+  /// Where a number of a row lies among its integers: the middle two of each four are exchanged.
+  private static func pairOrder(_ column: Int) -> Int {
+    column - column % 4 + column % 2 * 2 + column % 4 / 2
   }
 
   private func storeScales(
@@ -128,18 +134,12 @@ extension ReferenceRun {
     let width = tensor.shape[tensor.shape.count - 1]
     let (start, column) = try offset(reference.tensor.number, place).quotientAndRemainder(dividingBy: width)
     guard column % 32 == 0 else { throw failure("\(reference.tensor.name) is cut inside a group of 32.") }
-    let base = unsafe tensor.address + start * (width / 32 * 44) + width
-    func sum(_ group: Int) -> Float {
-      Float((0..<16).reduce(0) { $0 + Int(state.values[row * state.columns + group * 16 + $1]) })
-    }
-    for pair in 0..<state.columns / 32 {
-      let first = state.scales[row * (state.columns / 16) + 2 * pair]
-      let second = state.scales[row * (state.columns / 16) + 2 * pair + 1]
-      let scales = unsafe base + (column / 16 + 2 * pair) * 4
-      unsafe scales.storeBytes(of: first, as: Float.self)
-      unsafe (scales + 4).storeBytes(of: second, as: Float.self)
-      let total = (first * sum(2 * pair)).addingProduct(second, sum(2 * pair + 1))
-      unsafe (base + width / 16 * 4 + (column / 32 + pair) * 4).storeBytes(of: total, as: Float.self)
+    let scales = unsafe tensor.address + start * (width / 32 * 72) + 2 * width + column / 8
+    for group in 0..<state.columns / 32 {
+      let sum = (0..<32).reduce(0) { $0 + Int(state.values[row * state.columns + group * 32 + $1]) }
+      let scale = state.scales[row * (state.columns / 32) + group]
+      unsafe (scales + group * 4).storeBytes(of: scale, as: Float.self)
+      unsafe (scales + width / 8 + group * 4).storeBytes(of: scale * Float(sum), as: Float.self)
     }
   }
 

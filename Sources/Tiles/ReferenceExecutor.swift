@@ -37,7 +37,7 @@ struct ReferenceTile<Scalar: BinaryFloatingPoint> {
   var columns: Int
   var values: [Scalar]
   var isWritten: [Bool]
-  /// Scales of int8 groups, for tiles of `q8_rows`; `values` holds the integers then.
+  /// Scales of integer groups, for tiles of `q16_rows`; `values` holds the integers then.
   var scales: [Float] = []
 
   init(rows: Int, columns: Int) {

@@ -20,9 +20,9 @@ struct Instruction: BitwiseCopyable {
     case fill
     /// Matrix product number a.
     case matmul
-    /// Tile a ← rows of tile b as int8 groups.
+    /// Tile a ← rows of tile b as integer groups.
     case quantize
-    /// Tile b's int8 groups go to the rows of d columns that tile a looks at, from column register c on.
+    /// Tile b's integer groups go to the rows of d columns that tile a looks at, from column register c on.
     case copyGroups
     /// Tile a ← rows of tile b as float32; its blocks of type d have c numbers in e bytes.
     case widen

@@ -12,7 +12,7 @@ extension Lowering {
       left: slot(of: product.left), right: slot(of: product.right), transposesLeft: product.transposesLeft,
       transposesRight: product.transposesRight, continuing: product.continuing,
       rightType: rightType.rawValue, blockElements: product.right.type.blockElements,
-      blockBytes: product.right.type.blockBytes, isInteger: product.left.type == .q8_rows)
+      blockBytes: product.right.type.blockBytes, isInteger: product.left.type == .q16_rows)
     program.workspaceBytes = max(program.workspaceBytes, workspace(product))
     program.matmuls.append(plan)
     emit(Instruction(code: .matmul, a: Int32(program.matmuls.count - 1)))
@@ -23,7 +23,7 @@ extension Lowering {
     let (n, k) =
       product.transposesRight
       ? (product.right.rows, product.right.columns) : (product.right.columns, product.right.rows)
-    if product.left.type == .q8_rows { return gw_matmul_q8_workspace(k) + 64 }
+    if product.left.type == .q16_rows { return gw_matmul_q16_workspace(k) + 64 }
     let (rounded, _) = ((n + 15) & ~15).multipliedReportingOverflow(by: k)
     return rounded * 4 + 64
   }

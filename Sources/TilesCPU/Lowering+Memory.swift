@@ -13,9 +13,9 @@ extension Lowering {
     slots[tile.id] = slot
     let bytes: Int
     let rowStride: Int
-    if tile.type == .q8_rows {
+    if tile.type == .q16_rows {
       rowStride = tile.columns
-      bytes = tile.rows * (tile.columns / 32 * 44)
+      bytes = tile.rows * (tile.columns / 32 * 72)
     } else {
       // Rows start on cache lines, unless the tile is a vector of one number a row.
       rowStride = tile.columns == 1 ? 1 : (tile.columns + 15) & ~15
@@ -83,17 +83,17 @@ extension Lowering {
 
   mutating func lowerStore(_ tile: Tile, _ reference: TileReference) {
     let (rows, columns) = storedExtent(tile, reference)
-    if tile.type == .q8_rows { return storeGroups(tile, reference, rows, columns) }
+    if tile.type == .q16_rows { return storeGroups(tile, reference, rows, columns) }
     let view = viewSlot(reference, rows: rows, columns: columns)
     let source = MapPiece(slot: slot(of: tile), tile: tile, type: tile.type)
     let target = MapPiece(slot: view, tile: tile, type: reference.tensor.type)
     emitCopy(from: source, to: target, rows: rows, columns: columns)
   }
 
-  /// Int8 groups lie in planes: the view is of whole rows, and the column is passed beside it.
+  /// Integer groups lie in planes: the view is of whole rows, and the column is passed beside it.
   private mutating func storeGroups(_ tile: Tile, _ reference: TileReference, _ rows: Index, _ columns: Index)
   {
-    guard let axis = reference.columnAxis else { return fail("int8 groups need an axis of columns.") }
+    guard let axis = reference.columnAxis else { return fail("integer groups need an axis of columns.") }
     var origin = reference.origin
     let column = register(of: origin[axis])
     origin[axis] = 0

@@ -43,7 +43,7 @@ internal import Memory
         guard let matmul = unsafe table.pointee.matmul_f32, let packRows = unsafe table.pointee.pack_rows,
           let packColumns = unsafe table.pointee.pack_columns,
           let toFloat = unsafe table.pointee.to_float, let quantizeRows = unsafe table.pointee.quantize_rows,
-          let matmulInteger = unsafe table.pointee.matmul_q8, let map = unsafe table.pointee.map
+          let matmulInteger = unsafe table.pointee.matmul_q16, let map = unsafe table.pointee.map
         else { return nil }
         self.name = name
         unsafe self.matmul = matmul

@@ -127,7 +127,7 @@ internal import Memory
         let (target, source) = unsafe (tiles[a], tiles[b])
         unsafe microkernels.quantizeRows(
           source.rows, source.columns, source.base.assumingMemoryBound(to: Float.self), source.rowStride,
-          target.base, target.rowStride / 32 * 44)
+          target.base, target.rowStride / 32 * 72)
       case .copyGroups:
         unsafe copyGroups(tiles[b], to: tiles[a], column: integers[c], width: integers[Int(step.d)])
       case .widen:
@@ -170,13 +170,13 @@ internal import Memory
     let count = source.columns
     let groups = count / 32
     for row in 0..<target.rows {
-      let from = unsafe source.base + row * (source.rowStride / 32 * 44)
-      let to = unsafe target.base + row * (target.rowStride / 32 * 44)
-      unsafe (to + column).copyMemory(from: from, byteCount: count)
-      let scales = unsafe to + width + column / 32 * 8
-      unsafe scales.copyMemory(from: from + count, byteCount: groups * 8)
-      let sums = unsafe to + width + width / 32 * 8 + column / 32 * 4
-      unsafe sums.copyMemory(from: from + count + groups * 8, byteCount: groups * 4)
+      let from = unsafe source.base + row * (source.rowStride / 32 * 72)
+      let to = unsafe target.base + row * (target.rowStride / 32 * 72)
+      unsafe (to + 2 * column).copyMemory(from: from, byteCount: 2 * count)
+      let scales = unsafe to + 2 * width + column / 8
+      unsafe scales.copyMemory(from: from + 2 * count, byteCount: groups * 4)
+      let sums = unsafe scales + width / 8
+      unsafe sums.copyMemory(from: from + 2 * count + groups * 4, byteCount: groups * 4)
     }
   }
 
@@ -215,7 +215,7 @@ internal import Memory
     if plan.isInteger {
       let k = left.columns
       unsafe microkernels.matmulInteger(
-        gw_type(plan.rightType), left.rows, n, k, left.base, left.rowStride / 32 * 44, right.base,
+        gw_type(plan.rightType), left.rows, n, k, left.base, left.rowStride / 32 * 72, right.base,
         right.rowStride / plan.blockElements * plan.blockBytes, c, target.rowStride, continuing, workspace)
       return
     }

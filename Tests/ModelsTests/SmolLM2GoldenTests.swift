@@ -62,13 +62,7 @@ struct SmolLM2GoldenTests {
     }
     let perplexity = exp(losses.reduce(0, +) / 1023)
     print("SmolLM2 exact \(exact): logits \(worst), perplexity \(perplexity)")
-    // The promise for integer products is not kept yet: the error reaches ten times the bound at some positions. The
-    // bound stays; this fails as soon as it is met, so that the exception goes.
-    withKnownIssue("int8 logits miss their bound") {
-      #expect(worst < bound)
-    } when: {
-      !exact
-    }
+    #expect(worst < bound)
     #expect(losses.count == 1023 && abs(perplexity / golden.perplexity - 1) < tolerance)
     if exact { #expect(zip(losses, golden.nll).allSatisfy { abs($0 - $1) < 1e-3 }) }
   }

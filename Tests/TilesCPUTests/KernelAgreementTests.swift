@@ -75,22 +75,22 @@ func agree(
   }
 
   @Test(arguments: types.filter { $0.isBlocked })
-  func int8AgreesWithFloat64OnTheSameIntegers(type: ElementType) throws {
+  func integersAgreeWithFloat64OnTheSameIntegers(type: ElementType) throws {
     let shape = Linear.Shape(inputs: 512, outputs: 35)
     let w = try Self.weights(type, [35, 512])
     let quantize = try Kernel("quantize") { k in
       let m = k.extent("M")
       let x = k.input("x", .float32, [m, 512])
-      let y = k.output("y", .q8_rows, [m, 512])
+      let y = k.output("y", .q16_rows, [m, 512])
       k.grid([m]) { t in k.store(k.quantize(k.load(x, at: [t[0], 0], columns: 512)), to: y, at: [t[0], 0]) }
     }
-    let kernel = try Linear.kernel(shape, weight: type, arithmetic: .int8)
+    let kernel = try Linear.kernel(shape, weight: type, arithmetic: .integer)
     for m in [1, 2, 3, 4, 65] {
       let x = try uniform([m, 512], seed: 5)
       for executor in executors {
-        let q = try Tensor(zeros: .q8_rows, [m, 512])
+        let q = try Tensor(zeros: .q16_rows, [m, 512])
         try executor.compile(quantize).run([x, q])
-        let check = try Tensor(zeros: .q8_rows, [m, 512])
+        let check = try Tensor(zeros: .q16_rows, [m, 512])
         try ReferenceExecutor<Float>().compile(quantize).run([x, check])
         let (a, b) = (bytes(q), bytes(check))
         #expect(a == b, "quantised rows differ")
@@ -104,11 +104,11 @@ func agree(
     let shape = Linear.Shape(inputs: 256, outputs: 50)
     for type in Self.types where type.isBlocked {
       let w = try Self.weights(type, [50, 256])
-      let x = try Tensor(zeros: .q8_rows, [5, 256])
+      let x = try Tensor(zeros: .q16_rows, [5, 256])
       x.withMutableElements(as: UInt8.self) { span in
         for index in span.indices { span[index] = UInt8(truncatingIfNeeded: index * 7 % 120) }
       }
-      let kernel = try Linear.kernel(shape, weight: type, arithmetic: .int8)
+      let kernel = try Linear.kernel(shape, weight: type, arithmetic: .integer)
       let results = try executors.map { executor in
         let y = try poisoned([5, 50])
         try executor.compile(kernel).run([x, w, y])

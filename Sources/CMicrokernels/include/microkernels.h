@@ -98,17 +98,19 @@ typedef struct {
   // count float32 rounded to F32, F16 or BF16 (nearest even).
   void (*from_float)(gw_type type, long count, const float *src, void *dst);
 
-  // Each of m rows of k float32 (k a multiple of 32) as int8 groups of 16: scale = max|x| / 127, q = round to nearest
-  // even of x / scale (all 0 where the group is 0). A row in dst is gw_q8_row_bytes(k) bytes: k int8, then k / 16
-  // scales, then for each 32 numbers scale0 * sum(q of the first 16) + scale1 * sum(q of the others), all float32.
+  // Each of m rows of k float32 (k a multiple of 32) as 16-bit integers in groups of 32: scale = max|x| / 32767,
+  // q = x / scale to the nearest even, all 0 where max|x| < 2^-100. A row in dst is gw_q16_row_bytes(k) bytes: k int16
+  // with the middle two of each four exchanged (gw_pair_order), k / 32 scales, and for each group scale * sum(q), both
+  // float32.
   void (*quantize_rows)(long m, long k, const float *x, ptrdiff_t x_row, void *dst, ptrdiff_t dst_row_bytes);
 
   // C = (accumulate ? C : 0) + X Wᵀ with X quantised as above (m rows) and W n rows of k block-quantised numbers.
-  // For 16 numbers after 16 in order of k: acc = fma(scaleW * scaleX, (float)dot, acc); after each second one, where
-  // the format has an offset (value = scaleW * q + offsetW), acc = fma(offsetW, scale_sum_X, acc) follows. Formats with a fixed zero point (Q4_0, Q5_0, Q6_K) use the signed q or the offset form, the same one in
-  // every table. An element's arithmetic does not depend on m or n. workspace: matmul_q8_workspace bytes, 64-aligned.
+  // For 32 numbers after 32 in order of k (for Q6_K, 16 after 16): acc = fma(scaleW * scaleX, (float)dot, acc); then,
+  // except for Q8_0 and Q6_K, which have no offset, acc = fma(offsetW, scaleX * sum X, acc), where the offset of Q4_0
+  // and Q5_0 is their zero point times the scale. An element's arithmetic does not depend on m or n.
+  // workspace: gw_matmul_q16_workspace bytes, 64-aligned.
   // Types: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K.
-  void (*matmul_q8)(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes, const void *w,
+  void (*matmul_q16)(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes, const void *w,
                     ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, int accumulate, void *workspace);
 
   // Runs the elementwise program on rows x columns elements, a row at a time in strips. Reductions combine a row's
@@ -119,8 +121,11 @@ typedef struct {
 // The tables this processor can run, best first; NULL past the last. The last one is "portable".
 const gw_microkernels *gw_microkernels_at(int index);
 
-static inline size_t gw_q8_row_bytes(long k) { return (size_t)k + (size_t)(k / 32) * 12; }
-size_t gw_matmul_q8_workspace(long k);
+static inline size_t gw_q16_row_bytes(long k) { return (size_t)(k / 32) * 72; }
+
+// Where number i of a row lies among its integers.
+static inline long gw_pair_order(long i) { return i - i % 4 + i % 2 * 2 + i % 4 / 2; }
+size_t gw_matmul_q16_workspace(long k);
 
 // Tells the core that the thread is waiting in a loop.
 static inline void gw_pause(void) {

@@ -129,7 +129,7 @@ public enum PagedAttention {
   /// l `[kvHeads, chunks, M, group]`, o `[kvHeads, chunks, M, group, D]`, y `[M, kvHeads · group · D]`, lse
   /// `[M, kvHeads, group]` (natural logarithm; minus infinity, and y 0, for a row that saw no key).
   ///
-  /// - Parameter output: float32, or q8_rows for heads of a multiple of 32.
+  /// - Parameter output: float32, or q16_rows for heads of a multiple of 32.
   public static func merge(_ shape: Rotary.Shape, output: ElementType) throws(TileError) -> Kernel {
     try Kernel("merge_states_\(output.rawValue)") { k in
       let (m, chunks) = (k.extent("M"), k.extent("chunks"))
@@ -167,7 +167,7 @@ public enum PagedAttention {
         }
         let result = OnlineSoftmax(top: top, total: total, sum: sum).normalized(k)
         k.store(
-          output == .q8_rows ? k.quantize(result.values) : result.values, to: y,
+          output == .q16_rows ? k.quantize(result.values) : result.values, to: y,
           at: [row, (head * group + member) * d])
         k.store(result.logSumExp, to: lse, at: [row, head, member], rowAxis: 0)
       }

@@ -30,7 +30,7 @@ public enum Activation: String, Sendable, Hashable, CaseIterable {
 }
 
 extension Activation {
-  /// y `[M, N]` = act(x), as float32 or as int8 groups for the next layer. Arguments: x, y.
+  /// y `[M, N]` = act(x), as float32 or as integer groups for the next layer. Arguments: x, y.
   public func kernel(columns: Int, output: ElementType) throws(TileError) -> Kernel {
     try Kernel("activation_\(rawValue)") { k in
       let m = k.extent("M")
@@ -38,7 +38,7 @@ extension Activation {
       let y = k.output("y", output, [m, Index(columns)])
       k.grid([m.ceilDiv(8)]) { task in
         let result = apply(to: k.load(x, at: [task[0] * 8, 0], rows: 8, columns: columns), k)
-        k.store(output == .q8_rows ? k.quantize(result) : result, to: y, at: [task[0] * 8, 0])
+        k.store(output == .q16_rows ? k.quantize(result) : result, to: y, at: [task[0] * 8, 0])
       }
     }
   }

@@ -5,7 +5,7 @@ public import Tiles
 ///
 /// Shazeer, “GLU Variants Improve Transformer”, 2020, arXiv:2002.05202.
 public enum GatedLinear {
-  /// y `[M, out]` of type `output` (float32 or q8_rows, ready for the next int8 layer).
+  /// y `[M, out]` of type `output` (float32 or q16_rows, ready for the next integer layer).
   ///
   /// Arguments: x, G, U, y.
   public static func kernel(
@@ -25,7 +25,7 @@ public enum GatedLinear {
         let g = Linear.product(k, x, gate, row: row, column: column, shape, arithmetic)
         let u = Linear.product(k, x, up, row: row, column: column, shape, arithmetic)
         let result = k.map(.multiply, activation.apply(to: g, k), u)
-        k.store(output == .q8_rows ? k.quantize(result) : result, to: y, at: [row, column])
+        k.store(output == .q16_rows ? k.quantize(result) : result, to: y, at: [row, column])
       }
     }
   }

@@ -10,12 +10,13 @@ public enum Linear {
   public enum Arithmetic: Sendable, Hashable {
     /// Weights widened to float32; each output one chain of fused multiply-adds.
     case exact
-    /// Activations of ``ElementType/q8_rows``; sums within 32 numbers are integers. The error of an output is at most
-    /// half a scale of each group of activations times the sum of the magnitudes of its weights.
-    case int8
+    /// Activations of ``ElementType/q16_rows`` and the integers of the weights; sums within 32 numbers are exact. The
+    /// error of an output is at most 0.506 scales (a scale is 1/32,767 of the largest) of each group of activations
+    /// times the sum of the magnitudes of its weights.
+    case integer
 
     /// Type of the activations.
-    public var activation: ElementType { self == .exact ? .float32 : .q8_rows }
+    public var activation: ElementType { self == .exact ? .float32 : .q16_rows }
   }
 
   /// What is done to the product before it is stored.
@@ -83,8 +84,8 @@ public enum Linear {
     _ k: Recorder, _ x: TensorParameter, _ w: TensorParameter, row: Index, column: Index, _ shape: Shape,
     _ arithmetic: Arithmetic
   ) -> Tile {
-    // Rows of int8 groups cannot be cut; float32 rows are taken a step at a time to stay in cache.
-    let step = arithmetic == .int8 ? shape.inputs : innerStep(shape.inputs, block: w.type.blockElements)
+    // Rows of integer groups cannot be cut; float32 rows are taken a step at a time to stay in cache.
+    let step = arithmetic == .integer ? shape.inputs : innerStep(shape.inputs, block: w.type.blockElements)
     if step == shape.inputs {
       return k.matmul(
         k.load(x, at: [row, 0], rows: shape.rows, columns: step),

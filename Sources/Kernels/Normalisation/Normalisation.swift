@@ -10,7 +10,7 @@ public enum Normalisation: Sendable, Hashable {
   /// (x − mean) / √(var + ε) · w + b. Ba et al., 2016, arXiv:1607.06450.
   case layer(epsilon: Float)
 
-  /// y `[M, D]` of type `output` (float32 or q8_rows) from x `[M, D]`.
+  /// y `[M, D]` of type `output` (float32 or q16_rows) from x `[M, D]`.
   ///
   /// Arguments: x, weight, bias (layer only), y.
   public func kernel(width: Int, output: ElementType = .float32) throws(TileError) -> Kernel {
@@ -28,7 +28,7 @@ public enum Normalisation: Sendable, Hashable {
         let scale = k.load(weight, at: [0], columns: width)
         let shift = bias.map { k.load($0, at: [0], columns: width) }
         let result = apply(to: input, weight: scale, bias: shift, k)
-        k.store(output == .q8_rows ? k.quantize(result) : result, to: y, at: [row, 0])
+        k.store(output == .q16_rows ? k.quantize(result) : result, to: y, at: [row, 0])
       }
     }
   }

@@ -34,7 +34,7 @@ struct LinearLayer: Sendable {
 
   /// Integers for block-quantised weights unless exactness is asked for.
   static func arithmetic(_ weight: Tensor, exact: Bool) -> Linear.Arithmetic {
-    weight.type.isBlocked && !exact ? .int8 : .exact
+    weight.type.isBlocked && !exact ? .integer : .exact
   }
 
   func callAsFunction(_ x: Tensor, residual: Tensor? = nil, into y: Tensor) throws {

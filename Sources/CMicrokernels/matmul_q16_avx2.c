@@ -1,7 +1,8 @@
-// Products of int8 activations with block-quantised weights.
+// Products of 16-bit activations with block-quantised weights.
 //
-// 16 rows of weights are unpacked into a panel of bytes, [k / 4][16 rows][4], so that one vpmaddubsw multiplies four
-// numbers of each of 8 rows with four numbers of an activation. Sums within a group of 32 are exact integers.
+// 16 rows of weights are unpacked into a panel of 16-bit pairs, so that one vpmaddwd multiplies two numbers of each of 8
+// rows with two numbers of an activation. Of four numbers in order the pairs are the first and third, and the second
+// and fourth: bytes and nibbles spread to pairs that way with a shift and a mask. Sums within a group of 32 are exact.
 #include "internal.h"
 
 #if defined(__x86_64__)
@@ -10,26 +11,17 @@
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
 #define INLINE AVX2 static inline __attribute__((always_inline))
 
-// Groups unpacked at a time.
-enum { GROUPS = 64 };
+// Groups unpacked at a time: their panels stay in the first-level cache.
+enum { GROUPS = 20 };
 
-// 16 rows x 32 numbers, and their scales: for Q6_K one for each half.
+// 16 rows x 32 numbers as pairs, and their scales: for Q6_K one for each half.
 typedef struct {
-  uint8_t q[8][2][32];
+  int16_t q[16][2][16];
   float scale[2][16];
-  float offset[2][16];
+  float offset[16];
 } panel;
 
-// What the bytes of a panel are.
-typedef enum { UNSIGNED, SIGNED, SIGNED_HALVES } kind;
-
-static kind kind_of(gw_type type) {
-  switch (type) {
-    case GW_Q4_0: case GW_Q4_1: case GW_Q4_K: case GW_Q5_0: case GW_Q5_1: case GW_Q5_K: return UNSIGNED;
-    case GW_Q6_K: return SIGNED_HALVES;
-    default: return SIGNED;
-  }
-}
+static int has_offset_of(gw_type type) { return type != GW_Q8_0 && type != GW_Q6_K; }
 
 // Any format, a number at a time.
 static void unpack_plain(gw_type type, const uint8_t *w, ptrdiff_t row_bytes, long rows, long group, panel *p) {
@@ -37,11 +29,9 @@ static void unpack_plain(gw_type type, const uint8_t *w, ptrdiff_t row_bytes, lo
   for (int l = 0; l < 16; l++) {
     if (l < rows) gw_unpack_block(type, w + l * row_bytes, group, &block);
     else memset(&block, 0, sizeof block);
-    for (int i = 0; i < 32; i++) p->q[i / 4][l / 8][l % 8 * 4 + i % 4] = (uint8_t)block.q[i];
-    for (int h = 0; h < 2; h++) {
-      p->scale[h][l] = block.scale[h];
-      p->offset[h][l] = block.offset[h] - (float)block.zero * block.scale[h];
-    }
+    for (int i = 0; i < 32; i++) p->q[i / 4 * 2 + i % 2][l / 8][l % 8 * 2 + i % 4 / 2] = block.q[i];
+    for (int h = 0; h < 2; h++) p->scale[h][l] = block.scale[h];
+    p->offset[l] = block.offset[0] - (float)block.zero * block.scale[0];
   }
 }
 
@@ -64,11 +54,13 @@ INLINE void unpack_q4(const int has_offset, const uint8_t *w, ptrdiff_t row_byte
   __m128i raw[8];
   for (int l = 0; l < 8; l++)
     raw[l] = _mm_loadu_si128((const __m128i *)(at + l * row_bytes + (has_offset ? 4 : 2)));
-  __m256i packed[4], low = _mm256_set1_epi8(15);
+  __m256i packed[4], low = _mm256_set1_epi16(15);
   transpose_dwords(raw, packed);
   for (int g = 0; g < 4; g++) {
-    _mm256_store_si256((__m256i *)p->q[g][side], _mm256_and_si256(packed[g], low));
-    _mm256_store_si256((__m256i *)p->q[g + 4][side], _mm256_and_si256(_mm256_srli_epi16(packed[g], 4), low));
+    _mm256_store_si256((__m256i *)p->q[2 * g][side], _mm256_and_si256(packed[g], low));
+    _mm256_store_si256((__m256i *)p->q[2 * g + 1][side], _mm256_and_si256(_mm256_srli_epi16(packed[g], 8), low));
+    _mm256_store_si256((__m256i *)p->q[2 * g + 8][side], _mm256_and_si256(_mm256_srli_epi16(packed[g], 4), low));
+    _mm256_store_si256((__m256i *)p->q[2 * g + 9][side], _mm256_srli_epi16(packed[g], 12));
   }
   uint32_t heads[8];
   for (int l = 0; l < 8; l++) {
@@ -89,7 +81,18 @@ INLINE void unpack_q4(const int has_offset, const uint8_t *w, ptrdiff_t row_byte
   // fnmadd(8, scale, 0) is exact: a product with a power of two.
   __m256 offset = has_offset ? _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))
                              : _mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(_mm256_set1_ps(8), scale));
-  _mm256_store_ps(p->offset[0] + side * 8, offset);
+  _mm256_store_ps(p->offset + side * 8, offset);
+}
+
+// The signed bytes of 16 numbers (half 0 or 1 of a group) of 8 rows as pairs.
+INLINE void store_bytes(const __m128i raw[8], int half, int side, panel *p) {
+  __m256i out[4];
+  transpose_dwords(raw, out);
+  for (int g = 0; g < 4; g++) {
+    int pair = half * 8 + g * 2;
+    _mm256_store_si256((__m256i *)p->q[pair][side], _mm256_srai_epi16(_mm256_slli_epi16(out[g], 8), 8));
+    _mm256_store_si256((__m256i *)p->q[pair + 1][side], _mm256_srai_epi16(out[g], 8));
+  }
 }
 
 INLINE void unpack_q8(const uint8_t *w, ptrdiff_t row_bytes, long group, int side, panel *p) {
@@ -97,9 +100,7 @@ INLINE void unpack_q8(const uint8_t *w, ptrdiff_t row_bytes, long group, int sid
   for (int half = 0; half < 2; half++) {
     __m128i raw[8];
     for (int l = 0; l < 8; l++) raw[l] = _mm_loadu_si128((const __m128i *)(at + l * row_bytes + 2 + half * 16));
-    __m256i out[4];
-    transpose_dwords(raw, out);
-    for (int g = 0; g < 4; g++) _mm256_store_si256((__m256i *)p->q[half * 4 + g][side], out[g]);
+    store_bytes(raw, half, side, p);
   }
   uint16_t heads[8];
   for (int l = 0; l < 8; l++) memcpy(heads + l, at + l * row_bytes, 2);
@@ -170,13 +171,9 @@ INLINE void unpack_rows(const gw_type type, const uint8_t *w, ptrdiff_t row_byte
     raw[1][l] = _mm256_extracti128_si256(q, 1);
     p->scale[0][side * 8 + l] = scale[0];
     if (type == GW_Q6_K) p->scale[1][side * 8 + l] = scale[1];
-    p->offset[0][side * 8 + l] = offset;
+    p->offset[side * 8 + l] = offset;
   }
-  for (int half = 0; half < 2; half++) {
-    __m256i out[4];
-    transpose_dwords(raw[half], out);
-    for (int g = 0; g < 4; g++) _mm256_store_si256((__m256i *)p->q[half * 4 + g][side], out[g]);
-  }
+  for (int half = 0; half < 2; half++) store_bytes(raw[half], half, side, p);
 }
 
 AVX2 static void unpack(gw_type type, const uint8_t *w, ptrdiff_t row_bytes, long rows, long group, panel *p) {
@@ -199,100 +196,75 @@ AVX2 static void unpack(gw_type type, const uint8_t *w, ptrdiff_t row_bytes, lon
   }
 }
 
-INLINE __m256i broadcast_4(const int8_t *q) {
+INLINE __m256i broadcast_2(const int16_t *q) {
   int32_t word;
   memcpy(&word, q, 4);
   return _mm256_set1_epi32(word);
 }
 
-// Integer dots of 16 numbers (groups of four from `from` on) for `rows` activations with 16 weight rows.
-INLINE void dots(const kind kind, const int rows, const panel *p, const int8_t *const *x, long at, int from,
-                 __m256i total[3][2]) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i sum[3][2];
+// Rows of activations that one pass over a panel multiplies.
+enum { ROWS = 6 };
+
+// `rows` activations times a panel of 16 weight rows over `groups` groups from `first` on, added to c. `parts` is how
+// many scales a group has. The integer sums take the registers, so the results wait in c.
+INLINE void tile(const int parts, const int has_offset, const int rows, const panel *p, long groups, long first,
+                 long k, const int16_t *x, ptrdiff_t x_row, float *c, ptrdiff_t c_row) {
+  const float *scales = (const float *)(x + k) + first;
+  const int16_t *at = x + first * 32, *at3 = at + 3 * x_row;
+  for (long g = 0; g < groups; g++, p++, scales++)
+    for (int part = 0; part < parts; part++) {
+      __m256i sum[ROWS][2];
 #pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = total[i][0] = total[i][1] = _mm256_setzero_si256();
+      for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = _mm256_setzero_si256();
+      const int16_t *w = p->q[part * 8][0], *end = w + 512 / parts;
+#pragma clang loop unroll(disable)
+      for (; w < end; w += 32, at += 2, at3 += 2) {
+        __m256i w0 = _mm256_load_si256((const __m256i *)w), w1 = _mm256_load_si256((const __m256i *)(w + 16));
 #pragma clang loop unroll(full)
-  for (int g = from; g < from + 4; g++) {
-    __m256i w[2] = {_mm256_load_si256((const __m256i *)p->q[g][0]), _mm256_load_si256((const __m256i *)p->q[g][1])};
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) {
-      __m256i a = broadcast_4(x[i] + at + g * 4);
-#pragma clang loop unroll(full)
-      for (int h = 0; h < 2; h++) {
-        if (kind == UNSIGNED) {
-          // Up to 5 bits: 4 sums of two products of at most 31 * 127 fit 16 bits.
-          sum[i][h] = _mm256_add_epi16(sum[i][h], _mm256_maddubs_epi16(w[h], a));
-        } else {
-          // |w| is at most 128 as an unsigned byte, and two products with |a| <= 127 fit 16 bits.
-          __m256i product = _mm256_maddubs_epi16(_mm256_abs_epi8(w[h]), _mm256_sign_epi8(a, w[h]));
-          total[i][h] = _mm256_add_epi32(total[i][h], _mm256_madd_epi16(product, ones));
+        for (int i = 0; i < rows; i++) {
+          __m256i a = broadcast_2(i < 3 ? at + i * x_row : at3 + (i - 3) * x_row);
+          sum[i][0] = _mm256_add_epi32(sum[i][0], _mm256_madd_epi16(w0, a));
+          sum[i][1] = _mm256_add_epi32(sum[i][1], _mm256_madd_epi16(w1, a));
         }
       }
-    }
-  }
-  if (kind == UNSIGNED) {
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-      for (int h = 0; h < 2; h++) total[i][h] = _mm256_madd_epi16(sum[i][h], ones);
-  }
-}
-
-// `rows` activations times a panel of 16 weight rows over `groups` groups, added to c.
-INLINE void tile(const kind kind, const int rows, const panel *p, long groups, long first, long k,
-                 const int8_t *const *x, float *const *c) {
-  __m256 acc[3][2];
-#pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-    for (int h = 0; h < 2; h++) acc[i][h] = _mm256_loadu_ps(c[i] + 8 * h);
-  for (long g = 0; g < groups; g++, p++) {
-#pragma clang loop unroll(full)
-    for (int half = 0; half < 2; half++) {
-      __m256i dot[3][2];
-      dots(kind, rows, p, x, g * 32, half * 4, dot);
 #pragma clang loop unroll(full)
       for (int i = 0; i < rows; i++) {
-        const float *scales = (const float *)(x[i] + k) - first * 6;
-        __m256 xs = _mm256_broadcast_ss(scales + 2 * g + half);
+        const float *scale = scales + i * (x_row / 2);
+        __m256 xs = _mm256_broadcast_ss(scale), total = _mm256_broadcast_ss(scale + k / 32);
 #pragma clang loop unroll(full)
-        for (int h = 0; h < 2; h++)
-          acc[i][h] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_load_ps(p->scale[kind == SIGNED_HALVES ? half : 0] + 8 * h), xs),
-                                      _mm256_cvtepi32_ps(dot[i][h]), acc[i][h]);
-        if (kind == UNSIGNED && half == 1) {
-          __m256 total = _mm256_broadcast_ss(scales + k / 16 - first + g);
-#pragma clang loop unroll(full)
-          for (int h = 0; h < 2; h++)
-            acc[i][h] = _mm256_fmadd_ps(_mm256_load_ps(p->offset[0] + 8 * h), total, acc[i][h]);
+        for (int h = 0; h < 2; h++) {
+          float *to = c + i * c_row + 8 * h;
+          __m256 acc = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_load_ps(p->scale[part] + 8 * h), xs),
+                                       _mm256_cvtepi32_ps(sum[i][h]), _mm256_loadu_ps(to));
+          if (has_offset) acc = _mm256_fmadd_ps(_mm256_load_ps(p->offset + 8 * h), total, acc);
+          _mm256_storeu_ps(to, acc);
         }
       }
     }
-  }
-#pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-    for (int h = 0; h < 2; h++) _mm256_storeu_ps(c[i] + 8 * h, acc[i][h]);
 }
 
 #define TILE(rows)                                                                                                 \
-  AVX2 static void tile_##rows(kind which, const panel *p, long groups, long first, long k,                        \
-                               const int8_t *const *x, float *const *c) {                                          \
-    switch (which) {                                                                                               \
-      case UNSIGNED: tile(UNSIGNED, rows, p, groups, first, k, x, c); break;                                       \
-      case SIGNED: tile(SIGNED, rows, p, groups, first, k, x, c); break;                                           \
-      case SIGNED_HALVES: tile(SIGNED_HALVES, rows, p, groups, first, k, x, c); break;                             \
-    }                                                                                                              \
+  AVX2 static void tile_##rows(gw_type type, const panel *p, long groups, long first, long k, const int16_t *x,    \
+                               ptrdiff_t x_row, float *c, ptrdiff_t c_row) {                                       \
+    if (type == GW_Q6_K) tile(2, 0, rows, p, groups, first, k, x, x_row, c, c_row);                                \
+    else if (type == GW_Q8_0) tile(1, 0, rows, p, groups, first, k, x, x_row, c, c_row);                           \
+    else tile(1, 1, rows, p, groups, first, k, x, x_row, c, c_row);                                                \
   }
 TILE(1)
 TILE(2)
 TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
 
-AVX2 void gw_matmul_q8_avx2(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes,
+typedef void (*tile_function)(gw_type, const panel *, long, long, long, const int16_t *, ptrdiff_t, float *,
+                              ptrdiff_t);
+static const tile_function tiles[ROWS + 1] = {0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+
+AVX2 void gw_matmul_q16_avx2(gw_type type, long m, long n, long k, const void *x, ptrdiff_t x_row_bytes,
                             const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, int accumulate,
                             void *workspace) {
   panel *panels = workspace;
-  kind which = kind_of(type);
   for (long j = 0; j < n; j += 16) {
     long columns = n - j < 16 ? n - j : 16;
     const uint8_t *rows = (const uint8_t *)w + j * w_row_bytes;
@@ -305,67 +277,66 @@ AVX2 void gw_matmul_q8_avx2(gw_type type, long m, long n, long k, const void *x,
         for (long b = 0; b < 16 * 32 * w_row_bytes / k; b += 64) _mm_prefetch((const char *)ahead + b, _MM_HINT_T0);
         unpack(type, rows, w_row_bytes, columns, first + g, panels + g);
       }
-      for (long i = 0; i < m; i += 3) {
-        int count = m - i < 3 ? (int)(m - i) : 3;
-        const int8_t *xs[3];
-        float *cs[3], edge[3][16];
-        for (int r = 0; r < count; r++) {
-          xs[r] = (const int8_t *)x + (i + r) * x_row_bytes + first * 32;
-          cs[r] = columns == 16 ? c + (i + r) * c_row + j : edge[r];
-          if (columns < 16) {
-            memset(edge[r], 0, sizeof edge[r]);
-            memcpy(edge[r], c + (i + r) * c_row + j, (size_t)columns * 4);
-          }
+      for (long i = 0; i < m; i += ROWS) {
+        long count = m - i < ROWS ? m - i : ROWS;
+        float *at = c + i * c_row + j, edge[ROWS][16];
+        if (columns < 16) {
+          memset(edge, 0, sizeof edge);
+          for (long r = 0; r < count; r++) memcpy(edge[r], at + r * c_row, (size_t)columns * 4);
         }
-        // The planes of scales lie k bytes behind the row's start, and x points first * 32 bytes into it.
-        if (count == 3) tile_3(which, panels, groups, first, k, xs, cs);
-        else if (count == 2) tile_2(which, panels, groups, first, k, xs, cs);
-        else tile_1(which, panels, groups, first, k, xs, cs);
-        for (int r = 0; r < count && columns < 16; r++)
-          memcpy(c + (i + r) * c_row + j, edge[r], (size_t)columns * 4);
+        tiles[count](type, panels, groups, first, k, (const int16_t *)((const char *)x + i * x_row_bytes),
+                     x_row_bytes / 2, columns < 16 ? edge[0] : at, columns < 16 ? 16 : c_row);
+        for (long r = 0; r < count && columns < 16; r++) memcpy(at + r * c_row, edge[r], (size_t)columns * 4);
       }
     }
   }
 }
 
-// The nearest whole quotients; a subnormal divisor may have been rounded down so far that they pass 127.
-INLINE __m256i quantized(__m256 v, __m256 divisor) {
-  __m256 r = _mm256_max_ps(_mm256_div_ps(v, divisor), _mm256_set1_ps(-127));
-  return _mm256_cvtps_epi32(_mm256_min_ps(r, _mm256_set1_ps(127)));
+// Nearest whole numbers, within 32,767 in magnitude even where a product was rounded up.
+INLINE __m256i quantized(__m256 v, __m256 inverse) {
+  const __m256 most = _mm256_set1_ps(32767);
+  __m256 r = _mm256_max_ps(_mm256_mul_ps(v, inverse), _mm256_sub_ps(_mm256_setzero_ps(), most));
+  return _mm256_cvtps_epi32(_mm256_min_ps(r, most));
+}
+
+// 16 numbers as 16-bit pairs: of each four the first and third, then the second and fourth.
+INLINE __m256i pairs(__m256i a, __m256i b) {
+  const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 0, 1, 4, 5, 2, 3, 6, 7,
+                                         8, 9, 12, 13, 10, 11, 14, 15);
+  return _mm256_shuffle_epi8(_mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8), order);
 }
 
 AVX2 void gw_quantize_rows_avx2(long m, long k, const float *x, ptrdiff_t x_row, void *dst,
                                 ptrdiff_t dst_row_bytes) {
   const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
   for (long i = 0; i < m; i++) {
-    int8_t *q = (int8_t *)dst + i * dst_row_bytes;
-    float *scales = (float *)(q + k), *sums = scales + k / 16;
-    for (long g = 0; g < k / 16; g++) {
-      const float *v = x + i * x_row + g * 16;
-      __m256 a = _mm256_loadu_ps(v), b = _mm256_loadu_ps(v + 8);
-      // As integers, so that a NaN counts as the largest and reaches every product of the group.
-      __m256i top = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(a), magnitude),
-                                     _mm256_and_si256(_mm256_castps_si256(b), magnitude));
+    int16_t *q = (int16_t *)((char *)dst + i * dst_row_bytes);
+    float *scales = (float *)(q + k), *sums = scales + k / 32;
+    for (long g = 0; g < k / 32; g++) {
+      __m256 v[4];
+      __m256i top = _mm256_setzero_si256(), n[4], total = top;
+      for (int j = 0; j < 4; j++) {
+        v[j] = _mm256_loadu_ps(x + i * x_row + g * 32 + j * 8);
+        // As integers, so that a NaN counts as the largest and reaches every product of the group.
+        top = _mm256_max_epi32(top, _mm256_and_si256(_mm256_castps_si256(v[j]), magnitude));
+      }
       __m128i t = _mm_max_epi32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1));
       t = _mm_max_epi32(t, _mm_shuffle_epi32(t, 0x4E));
       t = _mm_max_epi32(t, _mm_shuffle_epi32(t, 0xB1));
-      float scale = _mm_cvtss_f32(_mm_castsi128_ps(t)) / 127;
-      __m256 divisor = _mm256_set1_ps(scale);
-      __m256i n = _mm256_setzero_si256(), o = n;
-      if (scale != 0) {
-        n = quantized(a, divisor);
-        o = quantized(b, divisor);
+      float largest = _mm_cvtss_f32(_mm_castsi128_ps(t));
+      int is_zero = largest < 0x1p-100f;
+      __m256 inverse = _mm256_set1_ps(is_zero ? 0 : 32767 / largest);
+      for (int j = 0; j < 4; j++) {
+        n[j] = quantized(v[j], inverse);
+        total = _mm256_add_epi32(total, n[j]);
       }
-      __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(n, o), 0xD8);
-      _mm_storeu_si128((__m128i *)(q + g * 16),
-                       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-      __m256i total = _mm256_add_epi32(n, o);
+      _mm256_storeu_si256((__m256i *)(q + g * 32), pairs(n[0], n[1]));
+      _mm256_storeu_si256((__m256i *)(q + g * 32 + 16), pairs(n[2], n[3]));
       __m128i s = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
       s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
       s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1));
-      float sum = (float)_mm_cvtsi128_si32(s);
-      scales[g] = scale;
-      sums[g / 2] = g % 2 ? fmaf(scale, sum, sums[g / 2]) : scale * sum;
+      scales[g] = is_zero ? 0 : largest / 32767;
+      sums[g] = scales[g] * (float)_mm_cvtsi128_si32(s);
     }
   }
 }

@@ -2,17 +2,17 @@ import CMicrokernels
 import TestSupport
 import Testing
 
-/// Rows quantised by a table: int8 numbers, a scale for each 16, a scaled sum for each 32.
+/// Rows quantised by a table: two bytes a number, a scale and a scaled sum for each 32.
 private func quantized(_ x: [Float], rows m: Int, _ k: Int, on index: Int32) -> Fenced<UInt8> {
-  let out = Fenced<UInt8>(m * gw_q8_row_bytes(k), 0xFF)
+  let out = Fenced<UInt8>(m * gw_q16_row_bytes(k), 0xFF)
   let source = Fenced(x)
   withExtendedLifetime(source) {
-    table(index).quantize_rows(m, k, source.base, k, out.base, gw_q8_row_bytes(k))
+    table(index).quantize_rows(m, k, source.base, k, out.base, gw_q16_row_bytes(k))
   }
   return out
 }
 
-/// One call of matmul_q8 on fenced memory, weights of `format`.
+/// One call of matmul_q16 on fenced memory, weights of `format`.
 private func product(
   _ format: BlockFormat, _ m: Int, _ n: Int, _ k: Int, _ x: Fenced<UInt8>, _ w: Fenced<UInt8>,
   start: [Float]? = nil,
@@ -20,10 +20,10 @@ private func product(
 ) -> [Float] {
   let out = Fenced<Float>((m - 1) * (n + 3) + n, .nan)
   if let start { for i in 0..<m * n { out.base[i / n * (n + 3) + i % n] = start[i] } }
-  let workspace = Fenced<UInt8>((gw_matmul_q8_workspace(k) + 63) / 64 * 64, 0xFF, aligned: true)
+  let workspace = Fenced<UInt8>((gw_matmul_q16_workspace(k) + 63) / 64 * 64, 0xFF, aligned: true)
   withExtendedLifetime((x, w, workspace)) {
-    table(index).matmul_q8(
-      format.type, m, n, k, x.base, gw_q8_row_bytes(k), w.base, k / format.elements * format.bytes, out.base,
+    table(index).matmul_q16(
+      format.type, m, n, k, x.base, gw_q16_row_bytes(k), w.base, k / format.elements * format.bytes, out.base,
       n + 3,
       start == nil ? 0 : 1, workspace.base)
   }
@@ -36,35 +36,32 @@ private func product(
   @Test(arguments: tables) func halfAStepAtMost(index: Int32) {
     let (m, k) = (5, 96)
     let x = numbers(m * k, seed: 6).enumerated().map {
-      $0.offset % 96 < 16 ? 0 : $0.element * Float($0.offset)
+      $0.offset % 96 < 32 ? 0 : $0.element * Float($0.offset)
     }
     let rows = quantized(x, rows: m, k, on: index)
     defer { withExtendedLifetime(rows) {} }
     for i in 0..<m {
-      let row = UnsafeRawPointer(rows.base + i * gw_q8_row_bytes(k))
-      for g in 0..<k / 16 {
-        let group = x[i * k + g * 16..<i * k + g * 16 + 16]
-        let scale = row.loadUnaligned(fromByteOffset: k + 4 * g, as: Float.self)
-        #expect(scale == group.map(abs).max()! / 127)
-        for (e, value) in group.enumerated() {
-          let q = row.loadUnaligned(fromByteOffset: g * 16 + e, as: Int8.self)
-          #expect(abs(q) <= 127 && abs(Double(value) - Double(scale) * Double(q)) <= Double(scale) * 0.50001)
-        }
-      }
+      let row = UnsafeRawPointer(rows.base + i * gw_q16_row_bytes(k))
       for g in 0..<k / 32 {
-        let sums = (0..<2).map { h in
-          (0..<16).reduce(0) {
-            $0 + Int(row.loadUnaligned(fromByteOffset: g * 32 + h * 16 + $1, as: Int8.self))
-          }
+        let group = x[i * k + g * 32..<i * k + g * 32 + 32]
+        let scale = row.loadUnaligned(fromByteOffset: 2 * k + 4 * g, as: Float.self)
+        #expect(scale == group.map(abs).max()! / 32767)
+        var sum = 0
+        for (e, value) in group.enumerated() {
+          let place = (g * 32 + gw_pair_order(e)) * 2
+          let q = Int(row.loadUnaligned(fromByteOffset: place, as: Int16.self))
+          #expect(abs(q) <= 32767)
+          // Half a step, and the roundings of the scale, its inverse and their product: 3 units of 2^-24 of 32,767.
+          #expect(abs(Double(value) - Double(scale) * Double(q)) <= Double(scale) * 0.506)
+          sum += q
         }
-        let scales = (0..<2).map { row.loadUnaligned(fromByteOffset: k + 8 * g + 4 * $0, as: Float.self) }
-        let total = (scales[0] * Float(sums[0])).addingProduct(scales[1], Float(sums[1]))
-        #expect(row.loadUnaligned(fromByteOffset: k + k / 4 + 4 * g, as: Float.self) == total)
+        let total = row.loadUnaligned(fromByteOffset: 2 * k + k / 8 + 4 * g, as: Float.self)
+        #expect(total == scale * Float(sum))
       }
     }
   }
 
-  /// Subnormal groups, where max / 127 rounds far off, infinities and NaN included.
+  /// Subnormal groups, which count as zero, infinities and NaN included.
   @Test(arguments: tables) func everyFormGivesTheSameBits(index: Int32) {
     var generator = SeededGenerator(seed: 11)
     for k in [32, 160] {
@@ -75,9 +72,11 @@ private func product(
       x[k..<2 * k] = ArraySlice((0..<k).map { Float($0 - k / 2) })
       let found = quantized(x, rows: 7, k, on: index), plain = quantized(x, rows: 7, k, on: tables.last!)
       #expect(found.array == plain.array)
-      for i in 0..<7 {
-        let row = plain.array[i * gw_q8_row_bytes(k)..<i * gw_q8_row_bytes(k) + k]
-        #expect(row.allSatisfy { Int8(bitPattern: $0) >= -127 })
+      plain.array.withUnsafeBytes { bytes in
+        for i in 0..<7 * k {
+          let place = i / k * gw_q16_row_bytes(k) + i % k * 2
+          #expect(bytes.loadUnaligned(fromByteOffset: place, as: Int16.self) >= -32767)
+        }
       }
     }
   }
@@ -93,7 +92,7 @@ private func product(
   }
 }
 
-@Suite struct MatmulInt8Tests {
+@Suite struct MatmulIntegerTests {
   @Test(arguments: tables, BlockFormat.all) func everyFormGivesTheSameBits(index: Int32, format: BlockFormat)
   {
     for (m, n) in [(1, 1), (2, 15), (3, 16), (4, 17), (5, 33), (7, 63), (17, 5)] {
@@ -143,11 +142,11 @@ private func product(
         var (exact, bound, size) = (0.0, 0.0, 0.0)
         for p in 0..<k {
           let weight = Double(dense.base[j * k + p])
-          let scale = Double(x[i * k + p / 16 * 16..<i * k + p / 16 * 16 + 16].map(abs).max()!) / 127
+          let scale = Double(x[i * k + p / 32 * 32..<i * k + p / 32 * 32 + 32].map(abs).max()!) / 32767
           exact += weight * Double(x[i * k + p])
-          bound += abs(weight) * scale / 2
+          bound += abs(weight) * scale * 0.506
           // The offset form adds and takes off up to 32 steps of a weight before sums cancel.
-          size += (abs(weight) + 1) * scale * 127
+          size += (abs(weight) + 1) * scale * 32767
         }
         bound += Double(k) * 0x1p-22 * size
         #expect(abs(Double(found[i * n + j]) - exact) <= bound, "\(i), \(j)")
