@@ -20,65 +20,41 @@ enum { LANES = 8, STRIP = 64, VECTORS = STRIP / LANES, REGISTERS = 16 };
 INLINE v8 splat(float x) { return (v8){x, x, x, x, x, x, x, x}; }
 INLINE v8 select_v(i8v mask, v8 a, v8 b) { return (v8)(((i8v)a & mask) | ((i8v)b & ~mask)); }
 
-// 2^n as a product of two factors, each a normal number for |n| <= 252.
-INLINE v8 scale_by_power(v8 x, i8v n) {
-  i8v half = n >> 1;
-  v8 a = (v8)((half + 127) << 23), b = (v8)((n - half + 127) << 23);
-  return x * a * b;
-}
-
-// e^r for |r| <= ln 2 / 2, by its series: the first term left out is below 2^-27.
-INLINE v8 exp_series(v8 r) {
-  v8 p = splat(1.0f / 5040);
-  p = FMA(p, r, splat(1.0f / 720));
-  p = FMA(p, r, splat(1.0f / 120));
-  p = FMA(p, r, splat(1.0f / 24));
-  p = FMA(p, r, splat(1.0f / 6));
-  p = FMA(p, r, splat(0.5f));
-  p = FMA(p, r, splat(1));
-  return FMA(p, r, splat(1));
-}
-
-// n + r = x with n whole; x must lie within +-2^21.
-INLINE v8 nearest(v8 x) {
-  v8 magic = splat(0x1.8p23f);
-  return (x + magic) - magic;
-}
-
 INLINE v8 clamp(v8 x, float low, float high) {
-  x = select_v(x < splat(low), splat(low), x);
-  return select_v(x > splat(high), splat(high), x);
+  x = select_v(splat(low) > x, splat(low), x);
+  return select_v(splat(high) < x, splat(high), x);
 }
 
-INLINE v8 exp_v(v8 x) {
-  v8 y = clamp(x, -104, 89);  // beyond, the result is 0 or infinity all the same
-  v8 n = nearest(y * splat(0x1.715476p0f));
-  // ln 2 in two parts: the first has few enough bits that n times it is exact.
-  v8 r = FMA(n, splat(-0x1.62e400p-1f), y);
-  r = FMA(n, splat(-0x1.7f7d1cp-20f), r);
-  v8 result = scale_by_power(exp_series(r), __builtin_convertvector(n, i8v));
-  return select_v(x != x, x, result);
+// y = n + f with n whole in -126...128 and |f| <= 1/2; `sum` is y + 3 * 2^22, whose lowest bits are n. Returns
+// 2^n (1 + ...) by the polynomial nearest to 2^f, within 2^-28.9 before rounding; 0 for n = -126.
+INLINE v8 power(v8 sum, v8 f) {
+  v8 p = splat(0x1.41fbbcp-12f);
+  p = FMA(p, f, splat(0x1.5f3e52p-9f));
+  p = FMA(p, f, splat(0x1.3b2d4cp-6f));
+  p = FMA(p, f, splat(0x1.c6aee8p-4f));
+  p = FMA(p, f, splat(0x1.ebfbdcp-2f));
+  p = FMA(p, f, splat(0x1.62e430p+0f));
+  p = FMA(p, f, splat(2));
+  // The polynomial is twice what is wanted, so that 2^(n-1) is a number for every n.
+  return p * (v8)(((i8v)sum + 126) << 23);
 }
 
 INLINE v8 exp2_v(v8 x) {
-  v8 y = clamp(x, -151, 129);
-  v8 n = nearest(y);
-  v8 result = scale_by_power(exp_series((y - n) * splat(0x1.62e430p-1f)), __builtin_convertvector(n, i8v));
-  return select_v(x != x, x, result);
+  v8 y = clamp(x, -126, 128);
+  v8 sum = y + splat(0x1.8p23f);
+  return power(sum, y - (sum - splat(0x1.8p23f)));
+}
+
+INLINE v8 exp_v(v8 x) {
+  v8 y = clamp(x, -87.68f, 89);
+  v8 sum = FMA(y, splat(0x1.715476p0f), splat(0x1.8p23f));
+  // log2 e in two parts: the fused product with the first leaves only the second's to add.
+  v8 f = FMA(y, splat(0x1.715476p0f), splat(0x1.8p23f) - sum);
+  return power(sum, FMA(y, splat(0x1.4ae0bep-26f), f));
 }
 
 INLINE v8 min_v(v8 a, v8 b) { return select_v((a < b) | (a != a), a, b); }
 INLINE v8 max_v(v8 a, v8 b) { return select_v((a > b) | (a != a), a, b); }
-
-#define EACH(expression)                                                                                           \
-  for (int i = 0; i < vectors; i++) {                                                                              \
-    d[i] = (expression);                                                                                           \
-  }                                                                                                                \
-  break
-#define LANEWISE(function)                                                                                         \
-  for (int i = 0; i < vectors; i++)                                                                                \
-    for (int l = 0; l < LANES; l++) d[i][l] = function(a[i][l]);                                                   \
-  break
 
 // `count` numbers from an operand into a register; lanes past them are zero.
 INLINE void load(v8 *d, const gw_operand *o, long row, long column, long count) {
@@ -104,6 +80,8 @@ INLINE void load(v8 *d, const gw_operand *o, long row, long column, long count) 
     }
   } else {
     if (o->column_stride == 1) TO_FLOAT(o->type, count, at, to);
+    else if (o->type == GW_F32)
+      for (long i = 0; i < count; i++) to[i] = ((const float *)at)[i * o->column_stride];
     else
       for (long i = 0; i < count; i++) TO_FLOAT(o->type, 1, at + i * o->column_stride * size, to + i);
     for (long i = count; i < vectors * LANES; i++) to[i] = 0;
@@ -130,45 +108,65 @@ INLINE void store(const v8 *a, const gw_operand *o, long row, long column, long 
   }
 }
 
-// Sum or maximum of the first `count` numbers: lanes first, then a fixed tree across them.
+// Sum or maximum of the first `count` numbers: lanes first, then a fixed tree across them. A NaN makes either NaN.
 INLINE float combine(const v8 *a, long count, int is_max) {
-  v8 total = splat(is_max ? -__builtin_inff() : 0.0f);
-  long full = count / LANES;
-  for (long i = 0; i < full; i++) total = is_max ? max_v(total, a[i]) : total + a[i];
-  if (count % LANES) {
-    v8 rest = splat(is_max ? -__builtin_inff() : 0.0f);
-    for (long l = 0; l < count % LANES; l++) rest[l] = a[full][l];
-    total = is_max ? max_v(total, rest) : total + rest;
+  const float identity = is_max ? -__builtin_inff() : 0.0f;
+  v8 total = splat(identity), rest = splat(identity);
+  i8v odd = {0};
+  const long full = count / LANES;
+  for (long l = 0; l < count % LANES; l++) rest[l] = a[full][l];
+  for (long i = 0; i < full + (count % LANES > 0); i++) {
+    v8 x = i < full ? a[i] : rest;
+    if (is_max) odd |= x != x;
+    total = is_max ? select_v(x > total, x, total) : total + x;
   }
-  float t[8];
-  memcpy(t, &total, sizeof t);
-  for (int width = 4; width; width /= 2)
-    for (int l = 0; l < width; l++) {
-      float x = t[l], y = t[l + width];
-      t[l] = is_max ? (x > y || x != x ? x : y) : x + y;
-    }
-  return t[0];
+  if (is_max) total = (v8)((i8v)total | odd);
+  for (int width = 4; width; width /= 2) {
+    v8 other = width == 4   ? __builtin_shufflevector(total, total, 4, 5, 6, 7, 0, 1, 2, 3)
+               : width == 2 ? __builtin_shufflevector(total, total, 2, 3, 0, 1, 6, 7, 4, 5)
+                            : __builtin_shufflevector(total, total, 1, 0, 3, 2, 5, 4, 7, 6);
+    total = is_max ? max_v(total, other) : total + other;
+  }
+  return total[0];
 }
 
-INLINE void reduce(const gw_map_op *op, const v8 *a, const gw_operand *o, long row, long column, long count) {
-  float *at = (float *)o->base + row * o->row_stride, part = combine(a, count, op->op == GW_ROW_MAX);
-  float before = column > 0 || op->imm != 0 ? *at : op->op == GW_ROW_MAX ? -__builtin_inff() : 0;
-  *at = op->op == GW_ROW_SUM ? before + part : before > part || before != before ? before : part;
+// An operation with its registers and operand looked up.
+typedef struct {
+  v8 *d;
+  const v8 *a, *b, *c, *e;
+  const gw_operand *operand;
+  int op;
+  float imm;
+} resolved;
+
+INLINE void reduce(const resolved *s, long row, long column, long count) {
+  const int is_max = s->op == GW_ROW_MAX;
+  float *at = (float *)s->operand->base + row * s->operand->row_stride;
+  float part = is_max ? combine(s->a, count, 1) : combine(s->a, count, 0);
+  float before = column > 0 || s->imm != 0 ? *at : is_max ? -__builtin_inff() : 0;
+  *at = !is_max ? before + part : before > part || before != before ? before : part;
 }
 
-INLINE void step(const gw_map_op *op, v8 r[REGISTERS][VECTORS], const gw_operand *operands, long row, long column,
-                 long count) {
-  v8 *d = r[op->dst & 15];
-  const v8 *a = r[op->a & 15], *b = r[op->b & 15], *c = r[op->c & 15];
-  const int vectors = (int)((count + LANES - 1) / LANES);
-  switch (op->op) {
-    case GW_LOAD: load(d, operands + op->operand, row, column, count); break;
-    case GW_CONST: EACH(splat(op->imm));
+// Runs one operation on `vectors` vectors, of whose numbers `count` are wanted.
+#define EACH(expression)                                                                                           \
+  for (int i = 0; i < vectors; i++) d[i] = (expression);                                                           \
+  break
+#define LANEWISE(function)                                                                                         \
+  for (int i = 0; i < vectors; i++)                                                                                \
+    for (int l = 0; l < LANES; l++) d[i][l] = function(a[i][l]);                                                   \
+  break
+
+INLINE void step(const resolved *s, long row, long column, const int vectors, const long count) {
+  v8 *d = s->d;
+  const v8 *a = s->a, *b = s->b, *c = s->c, *e = s->e;
+  switch (s->op) {
+    case GW_LOAD: load(d, s->operand, row, column, count); break;
+    case GW_CONST: EACH(splat(s->imm));
     case GW_COLUMN: EACH(splat((float)(column + i * LANES)) + ((v8){0, 1, 2, 3, 4, 5, 6, 7}));
     case GW_ROW: EACH(splat((float)row));
-    case GW_STORE: store(a, operands + op->operand, row, column, count); break;
+    case GW_STORE: store(a, s->operand, row, column, count); break;
     case GW_ROW_SUM:
-    case GW_ROW_MAX: reduce(op, a, operands + op->operand, row, column, count); break;
+    case GW_ROW_MAX: reduce(s, row, column, count); break;
     case GW_ADD: EACH(a[i] + b[i]);
     case GW_SUB: EACH(a[i] - b[i]);
     case GW_MUL: EACH(a[i] * b[i]);
@@ -176,7 +174,7 @@ INLINE void step(const gw_map_op *op, v8 r[REGISTERS][VECTORS], const gw_operand
     case GW_MIN: EACH(min_v(a[i], b[i]));
     case GW_MAX: EACH(max_v(a[i], b[i]));
     case GW_FMA: EACH(FMA(a[i], b[i], c[i]));
-    case GW_SELECT_GE: EACH(select_v(a[i] >= b[i], c[i], r[op->operand & 15][i]));
+    case GW_SELECT_GE: EACH(select_v(a[i] >= b[i], c[i], e[i]));
     case GW_NEG: EACH(-a[i]);
     case GW_ABS: EACH(__builtin_elementwise_abs(a[i]));
     case GW_SQRT: EACH(__builtin_elementwise_sqrt(a[i]));
@@ -192,13 +190,40 @@ INLINE void step(const gw_map_op *op, v8 r[REGISTERS][VECTORS], const gw_operand
   }
 }
 
+// Looks up what each operation names. Constants whose register nothing else writes are set here, once, and left out.
+static long resolve(const gw_map_op *ops, long op_count, const gw_operand *operands, v8 r[REGISTERS][VECTORS],
+                    resolved *steps) {
+  long count = 0;
+  int writes[REGISTERS] = {0};
+  for (long i = 0; i < op_count; i++)
+    if (ops[i].op != GW_STORE && ops[i].op != GW_ROW_SUM && ops[i].op != GW_ROW_MAX) writes[ops[i].dst & 15]++;
+  for (long i = 0; i < op_count; i++) {
+    const gw_map_op *op = ops + i;
+    v8 *d = r[op->dst & 15];
+    if (op->op == GW_CONST && writes[op->dst & 15] == 1) {
+      for (int v = 0; v < VECTORS; v++) d[v] = splat(op->imm);
+      continue;
+    }
+    steps[count++] = (resolved){.d = d, .a = r[op->a & 15], .b = r[op->b & 15], .c = r[op->c & 15],
+                                .e = r[op->operand & 15], .operand = operands + op->operand, .op = op->op,
+                                .imm = op->imm};
+  }
+  return count;
+}
+
 void JOIN(gw_map_, SUFFIX)(const gw_map_op *ops, long op_count, const gw_operand *operands, long rows,
                            long columns) {
   v8 registers[REGISTERS][VECTORS] __attribute__((aligned(32)));
+  resolved steps[op_count > 0 ? op_count : 1];
+  const long count = resolve(ops, op_count, operands, registers, steps);
   for (long row = 0; row < rows; row++) {
-    for (long column = 0; column < columns; column += STRIP) {
-      long count = columns - column < STRIP ? columns - column : STRIP;
-      for (long i = 0; i < op_count; i++) step(ops + i, registers, operands, row, column, count);
+    long column = 0;
+    for (; column + STRIP <= columns; column += STRIP)
+      for (long i = 0; i < count; i++) step(steps + i, row, column, VECTORS, STRIP);
+    if (column < columns) {
+      const long rest = columns - column;
+      for (long i = 0; i < count; i++)
+        step(steps + i, row, column, (int)((rest + LANES - 1) / LANES), rest);
     }
     for (long i = 0; i < op_count && columns <= 0; i++)
       if ((ops[i].op == GW_ROW_SUM || ops[i].op == GW_ROW_MAX) && ops[i].imm == 0)

@@ -235,9 +235,10 @@ private struct Builder {
     }
     guard start < end || (phase == 0 && newest / page >= pages.lowerBound) else { return }
     while items.count <= phase { items.append([]) }
+    let whole = planner.window == nil ? max(0, min(end, (oldest + 1) / page) - start) : 0
     items[phase].append([
       Int32(first), Int32(count), Int32(list + start - pages.lowerBound), Int32(max(0, end - start)),
-      Int32(start * page), Int32(chunk), phase > 0 ? 1 : 0,
+      Int32(start * page), Int32(chunk), phase > 0 ? 1 : 0, Int32(whole),
     ])
   }
 

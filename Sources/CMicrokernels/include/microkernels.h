@@ -49,7 +49,7 @@ typedef enum {
   GW_SQRT = 34,
   GW_RSQRT = 35,      // 1 / sqrt(a), correctly rounded steps (no approximation instruction)
   GW_RECIP = 36,      // 1 / a
-  GW_EXP = 37,        // 2 ulp at most; exp(-inf) = 0, NaN stays NaN
+  GW_EXP = 37,        // 2 ulp at most; results below 2^-125 may be 0; NaN stays NaN
   GW_EXP2 = 38,
   GW_LOG = 39,
   GW_TANH = 40,

@@ -21,6 +21,8 @@ public enum PagedAttention {
     case chunk
     /// 1 where the item continues the state, 0 where it starts it.
     case continues
+    /// How many of the pages, from the first, every row sees whole: their scores need no mask.
+    case wholeCount
   }
 
   /// Positions after which the softmax state starts anew.
@@ -28,7 +30,9 @@ public enum PagedAttention {
 
   /// One layer's states.
   ///
-  /// Arguments: items int32 `[I, 7]`, pages int32 `[N]`, positions int32 `[M, group]` (of each row's query), q
+  /// Scores are in units of log₂: q comes multiplied by the scale and log₂ e, as ``Rotary`` leaves it.
+  ///
+  /// Arguments: items int32 `[I, 8]`, pages int32 `[N]`, positions int32 `[M, group]` (of each row's query), q
   /// `[kvHeads, M·group, D]`, kPages, vPages, then the states m and l `[kvHeads, chunks, M·group]` and o
   /// `[kvHeads, chunks, M·group, D]`, which are updated.
   ///
@@ -36,7 +40,7 @@ public enum PagedAttention {
   ///   - rowCapacity: query rows an item may have, tokens times group.
   ///   - window: keys at most this far behind the query are seen; `nil` for all.
   public static func kernel(
-    _ shape: Rotary.Shape, cache: ElementType = .float32, rowCapacity: Int = 96, scale: Float,
+    _ shape: Rotary.Shape, cache: ElementType = .float32, rowCapacity: Int = 96,
     window: Int? = nil, softcap: Float? = nil
   ) throws(TileError) -> Kernel {
     try Kernel("paged_attention_\(cache.rawValue)") { k in
@@ -85,36 +89,37 @@ public enum PagedAttention {
         }
         let start = field(.firstPosition)
         let firstPage = field(.firstPage)
-        k.pipeline(
-          steps: field(.pageCount), stages: 2,
-          load: { step in
-            let number = Index.element(tensor: pageList.number, at: [firstPage + step])
-            return [
-              k.load(
-                kPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, rowAxis: 3,
-                columnAxis: 2, as: .float32),
-              k.load(
-                vPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize,
-                as: .float32),
-            ]
-          },
-          compute: { step, tiles in
-            let softmax = OnlineSoftmax(top: top, total: total, sum: sum)
-            var scores = k.matmul(queries, tiles[0], transposesRight: true)
-            if let softcap {
-              scores = k.map(
-                .multiply, k.map(.tanh, k.map(.multiply, scores, scale / softcap)),
-                softcap * OnlineSoftmax.log2e)
-            } else {
-              scores = k.map(.multiply, scores, scale * OnlineSoftmax.log2e)
-            }
-            let key = MapValue.column(offset: start + step * page)
+        func load(_ step: Index) -> [Tile] {
+          let number = Index.element(tensor: pageList.number, at: [firstPage + step])
+          return [
+            k.load(
+              kPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, rowAxis: 3,
+              columnAxis: 2, as: .float32),
+            k.load(
+              vPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, as: .float32),
+          ]
+        }
+        func compute(_ tiles: [Tile], key: MapValue?) {
+          var scores = k.matmul(queries, tiles[0], transposesRight: true)
+          if let softcap {
+            let capped = k.map(.tanh, k.map(.multiply, scores, OnlineSoftmax.ln2 / softcap))
+            scores = k.map(.multiply, capped, softcap * OnlineSoftmax.log2e)
+          }
+          if let key {
             scores = k.map(.selectGreaterEqual, places, key, scores, -Float.infinity)
             if let window {
               let oldest = k.map(.subtract, places, Float(window - 1))
               scores = k.map(.selectGreaterEqual, key, oldest, scores, -Float.infinity)
             }
-            softmax.absorb(scores: scores, values: tiles[1], k)
+          }
+          OnlineSoftmax(top: top, total: total, sum: sum).absorb(scores: scores, values: tiles[1], k)
+        }
+        let whole = field(.wholeCount)
+        k.pipeline(steps: whole, stages: 2, load: load) { _, tiles in compute(tiles, key: nil) }
+        k.pipeline(
+          steps: field(.pageCount) - whole, stages: 2, load: { load(whole + $0) },
+          compute: { step, tiles in
+            compute(tiles, key: .column(offset: start + (whole + step) * page))
           })
         k.store(top, to: mStates, at: [head, chunk, row], rowAxis: 2)
         k.store(total, to: lStates, at: [head, chunk, row], rowAxis: 2)

@@ -33,7 +33,11 @@ public enum Rotary {
   /// Arguments: runs int32 `[R, 4]` (first row, rows ≤ page, page, first slot); cos and sin `[M, R/2]`; q, k as pairs
   /// `[M, heads, 2, rotary/2]`; q, k, v whole `[M, heads, D]`; results qOut `[kvHeads, M, group, D]`, kPages
   /// `[P, kvHeads, D, pageTokens]`, vPages `[P, kvHeads, pageTokens, D]`.
-  public static func kernel(_ shape: Shape, cache: ElementType = .float32) throws(TileError) -> Kernel {
+  ///
+  /// - Parameter scale: what queries are multiplied with; scores of attention are wanted in units of log₂.
+  public static func kernel(
+    _ shape: Shape, cache: ElementType = .float32, scale: Float
+  ) throws(TileError) -> Kernel {
     try Kernel("rotary_append") { k in
       let m = k.extent("M")
       let runs = k.input("runs", .int32, [k.extent("R"), 4])
@@ -79,7 +83,7 @@ public enum Rotary {
           for member in 0..<shape.group {
             rotate(qPairs, q, head: head * Index(shape.group) + Index(member)) { tile, column in
               k.store(
-                tile, to: qOut, at: [head, row, Index(member), Index(column)], rowAxis: 1, columnAxis: 3)
+                k.map(.multiply, tile, scale), to: qOut, at: [head, row, Index(member), Index(column)], rowAxis: 1, columnAxis: 3)
             }
           }
           rotate(kPairs, key, head: head) { tile, column in

@@ -14,10 +14,12 @@ struct AttentionCore: Sendable {
     kernels: KernelCache
   ) throws {
     self.shape = shape
-    append = try kernels.kernel("append \(shape) \(cache)") { try Rotary.kernel(shape, cache: cache) }
-    attend = try kernels.kernel("attend \(shape) \(cache) \(scale) \(window ?? 0)") {
+    append = try kernels.kernel("append \(shape) \(cache) \(scale)") {
+      try Rotary.kernel(shape, cache: cache, scale: scale * OnlineSoftmax.log2e)
+    }
+    attend = try kernels.kernel("attend \(shape) \(cache) \(window ?? 0)") {
       try PagedAttention.kernel(
-        shape, cache: cache, rowCapacity: Llama.attentionRows, scale: scale, window: window)
+        shape, cache: cache, rowCapacity: Llama.attentionRows, window: window)
     }
     merge = try kernels.kernel("merge \(shape) \(output)") { try PagedAttention.merge(shape, output: output) }
   }
