@@ -1,6 +1,8 @@
 internal import ArgumentParser
 internal import Engine
 internal import Models
+internal import Synchronization
+internal import TilesCPU
 
 /// Times of what users wait for, in the format that joins with those of other programs.
 struct BenchCommand: ParsableCommand {
@@ -23,6 +25,9 @@ struct BenchCommand: ParsableCommand {
 
   @Flag(help: "Print JSON lines.")
   var json = false
+
+  @Flag(help: "Print which kernels took the time, on standard error (generate only).")
+  var profile = false
 
   @OptionGroup var options: ModelOptions
 
@@ -58,6 +63,18 @@ struct BenchCommand: ParsableCommand {
       Output.write(
         "\(op)  \(shape): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n")
     }
+  }
+
+  /// Prints the kernels by time since the last call, when that was asked for.
+  func reportProfile(_ executor: CPUExecutor) {
+    guard profile else { return }
+    let total = executor.profile.entries.reduce(0) { $0 + $1.seconds }
+    for entry in executor.profile.entries {
+      let share = Output.fixed(100 * entry.seconds / total, 1)
+      let each = Output.fixed(1e6 * entry.seconds / Double(entry.launches), 1)
+      Output.note("  \(share) %  \(entry.name): \(entry.launches) launches, \(each) us each\n")
+    }
+    executor.profile.reset()
   }
 
   /// Median seconds of so many calls, after one that does not count.

@@ -1,4 +1,6 @@
 internal import Engine
+internal import Synchronization
+internal import TilesCPU
 
 /// Prompt and decoding speed of a whole model.
 struct GenerateBench {
@@ -8,20 +10,24 @@ struct GenerateBench {
 
   func run() throws {
     let loaded = try bench.options.load()
+    loaded.executor.profile.isOn.store(bench.profile, ordering: .relaxed)
     for length in [512, 2048] where bench.wants("prompt \(length)") {
       let time = try bench.median(bench.repeats) { try prompt(loaded, length) }
       bench.report(
         "generate", "prompt \(length)", milliseconds: time * 1e3, rate: ("tok_s", Double(length) / time))
+      bench.reportProfile(loaded.executor)
     }
     if bench.wants("decode 128") {
       let time = try bench.median(bench.repeats) { try decode(loaded, [random(1, 1)], count: 128) }
       bench.report("generate", "decode 128", milliseconds: time * 1e3, rate: ("tok_s", 128 / time))
+      bench.reportProfile(loaded.executor)
     }
     if bench.wants("batch 32 own prompts 128") {
       let prompts = (0..<32).map { random(128, UInt64($0) + 10) }
       let time = try bench.median(bench.repeats) { try decode(loaded, prompts, count: 32) }
       bench.report(
         "generate", "batch 32 own prompts 128", milliseconds: time * 1e3, rate: ("tok_s", 32 * 32 / time))
+      bench.reportProfile(loaded.executor)
     }
     if bench.wants("batch 32 shared prefix 2048") {
       let prefix = random(2048, 5)
@@ -29,6 +35,7 @@ struct GenerateBench {
       let time = try bench.median(bench.repeats) { try decode(loaded, prompts, count: 32) }
       bench.report(
         "generate", "batch 32 shared prefix 2048", milliseconds: time * 1e3, rate: ("tok_s", 32 * 32 / time))
+      bench.reportProfile(loaded.executor)
     }
   }
 

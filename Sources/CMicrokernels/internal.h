@@ -25,6 +25,9 @@
 GW_DECLARE(portable)
 #if defined(__x86_64__)
 GW_DECLARE(avx2)
+// One row of activations; returns how many of the n outputs it has computed, the first ones.
+long gw_dot_q16_avx2(gw_type type, long n, long k, const void *x, const void *w, ptrdiff_t w_row_bytes, float *c,
+                     int accumulate);
 #endif
 
 // 32 numbers of a block format as integers: value = scale[h] * (q - zero) + offset[h] for the half h = i / 16.

@@ -265,6 +265,12 @@ AVX2 void gw_matmul_q16_avx2(gw_type type, long m, long n, long k, const void *x
                             const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, int accumulate,
                             void *workspace) {
   panel *panels = workspace;
+  if (m == 1) {
+    long done = gw_dot_q16_avx2(type, n, k, x, w, w_row_bytes, c, accumulate);
+    n -= done;
+    c += done;
+    w = (const uint8_t *)w + done * w_row_bytes;
+  }
   for (long j = 0; j < n; j += 16) {
     long columns = n - j < 16 ? n - j : 16;
     const uint8_t *rows = (const uint8_t *)w + j * w_row_bytes;

@@ -9,6 +9,8 @@ public final class CPUExecutor: Executor {
   public let threads: Int
   /// The microkernel table in use, for example `avx2`.
   public let microkernelName: String
+  /// Where the time goes, once it is switched on.
+  public let profile = KernelProfile()
   let pool: ThreadPool
   let microkernels: Microkernels
   let workers: WorkerSet
@@ -18,8 +20,12 @@ public final class CPUExecutor: Executor {
   /// Workers, one a thread. `@unchecked Sendable`: used only by the launch that holds `turn`.
   final class WorkerSet: @unchecked Sendable {
     var workers: [Worker]
+    let ranges: TaskRanges
 
-    init(_ workers: [Worker]) { self.workers = workers }
+    init(_ workers: [Worker]) {
+      self.workers = workers
+      ranges = TaskRanges(workers: workers.count)
+    }
 
     deinit { for worker in workers { worker.deallocate() } }
   }

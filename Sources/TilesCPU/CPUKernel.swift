@@ -51,6 +51,8 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
   func run(_ tensors: [Tensor], integers arguments: [Int]) throws(ExecutionError) {
     var integers = program.integers
     try bind(tensors, arguments, into: &integers)
+    let isProfiled = executor.profile.isOn.load(ordering: .relaxed)
+    let start = isProfiled ? ContinuousClock.now : nil
     let bindings = tensors.map { tensor in
       unsafe TensorBinding(
         base: tensor.address, blockElements: tensor.type.blockElements, blockBytes: tensor.type.blockBytes)
@@ -61,6 +63,7 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
     let order = taskOrder(grid, count, integers, bindings)
     launch(integers, bindings, count, order)
     withExtendedLifetime(tensors) {}
+    if let start { executor.profile.add(program.name, start.duration(to: .now)) }
   }
 
   private func launch(_ integers: [Int], _ bindings: [TensorBinding], _ count: Int, _ order: [Int32]?) {
@@ -69,17 +72,16 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
     executor.turn.withLock { _ in
       for number in set.workers.indices { set.workers[number].reserve(program) }
       let workers = set.workers
-      let next = Atomic<Int>(0)
+      let ranges = set.ranges
+      ranges.reset()
       // Small tasks are taken several at a time; unequal ones singly, so that the longest do not queue up.
       let grain = order == nil ? max(1, min(64, count / (workers.count * 16))) : 1
       withLaunch(integers, bindings) { launch in
         func work(_ number: Int) {
           let worker = workers[number]
           worker.begin(launch)
-          while true {
-            let first = next.add(grain, ordering: .relaxed).oldValue
-            if first >= count { return }
-            for position in first..<min(first + grain, count) {
+          ranges.forEach(worker: number, of: count, grain: grain, isSingle: order != nil) { positions in
+            for position in positions {
               worker.runTask(order.map { Int($0[position]) } ?? position, launch)
             }
           }
