@@ -56,6 +56,17 @@ INLINE v8 exp_v(v8 x) {
 INLINE v8 min_v(v8 a, v8 b) { return select_v((a < b) | (a != a), a, b); }
 INLINE v8 max_v(v8 a, v8 b) { return select_v((a > b) | (a != a), a, b); }
 
+// The first, third and so on: members of interleaved pairs. What lies behind the last is not read.
+INLINE void load_every_other(v8 *d, const float *at, long count) {
+  float *to = (float *)d;
+  long i = 0;
+  for (; i + LANES < count; i += LANES) {
+    const v8 a = *(const v8 *)(at + 2 * i), b = *(const v8 *)(at + 2 * i + LANES);
+    d[i / LANES] = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+  }
+  for (; i < count; i++) to[i] = at[2 * i];
+}
+
 // `count` numbers from an operand into a register; lanes past them are zero.
 INLINE void load(v8 *d, const gw_operand *o, long row, long column, long count) {
   const long size = o->type == GW_F32 || o->type == GW_I32 ? 4 : o->type == GW_I8 ? 1 : 2;
@@ -69,10 +80,7 @@ INLINE void load(v8 *d, const gw_operand *o, long row, long column, long count) 
     for (int i = 0; i < vectors; i++) d[i] = splat(value);
   } else if (o->column_stride == 1 && o->type == GW_F32) {
     const long full = count / LANES;
-    if (count == STRIP)
-      for (int i = 0; i < VECTORS; i++) d[i] = ((const v8 *)at)[i];
-    else
-      for (long i = 0; i < full; i++) d[i] = ((const v8 *)at)[i];
+    for (long i = 0; i < full; i++) d[i] = ((const v8 *)at)[i];
     if (count % LANES) {
       v8 rest = splat(0);
       for (long l = 0; l < count % LANES; l++) rest[l] = ((const float *)at)[full * LANES + l];
@@ -80,6 +88,7 @@ INLINE void load(v8 *d, const gw_operand *o, long row, long column, long count) 
     }
   } else {
     if (o->column_stride == 1) TO_FLOAT(o->type, count, at, to);
+    else if (o->type == GW_F32 && o->column_stride == 2) load_every_other(d, (const float *)at, count);
     else if (o->type == GW_F32)
       for (long i = 0; i < count; i++) to[i] = ((const float *)at)[i * o->column_stride];
     else
@@ -94,10 +103,7 @@ INLINE void store(const v8 *a, const gw_operand *o, long row, long column, long 
   const float *from = (const float *)a;
   if (o->type == GW_F32 && (o->column_stride == 1 || count == 1)) {
     const long full = count / LANES;
-    if (count == STRIP)
-      for (int i = 0; i < VECTORS; i++) ((v8 *)at)[i] = a[i];
-    else
-      for (long i = 0; i < full; i++) ((v8 *)at)[i] = a[i];
+    for (long i = 0; i < full; i++) ((v8 *)at)[i] = a[i];
     for (long i = full * LANES; i < count; i++) ((float *)at)[i] = from[i];
   } else if (o->type == GW_F32) {
     for (long i = 0; i < count; i++) ((float *)at)[i * o->column_stride] = from[i];
@@ -220,10 +226,13 @@ void JOIN(gw_map_, SUFFIX)(const gw_map_op *ops, long op_count, const gw_operand
     long column = 0;
     for (; column + STRIP <= columns; column += STRIP)
       for (long i = 0; i < count; i++) step(steps + i, row, column, VECTORS, STRIP);
-    if (column < columns) {
-      const long rest = columns - column;
-      for (long i = 0; i < count; i++)
-        step(steps + i, row, column, (int)((rest + LANES - 1) / LANES), rest);
+    if (column + STRIP / 2 <= columns) {
+      for (long i = 0; i < count; i++) step(steps + i, row, column, VECTORS / 2, STRIP / 2);
+      column += STRIP / 2;
+    }
+    for (; column < columns; column += LANES) {
+      const long rest = columns - column < LANES ? columns - column : LANES;
+      for (long i = 0; i < count; i++) step(steps + i, row, column, 1, rest);
     }
     for (long i = 0; i < op_count && columns <= 0; i++)
       if ((ops[i].op == GW_ROW_SUM || ops[i].op == GW_ROW_MAX) && ops[i].imm == 0)
