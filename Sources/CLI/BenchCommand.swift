@@ -51,17 +51,20 @@ struct BenchCommand: ParsableCommand {
   var threadCount: Int { options.threads ?? Machine.cores }
 
   /// Prints one measurement.
-  func report(_ op: String, _ shape: String, milliseconds: Double, rate: (name: String, value: Double)) {
+  func report(
+    _ op: String, _ shape: String, milliseconds: Double, rate: (name: String, value: Double),
+    peer: String = "godwit"
+  ) {
     if json {
       Output.json([
-        "op": JSONField(op), "shape": JSONField(shape), "peer": "godwit", "threads": JSONField(threadCount),
+        "op": JSONField(op), "shape": JSONField(shape), "peer": JSONField(peer), "threads": JSONField(threadCount),
         "ms": JSONField(milliseconds, decimals: 4),
         "gflops": rate.name == "gflops" ? JSONField(rate.value, decimals: 1) : nil,
         "tok_s": rate.name == "tok_s" ? JSONField(rate.value, decimals: 1) : nil,
       ])
     } else {
       Output.write(
-        "\(op)  \(shape): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n")
+        "\(op)  \(shape)\(peer == "godwit" ? "" : " (\(peer))"): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n")
     }
   }
 

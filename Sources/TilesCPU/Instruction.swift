@@ -57,6 +57,8 @@ struct MatmulPlan {
   var transposesLeft: Bool
   var transposesRight: Bool
   var continuing: Bool
+  /// Integer register of the loop step whose first value starts the sum anew.
+  var startStep: Int?
   /// gw_type number of the right operand.
   var rightType: UInt32
   /// Elements and bytes of one block of it.

@@ -11,6 +11,7 @@ extension Lowering {
       accumulator: slots[product.accumulator.id] ?? ownedSlot(product.accumulator),
       left: slot(of: product.left), right: slot(of: product.right), transposesLeft: product.transposesLeft,
       transposesRight: product.transposesRight, continuing: product.continuing,
+      startStep: sumSteps[product.accumulator.id].map { register(of: .step($0)) },
       rightType: rightType.rawValue, blockElements: product.right.type.blockElements,
       blockBytes: product.right.type.blockBytes, isInteger: product.left.type == .q16_rows)
     program.workspaceBytes = max(program.workspaceBytes, workspace(product))
@@ -18,13 +19,13 @@ extension Lowering {
     emit(Instruction(code: .matmul, a: Int32(program.matmuls.count - 1)))
   }
 
-  /// Bytes for the packed right operand, at the tile's capacity.
+  /// Bytes for the packed right operand and a copy of a block of rows of the left one, at the tile's capacity.
   private func workspace(_ product: Matmul) -> Int {
     let (n, k) =
       product.transposesRight
       ? (product.right.rows, product.right.columns) : (product.right.columns, product.right.rows)
     if product.left.type == .q16_rows { return gw_matmul_q16_workspace(k) + 64 }
     let (rounded, _) = ((n + 15) & ~15).multipliedReportingOverflow(by: k)
-    return rounded * 4 + 64
+    return (rounded + Worker.rowBlock * (k + Worker.copyPadding)) * 4 + 64
   }
 }

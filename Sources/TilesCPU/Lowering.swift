@@ -18,6 +18,8 @@ struct Lowering {
   let reads: [Int: Int]
   /// Element types of tiles that write straight to the tensor they would be stored to.
   var forwardedTypes: [Int: ElementType] = [:]
+  /// Loop step of each sum that the loop's first product starts.
+  var sumSteps: [Int: Int] = [:]
   /// Registers of constants, filled before the launch.
   var constants: [Int: Int] = [:]
   var problem: ExecutionError?
@@ -93,7 +95,18 @@ struct Lowering {
 
   mutating func lower(_ statements: [Statement]) {
     var position = 0
+    var stored: Int?
     while position < statements.count {
+      if let sum = sum(at: position, of: statements) {
+        let store = position + 2 < statements.count ? statements[position + 2].operation : nil
+        if lowerSum(sum, store: store) { stored = position + 2 }
+        position += 1
+        continue
+      }
+      if position == stored {
+        position += 1
+        continue
+      }
       let next = position + 1 < statements.count ? statements[position + 1].operation : nil
       switch statements[position].operation {
       case .map(let program):

@@ -211,7 +211,8 @@ internal import Memory
     let n = plan.transposesRight ? right.rows : right.columns
     let workspace = unsafe arena + launch.workspaceOffset
     let c = unsafe target.base.assumingMemoryBound(to: Float.self)
-    let continuing: Int32 = plan.continuing ? 1 : 0
+    let isFirst = plan.startStep.map { unsafe integers[$0] == 0 } ?? false
+    let continuing: Int32 = plan.continuing && !isFirst ? 1 : 0
     if plan.isInteger {
       let k = left.columns
       unsafe microkernels.matmulInteger(
@@ -250,16 +251,32 @@ internal import Memory
       unsafe b = UnsafePointer(packed)
     }
     // Blocks of rows small enough that they stay in the second-level cache while the panels pass by.
-    let block = 96
+    let block = Self.rowBlock
+    // Rows far apart share cache sets and take a page each; a copy pays once enough panels pass by.
+    let copies = aColumn == 1 && aRow > k && aRow >= 512 && n >= 64 && m >= 24
+    let copy = unsafe packed + (n + 15) / 16 * 16 * k
+    let copyRow = k + Self.copyPadding
     var row = 0
     while row < m {
       let rows = Swift.min(block, m - row)
+      var from = unsafe UnsafePointer(a + row * aRow)
+      if copies {
+        for line in 0..<rows {
+          unsafe (copy + line * copyRow).update(from: from + line * aRow, count: k)
+        }
+        unsafe from = UnsafePointer(copy)
+      }
       unsafe microkernels.matmul(
-        rows, n, k, a + row * aRow, aRow, aColumn, b, bRow, bPanel, c + row * target.rowStride,
+        rows, n, k, from, copies ? copyRow : aRow, aColumn, b, bRow, bPanel, c + row * target.rowStride,
         target.rowStride, continuing)
       row += rows
     }
   }
+
+  /// Rows of the left operand that are multiplied while the panels pass by.
+  static let rowBlock = 96
+  /// Elements between rows of their copy, so that rows do not fall on the same cache sets.
+  static let copyPadding = 16
 
   /// Packs a right operand whose neither side is contiguous, through the elementwise routine.
   private func pack(

@@ -1,4 +1,5 @@
 import Engine
+import Kernels
 import Models
 import TestSupport
 import Testing
@@ -35,15 +36,18 @@ func randomSequences(seed: UInt64) -> [SequenceRows] {
 func visits(_ batch: ForwardBatch, group: Int) throws -> [[Int: [(page: Int32, firstPosition: Int)]]] {
   var states = [[Int: [(page: Int32, firstPosition: Int)]]](repeating: [:], count: batch.tokens.count)
   var next = 0
+  let width = PagedAttention.Field.allCases.count
   for phase in batch.phases {
     #expect(phase.lowerBound == next)
     next = phase.upperBound
     var touched: Set<[Int]> = []
     var work = Int.max
     for item in phase {
-      let fields = batch.items[(item * 7)..<(item * 7 + 7)].map { Int($0) }
+      let fields = batch.items[item * width..<(item + 1) * width].map { Int($0) }
       let (firstRow, rows, list, count) = (fields[0], fields[1], fields[2], fields[3])
-      let (position, chunk, continues) = (fields[4], fields[5], fields[6])
+      let (position, chunk, continues, whole) = (fields[4], fields[5], fields[6], fields[7])
+      let oldest = batch.positions[firstRow..<(firstRow + rows)].min().map(Int.init) ?? 0
+      #expect(whole >= 0 && whole <= count && (whole == 0 || position + whole * 64 <= oldest + 1))
       #expect(rows > 0 && (rows == 1 || rows * group <= Llama.attentionRows))
       #expect(count == 0 || (position / 512 == chunk && (position + count * 64 - 1) / 512 == chunk))
       #expect(rows * count <= work, "longest first")
@@ -57,7 +61,7 @@ func visits(_ batch: ForwardBatch, group: Int) throws -> [[Int: [(page: Int32, f
       }
     }
   }
-  #expect(next * 7 == batch.items.count)
+  #expect(next * width == batch.items.count)
   return states
 }
 

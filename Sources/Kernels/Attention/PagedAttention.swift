@@ -21,7 +21,7 @@ public enum PagedAttention {
     case chunk
     /// 1 where the item continues the state, 0 where it starts it.
     case continues
-    /// How many of the pages, from the first, every row sees whole: their scores need no mask.
+    /// How many of the pages, from the first, every row sees whole: their scores need no mask. Not looked at with a window.
     case wholeCount
   }
 
@@ -114,7 +114,8 @@ public enum PagedAttention {
           }
           OnlineSoftmax(top: top, total: total, sum: sum).absorb(scores: scores, values: tiles[1], k)
         }
-        let whole = field(.wholeCount)
+        // A window may hide keys of any page.
+        let whole = window == nil ? field(.wholeCount) : 0
         k.pipeline(steps: whole, stages: 2, load: load) { _, tiles in compute(tiles, key: nil) }
         k.pipeline(
           steps: field(.pageCount) - whole, stages: 2, load: { load(whole + $0) },

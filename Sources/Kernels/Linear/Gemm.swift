@@ -27,7 +27,7 @@ public enum Gemm {
 
     /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the first level panel by panel, the
     /// task's part of C the second.
-    public static let cpu = Plan(rows: 384, columns: 128, inner: 256)
+    public static let cpu = Plan(rows: 512, columns: 384, inner: 256)
   }
 
   /// C `[M, N]` = A `[M, K]` · B `[K, N]`, or · Bᵀ with B `[N, K]` when `transposesB`; any sizes.
