@@ -26,10 +26,10 @@ struct ModelOptions: ParsableArguments {
 
   @Option(
     name: .customLong("cache-type"),
-    help: "auto, float32 or float16; auto halves the cache where the budget is small.")
+    help: "auto, float32, float16 or int8; auto takes fewer bytes a position the smaller the budget is.")
   var cacheType = CacheType.auto
 
-  enum CacheType: String, ExpressibleByArgument, CaseIterable { case auto, float32, float16 }
+  enum CacheType: String, ExpressibleByArgument, CaseIterable { case auto, float32, float16, int8 }
 
   /// Path of the model file.
   func path() throws -> String {
@@ -72,13 +72,19 @@ struct ModelOptions: ParsableArguments {
     switch cacheType {
     case .float32: return .float32
     case .float16: return .float16
+    case .int8: return .int8
     case .auto:
-      let geometry = PagedCache.Geometry(
-        layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
-        type: .float32)
-      // Room for one full context decides: below that, half the bytes a position are worth the rounding.
-      let context = (configuration.contextLength + 63) / 64
-      return cache.bytes / max(1, geometry.pageBytes) >= min(context, 128) || exact ? .float32 : .float16
+      // Room for one full context decides, or for 8,192 positions of it: the widest type that has it, and int8 where
+      // not even float16 has half of that.
+      let pages = min((configuration.contextLength + 63) / 64, 128)
+      func holds(_ type: ElementType, _ wanted: Int) -> Bool {
+        let geometry = PagedCache.Geometry(
+          layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
+          type: type)
+        return cache.bytes / max(1, geometry.pageBytes) >= wanted
+      }
+      if exact || holds(.float32, pages) { return .float32 }
+      return holds(.float16, (pages + 1) / 2) ? .float16 : .int8
     }
   }
 }

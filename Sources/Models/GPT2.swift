@@ -38,7 +38,7 @@ public final class GPT2: LanguageModel {
     let down: LinearLayer
   }
 
-  /// - Parameter cacheType: float32 or float16.
+  /// - Parameter cacheType: float32, float16 or int8.
   public init(
     _ configuration: GPT2Configuration, weights: GPT2Weights, executor: any Executor,
     cacheType: ElementType = .float32
@@ -109,7 +109,7 @@ public final class GPT2: LanguageModel {
 
   private func attend(
     _ layer: Layer, _ weights: GPT2Weights.Norm, _ x: Tensor, into y: Tensor, _ step: StepTensors,
-    _ pages: (keys: Tensor, values: Tensor)
+    _ pages: [Tensor]
   ) throws {
     let normed = try normalized(x, weights)
     let q = try workspace.tensor("q", .float32, x.shape)

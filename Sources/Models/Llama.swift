@@ -50,7 +50,7 @@ public final class Llama: LanguageModel {
 
   /// - Parameters:
   ///   - exact: whether block-quantised weights are widened to float32 instead of multiplied as integers.
-  ///   - cacheType: float32 or float16.
+  ///   - cacheType: float32, float16 or int8.
   public init(
     _ configuration: LlamaConfiguration, weights: LlamaWeights, executor: any Executor, exact: Bool,
     cacheType: ElementType = .float32
@@ -145,7 +145,7 @@ public final class Llama: LanguageModel {
   }
 
   private func attend(
-    _ layer: Layer, _ x: Tensor, into y: Tensor, _ step: StepTensors, _ pages: (keys: Tensor, values: Tensor)
+    _ layer: Layer, _ x: Tensor, into y: Tensor, _ step: StepTensors, _ pages: [Tensor]
   ) throws {
     let c = configuration
     let rows = x.shape[0]

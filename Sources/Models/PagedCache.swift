@@ -10,7 +10,7 @@ public struct PagedCache: Sendable {
     public var kvHeads: Int
     /// Numbers in a head.
     public var headSize: Int
-    /// float32 or float16.
+    /// float32, float16, or int8 with a float32 scale for each position and head.
     public var type: ElementType
     /// Positions in a page.
     public static let pageTokens = 64
@@ -23,8 +23,17 @@ public struct PagedCache: Sendable {
       self.type = type
     }
 
-    /// Bytes of one page with the keys and values of all layers.
-    public var pageBytes: Int { 2 * layers * kvHeads * headSize * Self.pageTokens * type.blockBytes }
+    /// Bytes of one page with the keys and values of all layers; `Int.max` where that cannot be counted.
+    public var pageBytes: Int {
+      let (head, tooLong) = headSize.multipliedReportingOverflow(by: type.blockBytes)
+      var bytes = head.addingReportingOverflow(type == .int8 ? 4 : 0).partialValue
+      for factor in [Self.pageTokens, kvHeads, layers, 2] {
+        let (product, overflow) = bytes.multipliedReportingOverflow(by: factor)
+        if overflow || tooLong { return .max }
+        bytes = product
+      }
+      return bytes
+    }
   }
 
   /// Sizes of a page.
@@ -33,6 +42,8 @@ public struct PagedCache: Sendable {
   public let keys: Tensor
   /// `[pages, layers, kvHeads, 64, D]`.
   public let values: Tensor
+  /// What int8 keys and values are multiplied with, `[pages, layers, kvHeads, 64]` each; `nil` for other types.
+  public let scales: (keys: Tensor, values: Tensor)?
 
   /// Zeroed pages; memory is backed only once written.
   public init(_ geometry: Geometry, pages: Int) throws(MemoryError) {
@@ -40,10 +51,17 @@ public struct PagedCache: Sendable {
     let heads = [pages, geometry.layers, geometry.kvHeads]
     keys = try Tensor(zeros: geometry.type, heads + [geometry.headSize, Geometry.pageTokens])
     values = try Tensor(zeros: geometry.type, heads + [Geometry.pageTokens, geometry.headSize])
+    guard geometry.type == .int8 else {
+      scales = nil
+      return
+    }
+    let positions = heads + [Geometry.pageTokens]
+    scales = (try Tensor(zeros: .float32, positions), try Tensor(zeros: .float32, positions))
   }
 
-  /// Pages of one layer: keys `[pages, kvHeads, D, 64]` and values `[pages, kvHeads, 64, D]`.
-  func layer(_ number: Int) -> (keys: Tensor, values: Tensor) {
-    (keys.selecting(axis: 1, number), values.selecting(axis: 1, number))
+  /// Pages of one layer as kernels take them: keys `[pages, kvHeads, D, 64]`, values `[pages, kvHeads, 64, D]`, and
+  /// the scales of both `[pages, kvHeads, 64]` where there are any.
+  func layer(_ number: Int) -> [Tensor] {
+    ([keys, values] + (scales.map { [$0.keys, $0.values] } ?? [])).map { $0.selecting(axis: 1, number) }
   }
 }

@@ -6,7 +6,7 @@ import Tiles
 import TilesCPU
 
 /// A small Llama with random weights, enough for the engine's properties.
-func tinyModel(threads: Int = 2, seed: UInt64 = 1) throws -> Llama {
+func tinyModel(threads: Int = 2, seed: UInt64 = 1, cacheType: ElementType = .float32) throws -> Llama {
   var state = seed
   func random(_ shape: [Int], scale: Float) throws -> Tensor {
     let tensor = try Tensor(zeros: .float32, shape)
@@ -37,7 +37,8 @@ func tinyModel(threads: Int = 2, seed: UInt64 = 1) throws -> Llama {
   }
   let embedding = try random([300, 64], scale: 1)
   let weights = LlamaWeights(embedding: embedding, layers: layers, finalNorm: try ones(64), head: embedding)
-  return try Llama(configuration, weights: weights, executor: CPUExecutor(threads: threads), exact: true)
+  return try Llama(
+    configuration, weights: weights, executor: CPUExecutor(threads: threads), exact: true, cacheType: cacheType)
 }
 
 /// Runs requests to their end and returns each one's tokens.
@@ -103,6 +104,18 @@ func run(_ requests: [GenerationRequest], _ generator: Generator) throws -> [[In
     let generator = try Generator(model, options: options)
     #expect(try run(Self.requests, generator) == Self.alone())
     #expect(generator.pages.used == 0)
+  }
+
+  /// What is rounded once on its way into a page is the same for everyone who reads it.
+  @Test(arguments: [ElementType.float16, .int8]) func narrowCachesKeepTheEqualities(type: ElementType) throws {
+    let model = try tinyModel(cacheType: type)
+    let alone = try Self.requests.map { try run([$0], Generator(model))[0] }
+    for mode in SharingMode.allCases {
+      var options = Generator.Options()
+      options.sharing = mode
+      options.cacheBytes = 14 * model.cacheGeometry.pageBytes
+      #expect(try run(Self.requests, Generator(model, options: options)) == alone, "\(mode)")
+    }
   }
 
   @Test func withoutReuseNothingChanges() throws {

@@ -22,14 +22,15 @@ public struct OnlineSoftmax {
     self.sum = sum
   }
 
-  /// Takes in a block of keys: scores `[R, N]` (minus infinity where masked) and their values `[N, D]`.
-  public func absorb(scores: Tile, values: Tile, _ k: Recorder) {
+  /// Takes in a block of keys: scores `[R, N]` (minus infinity where masked) and their values `[N, D]`, which
+  /// `valueScales` `[1, N]` multiply where they are stored as integers.
+  public func absorb(scores: Tile, values: Tile, valueScales: Tile? = nil, _ k: Recorder) {
     let (shrink, raised) = raise(k.rowMax(scores), k)
     let weights = k.map(.exp2, k.map(.subtract, scores, raised))
     k.assign(total, k.map(.multiply, total, shrink))
     k.rowSum(weights, addingTo: total)
     k.assign(sum, k.map(.multiply, sum, shrink))
-    k.matmul(into: sum, weights, values)
+    k.matmul(into: sum, valueScales.map { k.map(.multiply, weights, $0) } ?? weights, values)
   }
 
   /// Takes in the state of other keys.

@@ -33,7 +33,7 @@ public enum PagedAttention {
   /// Scores are in units of log₂: q comes multiplied by the scale and log₂ e, as ``Rotary`` leaves it.
   ///
   /// Arguments: items int32 `[I, 8]`, pages int32 `[N]`, positions int32 `[M, group]` (of each row's query), q
-  /// `[kvHeads, M·group, D]`, kPages, vPages, then the states m and l `[kvHeads, chunks, M·group]` and o
+  /// `[kvHeads, M·group, D]`, kPages, vPages, for an int8 cache their scales `[P, kvHeads, 64]`, then the states m and l `[kvHeads, chunks, M·group]` and o
   /// `[kvHeads, chunks, M·group, D]`, which are updated.
   ///
   /// - Parameters:
@@ -54,6 +54,8 @@ public enum PagedAttention {
       let pages = k.extent("P")
       let kPages = k.input("kPages", cache, [pages, kv, d, page])
       let vPages = k.input("vPages", cache, [pages, kv, page, d])
+      let kScales = cache == .int8 ? k.input("kScales", .float32, [pages, kv, page]) : nil
+      let vScales = cache == .int8 ? k.input("vScales", .float32, [pages, kv, page]) : nil
       let mStates = k.update("m", .float32, [kv, chunks, rows])
       let lStates = k.update("l", .float32, [kv, chunks, rows])
       let oStates = k.update("o", .float32, [kv, chunks, rows, d])
@@ -97,10 +99,13 @@ public enum PagedAttention {
               columnAxis: 2, as: .float32),
             k.load(
               vPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, as: .float32),
-          ]
+          ] + [kScales, vScales].compactMap { $0 }.map { scales in
+            k.load(scales, at: [number, head, 0], columns: shape.pageTokens)
+          }
         }
         func compute(_ tiles: [Tile], key: MapValue?) {
           var scores = k.matmul(queries, tiles[0], transposesRight: true)
+          if cache == .int8 { scores = k.map(.multiply, scores, tiles[2]) }
           if let softcap {
             let capped = k.map(.tanh, k.map(.multiply, scores, OnlineSoftmax.ln2 / softcap))
             scores = k.map(.multiply, capped, softcap * OnlineSoftmax.log2e)
@@ -112,7 +117,8 @@ public enum PagedAttention {
               scores = k.map(.selectGreaterEqual, key, oldest, scores, -Float.infinity)
             }
           }
-          OnlineSoftmax(top: top, total: total, sum: sum).absorb(scores: scores, values: tiles[1], k)
+          OnlineSoftmax(top: top, total: total, sum: sum).absorb(
+            scores: scores, values: tiles[1], valueScales: cache == .int8 ? tiles[3] : nil, k)
         }
         // A window may hide keys of any page.
         let whole = window == nil ? field(.wholeCount) : 0

@@ -32,7 +32,8 @@ public enum Rotary {
 
   /// Arguments: runs int32 `[R, 4]` (first row, rows ≤ page, page, first slot); cos and sin `[M, R/2]`; q, k as pairs
   /// `[M, heads, 2, rotary/2]`; q, k, v whole `[M, heads, D]`; results qOut `[kvHeads, M, group, D]`, kPages
-  /// `[P, kvHeads, D, pageTokens]`, vPages `[P, kvHeads, pageTokens, D]`.
+  /// `[P, kvHeads, D, pageTokens]`, vPages `[P, kvHeads, pageTokens, D]`, and for an int8 cache the scales of both
+  /// `[P, kvHeads, pageTokens]`: the largest of a position's head over 127.
   ///
   /// - Parameter scale: what queries are multiplied with; scores of attention are wanted in units of log₂.
   public static func kernel(
@@ -55,6 +56,8 @@ public enum Rotary {
       let pages = k.extent("P")
       let kPages = k.update("kPages", cache, [pages, kv, d, page])
       let vPages = k.update("vPages", cache, [pages, kv, page, d])
+      let kScales = cache == .int8 ? k.update("kScales", .float32, [pages, kv, page]) : nil
+      let vScales = cache == .int8 ? k.update("vScales", .float32, [pages, kv, page]) : nil
       k.grid([runs.extents[0]]) { task in
         func run(_ field: Int) -> Index { .element(tensor: runs.number, at: [task[0], Index(field)]) }
         let (row, count, target, slot) = (run(0), run(1), run(2), run(3))
@@ -65,35 +68,57 @@ public enum Rotary {
         }
         let width = shape.rotarySize / 2
         let angles = width > 0 ? (part(cos, [row, 0], width), part(sin, [row, 0], width)) : nil
-        /// Stores the rotated halves and the rest of one head through `store(tile, first column)`.
-        func rotate(
-          _ pairs: TensorParameter, _ whole: TensorParameter, head: Index, _ store: (Tile, Int) -> Void
-        ) {
+        /// The rotated halves and the rest of one head, with the column each begins at.
+        func rotated(_ pairs: TensorParameter, _ whole: TensorParameter, head: Index) -> [Part] {
+          var parts: [Part] = []
           if let (c, s) = angles {
             let (x, y) = (part(pairs, [row, head, 0, 0], width), part(pairs, [row, head, 1, 0], width))
-            store(k.map(.subtract, k.map(.multiply, x, c), k.map(.multiply, y, s)), 0)
-            store(k.map(.fma, y, c, k.map(.multiply, x, s)), width)
+            parts.append((k.map(.subtract, k.map(.multiply, x, c), k.map(.multiply, y, s)), 0))
+            parts.append((k.map(.fma, y, c, k.map(.multiply, x, s)), width))
           }
           let rest = shape.headSize - shape.rotarySize
           if rest > 0 {
-            store(part(whole, [row, head, Index(shape.rotarySize)], rest), shape.rotarySize)
+            parts.append((part(whole, [row, head, Index(shape.rotarySize)], rest), shape.rotarySize))
           }
+          return parts
         }
         k.loop(kv) { head in
           for member in 0..<shape.group {
-            rotate(qPairs, q, head: head * Index(shape.group) + Index(member)) { tile, column in
+            for (tile, column) in rotated(qPairs, q, head: head * Index(shape.group) + Index(member)) {
               k.store(
-                k.map(.multiply, tile, scale), to: qOut, at: [head, row, Index(member), Index(column)], rowAxis: 1, columnAxis: 3)
+                k.map(.multiply, tile, scale), to: qOut, at: [head, row, Index(member), Index(column)],
+                rowAxis: 1, columnAxis: 3)
             }
           }
-          rotate(kPairs, key, head: head) { tile, column in
+          for (tile, column) in quantized(
+            rotated(kPairs, key, head: head), scales: kScales, at: [target, head, slot], k)
+          {
             k.store(tile, to: kPages, at: [target, head, Index(column), slot], rowAxis: 3, columnAxis: 2)
           }
-          k.store(
-            part(value, [row, head, 0], shape.headSize), to: vPages, at: [target, head, slot, 0], rowAxis: 2,
-            columnAxis: 3)
+          let whole = [(part(value, [row, head, 0], shape.headSize), 0)]
+          for (tile, column) in quantized(whole, scales: vScales, at: [target, head, slot], k) {
+            k.store(
+              tile, to: vPages, at: [target, head, slot, Index(column)], rowAxis: 2, columnAxis: 3)
+          }
         }
       }
     }
+  }
+
+  /// A tile and the column of a head that it begins at.
+  private typealias Part = (tile: Tile, column: Int)
+
+  /// Parts of a head as whole numbers within ±127, whose factor is stored for each row; unchanged without `scales`.
+  private static func quantized(
+    _ parts: [Part], scales: TensorParameter?, at place: [Index], _ k: Recorder
+  ) -> [Part] {
+    guard let scales, let first = parts.first else { return parts }
+    var largest = k.rowMax(k.map(.abs, first.tile))
+    for part in parts.dropFirst() { largest = k.map(.max, largest, k.rowMax(k.map(.abs, part.tile))) }
+    k.store(k.map(.multiply, largest, Float(1) / 127), to: scales, at: place, rowAxis: 2)
+    // Heads that are all but zero are taken for zero: their inverse would not be a number.
+    let inverse = k.map(
+      .selectGreaterEqual, largest, Float(0x1p-100), k.map(.multiply, k.map(.reciprocal, largest), 127.0), 0.0)
+    return parts.map { (k.map(.multiply, $0.tile, inverse), $0.column) }
   }
 }

@@ -27,23 +27,25 @@ struct AttentionCore: Sendable {
   /// Appends the step's keys and values to the layer's pages and attends; y is `[M, heads · D]`.
   func callAsFunction(
     q: Tensor, k: Tensor, v: Tensor, pairsAreInterleaved: Bool, _ step: StepTensors,
-    cache: (keys: Tensor, values: Tensor), into y: Tensor
+    cache: [Tensor], into y: Tensor
   ) throws {
     let (rows, kv, group, size) = (q.shape[0], shape.kvHeads, shape.group, shape.headSize)
     let queries = step.queries.reshaped([kv, rows, group, size])
-    try append.run([
+    let inputs = [
       step.runs, step.cos, step.sin, pairs(q, heads: kv * group, pairsAreInterleaved),
       pairs(k, heads: kv, pairsAreInterleaved), q.reshaped([rows, kv * group, size]),
-      k.reshaped([rows, kv, size]), v.reshaped([rows, kv, size]), queries, cache.keys, cache.values,
-    ])
+      k.reshaped([rows, kv, size]), v.reshaped([rows, kv, size]),
+    ]
+    try append.run(inputs + [queries] + cache)
     let chunks = step.batch.chunkCount
     let flat = [kv, chunks, rows * group]
     for phase in step.batch.phases where !phase.isEmpty {
       try attend.run(
         [
           step.items, step.pages, step.rowPositions.reshaped([rows * group]),
-          queries.reshaped([kv, rows * group, size]), cache.keys, cache.values, step.tops.reshaped(flat),
-          step.totals.reshaped(flat), step.sums.reshaped(flat + [size]),
+          queries.reshaped([kv, rows * group, size]),
+        ] + cache + [
+          step.tops.reshaped(flat), step.totals.reshaped(flat), step.sums.reshaped(flat + [size]),
         ], integers: [phase.lowerBound, phase.count])
     }
     let split = [kv, chunks, rows, group]
