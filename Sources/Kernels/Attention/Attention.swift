@@ -1,0 +1,143 @@
+internal import Memory
+public import Tiles
+
+/// Attention over plain tensors: y = softmax(scale · q · kᵀ + mask) · v, with the log-sum-exp of every row.
+///
+/// The query heads that share a key-value head are packed as rows of one tile, so that grouped heads and short queries
+/// fill it. Blocks of keys that a mask hides from all rows of a tile are skipped, and blocks that all rows see whole are
+/// not masked. Dao et al., 2022, arXiv:2205.14135. Floor: 4·B·heads·(visible pairs)·D flops over the rate of the fused
+/// multiply-adds; scores never reach memory.
+public enum Attention {
+  /// Which keys a row sees. Rows and keys end together: row i of M stands at position i + N − M of N.
+  public enum Mask: Sendable, Hashable {
+    /// All keys.
+    case full
+    /// Keys up to its own position.
+    case causal
+    /// Its own position and the `width` − 1 before it.
+    case window(Int)
+  }
+
+  /// Sizes that are fixed while recording.
+  public struct Shape: Sendable, Hashable {
+    /// Heads of K and V.
+    public var kvHeads: Int
+    /// Query heads that share one of them.
+    public var group: Int
+    /// Numbers in a head; any.
+    public var headSize: Int
+    /// Query rows of a task.
+    public var rows = 96
+    /// Keys of a step.
+    public var keys = 64
+
+    /// Sizes with the default tiles.
+    public init(kvHeads: Int, group: Int, headSize: Int) {
+      self.kvHeads = kvHeads
+      self.group = group
+      self.headSize = headSize
+    }
+  }
+
+  /// Arguments: q `[B, kvHeads, group · M, D]` (that is `[B, heads, M, D]`), k and v `[B, kvHeads, N, D]`, results
+  /// y as q and lse `[B, kvHeads, group · M]`, natural logarithm; all float32, M and N any. Integers: M. A row that sees
+  /// no key gives y = 0 and lse = −∞.
+  ///
+  /// - Throws: ``TileError`` for what cannot be recorded.
+  public static func kernel(_ shape: Shape, mask: Mask, scale: Float) throws(TileError) -> Kernel {
+    try Kernel("attention_\(mask)") { k in
+      let (b, m, n) = (k.extent("B"), k.argument("M"), k.extent("N"))
+      let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
+      let q = k.input("q", .float32, [b, kv, group * m, d])
+      let keys = k.input("k", .float32, [b, kv, n, d])
+      let values = k.input("v", .float32, [b, kv, n, d])
+      let y = k.output("y", .float32, [b, kv, group * m, d])
+      let lse = k.output("lse", .float32, [b, kv, group * m])
+      let blocks = (group * m).ceilDiv(Index(shape.rows))
+      let visible = Visible(shape, mask, row: .task(0) * Index(shape.rows), m: m, n: n)
+      k.grid([blocks, kv, b], order: .longestFirst(cost: visible.end - visible.first)) { task in
+        let (row, head, batch) = (task[0] * Index(shape.rows), task[1], task[2])
+        let valid = (group * m - row).min(Index(shape.rows))
+        let queries = k.map(
+          .multiply, k.load(q, at: [batch, head, row, 0], rows: shape.rows, columns: shape.headSize),
+          scale * OnlineSoftmax.log2e)
+        let softmax = OnlineSoftmax(
+          top: k.filled(-.infinity, rows: shape.rows, columns: 1, validRows: valid, validColumns: 1),
+          total: k.filled(0, rows: shape.rows, columns: 1, validRows: valid, validColumns: 1),
+          sum: k.filled(0, rows: shape.rows, columns: shape.headSize, validRows: valid, validColumns: d))
+        let places = mask == .full ? nil : positions(k, shape, row: row, valid: valid, m: m, n: n)
+        func load(_ block: Index) -> [Tile] {
+          [keys, values].map { tensor in
+            k.load(
+              tensor, at: [batch, head, block * Index(shape.keys), 0], rows: shape.keys,
+              columns: shape.headSize)
+          }
+        }
+        func compute(_ block: Index, _ tiles: [Tile], masked: Bool) {
+          var scores = k.matmul(queries, tiles[0], transposesRight: true)
+          if masked, let places {
+            let key = MapValue.column(offset: block * Index(shape.keys))
+            scores = k.map(.selectGreaterEqual, places, key, scores, -Float.infinity)
+            if case .window(let width) = mask {
+              let oldest = k.map(.subtract, places, Float(width - 1))
+              scores = k.map(.selectGreaterEqual, key, oldest, scores, -Float.infinity)
+            }
+          }
+          softmax.absorb(scores: scores, values: tiles[1], k)
+        }
+        k.pipeline(steps: visible.whole, stages: 2, load: load) { compute($0, $1, masked: false) }
+        let first = visible.first + visible.whole
+        k.pipeline(
+          steps: visible.end - first, stages: 2, load: { load(first + $0) },
+          compute: { compute(first + $0, $1, masked: true) })
+        let result = softmax.normalized(k)
+        k.store(result.values, to: y, at: [batch, head, row, 0])
+        k.store(result.logSumExp, to: lse, at: [batch, head, row], rowAxis: 2)
+      }
+    }
+  }
+
+  /// Position of each row `[R, 1]`: rows of the group's heads follow each other, M each.
+  private static func positions(
+    _ k: Recorder, _ shape: Shape, row: Index, valid: Index, m: Index, n: Index
+  ) -> Tile {
+    let zero = k.filled(0, rows: shape.rows, columns: 1, validRows: valid, validColumns: 1)
+    let flat = k.map(.add, MapValue.row(offset: row), zero)
+    var place = flat
+    for member in 1..<max(2, shape.group) where member < shape.group {
+      let start = Index(member) * m
+      place = k.map(.selectGreaterEqual, flat, start, k.map(.subtract, flat, start), place)
+    }
+    return k.map(.add, place, n - m)
+  }
+
+  /// Blocks of keys that the rows of one task see.
+  private struct Visible {
+    /// First block that some row sees, and the end of them.
+    let first: Index
+    let end: Index
+    /// How many, from the first, all rows see whole.
+    let whole: Index
+
+    init(_ shape: Shape, _ mask: Mask, row: Index, m: Index, n: Index) {
+      let (rows, keys) = (Index(shape.rows), Index(shape.keys))
+      let all = n.ceilDiv(keys)
+      guard mask != .full else {
+        (first, end, whole) = (0, all, all)
+        return
+      }
+      // Rows of one head ascend from `start`; a tile that reaches into the next head has rows from 0 to M − 1.
+      let start = row % m
+      let isWithin = (m - start - rows + 1).min(1).max(0)
+      let oldest = isWithin * start + n - m
+      let newest = (start + rows).min(m) + n - m
+      end = newest.max(0).min(n).ceilDiv(keys)
+      guard case .window(let width) = mask else {
+        (first, whole) = (0, ((oldest + 1).max(0) / keys).min(end))
+        return
+      }
+      first = ((oldest - Index(width - 1)).max(0) / keys).min(end)
+      whole = 0
+    }
+  }
+}
