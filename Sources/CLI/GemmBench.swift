@@ -16,6 +16,7 @@ struct GemmBench {
       (512, 1536, 576),
     ]
     let kernel = try executor.compile(try Gemm.kernel())
+    let block = (rows: Gemm.Plan.cpu.rows, columns: Gemm.Plan.cpu.columns, inner: Gemm.Plan.cpu.inner)
     for (m, n, k) in shapes where bench.wants("M=\(m) N=\(n) K=\(k)") {
       let (a, b) = (try random([m, k], 1), try random([k, n], 2))
       let c = try Tensor(zeros: .float32, [m, n])
@@ -23,7 +24,7 @@ struct GemmBench {
       // Short calls are timed many at once, so that the clock's own cost does not show.
       let calls = max(1, Int(2e8 / flops))
       // The bare microkernel runs between the repeats, so that both see the same clock and the same neighbours.
-      var (times, bare): ([Double], [Double]) = ([], [])
+      var (times, bare, loop): ([Double], [Double], [Double]) = ([], [], [])
       for _ in 0...max(10, bench.repeats) {
         let start = ContinuousClock.now
         for _ in 0..<calls { try kernel.run([a, b, c]) }
@@ -31,6 +32,9 @@ struct GemmBench {
         let middle = ContinuousClock.now
         let done = executor.runMicrokernel(rounds: max(1, Int(2e8 / 6.3e6) / bench.threadCount))
         bare.append(seconds(since: middle) / Double(done))
+        let last = ContinuousClock.now
+        for _ in 0..<calls { executor.runProductLoop(a, b, into: c, block: block) }
+        loop.append(seconds(since: last) / Double(calls))
       }
       let time = median(times.dropFirst())
       let shape = "M=\(m) N=\(n) K=\(k)"
@@ -38,6 +42,9 @@ struct GemmBench {
       let floor = median(bare.dropFirst()) * flops
       bench.report(
         "gemm", shape, milliseconds: floor * 1e3, rate: ("gflops", flops / floor / 1e9), peer: "microkernel")
+      let plain = median(loop.dropFirst())
+      bench.report(
+        "gemm", shape, milliseconds: plain * 1e3, rate: ("gflops", flops / plain / 1e9), peer: "loop")
     }
   }
 

@@ -222,7 +222,7 @@ internal import Memory
     }
     let m = plan.transposesLeft ? left.columns : left.rows
     let k = plan.transposesLeft ? left.rows : left.columns
-    let a = unsafe left.base.assumingMemoryBound(to: Float.self)
+    let a = unsafe UnsafePointer(left.base.assumingMemoryBound(to: Float.self))
     let aRow = plan.transposesLeft ? left.columnStride : left.rowStride
     let aColumn = plan.transposesLeft ? left.rowStride : left.columnStride
     var b = unsafe UnsafePointer(right.base.assumingMemoryBound(to: Float.self))
@@ -250,25 +250,35 @@ internal import Memory
       unsafe pack(right.base, type: plan.rightType, k: k, n: n, inner: inner, outer: outer, into: packed)
       unsafe b = UnsafePointer(packed)
     }
-    // Blocks of rows small enough that they stay in the second-level cache while the panels pass by.
-    let block = Self.rowBlock
-    // Rows far apart share cache sets and take a page each; a copy pays once enough panels pass by.
-    let copies = aColumn == 1 && aRow > k && aRow >= 512 && n >= 64 && m >= 24
     let copy = unsafe packed + (n + 15) / 16 * 16 * k
+    unsafe multiply(
+      m, n, k, a: (a, aRow, aColumn), b: (b, bRow, bPanel), c: (c, target.rowStride), continuing, copy: copy)
+  }
+
+  /// C = A · B by blocks of rows small enough that they stay in the second-level cache while the panels pass by.
+  ///
+  /// - Parameter copy: room for ``rowBlock`` rows of k numbers and their padding.
+  func multiply(
+    _ m: Int, _ n: Int, _ k: Int, a: (base: UnsafePointer<Float>, row: Int, column: Int),
+    b: (base: UnsafePointer<Float>, row: Int, panel: Int), c: (base: UnsafeMutablePointer<Float>, row: Int),
+    _ continuing: Int32, copy: UnsafeMutablePointer<Float>
+  ) {
+    // Rows far apart share cache sets and take a page each; a copy pays once enough panels pass by.
+    let copies = unsafe a.column == 1 && a.row > k && a.row >= 512 && n >= 64 && m >= 24
     let copyRow = k + Self.copyPadding
     var row = 0
     while row < m {
-      let rows = Swift.min(block, m - row)
-      var from = unsafe UnsafePointer(a + row * aRow)
+      let rows = Swift.min(Self.rowBlock, m - row)
+      var from = unsafe a.base + row * a.row
       if copies {
         for line in 0..<rows {
-          unsafe (copy + line * copyRow).update(from: from + line * aRow, count: k)
+          unsafe (copy + line * copyRow).update(from: from + line * a.row, count: k)
         }
         unsafe from = UnsafePointer(copy)
       }
       unsafe microkernels.matmul(
-        rows, n, k, from, copies ? copyRow : aRow, aColumn, b, bRow, bPanel, c + row * target.rowStride,
-        target.rowStride, continuing)
+        rows, n, k, from, copies ? copyRow : a.row, a.column, b.base, b.row, b.panel, c.base + row * c.row,
+        c.row, continuing)
       row += rows
     }
   }
