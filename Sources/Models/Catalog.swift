@@ -22,9 +22,28 @@ public enum Catalog {
     public var exact = false
     /// Type of keys and values in the cache: float32 or float16.
     public var cacheType = ElementType.float32
+    /// Bytes the cache may take, where they are to decide its type instead: float16 where float32 has not room for one
+    /// full context or 8,192 positions.
+    public var cacheBudget: Int?
 
     /// Integers for block-quantised weights, a float32 cache.
     public init() {}
+  }
+
+  /// Opens the network in a GGUF file; its weights stay in the file.
+  ///
+  /// - Throws: ``ModelError/unknownArchitecture(name:known:)`` and whatever is wrong with settings or tensors.
+  public static func load(
+    _ file: GGUF, executor: any Executor, options: Options = Options()
+  ) throws -> any LanguageModel {
+    let architecture = try file.metadata.string("general.architecture")
+    guard architectures.contains(architecture) else {
+      throw ModelError.unknownArchitecture(name: architecture, known: architectures)
+    }
+    let configuration = try LlamaConfiguration(file)
+    return try Llama(
+      configuration, weights: LlamaWeights(file, configuration), executor: executor, exact: options.exact,
+      cacheType: options.cacheType(for: configuration))
   }
 
   /// Opens the network in a Hugging Face folder; its weights stay in the files.
@@ -54,13 +73,33 @@ public enum Catalog {
     let isTied = try config.optional("tie_word_embeddings")?.bool() ?? false
     return try Llama(
       configuration, weights: LlamaWeights(file, configuration, isTied: isTied), executor: executor,
-      exact: options.exact, cacheType: options.cacheType)
+      exact: options.exact, cacheType: options.cacheType(for: configuration))
   }
 
   private static let gpt2: Loader = { config, file, executor, options in
     let configuration = try GPT2Configuration(config)
     return try GPT2(
       configuration, weights: GPT2Weights(file, configuration), executor: executor,
-      cacheType: options.cacheType)
+      cacheType: options.cacheType(
+        layers: configuration.layers, kvHeads: configuration.headCount, headSize: configuration.headSize,
+        contextLength: configuration.contextLength))
+  }
+}
+
+extension Catalog.Options {
+  fileprivate func cacheType(for configuration: LlamaConfiguration) -> ElementType {
+    cacheType(
+      layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
+      contextLength: configuration.contextLength)
+  }
+
+  /// The type that was asked for, or that of the budget: half the bytes a position are worth the rounding where
+  /// prompts would not fit otherwise.
+  fileprivate func cacheType(layers: Int, kvHeads: Int, headSize: Int, contextLength: Int) -> ElementType {
+    guard let cacheBudget, !exact else { return cacheType }
+    // Configurations are bounded so that these products fit.
+    let geometry = PagedCache.Geometry(layers: layers, kvHeads: kvHeads, headSize: headSize, type: .float32)
+    let pages = (contextLength + PagedCache.Geometry.pageTokens - 1) / PagedCache.Geometry.pageTokens
+    return cacheBudget / geometry.pageBytes >= min(pages, 128) ? .float32 : .float16
   }
 }
