@@ -55,12 +55,14 @@ struct AskCommand: ParsableCommand {
       try loaded.chatPrompt("\(text)\n\nAnswer briefly from the text above. \($0)")
     }
     let generator = try loaded.generator()
+    let start = ContinuousClock.now
     if let prefixState {
       // What prompts with any question have in common.
       let plain = try loaded.chatPrompt("\(text)\n\nAnswer briefly from the text above. ")
       let common = prompts.reduce(plain) { zip($0, $1).prefix { $0 == $1 }.map(\.0) }
       try prepare(generator, common, prefixState)
     }
+    let preparation = seconds(since: start)
     let shared = try answer(loaded, prompts, generator, "answers")
     for (index, question) in asked.enumerated() {
       let answer = shared.answers[index]
@@ -81,7 +83,7 @@ struct AskCommand: ParsableCommand {
     let alone =
       compare
       ? try answer(loaded, prompts, loaded.generator { $0.sharing = .never }, "answers without sharing") : nil
-    report(shared, alone, prompts)
+    report(shared, alone, prompts, preparation: prefixState == nil ? nil : preparation)
   }
 
   private struct Outcome {
@@ -91,6 +93,8 @@ struct AskCommand: ParsableCommand {
     /// What each question found in the cache.
     var reuses: [Int: PrefixReuse]
     var seconds: Double
+    /// Tokens of all answers.
+    var generated: Int
     var statistics: GenerationStatistics
   }
 
@@ -149,20 +153,22 @@ struct AskCommand: ParsableCommand {
     return Outcome(
       answers: tokens.map { tokenizer.decode($0) }, failures: failures, reuses: reuses,
       seconds: seconds(since: start),
+      generated: tokens.reduce(0) { $0 + $1.count },
       statistics: generator.statistics)
   }
 
-  private func report(_ shared: Outcome, _ alone: Outcome?, _ prompts: [[Int32]]) {
+  private func report(_ shared: Outcome, _ alone: Outcome?, _ prompts: [[Int32]], preparation: Double?) {
     let statistics = shared.statistics
     let total = prompts.reduce(0) { $0 + $1.count }
-    let rate = Double(statistics.tokensGenerated) / shared.seconds
+    let rate = Double(shared.generated) / shared.seconds
     if json {
       Output.json([
         "questions": JSONField(prompts.count), "prompt_tokens": JSONField(total),
         "prompt_tokens_computed": JSONField(statistics.promptTokensComputed),
         "prompt_tokens_reused": JSONField(statistics.promptTokensReused),
-        "generated_tokens": JSONField(statistics.tokensGenerated),
+        "generated_tokens": JSONField(shared.generated),
         "seconds": JSONField(shared.seconds, decimals: 3), "tok_s": JSONField(rate, decimals: 1),
+        "seconds_prefix_state": preparation.map { JSONField($0, decimals: 3) },
         "seconds_without_sharing": alone.map { JSONField($0.seconds, decimals: 3) },
         "shared_runs": JSONField(statistics.sharedRuns), "page_visits": JSONField(statistics.pageVisits),
         "page_visits_unshared": JSONField(statistics.pageVisitsUnshared),
@@ -177,7 +183,7 @@ struct AskCommand: ParsableCommand {
         "prompt tokens",
         "\(total): \(statistics.promptTokensComputed) computed, \(statistics.promptTokensReused) reused"
       ),
-      ("generated tokens", "\(statistics.tokensGenerated)"),
+      ("generated tokens", "\(shared.generated)"),
       ("time", "\(Output.fixed(shared.seconds, 2)) s, \(Output.fixed(rate, 1)) generated tokens/s in all"),
       ("page visits", "\(statistics.pageVisits), without sharing \(statistics.pageVisitsUnshared)"),
       ("peak memory", "\(Files.peakMemory >> 20) MiB"),

@@ -30,6 +30,23 @@ struct ModelOptions: ParsableArguments {
     help: "auto, float32 or float16; auto halves the cache where the budget is small.")
   var cacheType = CacheType.auto
 
+  @Option(
+    help:
+      "Whether prompts with a common beginning attend to it together: auto times this machine and decides.")
+  var attention = Attention.auto
+
+  enum Attention: String, ExpressibleByArgument, CaseIterable {
+    case auto, shared, separate
+
+    var mode: SharingMode {
+      switch self {
+      case .auto: .automatic
+      case .shared: .always
+      case .separate: .never
+      }
+    }
+  }
+
   enum CacheType: String, ExpressibleByArgument, CaseIterable { case auto, float32, float16 }
 
   /// Path of the model file or folder.
@@ -48,6 +65,7 @@ struct ModelOptions: ParsableArguments {
 
   /// Opens the file or folder and prepares the network.
   func load() throws -> LoadedModel {
+    let source = try source()
     let executor = try CPUExecutor(threads: threads ?? Machine.cores)
     var settings = Catalog.Options()
     settings.exact = exact
@@ -56,15 +74,17 @@ struct ModelOptions: ParsableArguments {
     case .float16: settings.cacheType = .float16
     case .auto: settings.cacheBudget = cache.bytes
     }
-    let source = try source()
     let model: any LanguageModel
     switch source {
     case .gguf(let file): model = try Catalog.load(file, executor: executor, options: settings)
     case .directory(let folder): model = try Catalog.load(folder, executor: executor, options: settings)
     }
     let tokenizer = Result { try source.tokenizer(vocabularySize: model.vocabularySize) }
+    let costs =
+      attention == .auto ? try AttentionCosts.measured(for: model, executor: executor) : .standard
     return LoadedModel(
-      name: self.model, model: model, executor: executor, cacheBytes: cache.bytes, text: tokenizer)
+      name: self.model, model: model, executor: executor, cacheBytes: cache.bytes, sharing: attention.mode,
+      costs: costs, text: tokenizer)
   }
 
   /// The tokenizer alone.
@@ -131,6 +151,8 @@ struct LoadedModel {
   let model: any LanguageModel
   let executor: CPUExecutor
   let cacheBytes: Int
+  let sharing: SharingMode
+  let costs: AttentionCosts
   /// The tokenizer, or why there is none: ids alone need none.
   let text: Result<Tokenizer, any Error>
 
@@ -141,6 +163,8 @@ struct LoadedModel {
   func generator(_ change: (inout Generator.Options) -> Void = { _ in }) throws -> Generator {
     var options = Generator.Options()
     options.cacheBytes = cacheBytes
+    options.sharing = sharing
+    options.costs = costs
     change(&options)
     return try Generator(model, options: options)
   }

@@ -19,6 +19,8 @@ public final class Generator {
     public var maximumSequences = 64
     /// Whether sequences attend to shared pages together.
     public var sharing = SharingMode.automatic
+    /// What decides where sharing is automatic.
+    public var costs = AttentionCosts.standard
     /// Whether requests may reuse and share computed prefixes.
     public var reusesPrefixes = true
 
@@ -85,7 +87,8 @@ public final class Generator {
     cache = try PagedCache(model.cacheGeometry, pages: pages)
     pool = PagePool(capacity: pages)
     isUsed = [Bool](repeating: false, count: pages)
-    planner = AttentionPlanner(group: model.queryGroup, window: model.slidingWindow, mode: options.sharing)
+    planner = AttentionPlanner(
+      group: model.queryGroup, window: model.slidingWindow, mode: options.sharing, costs: options.costs)
   }
 
   /// Pages in all, and those neither free nor evictable.

@@ -102,7 +102,7 @@ import Testing
   }
 
   @Test func whatIsNotCachedCannotBeSaved() throws {
-    let generator = try Generator(tinyModel())
+    let generator = try Generator(tinyModel(threads: 1))
     #expect(throws: EngineError.nothingToSave(tokens: 300, pageTokens: 64)) {
       try generator.savePrefix(Self.document, to: "/nowhere/file")
     }
@@ -126,7 +126,7 @@ import Testing
       var parts = try Parts(path)
       try change(&parts)
       try SafetensorsWriter.write(parts.tensors, metadata: parts.metadata, to: path)
-      return try refusal(path, tinyModel())
+      return try refusal(path, tinyModel(threads: 1))
     }
   }
 
@@ -173,7 +173,7 @@ import Testing
     try Self.withFile { path in
       _ = try Self.save(tinyModel(), to: path)
       let bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
-      let model = try tinyModel()
+      let model = try tinyModel(threads: 1)
       let places = [0, 5, 9, 40, 300, 900, bytes.count / 2, bytes.count - 1024, bytes.count - 1]
       for place in places {
         var damaged = bytes
