@@ -66,7 +66,12 @@ struct ModelOptions: ParsableArguments {
   /// Opens the file or folder and prepares the network.
   func load() throws -> LoadedModel {
     let source = try source()
-    let executor = try CPUExecutor(threads: threads ?? Machine.cores)
+    var started: CPUExecutor?
+    func executor() throws -> CPUExecutor {
+      let executor = try CPUExecutor(threads: threads ?? Machine.cores)
+      started = executor
+      return executor
+    }
     var settings = Catalog.Options()
     settings.exact = exact
     switch cacheType {
@@ -76,10 +81,11 @@ struct ModelOptions: ParsableArguments {
     }
     let model: any LanguageModel
     switch source {
-    case .gguf(let file): model = try Catalog.load(file, executor: executor, options: settings)
-    case .directory(let folder): model = try Catalog.load(folder, executor: executor, options: settings)
+    case .gguf(let file): model = try Catalog.load(file, executor: executor(), options: settings)
+    case .directory(let folder): model = try Catalog.load(folder, executor: executor(), options: settings)
     }
     let tokenizer = Result { try source.tokenizer(vocabularySize: model.vocabularySize) }
+    let executor = try started ?? executor()
     let costs =
       attention == .auto ? try AttentionCosts.measured(for: model, executor: executor) : .standard
     return LoadedModel(

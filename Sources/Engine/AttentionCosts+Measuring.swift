@@ -37,10 +37,10 @@ extension AttentionCosts {
 /// A model's attention kernel with memory to run it on.
 private struct CostProbe {
   /// Work items of the longer lists, and pages of each.
-  static let items = 8
+  static let items = 4
   static let pages = AttentionPlanner.chunkPages
   /// Runs of each list; the shortest counts.
-  static let repeats = 4
+  static let repeats = 3
 
   /// Tokens of a full item.
   let tokens: Int

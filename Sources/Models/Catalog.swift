@@ -32,9 +32,10 @@ public enum Catalog {
 
   /// Opens the network in a GGUF file; its weights stay in the file.
   ///
+  /// - Parameter executor: asked for once settings and weights are known to be good.
   /// - Throws: ``ModelError/unknownArchitecture(name:known:)`` and whatever is wrong with settings or tensors.
   public static func load(
-    _ file: GGUF, executor: any Executor, options: Options = Options()
+    _ file: GGUF, executor: @autoclosure () throws -> any Executor, options: Options = Options()
   ) throws -> any LanguageModel {
     let architecture = try file.metadata.string("general.architecture")
     guard architectures.contains(architecture) else {
@@ -42,15 +43,17 @@ public enum Catalog {
     }
     let configuration = try LlamaConfiguration(file)
     return try Llama(
-      configuration, weights: LlamaWeights(file, configuration), executor: executor, exact: options.exact,
+      configuration, weights: LlamaWeights(file, configuration), executor: executor(), exact: options.exact,
       cacheType: options.cacheType(for: configuration))
   }
 
   /// Opens the network in a Hugging Face folder; its weights stay in the files.
   ///
+  /// - Parameter executor: asked for once settings and weights are known to be good.
   /// - Throws: ``ModelError/unknownArchitecture(name:known:)`` and whatever is wrong with settings or tensors.
   public static func load(
-    _ directory: ModelDirectory, executor: any Executor, options: Options = Options()
+    _ directory: ModelDirectory, executor: @autoclosure () throws -> any Executor,
+    options: Options = Options()
   ) throws -> any LanguageModel {
     let config = JSONNode(try JSON.read(directory.config), file: directory.config)
     let type = try config.required("model_type").string()
@@ -61,7 +64,7 @@ public enum Catalog {
   }
 
   private typealias Loader =
-    @Sendable (JSONNode, Safetensors, any Executor, Options) throws ->
+    @Sendable (JSONNode, Safetensors, () throws -> any Executor, Options) throws ->
     any LanguageModel
 
   private static let loaders: [String: Loader] = [
@@ -72,14 +75,14 @@ public enum Catalog {
     let configuration = try LlamaConfiguration(config)
     let isTied = try config.optional("tie_word_embeddings")?.bool() ?? false
     return try Llama(
-      configuration, weights: LlamaWeights(file, configuration, isTied: isTied), executor: executor,
+      configuration, weights: LlamaWeights(file, configuration, isTied: isTied), executor: executor(),
       exact: options.exact, cacheType: options.cacheType(for: configuration))
   }
 
   private static let gpt2: Loader = { config, file, executor, options in
     let configuration = try GPT2Configuration(config)
     return try GPT2(
-      configuration, weights: GPT2Weights(file, configuration), executor: executor,
+      configuration, weights: GPT2Weights(file, configuration), executor: executor(),
       cacheType: options.cacheType(
         layers: configuration.layers, kvHeads: configuration.headCount, headSize: configuration.headSize,
         contextLength: configuration.contextLength))
