@@ -55,7 +55,8 @@ let package = Package(
       dependencies: [
         "Engine", "Tokenizers", "TilesCPU",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ], swiftSettings: strict),
+      ], swiftSettings: strict, plugins: ["CommitStamp"]),
+    .plugin(name: "CommitStamp", capability: .buildTool()),
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
     tests("Memory", ["TestSupport"]),
     tests("Formats", ["Memory"]),

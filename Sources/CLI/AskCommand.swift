@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Engine
+internal import Glibc
 internal import Tokenizers
 
 /// Many questions about one document, answered in a batch.
@@ -12,6 +13,7 @@ struct AskCommand: ParsableCommand {
 
         godwit ask --document LICENSE --questions Demo/questions.txt
         godwit ask --document report.txt --question "Who signed it?" --json
+        godwit ask --document report.txt --questions more.txt --prefix-state report.state
       """)
 
   @Option(name: [.short, .long], help: "The text that the questions are about; - for standard input.")
@@ -28,6 +30,11 @@ struct AskCommand: ParsableCommand {
 
   @Flag(help: "Answer again with each question attending to the document on its own, and print both times.")
   var compare = false
+
+  @Option(
+    name: .customLong("prefix-state"),
+    help: "A file with the document's keys and values: read if it is there, else computed and written.")
+  var prefixState: String?
 
   @Flag(help: "Print JSON lines.")
   var json = false
@@ -47,28 +54,73 @@ struct AskCommand: ParsableCommand {
     let prompts = try asked.map {
       try loaded.chatPrompt("\(text)\n\nAnswer briefly from the text above. \($0)")
     }
-    let shared = try answer(loaded, prompts, sharing: true)
-    for (question, answer) in zip(asked, shared.answers) {
+    let generator = try loaded.generator()
+    let start = ContinuousClock.now
+    if let prefixState {
+      // What prompts with any question have in common.
+      let plain = try loaded.chatPrompt("\(text)\n\nAnswer briefly from the text above. ")
+      let common = prompts.reduce(plain) { zip($0, $1).prefix { $0 == $1 }.map(\.0) }
+      try prepare(generator, common, prefixState)
+    }
+    let preparation = seconds(since: start)
+    let shared = try answer(loaded, prompts, generator, "answers")
+    for (index, question) in asked.enumerated() {
+      let answer = shared.answers[index]
+      let failure = shared.failures[index]
+      let reuse = shared.reuses[index]
       if json {
-        Output.json(["question": JSONField(question), "answer": JSONField(answer)])
+        Output.json([
+          "question": JSONField(question), "answer": JSONField(answer),
+          "error": failure.map { JSONField("\($0)") },
+          "prompt_tokens": JSONField(prompts[index].count),
+          "prompt_tokens_reused": reuse.map { JSONField($0.reusedTokens) },
+          "prompt_reuse_end": reuse.map { JSONField("\($0.end)") },
+        ])
       } else {
-        Output.write("Q: \(question)\nA: \(answer)\n\n")
+        Output.write("Q: \(question)\nA: \(answer)\(failure.map { "\nerror: \($0)" } ?? "")\n\n")
       }
     }
-    let alone = compare ? try answer(loaded, prompts, sharing: false) : nil
-    report(shared, alone, prompts)
+    let alone =
+      compare
+      ? try answer(loaded, prompts, loaded.generator { $0.sharing = .never }, "answers without sharing") : nil
+    report(shared, alone, prompts, preparation: prefixState == nil ? nil : preparation)
   }
 
   private struct Outcome {
     var answers: [String]
+    /// Why an answer ended early, by question.
+    var failures: [Int: EngineError]
+    /// What each question found in the cache.
+    var reuses: [Int: PrefixReuse]
     var seconds: Double
+    /// Tokens of all answers.
+    var generated: Int
     var statistics: GenerationStatistics
   }
 
-  private func answer(_ loaded: LoadedModel, _ prompts: [[Int32]], sharing: Bool) throws -> Outcome {
-    let generator = try loaded.generator {
-      $0.sharing = sharing ? .automatic : .never
+  /// Loads the state of the document's beginning, or computes and saves it.
+  private func prepare(_ generator: Generator, _ beginning: [Int32], _ path: String) throws {
+    if unsafe access(path, F_OK) == 0 {
+      let tokens = try generator.loadPrefix(from: path)
+      guard beginning.starts(with: tokens) else {
+        let place = zip(tokens, beginning).prefix { $0 == $1 }.count
+        throw CommandFailure(
+          "\(path): saved for another document or model: it differs from token \(place) on. "
+            + "Give another file, or delete this one.")
+      }
+      return
     }
+    _ = try generator.submit(GenerationRequest(prompt: beginning, maximumTokens: 1))
+    while !generator.isIdle {
+      for case .failed(_, let error) in try generator.step() { throw error }
+    }
+    let count = try generator.savePrefix(beginning, to: path)
+    Output.note("saved the state of \(count) tokens to \(path)\n")
+  }
+
+  private func answer(
+    _ loaded: LoadedModel, _ prompts: [[Int32]], _ generator: Generator, _ label: String
+  ) throws -> Outcome {
     var numbers: [Int: Int] = [:]
     for (index, prompt) in prompts.enumerated() {
       var request = GenerationRequest(prompt: prompt, maximumTokens: maximumTokens)
@@ -76,13 +128,20 @@ struct AskCommand: ParsableCommand {
       numbers[try generator.submit(request)] = index
     }
     var tokens = [[Int32]](repeating: [], count: prompts.count)
+    var failures: [Int: EngineError] = [:]
+    var reuses: [Int: PrefixReuse] = [:]
     var done = 0
-    var progress = Progress(sharing ? "answers" : "answers without sharing", total: prompts.count)
+    var progress = Progress(label, total: prompts.count)
     let start = ContinuousClock.now
     while !generator.isIdle {
       for event in try generator.step() {
         switch event {
         case .token(let request, let choice): tokens[numbers[request] ?? 0].append(choice.token)
+        case .started(let request, let reuse): reuses[numbers[request] ?? 0] = reuse
+        case .failed(let request, let error):
+          failures[numbers[request] ?? 0] = error
+          done += 1
+          progress.update(done)
         case .finished:
           done += 1
           progress.update(done)
@@ -90,22 +149,26 @@ struct AskCommand: ParsableCommand {
       }
     }
     progress.finish()
+    let tokenizer = try loaded.tokenizer
     return Outcome(
-      answers: tokens.map { loaded.tokenizer.decode($0) }, seconds: seconds(since: start),
+      answers: tokens.map { tokenizer.decode($0) }, failures: failures, reuses: reuses,
+      seconds: seconds(since: start),
+      generated: tokens.reduce(0) { $0 + $1.count },
       statistics: generator.statistics)
   }
 
-  private func report(_ shared: Outcome, _ alone: Outcome?, _ prompts: [[Int32]]) {
+  private func report(_ shared: Outcome, _ alone: Outcome?, _ prompts: [[Int32]], preparation: Double?) {
     let statistics = shared.statistics
     let total = prompts.reduce(0) { $0 + $1.count }
-    let rate = Double(statistics.tokensGenerated) / shared.seconds
+    let rate = Double(shared.generated) / shared.seconds
     if json {
       Output.json([
         "questions": JSONField(prompts.count), "prompt_tokens": JSONField(total),
         "prompt_tokens_computed": JSONField(statistics.promptTokensComputed),
         "prompt_tokens_reused": JSONField(statistics.promptTokensReused),
-        "generated_tokens": JSONField(statistics.tokensGenerated),
+        "generated_tokens": JSONField(shared.generated),
         "seconds": JSONField(shared.seconds, decimals: 3), "tok_s": JSONField(rate, decimals: 1),
+        "seconds_prefix_state": preparation.map { JSONField($0, decimals: 3) },
         "seconds_without_sharing": alone.map { JSONField($0.seconds, decimals: 3) },
         "shared_runs": JSONField(statistics.sharedRuns), "page_visits": JSONField(statistics.pageVisits),
         "page_visits_unshared": JSONField(statistics.pageVisitsUnshared),
@@ -120,7 +183,7 @@ struct AskCommand: ParsableCommand {
         "prompt tokens",
         "\(total): \(statistics.promptTokensComputed) computed, \(statistics.promptTokensReused) reused"
       ),
-      ("generated tokens", "\(statistics.tokensGenerated)"),
+      ("generated tokens", "\(shared.generated)"),
       ("time", "\(Output.fixed(shared.seconds, 2)) s, \(Output.fixed(rate, 1)) generated tokens/s in all"),
       ("page visits", "\(statistics.pageVisits), without sharing \(statistics.pageVisitsUnshared)"),
       ("peak memory", "\(Files.peakMemory >> 20) MiB"),

@@ -10,8 +10,10 @@ struct BatchCommand: ParsableCommand {
     commandName: "batch", abstract: "Answer the prompts of a JSON Lines file.",
     discussion: """
       Each input line is {"prompt": "…"} or {"chat": "a user's message"}, with optional
-      "id", "max_tokens", "temperature", "top_p", "seed". Each output line carries the input's number and id. A line that
-      cannot be served becomes one record with "error". A second run goes on where the first stopped.
+      "id", "max_tokens", "temperature", "top_p", "seed", "logprobs" and "top_logprobs". Log-probabilities come in
+      OpenAI's shapes: that of chat completions for "logprobs": true, that of completions for a number. Each output line
+      carries the input's number and id. A line that cannot be served becomes one record with "error". A second run goes
+      on where the first stopped.
 
         godwit batch --input in.jsonl --output out.jsonl
       """)
@@ -42,6 +44,8 @@ struct BatchCommand: ParsableCommand {
       unsafe _ = Glibc.write(descriptor, "\n", 1)
     }
     let loaded = try options.load()
+    // Without one every line would fail for the same reason.
+    _ = try loaded.tokenizer
     let generator = try loaded.generator()
     var records: [Int: Record] = [:]
     for (number, line) in lines.enumerated() where !done.contains(number) && !line.allSatisfy(\.isWhitespace)
@@ -61,7 +65,10 @@ struct BatchCommand: ParsableCommand {
     var number: Int
     var id: JSON
     var prompt: Int
-    var tokens: [Int32] = []
+    /// Shape of the log-probabilities, where they are wanted.
+    var probabilities: LogProbabilities.Shape?
+    var reuse: PrefixReuse?
+    var choices: [Sampling.Choice] = []
   }
 
   private func finish(
@@ -73,21 +80,54 @@ struct BatchCommand: ParsableCommand {
     while !generator.isIdle {
       for event in try generator.step() {
         switch event {
-        case .token(let request, let choice): records[request]?.tokens.append(choice.token)
+        case .started(let request, let reuse): records[request]?.reuse = reuse
+        case .token(let request, let choice): records[request]?.choices.append(choice)
         case .finished(let request, let reason):
           guard let record = records.removeValue(forKey: request) else { continue }
+          try append(answer(record, reason, try loaded.tokenizer), to: descriptor)
+          progress.update(total - records.count)
+        case .failed(let request, let error):
+          guard let record = records.removeValue(forKey: request) else { continue }
           try append(
-            [
-              "line": .integer(record.number), "id": record.id,
-              "text": .string(loaded.tokenizer.decode(record.tokens)),
-              "finish_reason": .string(reason.rawValue),
-              "prompt_tokens": .integer(record.prompt), "completion_tokens": .integer(record.tokens.count),
-            ], to: descriptor)
+            ["line": .integer(record.number), "id": record.id, "error": .string("\(error)")], to: descriptor)
           progress.update(total - records.count)
         }
       }
     }
     progress.finish()
+  }
+
+  private func answer(_ record: Record, _ reason: FinishReason, _ tokenizer: Tokenizer) -> JSON {
+    var members: [JSONObject.Member] = []
+    func add(_ key: String, _ value: JSON) { members.append(JSONObject.Member(key: key, value: value)) }
+    add("line", .integer(record.number))
+    add("id", record.id)
+    add("text", .string(tokenizer.decode(record.choices.map(\.token))))
+    add("finish_reason", .string(reason.rawValue))
+    if let shape = record.probabilities {
+      add("logprobs", LogProbabilities(tokenizer: tokenizer, shape: shape).json(record.choices))
+    }
+    add("prompt_tokens", .integer(record.prompt))
+    add("completion_tokens", .integer(record.choices.count))
+    if let reuse = record.reuse {
+      add("prompt_tokens_reused", .integer(reuse.reusedTokens))
+      add("prompt_reuse_end", .string("\(reuse.end)"))
+    }
+    return .object(JSONObject(members) ?? JSONObject())
+  }
+
+  /// Reads `logprobs` and `top_logprobs`: the shape wanted, and how many alternatives.
+  private func probabilities(_ node: JSONNode) throws -> (shape: LogProbabilities.Shape, count: Int)? {
+    let range = 0...LogProbabilities.maximumAlternatives
+    let top = try node.optional("top_logprobs")?.integer(in: range)
+    guard let wanted = try node.optional("logprobs") else {
+      guard top == nil else {
+        throw FormatError.missingKey(file: node.file, key: "logprobs: true (for top_logprobs)")
+      }
+      return nil
+    }
+    if case .bool(let isWanted) = wanted.json { return isWanted ? (.chat, top ?? 0) : nil }
+    return (.completion, try wanted.integer(in: range))
   }
 
   private func parse(
@@ -97,7 +137,7 @@ struct BatchCommand: ParsableCommand {
     let json = try JSON.parse(line, file: name)
     let prompt: [Int32]
     if let text = json["prompt"]?.string {
-      prompt = loaded.tokenizer.encode(text)
+      prompt = try loaded.tokenizer.encode(text)
     } else if let text = json["chat"]?.string {
       prompt = try loaded.chatPrompt(text)
     } else {
@@ -112,7 +152,12 @@ struct BatchCommand: ParsableCommand {
       request.sampling.seed = UInt64(try value.integer(in: 0...Int.max))
     }
     request.stopTokens = loaded.stopTokens
-    return (request, Record(number: number, id: json["id"] ?? .null, prompt: prompt.count))
+    var record = Record(number: number, id: json["id"] ?? .null, prompt: prompt.count)
+    if let (shape, count) = try probabilities(node) {
+      record.probabilities = shape
+      request.alternatives = count
+    }
+    return (request, record)
   }
 
   /// Numbers of input lines that the output has records for.

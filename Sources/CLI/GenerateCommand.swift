@@ -58,24 +58,39 @@ struct GenerateCommand: ParsableCommand {
   @Flag(help: "Print one JSON line with the text and the measurements.")
   var json = false
 
+  @Option(
+    help: "With --json: log-probabilities of the tokens, and of so many of the likeliest at each place.")
+  var logprobs: Int?
+
   @OptionGroup var sampling: SamplingOptions
   @OptionGroup var options: ModelOptions
+
+  func validate() throws {
+    guard let logprobs else { return }
+    guard (0...LogProbabilities.maximumAlternatives).contains(logprobs) else {
+      throw ValidationError("--logprobs must be 0 to \(LogProbabilities.maximumAlternatives).")
+    }
+    guard json else { throw ValidationError("--logprobs needs --json.") }
+  }
 
   func run() throws {
     let start = ContinuousClock.now
     let text = try prompt ?? Files.text("-")
     let loaded = try options.load()
-    let tokens = chat ? try loaded.chatPrompt(text) : loaded.tokenizer.encode(text)
+    let tokenizer = try loaded.tokenizer
+    let tokens = chat ? try loaded.chatPrompt(text) : tokenizer.encode(text)
     let generator = try loaded.generator()
     var request = GenerationRequest(prompt: tokens, maximumTokens: maximumTokens)
     request.stopTokens = loaded.stopTokens
     request.sampling = sampling.sampling
+    request.alternatives = logprobs ?? 0
     let number = try generator.submit(request)
-    var decoder = StreamDecoder(loaded.tokenizer)
+    var decoder = StreamDecoder(tokenizer)
     var stops = StopMatcher(stop)
     var output = ""
     var firstToken: Double?
     var reason = FinishReason.length
+    var choices: [Sampling.Choice] = []
     func emit(_ piece: String) {
       output += piece
       if !json { Output.write(piece) }
@@ -83,7 +98,10 @@ struct GenerateCommand: ParsableCommand {
     while !generator.isIdle {
       for event in try generator.step() {
         switch event {
+        case .started: break
+        case .failed(_, let error): throw error
         case .token(_, let choice):
+          choices.append(choice)
           if firstToken == nil { firstToken = seconds(since: start) }
           emit(stops.append(decoder.append(choice.token)))
           if stops.isMatched {
@@ -95,17 +113,23 @@ struct GenerateCommand: ParsableCommand {
       }
     }
     if !stops.isMatched { emit(stops.append(decoder.finish()) + stops.finish()) }
-    report(generator.statistics, tokens.count, output, reason, firstToken ?? 0, seconds(since: start))
+    let probabilities = try logprobs.map { _ in
+      try JSONField(LogProbabilities(tokenizer: tokenizer, shape: .chat).json(choices))
+    }
+    report(
+      generator.statistics, tokens.count, output, reason, probabilities, firstToken ?? 0,
+      seconds(since: start))
   }
 
   private func report(
     _ statistics: GenerationStatistics, _ prompt: Int, _ output: String, _ reason: FinishReason,
-    _ firstToken: Double, _ total: Double
+    _ probabilities: JSONField?, _ firstToken: Double, _ total: Double
   ) {
     let rate = Double(max(0, statistics.tokensGenerated - 1)) / max(total - firstToken, 1e-9)
     if json {
       Output.json([
         "text": JSONField(output), "finish_reason": JSONField(reason.rawValue),
+        "logprobs": probabilities,
         "prompt_tokens": JSONField(prompt), "completion_tokens": JSONField(statistics.tokensGenerated),
         "ttft_s": JSONField(firstToken, decimals: 4), "seconds": JSONField(total, decimals: 4),
         "tok_s": JSONField(rate, decimals: 1), "peak_memory": JSONField(Files.peakMemory),

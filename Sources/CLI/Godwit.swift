@@ -12,7 +12,7 @@ struct Godwit: ParsableCommand {
       Continue a text:
         godwit generate --prompt "The longest flight of a bird" --max-tokens 64
       """,
-    version: "0.1.0",
+    version: "0.1.0 (\(builtCommit))",
     subcommands: [
       AskCommand.self, GenerateCommand.self, ScoreCommand.self, TokenizeCommand.self, InspectCommand.self,
       BatchCommand.self,

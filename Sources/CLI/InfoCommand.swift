@@ -10,12 +10,14 @@ struct InfoCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let executor = try CPUExecutor(threads: Machine.cores)
+    // One thread: the name of the microkernels does not depend on more.
+    let executor = try CPUExecutor(threads: 1)
     let cpu = (try? Files.text("/proc/cpuinfo"))?.split(separator: "\n")
       .first { $0.hasPrefix("model name") }?.split(separator: ":").last.map { $0.drop { $0 == " " } }
     if json {
       Output.json([
-        "version": JSONField(Godwit.configuration.version), "cpu": JSONField(String(cpu ?? "unknown")),
+        "version": JSONField(Godwit.configuration.version), "commit": JSONField(builtCommit),
+        "cpu": JSONField(String(cpu ?? "unknown")),
         "cores": JSONField(Machine.cores), "back_ends": "cpu",
         "microkernels": JSONField(executor.microkernelName), "cache_folder": JSONField(Files.cacheFolder),
       ])

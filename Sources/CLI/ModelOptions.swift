@@ -10,7 +10,8 @@ internal import Tokenizers
 
 /// Options that choose a model and the machine it runs on.
 struct ModelOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: "A GGUF file, or a catalogue name: \(Catalog.names).")
+  @Option(
+    name: [.short, .long], help: "A GGUF file, a Hugging Face folder, or a catalogue name: \(Catalog.names).")
   var model = "smollm2"
 
   @Option(name: [.short, .long], help: "Threads to use; by default all cores.")
@@ -29,9 +30,26 @@ struct ModelOptions: ParsableArguments {
     help: "auto, float32, float16 or int8; auto takes fewer bytes a position the smaller the budget is.")
   var cacheType = CacheType.auto
 
+  @Option(
+    help:
+      "Whether prompts with a common beginning attend to it together: auto times this machine and decides.")
+  var attention = Attention.auto
+
+  enum Attention: String, ExpressibleByArgument, CaseIterable {
+    case auto, shared, separate
+
+    var mode: SharingMode {
+      switch self {
+      case .auto: .automatic
+      case .shared: .always
+      case .separate: .never
+      }
+    }
+  }
+
   enum CacheType: String, ExpressibleByArgument, CaseIterable { case auto, float32, float16, int8 }
 
-  /// Path of the model file.
+  /// Path of the model file or folder.
   func path() throws -> String {
     guard let file = Catalog.files[model] else {
       if unsafe access(model, F_OK) == 0 { return model }
@@ -45,46 +63,70 @@ struct ModelOptions: ParsableArguments {
     return path
   }
 
-  /// Opens the file and prepares the network.
+  /// Opens the file or folder and prepares the network.
   func load() throws -> LoadedModel {
-    let file = try GGUF(path: try path())
-    let architecture = try file.metadata.string("general.architecture")
-    guard Catalog.architectures.contains(architecture) else {
-      throw ModelError.unknownArchitecture(name: architecture, known: Catalog.architectures)
+    let source = try source()
+    var started: CPUExecutor?
+    func executor() throws -> CPUExecutor {
+      let executor = try CPUExecutor(threads: threads ?? Machine.cores)
+      started = executor
+      return executor
     }
-    let tokenizer = try Tokenizer(file)
-    let executor = try CPUExecutor(threads: threads ?? Machine.cores)
-    let configuration = try LlamaConfiguration(file)
-    guard configuration.vocabularySize == tokenizer.vocabularySize else {
-      throw CommandFailure(
-        "\(file.file): \(tokenizer.vocabularySize) tokens but embeddings for \(configuration.vocabularySize)."
-      )
+    var settings = Catalog.Options()
+    settings.exact = exact
+    switch cacheType {
+    case .float32: settings.cacheType = .float32
+    case .float16: settings.cacheType = .float16
+    case .int8: settings.cacheType = .int8
+    case .auto: settings.cacheBudget = cache.bytes
     }
-    let weights = try LlamaWeights(file, configuration)
-    let model = try Llama(
-      configuration, weights: weights, executor: executor, exact: exact, cacheType: type(configuration))
+    let model: any LanguageModel
+    switch source {
+    case .gguf(let file): model = try Catalog.load(file, executor: executor(), options: settings)
+    case .directory(let folder): model = try Catalog.load(folder, executor: executor(), options: settings)
+    }
+    let tokenizer = Result { try source.tokenizer(vocabularySize: model.vocabularySize) }
+    let executor = try started ?? executor()
+    let costs =
+      attention == .auto ? try AttentionCosts.measured(for: model, executor: executor) : .standard
     return LoadedModel(
-      name: self.model, file: file, tokenizer: tokenizer, model: model, executor: executor,
-      cacheBytes: cache.bytes)
+      name: self.model, model: model, executor: executor, cacheBytes: cache.bytes, sharing: attention.mode,
+      costs: costs, text: tokenizer)
   }
 
-  private func type(_ configuration: LlamaConfiguration) -> ElementType {
-    switch cacheType {
-    case .float32: return .float32
-    case .float16: return .float16
-    case .int8: return .int8
-    case .auto:
-      // Room for one full context decides, or for 8,192 positions of it: the widest type that has it, and int8 where
-      // not even float16 has half of that.
-      let pages = min((configuration.contextLength + 63) / 64, 128)
-      func holds(_ type: ElementType, _ wanted: Int) -> Bool {
-        let geometry = PagedCache.Geometry(
-          layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
-          type: type)
-        return cache.bytes / max(1, geometry.pageBytes) >= wanted
+  /// The tokenizer alone.
+  func tokenizer() throws -> Tokenizer { try source().tokenizer(vocabularySize: nil) }
+
+  /// What the path leads to, opened as far as both network and tokenizer need it.
+  private enum Source {
+    case gguf(GGUF)
+    case directory(ModelDirectory)
+
+    /// - Parameter vocabularySize: rows of the network's embeddings, where they are known.
+    func tokenizer(vocabularySize: Int?) throws -> Tokenizer {
+      switch self {
+      case .gguf(let file):
+        let tokenizer = try Tokenizer(file)
+        guard vocabularySize == nil || vocabularySize == tokenizer.vocabularySize else {
+          throw CommandFailure(
+            "\(file.file): \(tokenizer.vocabularySize) tokens but embeddings for \(vocabularySize ?? 0).")
+        }
+        return tokenizer
+      case .directory(let folder):
+        throw CommandFailure(
+          "\(folder.path): tokenizer.json is not read yet, so text cannot be turned into tokens. Use the model's "
+            + "GGUF file, or `godwit score --tokens FILE` with token ids.")
       }
-      if exact || holds(.float32, pages) { return .float32 }
-      return holds(.float16, (pages + 1) / 2) ? .float16 : .int8
+    }
+  }
+
+  private func source() throws -> Source {
+    switch try ModelSource(path: try path()) {
+    case .gguf(let path): return .gguf(try GGUF(path: path))
+    case .directory(let folder): return .directory(folder)
+    case .safetensors(let path):
+      throw CommandFailure(
+        "\(path): a safetensors file alone has no settings. Give the folder with its config.json.")
     }
   }
 }
@@ -113,25 +155,33 @@ struct ByteCount: ExpressibleByArgument, CustomStringConvertible {
 /// A network with its tokenizer, ready to run.
 struct LoadedModel {
   let name: String
-  let file: GGUF
-  let tokenizer: Tokenizer
-  let model: Llama
+  let model: any LanguageModel
   let executor: CPUExecutor
   let cacheBytes: Int
+  let sharing: SharingMode
+  let costs: AttentionCosts
+  /// The tokenizer, or why there is none: ids alone need none.
+  let text: Result<Tokenizer, any Error>
+
+  /// The tokenizer.
+  var tokenizer: Tokenizer { get throws { try text.get() } }
 
   /// A generator with an empty cache.
   func generator(_ change: (inout Generator.Options) -> Void = { _ in }) throws -> Generator {
     var options = Generator.Options()
     options.cacheBytes = cacheBytes
+    options.sharing = sharing
+    options.costs = costs
     change(&options)
     return try Generator(model, options: options)
   }
 
   /// Tokens that end an answer.
-  var stopTokens: Set<Int32> { tokenizer.end.map { [$0] } ?? [] }
+  var stopTokens: Set<Int32> { (try? text.get())?.end.map { [$0] } ?? [] }
 
   /// A user's message as the model's chat template writes it; the bare text where there is none.
   func chatPrompt(_ content: String) throws -> [Int32] {
+    let tokenizer = try tokenizer
     guard let source = tokenizer.chatTemplate else { return tokenizer.encode(content) }
     let template = try ChatTemplate(source)
     let text = try template.render([ChatMessage(role: "user", content: content)], addGenerationPrompt: true)

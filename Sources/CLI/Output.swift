@@ -1,3 +1,4 @@
+internal import Formats
 internal import Glibc
 
 /// Writes to the standard streams, and JSON by hand.
@@ -57,6 +58,9 @@ struct JSONField: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
 
   /// A number with so many decimals; null where it is not finite.
   init(_ value: Double, decimals: Int) { text = value.isFinite ? Output.fixed(value, decimals) : "null" }
+
+  /// A value that is JSON already.
+  init(_ json: JSON) throws { text = try json.serialized() }
 
   init(_ values: [Int32]) { text = "[" + values.map { "\($0)" }.joined(separator: ", ") + "]" }
 

@@ -9,10 +9,16 @@ internal import Tokenizers
 struct ScoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "score", abstract: "Log-likelihood and perplexity of a text.",
-    discussion: "  godwit score --text /usr/share/common-licenses/Apache-2.0 --max-tokens 1024 --json")
+    discussion: """
+        godwit score --text /usr/share/common-licenses/Apache-2.0 --max-tokens 1024 --json
+        godwit score --model ~/models/gpt2 --tokens ids.txt
+      """)
 
   @Option(help: "The text; - for standard input.")
-  var text: String
+  var text: String?
+
+  @Option(help: "A file with token ids between white space instead of a text; - for standard input.")
+  var tokens: String?
 
   @Option(name: .customLong("max-tokens"), help: "Score only so many tokens from the start.")
   var maximumTokens: Int?
@@ -22,15 +28,22 @@ struct ScoreCommand: ParsableCommand {
 
   @OptionGroup var options: ModelOptions
 
+  func validate() throws {
+    guard (text == nil) != (tokens == nil) else { throw ValidationError("Give --text or --tokens.") }
+  }
+
   func run() throws {
-    let content = try Files.text(text)
+    let source = text ?? tokens ?? "-"
+    let content = try Files.text(source)
     let loaded = try options.load()
-    var tokens = loaded.tokenizer.encode(content)
+    var tokens = try text == nil ? Self.identifiers(content, source) : loaded.tokenizer.encode(content)
     if let maximumTokens {
       guard maximumTokens >= 2 else { throw ValidationError("--max-tokens must be 2 or more.") }
       tokens = Array(tokens.prefix(maximumTokens))
     }
-    guard tokens.count >= 2 else { throw CommandFailure("\(text) has \(tokens.count) tokens; 2 are needed.") }
+    guard tokens.count >= 2 else {
+      throw CommandFailure("\(source) has \(tokens.count) tokens; 2 are needed.")
+    }
     guard tokens.count <= loaded.model.contextLength else {
       throw EngineError.tooLong(prompt: tokens.count, generated: 0, limit: loaded.model.contextLength)
     }
@@ -46,6 +59,16 @@ struct ScoreCommand: ParsableCommand {
     } else {
       Output.write("tokens      \(tokens.count)\nmean NLL    \(Output.fixed(mean, 6))\n")
       Output.write("perplexity  \(Output.fixed(exp(mean), 4))\n")
+    }
+  }
+
+  /// Token ids written between white space.
+  private static func identifiers(_ text: String, _ file: String) throws -> [Int32] {
+    try text.split(whereSeparator: \.isWhitespace).enumerated().map { number, word in
+      guard let token = Int32(word) else {
+        throw CommandFailure("\(file): word \(number + 1), \"\(word.prefix(40))\", is no token id.")
+      }
+      return token
     }
   }
 }

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Formats
 internal import Tokenizers
 
 /// A text's token ids.
@@ -28,7 +27,7 @@ struct TokenizeCommand: ParsableCommand {
 
   func run() throws {
     let content = try text ?? Files.text(file ?? "-")
-    let tokenizer = try Tokenizer(try GGUF(path: try options.path()))
+    let tokenizer = try options.tokenizer()
     let start = ContinuousClock.now
     let ids = tokenizer.encode(content, parsesSpecial: special)
     let time = seconds(since: start)

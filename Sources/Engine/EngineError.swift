@@ -6,6 +6,8 @@ public enum EngineError: Error, Equatable {
   case tokenOutOfRange(token: Int32, vocabulary: Int)
   case invalidParameter(name: String, value: String, allowed: String)
   case notANumber(position: Int)
+  case nothingToSave(tokens: Int, pageTokens: Int)
+  case prefixState(file: String, reason: String)
 }
 
 extension EngineError: CustomStringConvertible {
@@ -22,6 +24,10 @@ extension EngineError: CustomStringConvertible {
       "token \(token) lies outside the vocabulary of \(vocabulary)."
     case .invalidParameter(let name, let value, let allowed): "\(name) is \(value); allowed is \(allowed)."
     case .notANumber(let position): "the model gave a logit that is not a number at position \(position)."
+    case .nothingToSave(let tokens, let page):
+      "the cache holds no page of this beginning of \(tokens) tokens. Run a prompt with it first; \(page) tokens are the "
+        + "least that can be saved."
+    case .prefixState(let file, let reason): "\(file): \(reason). Delete it and save it again."
     }
   }
 }

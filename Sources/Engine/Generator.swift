@@ -1,61 +1,6 @@
 public import Models
 internal import Memory
 
-/// A prompt to continue.
-public struct GenerationRequest: Sendable {
-  /// Token ids to continue; at least one.
-  public var prompt: [Int32]
-  /// Tokens to generate at most.
-  public var maximumTokens: Int
-  /// How tokens are chosen.
-  public var sampling = Sampling()
-  /// Tokens that end the sequence; they are not reported.
-  public var stopTokens: Set<Int32> = []
-  /// How many of the likeliest tokens to report with each.
-  public var alternatives = 0
-  /// Prefixes are shared only among requests of one salt.
-  public var salt = 0
-
-  /// A greedy request.
-  public init(prompt: [Int32], maximumTokens: Int) {
-    self.prompt = prompt
-    self.maximumTokens = maximumTokens
-  }
-}
-
-/// Something that happened in a step.
-public enum GenerationEvent: Sendable {
-  case token(request: Int, Sampling.Choice)
-  case finished(request: Int, FinishReason)
-}
-
-/// Why a sequence ended.
-public enum FinishReason: String, Sendable { case stop, length, cancelled }
-
-/// Counters since the generator was made.
-public struct GenerationStatistics: Sendable {
-  /// Prompt tokens that were computed, and those found in the prefix tree.
-  public var promptTokensComputed = 0
-  /// Prompt tokens found in the prefix tree.
-  public var promptTokensReused = 0
-  /// Tokens given out.
-  public var tokensGenerated = 0
-  /// Calls of the model.
-  public var steps = 0
-  /// Sequences that gave up their pages and were computed again.
-  public var preemptions = 0
-  /// Unused pages taken from the prefix tree.
-  public var evictedPages = 0
-  /// Runs of pages visited once for several sequences, and page visits with and without that.
-  public var sharedRuns = 0
-  /// Pages visited by attention items.
-  public var pageVisits = 0
-  /// Page visits it would take without sharing.
-  public var pageVisitsUnshared = 0
-  /// Most sequences that ran at a time.
-  public var peakSequences = 0
-}
-
 /// Continuous batching over one model and one cache.
 ///
 /// Each step computes a token of every running sequence and pieces of prompts. Sequences share the pages of equal
@@ -74,6 +19,8 @@ public final class Generator {
     public var maximumSequences = 64
     /// Whether sequences attend to shared pages together.
     public var sharing = SharingMode.automatic
+    /// What decides where sharing is automatic.
+    public var costs = AttentionCosts.standard
     /// Whether requests may reuse and share computed prefixes.
     public var reusesPrefixes = true
 
@@ -86,12 +33,18 @@ public final class Generator {
   public private(set) var statistics = GenerationStatistics()
   private let options: Options
   private let planner: AttentionPlanner
-  private let cache: PagedCache
+  let cache: PagedCache
   private var pool: PagePool
   private var tree = PrefixTree()
   private var waiting: [Sequence] = []
   private var running: [Sequence] = []
   private var nextRequest = 0
+  /// Events of admission, reported with the step's.
+  private var started: [GenerationEvent] = []
+  /// Whether a page was handed out before, so that it holds numbers of another sequence.
+  private var isUsed: [Bool]
+  /// What saved prefixes must agree with, once it was needed.
+  var knownIdentity: PrefixStateHeader.Model?
 
   private static let pageTokens = PagedCache.Geometry.pageTokens
 
@@ -108,6 +61,8 @@ public final class Generator {
     /// Nodes of the pages it shares, then pages of its own.
     var path: [PrefixTree.Node] = []
     var ownPages: [Int32] = []
+    /// Whether its start was reported.
+    var isReported = false
 
     var generated: Int { tokens.count - request.prompt.count }
     var isPrefilling: Bool { computed < tokens.count - 1 }
@@ -131,7 +86,9 @@ public final class Generator {
     guard pages > 0 else { throw EngineError.cacheTooSmall(neededPages: 1, pages: 0, pageBytes: bytes) }
     cache = try PagedCache(model.cacheGeometry, pages: pages)
     pool = PagePool(capacity: pages)
-    planner = AttentionPlanner(group: model.queryGroup, window: model.slidingWindow, mode: options.sharing)
+    isUsed = [Bool](repeating: false, count: pages)
+    planner = AttentionPlanner(
+      group: model.queryGroup, window: model.slidingWindow, mode: options.sharing, costs: options.costs)
   }
 
   /// Pages in all, and those neither free nor evictable.
@@ -181,8 +138,9 @@ public final class Generator {
   /// - Returns: what happened, in order of requests.
   public func step() throws -> [GenerationEvent] {
     admit()
+    defer { started = [] }
     let rows = try reserveRows()
-    guard !rows.isEmpty else { return [] }
+    guard !rows.isEmpty else { return started }
     // Sorted by page list, sequences that share a beginning stand next to each other.
     let order = running.indices.filter { rows[running[$0].number] != nil }.sorted {
       pageList(running[$0]).lexicographicallyPrecedes(pageList(running[$1]))
@@ -198,7 +156,7 @@ public final class Generator {
     let (batch, summary) = planner.plan(parts)
     let logits = try model.forward(batch, cache: cache)
     count(summary, rows)
-    return try advance(order, rows, logits)
+    return started + advance(order, rows, logits)
   }
 
   // MARK: Admission
@@ -207,7 +165,8 @@ public final class Generator {
     var index = 0
     while index < waiting.count, running.count < options.maximumSequences {
       var sequence = waiting[index]
-      let path = options.reusesPrefixes ? tree.match(sequence.tokens, salt: sequence.request.salt) : []
+      let salt = sequence.request.salt
+      let path = options.reusesPrefixes ? tree.match(sequence.tokens, salt: salt) : []
       if options.reusesPrefixes, awaitsPrefix(sequence, known: path.count) {
         index += 1
         continue
@@ -223,6 +182,13 @@ public final class Generator {
       sequence.path = path
       sequence.computed = path.count * Self.pageTokens
       statistics.promptTokensReused += sequence.newlyComputed()
+      if !sequence.isReported {
+        let end = options.reusesPrefixes ? tree.end(of: path, tokens: sequence.tokens, salt: salt) : .disabled
+        let reuse = PrefixReuse(
+          promptTokens: sequence.request.prompt.count, reusedTokens: sequence.computed, end: end)
+        started.append(.started(request: sequence.number, reuse))
+        sequence.isReported = true
+      }
       running.append(sequence)
       waiting.remove(at: index)
     }
@@ -277,7 +243,7 @@ public final class Generator {
     while let index = running.firstIndex(where: { $0.number == number }) {
       let held = running[index].path.count + running[index].ownPages.count
       if held * Self.pageTokens >= positions { return true }
-      if let page = pool.take() {
+      if let page = takePage() {
         running[index].ownPages.append(page)
       } else if let page = tree.evict() {
         statistics.evictedPages += 1
@@ -287,6 +253,47 @@ public final class Generator {
       }
     }
     return false
+  }
+
+  /// A free page; one that another sequence wrote has its values cleared.
+  ///
+  /// Attention gives positions that are not written yet the weight 0, and 0 times a NaN left there would be NaN.
+  private func takePage() -> Int32? {
+    guard let page = pool.take() else { return nil }
+    if isUsed[Int(page)] { cache.clearValues(ofPage: Int(page)) }
+    isUsed[Int(page)] = true
+    return page
+  }
+
+  /// Pages of the longest cached beginning of `tokens`.
+  func cachedPages(of tokens: [Int32], salt: Int) -> [Int32] {
+    // Matching leaves the last token to be computed; here all may be known.
+    tree.match(tokens + [0], salt: salt).map { tree.page(of: $0) }
+  }
+
+  /// Hangs whole pages of `tokens` into the tree; `fill` writes those that it does not hold yet.
+  func adopt(_ tokens: [Int32], salt: Int, fill: (_ number: Int, _ page: Int) throws -> Void) throws {
+    let needed = tokens.count / Self.pageTokens
+    var path = tree.match(tokens + [0], salt: salt)
+    // What is hung in already must not be evicted for what follows.
+    tree.retain(path)
+    defer { tree.release(path) }
+    while path.count < needed {
+      if pool.available == 0, let unused = tree.evict() { pool.give(unused) }
+      guard let page = takePage() else {
+        throw EngineError.cacheTooSmall(
+          neededPages: needed, pages: pool.capacity, pageBytes: model.cacheGeometry.pageBytes)
+      }
+      do { try fill(path.count, Int(page)) } catch {
+        pool.give(page)
+        throw error
+      }
+      let start = path.count * Self.pageTokens
+      let (node, _) = tree.insert(
+        Array(tokens[start..<(start + Self.pageTokens)]), page: page, under: path.last ?? 0, salt: salt)
+      tree.retain([node])
+      path.append(node)
+    }
   }
 
   private func setBack(_ index: Int) {
@@ -313,7 +320,7 @@ public final class Generator {
     statistics.pageVisitsUnshared += summary.pageVisitsUnshared
   }
 
-  private func advance(_ order: [Int], _ rows: [Int: Int], _ logits: Tensor) throws -> [GenerationEvent] {
+  private func advance(_ order: [Int], _ rows: [Int: Int], _ logits: Tensor) -> [GenerationEvent] {
     var events: [GenerationEvent] = []
     var finished: Set<Int> = []
     var row = 0
@@ -322,9 +329,14 @@ public final class Generator {
       statistics.promptTokensComputed += running[index].newlyComputed()
       if options.reusesPrefixes { publishFullPages(index) }
       guard running[index].computed == running[index].tokens.count else { continue }
-      let choice = try choose(running[index], logits.sliced(axis: 0, row..<(row + 1)))
-      row += 1
-      if accept(choice, index, &events) { finished.insert(running[index].number) }
+      defer { row += 1 }
+      do throws(EngineError) {
+        let choice = try choose(running[index], logits.sliced(axis: 0, row..<(row + 1)))
+        if accept(choice, index, &events) { finished.insert(running[index].number) }
+      } catch {
+        events.append(.failed(request: running[index].number, error))
+        finished.insert(running[index].number)
+      }
     }
     for sequence in running where finished.contains(sequence.number) { drop(sequence) }
     running.removeAll { finished.contains($0.number) }

@@ -16,6 +16,8 @@ public struct PrefixTree: Sendable {
     /// Running sequences whose pages begin with this path.
     var active = 0
     var lastUse = 0
+    /// Hash of all tokens from the root to here.
+    var chain: Int
   }
 
   /// Tokens of a page, and the salt of those that may share it.
@@ -24,9 +26,14 @@ public struct PrefixTree: Sendable {
     var salt: Int
   }
 
-  private var entries: [Entry?] = [Entry(page: -1, parent: 0, key: Key(tokens: [], salt: 0))]
+  private var entries: [Entry?] = [
+    Entry(page: -1, parent: 0, key: Key(tokens: [], salt: 0), chain: 0)
+  ]
   private var freeNodes: [Node] = []
   private var clock = 0
+  /// Chains of nodes that were evicted; only reasons are read off it, so a collision of hashes does no harm.
+  private var evicted: Set<Int> = []
+  private static let rememberedEvictions = 1 << 16
   /// Pages the tree holds, and those of them that no sequence uses.
   public private(set) var pageCount = 0
 
@@ -63,7 +70,9 @@ public struct PrefixTree: Sendable {
     let key = Key(tokens: tokens, salt: salt)
     if let known = entries[parent]?.children[key] { return (known, false) }
     clock += 1
-    let entry = Entry(page: page, parent: parent, key: key, lastUse: clock)
+    let chain = chain(parent, key)
+    evicted.remove(chain)
+    let entry = Entry(page: page, parent: parent, key: key, lastUse: clock, chain: chain)
     let node: Node
     if let reused = freeNodes.popLast() {
       node = reused
@@ -112,6 +121,30 @@ public struct PrefixTree: Sendable {
     entries[node] = nil
     freeNodes.append(node)
     pageCount -= 1
+    if evicted.count >= Self.rememberedEvictions { evicted = [] }
+    evicted.insert(entry.chain)
     return entry.page
+  }
+
+  /// Why `path`, the longest known beginning of `tokens`, goes no further.
+  ///
+  /// - Complexity: a page's tokens for each node that continues the path.
+  public func end(of path: [Node], tokens: [Int32], salt: Int = 0) -> PrefixReuse.End {
+    let start = path.count * Self.pageTokens
+    guard start + Self.pageTokens < tokens.count else { return .complete }
+    let key = Key(tokens: Array(tokens[start..<(start + Self.pageTokens)]), salt: salt)
+    let node = path.last ?? 0
+    if evicted.contains(chain(node, key)) { return .evicted(from: start) }
+    let siblings = (entries[node]?.children ?? [:]).keys.filter { $0.salt == salt }
+    let common = siblings.map { zip($0.tokens, key.tokens).prefix { $0 == $1 }.count }.max()
+    if let common, start + common > 0 { return .diverges(at: start + common) }
+    return start == 0 ? .nothingCached : .endsCached(at: start)
+  }
+
+  private func chain(_ parent: Node, _ key: Key) -> Int {
+    var hasher = Hasher()
+    hasher.combine(entries[parent]?.chain)
+    hasher.combine(key)
+    return hasher.finalize()
   }
 }

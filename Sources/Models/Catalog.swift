@@ -20,18 +20,40 @@ public enum Catalog {
   public struct Options: Sendable {
     /// Whether block-quantised weights are widened to float32.
     public var exact = false
-    /// Type of keys and values in the cache: float32 or float16.
+    /// Type of keys and values in the cache: float32, float16 or int8.
     public var cacheType = ElementType.float32
+    /// Bytes the cache may take, where they are to decide its type instead: float16 where float32 has not room for one
+    /// full context or 8,192 positions, int8 where not even float16 has room for half of that.
+    public var cacheBudget: Int?
 
     /// Integers for block-quantised weights, a float32 cache.
     public init() {}
   }
 
-  /// Opens the network in a Hugging Face folder; its weights stay in the files.
+  /// Opens the network in a GGUF file; its weights stay in the file.
   ///
+  /// - Parameter executor: asked for once settings and weights are known to be good.
   /// - Throws: ``ModelError/unknownArchitecture(name:known:)`` and whatever is wrong with settings or tensors.
   public static func load(
-    _ directory: ModelDirectory, executor: any Executor, options: Options = Options()
+    _ file: GGUF, executor: @autoclosure () throws -> any Executor, options: Options = Options()
+  ) throws -> any LanguageModel {
+    let architecture = try file.metadata.string("general.architecture")
+    guard architectures.contains(architecture) else {
+      throw ModelError.unknownArchitecture(name: architecture, known: architectures)
+    }
+    let configuration = try LlamaConfiguration(file)
+    return try Llama(
+      configuration, weights: LlamaWeights(file, configuration), executor: executor(), exact: options.exact,
+      cacheType: options.cacheType(for: configuration))
+  }
+
+  /// Opens the network in a Hugging Face folder; its weights stay in the files.
+  ///
+  /// - Parameter executor: asked for once settings and weights are known to be good.
+  /// - Throws: ``ModelError/unknownArchitecture(name:known:)`` and whatever is wrong with settings or tensors.
+  public static func load(
+    _ directory: ModelDirectory, executor: @autoclosure () throws -> any Executor,
+    options: Options = Options()
   ) throws -> any LanguageModel {
     let config = JSONNode(try JSON.read(directory.config), file: directory.config)
     let type = try config.required("model_type").string()
@@ -42,7 +64,7 @@ public enum Catalog {
   }
 
   private typealias Loader =
-    @Sendable (JSONNode, Safetensors, any Executor, Options) throws ->
+    @Sendable (JSONNode, Safetensors, () throws -> any Executor, Options) throws ->
     any LanguageModel
 
   private static let loaders: [String: Loader] = [
@@ -53,14 +75,37 @@ public enum Catalog {
     let configuration = try LlamaConfiguration(config)
     let isTied = try config.optional("tie_word_embeddings")?.bool() ?? false
     return try Llama(
-      configuration, weights: LlamaWeights(file, configuration, isTied: isTied), executor: executor,
-      exact: options.exact, cacheType: options.cacheType)
+      configuration, weights: LlamaWeights(file, configuration, isTied: isTied), executor: executor(),
+      exact: options.exact, cacheType: options.cacheType(for: configuration))
   }
 
   private static let gpt2: Loader = { config, file, executor, options in
     let configuration = try GPT2Configuration(config)
     return try GPT2(
-      configuration, weights: GPT2Weights(file, configuration), executor: executor,
-      cacheType: options.cacheType)
+      configuration, weights: GPT2Weights(file, configuration), executor: executor(),
+      cacheType: options.cacheType(
+        layers: configuration.layers, kvHeads: configuration.headCount, headSize: configuration.headSize,
+        contextLength: configuration.contextLength))
+  }
+}
+
+extension Catalog.Options {
+  fileprivate func cacheType(for configuration: LlamaConfiguration) -> ElementType {
+    cacheType(
+      layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
+      contextLength: configuration.contextLength)
+  }
+
+  /// The type that was asked for, or that of the budget: fewer bytes a position are worth the rounding where prompts
+  /// would not fit otherwise.
+  fileprivate func cacheType(layers: Int, kvHeads: Int, headSize: Int, contextLength: Int) -> ElementType {
+    guard let cacheBudget, !exact else { return cacheType }
+    func holds(_ type: ElementType, _ pages: Int) -> Bool {
+      let geometry = PagedCache.Geometry(layers: layers, kvHeads: kvHeads, headSize: headSize, type: type)
+      return cacheBudget / max(1, geometry.pageBytes) >= pages
+    }
+    let pages = min((contextLength - 1) / PagedCache.Geometry.pageTokens + 1, 128)
+    if holds(.float32, pages) { return .float32 }
+    return holds(.float16, (pages + 1) / 2) ? .float16 : .int8
   }
 }

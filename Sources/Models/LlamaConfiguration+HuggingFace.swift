@@ -28,6 +28,10 @@ extension LlamaConfiguration {
     vocabularySize = try config.required("vocab_size").positiveInteger()
     contextLength = try config.required("max_position_embeddings").positiveInteger()
     normEpsilon = Float(try config.required("rms_norm_eps").positiveNumber())
+    // Said of the head, not of the rotary size that follows from it.
+    guard (2...1024).contains(headSize) else {
+      throw ModelError.invalid(key: "head size", value: "\(headSize)", allowed: "2 to 1024")
+    }
     let part = try config.optional("partial_rotary_factor")?.positiveNumber() ?? 1
     guard part <= 1 else {
       throw ModelError.invalid(key: "partial_rotary_factor", value: "\(part)", allowed: "above 0, at most 1")

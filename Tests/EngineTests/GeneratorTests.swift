@@ -6,7 +6,11 @@ import Tiles
 import TilesCPU
 
 /// A small Llama with random weights, enough for the engine's properties.
-func tinyModel(threads: Int = 2, seed: UInt64 = 1, cacheType: ElementType = .float32) throws -> Llama {
+///
+/// - Parameter spoilt: a token whose embedding is not a number.
+func tinyModel(
+  threads: Int = 2, seed: UInt64 = 1, cacheType: ElementType = .float32, spoilt: Int? = nil
+) throws -> Llama {
   var state = seed
   func random(_ shape: [Int], scale: Float) throws -> Tensor {
     let tensor = try Tensor(zeros: .float32, shape)
@@ -36,9 +40,16 @@ func tinyModel(threads: Int = 2, seed: UInt64 = 1, cacheType: ElementType = .flo
       down: try random([64, 96], scale: 0.3))
   }
   let embedding = try random([300, 64], scale: 1)
-  let weights = LlamaWeights(embedding: embedding, layers: layers, finalNorm: try ones(64), head: embedding)
+  let table = try Tensor(zeros: .float32, [300, 64])
+  table.withMutableElements(as: Float.self) { copy in
+    embedding.withElements(as: Float.self) { span in
+      for index in span.indices { copy[index] = spoilt == index / 64 ? .nan : span[index] }
+    }
+  }
+  let weights = LlamaWeights(embedding: table, layers: layers, finalNorm: try ones(64), head: embedding)
   return try Llama(
-    configuration, weights: weights, executor: CPUExecutor(threads: threads), exact: true, cacheType: cacheType)
+    configuration, weights: weights, executor: CPUExecutor(threads: threads), exact: true,
+    cacheType: cacheType)
 }
 
 /// Runs requests to their end and returns each one's tokens.

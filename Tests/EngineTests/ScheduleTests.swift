@@ -95,6 +95,7 @@ final class HistoryModel: LanguageModel {
     let generator = try Generator(model, options: options)
     var tokens: [Int: [Int32]] = [:]
     var reasons: [Int: FinishReason] = [:]
+    var started: [Int: PrefixReuse] = [:]
     var cancelled: Set<Int> = []
     var queue = requests[...]
     var steps = 0
@@ -113,6 +114,8 @@ final class HistoryModel: LanguageModel {
         switch event {
         case .token(let number, let choice): tokens[number]?.append(choice.token)
         case .finished(let number, let reason): reasons[number] = reason
+        case .started(let number, let reuse): #expect(started.updateValue(reuse, forKey: number) == nil)
+        case .failed(_, let error): Issue.record("\(error)")
         }
       }
       #expect(generator.pages.used <= generator.pages.total)
@@ -123,6 +126,7 @@ final class HistoryModel: LanguageModel {
       let expected = Self.continuation(request)
       #expect(tokens[number] == expected)
       #expect(reasons[number] == (expected.count < request.maximumTokens ? .stop : .length))
+      #expect(started[number]?.promptTokens == request.prompt.count)
     }
     #expect(generator.pages.used == 0)
     #expect(generator.statistics.peakSequences <= options.maximumSequences)
