@@ -79,7 +79,7 @@ struct GenerateCommand: ParsableCommand {
     let loaded = try options.load()
     let tokenizer = try loaded.tokenizer
     let tokens = chat ? try loaded.chatPrompt(text) : tokenizer.encode(text)
-    let generator = try loaded.generator()
+    let generator = try loaded.generator { $0.sharing = .never }
     var request = GenerationRequest(prompt: tokens, maximumTokens: maximumTokens)
     request.stopTokens = loaded.stopTokens
     request.sampling = sampling.sampling

@@ -87,11 +87,9 @@ struct ModelOptions: ParsableArguments {
     }
     let tokenizer = Result { try source.tokenizer(vocabularySize: model.vocabularySize) }
     let executor = try started ?? executor()
-    let costs =
-      attention == .auto ? try AttentionCosts.measured(for: model, executor: executor) : .standard
     return LoadedModel(
       name: self.model, model: model, executor: executor, cacheBytes: cache.bytes, sharing: attention.mode,
-      costs: costs, text: tokenizer)
+      text: tokenizer)
   }
 
   /// The tokenizer alone.
@@ -159,9 +157,21 @@ struct LoadedModel {
   let executor: CPUExecutor
   let cacheBytes: Int
   let sharing: SharingMode
-  let costs: AttentionCosts
+  private let costs = MeasuredCosts()
   /// The tokenizer, or why there is none: ids alone need none.
-  let text: Result<Tokenizer, any Error>
+  private let text: Result<Tokenizer, any Error>
+
+  init(
+    name: String, model: any LanguageModel, executor: CPUExecutor, cacheBytes: Int, sharing: SharingMode,
+    text: Result<Tokenizer, any Error>
+  ) {
+    self.name = name
+    self.model = model
+    self.executor = executor
+    self.cacheBytes = cacheBytes
+    self.sharing = sharing
+    self.text = text
+  }
 
   /// The tokenizer.
   var tokenizer: Tokenizer { get throws { try text.get() } }
@@ -171,8 +181,8 @@ struct LoadedModel {
     var options = Generator.Options()
     options.cacheBytes = cacheBytes
     options.sharing = sharing
-    options.costs = costs
     change(&options)
+    if options.sharing == .automatic { options.costs = try costs.value(model, executor) }
     return try Generator(model, options: options)
   }
 
@@ -186,6 +196,18 @@ struct LoadedModel {
     let template = try ChatTemplate(source)
     let text = try template.render([ChatMessage(role: "user", content: content)], addGenerationPrompt: true)
     return tokenizer.encode(text, addsBeginning: false, parsesSpecial: true)
+  }
+}
+
+/// Costs of attention, timed when first needed: a single sequence shares with nobody and need not wait for it.
+private final class MeasuredCosts {
+  private var known: AttentionCosts?
+
+  func value(_ model: any LanguageModel, _ executor: CPUExecutor) throws -> AttentionCosts {
+    if let known { return known }
+    let measured = try AttentionCosts.measured(for: model, executor: executor)
+    known = measured
+    return measured
   }
 }
 

@@ -40,9 +40,9 @@ private struct CostProbe {
   static let items = 4
   static let pages = AttentionPlanner.chunkPages
   /// Runs of each list; the shortest counts.
-  static let repeats = 3
+  static let repeats = 2
 
-  /// Tokens of a full item.
+  /// Tokens of a longer item: half of what one may have, to be done sooner.
   let tokens: Int
   private let kernel: any CompiledKernel
   private let arguments: [Tensor]
@@ -54,7 +54,7 @@ private struct CostProbe {
     kernel = try executor.compile(
       try PagedAttention.kernel(
         shape, cache: geometry.type, rowCapacity: Llama.attentionRows))
-    tokens = max(1, Llama.attentionRows / group)
+    tokens = max(1, Llama.attentionRows / 2 / group)
     let rows = Self.items * tokens * group
     let list = try Tensor(zeros: .int32, [Self.pages])
     list.withMutableElements(as: Int32.self) { span in

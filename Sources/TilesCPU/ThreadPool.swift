@@ -28,29 +28,30 @@ internal import Synchronization
     unsafe pthread_mutex_init(lock, nil)
     unsafe pthread_cond_init(wake, nil)
     for number in 1..<max(2, self.count) where number < self.count {
-      let start = unsafe Unmanaged.passRetained(Start(pool: self, number: number))
+      // `deinit` waits for the threads, so the pool outlives every use they make of it.
+      let start = unsafe Unmanaged.passRetained(
+        Start(pool: Unmanaged.passUnretained(self), number: number))
       var thread = pthread_t()
       let status = unsafe pthread_create(
         &thread, nil,
         { raw in
           guard let raw = unsafe raw else { return nil }
           let start = unsafe Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
-          let (work, number) = (start.work, start.number)
-          work(number)
+          unsafe start.pool._withUnsafeGuaranteedRef { $0.serve(start.number) }
           return nil
         }, start.toOpaque())
       if status == 0 { threads.append(thread) } else { unsafe start.release() }
     }
   }
 
-  /// What a new thread is handed. It must not keep the pool alive, or the pool would never end.
-  private final class Start {
-    let work: (Int) -> Void
+  /// What a new thread is handed. It does not keep the pool alive, or the pool would never end.
+  @safe private final class Start {
+    let pool: Unmanaged<ThreadPool>
     let number: Int
 
-    init(pool: ThreadPool, number: Int) {
+    init(pool: Unmanaged<ThreadPool>, number: Int) {
+      unsafe self.pool = pool
       self.number = number
-      work = { [unowned pool] number in pool.serve(number) }
     }
   }
 
