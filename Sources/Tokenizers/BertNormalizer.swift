@@ -62,9 +62,9 @@ struct BertNormalizer: Sendable {
 
   private static func isMark(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
-    // Letters, a vowel sign and a punctuation mark in Unicode 8, nonspacing marks since; the last the other way.
+    // Letters, a vowel sign and a punctuation mark in Unicode 8, nonspacing marks since; the next two the other way.
     case 0x1885, 0x1886, 0xA9BD, 0x111C9: false
-    case 0x1734: true
+    case 0x1734, 0x1171E: true
     default: category(scalar) == .nonspacingMark
     }
   }

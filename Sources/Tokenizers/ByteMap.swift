@@ -1,5 +1,5 @@
 /// Byte strings by number, and numbers by byte string: one arena, one open-addressed table.
-struct ByteMap: Sendable {
+package struct ByteMap: Sendable {
   private(set) var bytes: [UInt8] = []
   /// Where each string starts; one more entry than strings.
   private(set) var starts: [Int32] = [0]
@@ -8,12 +8,12 @@ struct ByteMap: Sendable {
   private let limit: Int
 
   /// Bytes and strings that 32-bit offsets reach.
-  static let largest = Int(Int32.max)
+  package static let largest = Int(Int32.max)
 
   /// Room for `count` strings of `limit` bytes together.
   ///
   /// - Throws: ``TokenizerError/malformed(reason:)`` for more strings than numbers.
-  init(count: Int, limit: Int = ByteMap.largest) throws(TokenizerError) {
+  package init(count: Int, limit: Int = ByteMap.largest) throws(TokenizerError) {
     guard count <= Self.largest / 4 else {
       throw .malformed(reason: "\(count) tokens; at most \(Self.largest / 4) can be numbered")
     }
@@ -26,14 +26,14 @@ struct ByteMap: Sendable {
   }
 
   /// Strings held.
-  var count: Int { starts.count - 1 }
+  package var count: Int { starts.count - 1 }
 
   /// Adds a string; of equal ones the first keeps the name.
   ///
   /// - Returns: whether the string is new.
   /// - Throws: ``TokenizerError/malformed(reason:)`` past the bytes or the count there is room for.
   @discardableResult
-  mutating func append(_ string: some Collection<UInt8>) throws(TokenizerError) -> Bool {
+  package mutating func append(_ string: some Collection<UInt8>) throws(TokenizerError) -> Bool {
     guard count < table.count - 1 else {
       throw .malformed(reason: "more than the \(count) tokens it promised")
     }

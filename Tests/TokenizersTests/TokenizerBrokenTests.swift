@@ -97,6 +97,17 @@ import Tokenizers
         "255 byte tokens but none for byte 65"))
   }
 
+  @Test func offsetsThatOverflowAreRefused() throws {
+    // Offsets have 32 bits: the true limit is 2³¹ − 1 bytes, a small one stands for it.
+    #expect(ByteMap.largest == 2_147_483_647)
+    var map = try ByteMap(count: 4, limit: 10)
+    #expect(try map.append([UInt8](repeating: 1, count: 8)))
+    #expect(message { _ = try map.append([1, 2, 3]) }.contains("more than 10 bytes"))
+    #expect(try map.append([1, 2]))
+    #expect(map.count == 2)
+    #expect(message { _ = try ByteMap(count: Int.max) }.contains("tokens; at most"))
+  }
+
   @Test func kinds() throws {
     #expect(try complaint { $0.set("ggml.model", "t5") }.contains("bert, gpt2, llama"))
     #expect(try complaint { $0.set("ggml.pre", "tekken") }.contains("tekken"))
