@@ -62,7 +62,7 @@ let package = Package(
     tests("Formats", ["Memory"]),
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
-    tests("Tokenizers", ["Formats"], exclude: ["templates.json"]),
+    tests("Tokenizers", ["Formats", "Memory"], exclude: ["templates.json", "Golden"]),
     tests("Models", ["Engine", "Formats", "Memory", "TilesCPU"], exclude: ["Golden"]),
     tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]

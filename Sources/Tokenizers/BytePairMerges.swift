@@ -5,11 +5,15 @@ struct BytePairMerges: Sendable {
   private var values: [UInt64]
   private let mask: Int
 
+  /// What ``value(_:_:)`` gives for a pair that does not merge; its rank is behind every other.
+  static let none = UInt64.max
+
+  /// Room for `count` merges.
   init(count: Int) {
     var size = 16
     while size < count * 2 { size *= 2 }
     keys = [UInt64](repeating: .max, count: size)
-    values = [UInt64](repeating: 0, count: size)
+    values = [UInt64](repeating: Self.none, count: size)
     mask = size - 1
   }
 
@@ -29,102 +33,158 @@ struct BytePairMerges: Sendable {
     let slot = slot(key)
     guard keys[slot] == .max else { return }
     keys[slot] = key
-    values[slot] = UInt64(rank) << 32 | UInt64(UInt32(bitPattern: merged))
+    values[slot] = UInt64(UInt32(truncatingIfNeeded: rank)) << 32 | UInt64(UInt32(bitPattern: merged))
   }
 
-  /// Rank and result of a pair; `nil` where it does not merge.
-  func merge(_ a: Int32, _ b: Int32) -> (rank: Int, token: Int32)? {
-    let slot = slot(Self.key(a, b))
-    guard keys[slot] != .max else { return nil }
-    return (Int(values[slot] >> 32), Int32(truncatingIfNeeded: values[slot]))
-  }
+  /// Rank of a pair in the upper half, its result in the lower; ``none`` where it does not merge.
+  func value(_ a: Int32, _ b: Int32) -> UInt64 { values[slot(Self.key(a, b))] }
+
+  /// Whether the pair is held.
+  func contains(_ a: Int32, _ b: Int32) -> Bool { value(a, b) != Self.none }
+}
+
+/// Merges the tokens of one word after another, keeping its memory from word to word.
+struct Merger {
+  private let merges: BytePairMerges
+  /// What each token and its right neighbour merge into, as ``BytePairMerges/value(_:_:)``.
+  private var values: [UInt64] = []
+  private var next: [Int32] = []
+  private var previous: [Int32] = []
+  private var heap = KeyHeap()
+
+  /// Up to this many tokens the lowest rank is found by looking at all, without heap.
+  private static let scanLimit = 48
+
+  /// A merger by these merges.
+  init(_ merges: BytePairMerges) { self.merges = merges }
 
   /// Merges neighbours, lowest rank first and leftmost among equals, until none is left to merge.
-  func apply(to tokens: inout [Int32]) {
-    if tokens.count <= 48 { applyByScanning(to: &tokens) } else { applyByHeap(to: &tokens) }
+  ///
+  /// - Precondition: fewer than 2³¹ tokens.
+  /// - Complexity: O(n log n).
+  mutating func apply(to tokens: inout [Int32]) {
+    guard tokens.count > 1 else { return }
+    precondition(
+      tokens.count < Int(Int32.max), "a word of \(tokens.count) tokens; at most 2³¹ − 1 are merged")
+    values.removeAll(keepingCapacity: true)
+    for index in 0..<(tokens.count - 1) { values.append(merges.value(tokens[index], tokens[index + 1])) }
+    if tokens.count <= Self.scanLimit { scan(&tokens) } else { sift(&tokens) }
   }
 
-  private func applyByScanning(to tokens: inout [Int32]) {
-    while tokens.count > 1 {
-      var best: (rank: Int, position: Int, token: Int32)?
-      for position in 0..<(tokens.count - 1) {
-        guard let (rank, token) = merge(tokens[position], tokens[position + 1]) else { continue }
-        if best.map({ rank < $0.rank }) ?? true { best = (rank, position, token) }
+  private mutating func scan(_ tokens: inout [Int32]) {
+    while true {
+      var best = BytePairMerges.none
+      var position = 0
+      for index in values.indices where values[index] >> 32 < best >> 32 {
+        best = values[index]
+        position = index
       }
-      guard let best else { return }
-      tokens[best.position] = best.token
-      tokens.remove(at: best.position + 1)
+      guard best != BytePairMerges.none else { return }
+      tokens[position] = Int32(truncatingIfNeeded: best)
+      tokens.remove(at: position + 1)
+      values.remove(at: position)
+      if position < values.count { values[position] = merges.value(tokens[position], tokens[position + 1]) }
+      if position > 0 { values[position - 1] = merges.value(tokens[position - 1], tokens[position]) }
     }
   }
 
-  private func applyByHeap(to tokens: inout [Int32]) {
-    var next = Array(1...tokens.count)
-    var previous = Array(-1..<(tokens.count - 1))
-    var heap = MergeHeap()
-    func candidate(_ left: Int, _ tokens: [Int32]) -> MergeHeap.Entry? {
-      guard left >= 0, next[left] < tokens.count, let found = merge(tokens[left], tokens[next[left]]) else {
-        return nil
-      }
-      return MergeHeap.Entry(
-        rank: found.rank, position: left, token: found.token, left: tokens[left], right: tokens[next[left]])
+  private mutating func sift(_ tokens: inout [Int32]) {
+    let count = Int32(tokens.count)
+    next.removeAll(keepingCapacity: true)
+    previous.removeAll(keepingCapacity: true)
+    heap.removeAll()
+    values.append(BytePairMerges.none)
+    for index in 0..<count {
+      next.append(index + 1)
+      previous.append(index - 1)
+      if values[Int(index)] != BytePairMerges.none { heap.append(key(values[Int(index)], index)) }
     }
-    for position in 0..<(tokens.count - 1) { if let entry = candidate(position, tokens) { heap.push(entry) } }
-    var removed = [Bool](repeating: false, count: tokens.count)
-    while let entry = heap.pop() {
-      let (left, right) = (entry.position, next[entry.position])
+    heap.order()
+    while let least = heap.pop() {
+      let left = Int32(truncatingIfNeeded: least)
       // The pair may have changed since it was noted.
-      guard !removed[left], right < tokens.count, tokens[left] == entry.left, tokens[right] == entry.right
-      else {
-        continue
-      }
-      tokens[left] = entry.token
-      removed[right] = true
-      next[left] = next[right]
-      if next[right] < tokens.count { previous[next[right]] = left }
-      if let entry = candidate(previous[left], tokens) { heap.push(entry) }
-      if let entry = candidate(left, tokens) { heap.push(entry) }
+      let value = values[Int(left)]
+      guard value != BytePairMerges.none, value >> 32 == least >> 32 else { continue }
+      let right = next[Int(left)]
+      let after = next[Int(right)]
+      tokens[Int(left)] = Int32(truncatingIfNeeded: value)
+      values[Int(right)] = BytePairMerges.none
+      next[Int(left)] = after
+      // A removed token points before the word.
+      next[Int(right)] = -1
+      if after < count { previous[Int(after)] = left }
+      renew(previous[Int(left)], tokens)
+      renew(left, tokens)
     }
-    tokens = tokens.indices.filter { !removed[$0] }.map { tokens[$0] }
+    var kept = 0
+    for index in tokens.indices where next[index] >= 0 {
+      tokens[kept] = tokens[index]
+      kept += 1
+    }
+    tokens.removeSubrange(kept...)
+  }
+
+  private func key(_ value: UInt64, _ position: Int32) -> UInt64 {
+    value & 0xFFFF_FFFF_0000_0000 | UInt64(UInt32(bitPattern: position))
+  }
+
+  private mutating func renew(_ left: Int32, _ tokens: [Int32]) {
+    guard left >= 0 else { return }
+    let right = Int(next[Int(left)])
+    let value = right < tokens.count ? merges.value(tokens[Int(left)], tokens[right]) : BytePairMerges.none
+    values[Int(left)] = value
+    if value != BytePairMerges.none { heap.push(key(value, left)) }
   }
 }
 
-/// Merges that could be done next, lowest rank and leftmost first.
-private struct MergeHeap {
-  struct Entry {
-    var rank: Int
-    var position: Int
-    var token: Int32
-    var left: Int32
-    var right: Int32
+/// Numbers, least first; four children a node, so that half as many levels miss the cache.
+struct KeyHeap {
+  private var entries: [UInt64] = []
 
-    func precedes(_ other: Entry) -> Bool { (rank, position) < (other.rank, other.position) }
-  }
+  mutating func removeAll() { entries.removeAll(keepingCapacity: true) }
 
-  private var entries: [Entry] = []
+  /// Adds a number without order; ``order()`` must follow.
+  mutating func append(_ key: UInt64) { entries.append(key) }
 
-  mutating func push(_ entry: Entry) {
-    entries.append(entry)
-    var child = entries.count - 1
-    while child > 0, entries[child].precedes(entries[(child - 1) / 2]) {
-      entries.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
+  /// Puts all in order, in O(n).
+  mutating func order() {
+    guard entries.count > 1 else { return }
+    for parent in stride(from: (entries.count - 2) / 4, through: 0, by: -1) {
+      sink(entries[parent], from: parent)
     }
   }
 
-  mutating func pop() -> Entry? {
+  mutating func push(_ key: UInt64) {
+    entries.append(key)
+    var child = entries.count - 1
+    while child > 0 {
+      let parent = (child - 1) / 4
+      guard key < entries[parent] else { break }
+      entries[child] = entries[parent]
+      child = parent
+    }
+    entries[child] = key
+  }
+
+  mutating func pop() -> UInt64? {
     guard let first = entries.first else { return nil }
     let last = entries.removeLast()
-    if entries.isEmpty { return first }
-    entries[0] = last
-    var parent = 0
+    if !entries.isEmpty { sink(last, from: 0) }
+    return first
+  }
+
+  private mutating func sink(_ key: UInt64, from start: Int) {
+    let count = entries.count
+    var parent = start
     while true {
-      var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < entries.count {
-        if entries[child].precedes(entries[least]) { least = child }
-      }
-      if least == parent { return first }
-      entries.swapAt(parent, least)
+      let first = 4 * parent + 1
+      guard first < count else { break }
+      var least = first
+      for child in first..<min(first + 4, count) where entries[child] < entries[least] { least = child }
+      guard entries[least] < key else { break }
+      entries[parent] = entries[least]
       parent = least
     }
+    entries[parent] = key
   }
 }

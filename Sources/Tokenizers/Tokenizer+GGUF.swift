@@ -1,45 +1,21 @@
 public import Formats
 
 extension Tokenizer {
-  /// The byte-level BPE tokenizer that a GGUF file carries.
+  /// The tokenizer that a GGUF file carries: byte-level BPE, SentencePiece BPE or BERT's word pieces.
   ///
   /// - Throws: ``TokenizerError`` for a vocabulary that is damaged or of another kind, ``FormatError`` for metadata
   ///   that is missing or of the wrong type.
   public init(_ file: GGUF) throws {
     let model = try file.metadata.string("tokenizer.ggml.model")
-    guard model == "gpt2" else {
-      throw TokenizerError.unsupported(what: "tokenizer model", name: model, known: ["gpt2"])
-    }
-    let pre = try file.metadata.stringIfPresent("tokenizer.ggml.pre") ?? "gpt-2"
-    guard let preTokenizer = Self.preTokenizers[pre] else {
+    let source = GGUFVocabulary(file: file)
+    switch model {
+    case "gpt2": try self.init(byteLevel: source)
+    case "llama": try self.init(pieces: source)
+    case "bert": try self.init(wordPieces: source)
+    default:
       throw TokenizerError.unsupported(
-        what: "pre-tokenizer", name: pre, known: Self.preTokenizers.keys.sorted())
+        what: "tokenizer model", name: model, known: ["bert", "gpt2", "llama"])
     }
-    let count = try Self.length(file, "tokenizer.ggml.tokens")
-    var names = ByteMap(count: count)
-    try file.metadata.forEachString("tokenizer.ggml.tokens") { _, text in names.append(text.array) }
-    var types = [Int](repeating: 1, count: count)
-    if file.metadata.contains("tokenizer.ggml.token_type") {
-      types = try file.metadata.integers("tokenizer.ggml.token_type")
-    }
-    guard types.count == count else {
-      throw TokenizerError.malformed(reason: "\(count) tokens but \(types.count) token types")
-    }
-    self.preTokenizer = preTokenizer
-    ignoresMerges = preTokenizer == .llama3
-    vocabularySize = count
-    (texts, special, isControl) = try Self.texts(names, types)
-    merges = try Self.merges(file, names)
-    byteTokens = (0..<256).map { names.number(of: ByteAlphabet.character(UInt8($0))) ?? -1 }
-    guard byteTokens.contains(where: { $0 >= 0 }) else {
-      throw TokenizerError.malformed(reason: "no token stands for a single byte")
-    }
-    beginning = try Self.identifier(file, "tokenizer.ggml.bos_token_id", count)
-    end = try Self.identifier(file, "tokenizer.ggml.eos_token_id", count)
-    // Llama 3 files may leave the key out and still mean yes.
-    addsBeginning =
-      try file.metadata.boolIfPresent("tokenizer.ggml.add_bos_token") ?? (preTokenizer == .llama3)
-    chatTemplate = try file.metadata.stringIfPresent("tokenizer.chat_template")
   }
 
   /// Names of pre-tokenizers in GGUF files.
@@ -48,61 +24,99 @@ extension Tokenizer {
     "llama-v3": .llama3, "qwen2": .qwen2,
   ]
 
-  private static func length(_ file: GGUF, _ key: String) throws -> Int {
-    guard let known = file.metadata.type(of: key) else {
-      throw FormatError.missingKey(file: file.file, key: key)
+  private init(byteLevel source: GGUFVocabulary) throws {
+    let pre = try source.file.metadata.stringIfPresent("tokenizer.ggml.pre") ?? "gpt-2"
+    guard let preTokenizer = Self.preTokenizers[pre] else {
+      throw TokenizerError.unsupported(
+        what: "pre-tokenizer", name: pre, known: Self.preTokenizers.keys.sorted())
     }
-    return known.count
-  }
-
-  private static func identifier(_ file: GGUF, _ key: String, _ count: Int) throws -> Int32? {
-    guard let value = try file.metadata.integerIfPresent(key) else { return nil }
-    guard (0..<count).contains(value) else {
-      throw TokenizerError.malformed(reason: "\(key) is \(value), the vocabulary has \(count) tokens")
-    }
-    return Int32(value)
-  }
-
-  /// Bytes of each token; types 3 and 4 are control and user-defined tokens, written as they stand.
-  private static func texts(
-    _ names: ByteMap, _ types: [Int]
-  ) throws -> (ByteMap, [UInt8: [Int32]], Set<Int32>) {
-    var texts = ByteMap(count: names.count)
-    var special: [UInt8: [Int32]] = [:]
-    var control: Set<Int32> = []
+    let names = try source.names()
+    let types = try source.types(names.count)
+    var texts = try ByteMap(count: names.count)
     for number in 0..<names.count {
       let name = names[number]
-      if types[number] == 3 || types[number] == 4 {
-        texts.append(name)
-        if let first = name.first { special[first, default: []].append(Int32(number)) }
-        if types[number] == 3 { control.insert(Int32(number)) }
-      } else {
-        texts.append(ByteAlphabet.decode(name) ?? Array(name))
-      }
+      try texts.append(types[number].isPlain ? ByteAlphabet.decode(name) ?? Array(name) : Array(name))
     }
-    for key in special.keys { special[key]?.sort { names[Int($0)].count > names[Int($1)].count } }
-    return (texts, special, control)
+    let vocabulary = Vocabulary(
+      texts: texts, control: types.all(.control), added: types.all(.userDefined).sorted())
+    let model = try ByteLevelModel(
+      preTokenizer, merges: source.merges(names), names: names,
+      whole: preTokenizer == .llama3 ? vocabulary : nil)
+    // Llama 3 files may leave the key out and still mean yes.
+    let frame = try source.frame(names.count, addsBeginning: preTokenizer == .llama3)
+    try self.init(vocabulary, .byteLevel(model), frame: frame, chatTemplate: source.chatTemplate())
   }
 
-  private static func merges(_ file: GGUF, _ names: ByteMap) throws -> BytePairMerges {
-    var merges = BytePairMerges(count: try length(file, "tokenizer.ggml.merges"))
-    try file.metadata.forEachString("tokenizer.ggml.merges") { (rank, text) throws(FormatError) in
-      let bytes = text.array
-      let space = bytes.firstIndex(of: 0x20) ?? bytes.count
-      let (left, right) = (bytes[..<space], bytes[min(space + 1, bytes.count)...])
-      guard let a = names.number(of: left), let b = names.number(of: right),
-        let merged = names.number(of: left + right)
-      else {
-        throw FormatError.malformed(
-          file: file.file, item: "merge \(rank)", reason: "it names tokens that the vocabulary does not have")
+  private init(pieces source: GGUFVocabulary) throws {
+    let names = try source.names()
+    let types = try source.types(names.count)
+    let scores = try source.scores(names.count)
+    let bytes = try ByteTokens(names, types)
+    var texts = try ByteMap(count: names.count)
+    for number in 0..<names.count {
+      switch types[number] {
+      case .byte: try texts.append([bytes.values[Int32(number)] ?? 0])
+      case .control, .unknown: try texts.append(names[number])
+      case .normal, .userDefined, .unused: try texts.append(PieceModel.spaced(names[number]))
       }
-      merges.insert(a, b, rank: rank, into: merged)
     }
-    return merges
+    let usable = types.map { $0 == .normal || $0 == .userDefined || $0 == .unused }
+    let table = try PieceTable(names, scores: scores, usable: usable, isUndone: types.map { $0 == .unused })
+    var rules = PieceModel.Rules()
+    rules.prefix =
+      try source.file.metadata.boolIfPresent("tokenizer.ggml.add_space_prefix") ?? true ? .always : .never
+    rules.bytes = bytes.tokens
+    rules.unknown =
+      try source.identifier("tokenizer.ggml.unknown_token_id", names.count)
+      ?? types.firstIndex(of: .unknown).map(Int32.init)
+    guard !rules.bytes.isEmpty || rules.unknown != nil else {
+      throw TokenizerError.malformed(reason: "it has neither 256 byte tokens nor an unknown token")
+    }
+    let model = PieceModel(table, rules: rules, fixed: TokenFinder(types.all(.userDefined).sorted(), names))
+    let control = types.all(.control).union(types.all(.unknown))
+    try self.init(
+      Vocabulary(texts: texts, control: control, added: []), .pieces(model),
+      frame: source.frame(names.count, addsBeginning: true), chatTemplate: source.chatTemplate())
   }
-}
 
-extension Span<UInt8> {
-  /// The bytes as an array.
-  fileprivate var array: [UInt8] { indices.map { self[$0] } }
+  private init(wordPieces source: GGUFVocabulary) throws {
+    let names = try source.names()
+    let types = try source.types(names.count)
+    let isMarked = (0..<names.count).contains { names[$0].starts(with: PieceModel.space) }
+    var texts = try ByteMap(count: names.count)
+    var pieces: [(bytes: ArraySlice<UInt8>, continues: Bool)?] = []
+    for number in 0..<names.count {
+      let name = names[number]
+      let piece: (bytes: ArraySlice<UInt8>, continues: Bool)?
+      switch (types[number].isPlain, isMarked) {
+      case (false, _): piece = nil
+      case (true, true):
+        let begins = name.starts(with: PieceModel.space)
+        piece = (begins ? name.dropFirst(PieceModel.space.count) : name, !begins)
+      case (true, false): piece = WordPieceModel.piece(name, continuation: Array("##".utf8))
+      }
+      pieces.append(piece)
+      try texts.append(piece.map { ($0.continues ? [] : [0x20]) + $0.bytes } ?? Array(name))
+    }
+    guard let unknown = try source.identifier("tokenizer.ggml.unknown_token_id", names.count) else {
+      throw FormatError.missingKey(file: source.file.file, key: "tokenizer.ggml.unknown_token_id")
+    }
+    let model = try WordPieceModel(pieces, normalizer: BertNormalizer(), unknown: unknown)
+    var control = types.all(.control).union(types.all(.unknown))
+    var frame = try source.frame(names.count, addsBeginning: false)
+    let key = source.file.metadata.contains("tokenizer.ggml.cls_token_id") ? "cls" : "bos"
+    if let first = try source.identifier("tokenizer.ggml.\(key)_token_id", names.count) {
+      frame = Frame(beginning: first, end: frame.end, isAdded: true, before: [first])
+      control.insert(first)
+    }
+    // The format's name for the separator is misspelt.
+    if let last = try source.identifier("tokenizer.ggml.seperator_token_id", names.count) {
+      frame.after = [last]
+      control.insert(last)
+    }
+    control.insert(unknown)
+    try self.init(
+      Vocabulary(texts: texts, control: control, added: types.all(.userDefined).sorted()), .wordPieces(model),
+      frame: frame, chatTemplate: source.chatTemplate())
+  }
 }

@@ -1,0 +1,52 @@
+/// Turns ids into text as they come, never splitting a character.
+public struct StreamDecoder: Sendable {
+  private let tokenizer: Tokenizer
+  private var pending: [UInt8] = []
+  /// Whether the next text is the first, whose leading space encoding may have put there.
+  private var isAtStart: Bool
+  private let showsControl: Bool
+
+  /// A decoder with nothing pending.
+  public init(_ tokenizer: Tokenizer) { self.init(tokenizer, showsControl: false) }
+
+  init(_ tokenizer: Tokenizer, showsControl: Bool) {
+    self.tokenizer = tokenizer
+    self.showsControl = showsControl
+    isAtStart = tokenizer.model.dropsLeadingSpace
+  }
+
+  /// The text that is complete with this token.
+  public mutating func append(_ token: Int32) -> String {
+    take(token)
+    let complete = pending.count - incompleteTail
+    defer { pending.removeFirst(complete) }
+    return String(decoding: pending[..<complete], as: UTF8.self)
+  }
+
+  /// What is left, with U+FFFD for a character that never became complete.
+  public mutating func finish() -> String {
+    defer { pending = [] }
+    return String(decoding: pending, as: UTF8.self)
+  }
+
+  /// Adds a token without giving text.
+  mutating func take(_ token: Int32) {
+    var bytes = tokenizer.bytes(of: token, showsControl: showsControl)
+    if isAtStart, let first = bytes.first {
+      if first == 0x20 { bytes.removeFirst() }
+      isAtStart = false
+    }
+    pending += bytes
+  }
+
+  /// Bytes at the end that begin a character which may still be completed.
+  private var incompleteTail: Int {
+    for length in 1...3 where length <= pending.count {
+      let byte = pending[pending.count - length]
+      if byte & 0xC0 == 0x80 { continue }
+      let needed = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
+      return needed > length ? length : 0
+    }
+    return 0
+  }
+}
