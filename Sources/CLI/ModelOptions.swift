@@ -111,9 +111,13 @@ struct ModelOptions: ParsableArguments {
         }
         return tokenizer
       case .directory(let folder):
-        throw CommandFailure(
-          "\(folder.path): tokenizer.json is not read yet, so text cannot be turned into tokens. Use the model's "
-            + "GGUF file, or `godwit score --tokens FILE` with token ids.")
+        let tokenizer = try Tokenizer(huggingFace: folder.path)
+        // Embeddings are often padded to a round number of rows that no token uses.
+        guard vocabularySize.map({ tokenizer.vocabularySize <= $0 }) ?? true else {
+          throw CommandFailure(
+            "\(folder.path): \(tokenizer.vocabularySize) tokens but embeddings for \(vocabularySize ?? 0).")
+        }
+        return tokenizer
       }
     }
   }
