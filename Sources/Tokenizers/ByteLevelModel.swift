@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// Byte pair encoding of words cut by a pattern, from single bytes up.
 ///
 /// Radford et al., “Language Models are Unsupervised Multitask Learners”, 2019.
@@ -37,8 +35,8 @@ struct ByteLevelModel: Sendable {
   func encode(_ bytes: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
     // Below U+0300, whose first byte is CC, nothing composes.
     if composes, unsafe bytes.contains(where: { $0 >= 0xCC }) {
-      var text = unsafe String(decoding: bytes, as: UTF8.self).precomposedStringWithCanonicalMapping
-      text.withUTF8 { unsafe encodeSpaced($0, into: &ids) }
+      let text = unsafe Composition.composed(bytes)
+      unsafe text.withUnsafeBufferPointer { unsafe encodeSpaced($0, into: &ids) }
     } else {
       unsafe encodeSpaced(bytes, into: &ids)
     }

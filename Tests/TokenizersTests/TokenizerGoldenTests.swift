@@ -93,6 +93,21 @@ private let smolLM2Path: String? = {
     check(tokenizer, try GoldenTokenizer("smollm2"), special: true, decodes: false, "GGUF")
   }
 
+  @Test(arguments: [
+    ("e\u{301}", "\u{E9}"), ("\u{1112}\u{1161}\u{11AB}", "\u{D55C}"),
+    ("\u{110A}\u{1176}", "\u{110A}\u{1176}"),
+    ("\u{110A}\u{1175}\u{11A7}", "\u{C528}\u{11A7}"), ("\u{1113}\u{1161}", "\u{1113}\u{1161}"),
+    ("\u{1112}\u{1161}\u{11C3}", "\u{D558}\u{11C3}"), ("\u{E0061}\u{302}", "\u{E0061}\u{302}"),
+    ("s\u{307}\u{323}", "\u{1E69}"), ("\u{212B}", "\u{C5}"),
+  ])
+  func composesFirst(_ text: String, _ composed: String) throws {
+    let golden = try GoldenTokenizer("qwen2")
+    let members = (golden.source.object?.members ?? []).filter { $0.key != "normalizer" }
+    let object = try #require(JSONObject(members + [.init(key: "normalizer", value: ["type": "NFC"])]))
+    let tokenizer = try Tokenizer(tokenizer: JSONNode(.object(object), file: "tokenizer.json"))
+    #expect(tokenizer.decode(tokenizer.encode(text)).utf8.elementsEqual(composed.utf8))
+  }
+
   @Test func streamingKeepsCharactersWhole() throws {
     let tokenizer = try GoldenTokenizer("gpt2").huggingFace
     for text in ["👩‍👩‍👧‍👦🇩🇪", "日本語𠀀", "é한\u{301}"] {
