@@ -57,14 +57,16 @@ struct BenchCommand: ParsableCommand {
   ) {
     if json {
       Output.json([
-        "op": JSONField(op), "shape": JSONField(shape), "peer": JSONField(peer), "threads": JSONField(threadCount),
+        "op": JSONField(op), "shape": JSONField(shape), "peer": JSONField(peer),
+        "threads": JSONField(threadCount),
         "ms": JSONField(milliseconds, decimals: 4),
         "gflops": rate.name == "gflops" ? JSONField(rate.value, decimals: 1) : nil,
         "tok_s": rate.name == "tok_s" ? JSONField(rate.value, decimals: 1) : nil,
       ])
     } else {
       Output.write(
-        "\(op)  \(shape)\(peer == "godwit" ? "" : " (\(peer))"): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n")
+        "\(op)  \(shape)\(peer == "godwit" ? "" : " (\(peer))"): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n"
+      )
     }
   }
 

@@ -73,10 +73,11 @@ private struct CostProbe {
       try Tensor(zeros: geometry.type, [Self.pages, heads, page, size]),
     ]
     let factors = try (0..<scales).map { _ in try Tensor(zeros: .float32, [Self.pages, heads, page]) }
-    arguments = inputs + factors + [
-      try Tensor(zeros: .float32, [heads, 1, rows]), try Tensor(zeros: .float32, [heads, 1, rows]),
-      try Tensor(zeros: .float32, [heads, 1, rows, size]),
-    ]
+    arguments =
+      inputs + factors + [
+        try Tensor(zeros: .float32, [heads, 1, rows]), try Tensor(zeros: .float32, [heads, 1, rows]),
+        try Tensor(zeros: .float32, [heads, 1, rows, size]),
+      ]
   }
 
   /// Shortest time of a list of equal items.

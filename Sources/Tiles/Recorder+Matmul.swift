@@ -54,8 +54,10 @@ extension Recorder {
         "block-quantised weights lie [out, in]. Pass transposesRight: true.")
     case .q16_rows:
       check(
-        right.type.isBlocked && right.type != .q16_rows && transposesRight && !transposesLeft, described, file,
-        line, "integer rows multiply block-quantised weights [out, in]. Keep the left side float32 otherwise.")
+        right.type.isBlocked && right.type != .q16_rows && transposesRight && !transposesLeft, described,
+        file,
+        line, "integer rows multiply block-quantised weights [out, in]. Keep the left side float32 otherwise."
+      )
     default:
       check(false, described, file, line, "the left side is \(left.type.rawValue). Load it as float32.")
     }

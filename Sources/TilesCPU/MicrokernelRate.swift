@@ -54,7 +54,8 @@ extension CPUExecutor {
               )
               unsafe microkernels.packColumns(inner, columns, right, n, packed)
               unsafe worker.multiply(
-                rows, columns, inner, a: (UnsafePointer(from), k, 1), b: (UnsafePointer(packed), 16, 16 * inner),
+                rows, columns, inner, a: (UnsafePointer(from), k, 1),
+                b: (UnsafePointer(packed), 16, 16 * inner),
                 c: (to, n), first > 0 ? 1 : 0, copy: packed + room)
             }
           }

@@ -105,7 +105,10 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
       let (x, y, z) = (Fenced(a), Fenced(b), Fenced(c))
       for (code, exact) in cases {
         let out = Fenced<Float>(count, -7)
-        let operands = [dense(x.base, columns: count), dense(y.base, columns: count), dense(z.base, columns: count), dense(out.base, columns: count)]
+        let operands = [
+          dense(x.base, columns: count), dense(y.base, columns: count), dense(z.base, columns: count),
+          dense(out.base, columns: count),
+        ]
         let ops = [
           op(GW_LOAD, 0), op(GW_LOAD, 1, operand: 1), op(GW_LOAD, 2, operand: 2), op(code, 3, 0, 1, 2),
           op(GW_STORE, 0, 3, operand: 3),
@@ -180,7 +183,9 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
         for row in 0..<2 {
           let part = x[row * columns..<(row + 1) * columns]
           let exact = part.reduce(continuing ? 0.25 : 0.0) { $0 + Double($1) }
-          let top = part.reduce(continuing ? Float(0.25) : -.infinity) { $1.isNaN || $0.isNaN ? .nan : max($0, $1) }
+          let top = part.reduce(continuing ? Float(0.25) : -.infinity) {
+            $1.isNaN || $0.isNaN ? .nan : max($0, $1)
+          }
           let (sum, found) = (Double(sums.base[row]), tops.base[row])
           let bound = Double(columns + 1) * Double(columns + 1) * 0x1p-24
           #expect(exact.isNaN ? sum.isNaN : abs(sum - exact) <= bound)
@@ -200,7 +205,8 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
           let results = [index, tables.last!].map { table in
             let out = Fenced<UInt8>(((count - 1) * stride + 1) * bytes, 0x55)
             let operands = [
-              gw_operand(base: input.base, row_stride: 0, column_stride: stride, type: Int32(GW_F32.rawValue)),
+              gw_operand(
+                base: input.base, row_stride: 0, column_stride: stride, type: Int32(GW_F32.rawValue)),
               gw_operand(base: out.base, row_stride: 0, column_stride: stride, type: Int32(type.rawValue)),
             ]
             let ops = [
@@ -211,7 +217,9 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
           }
           #expect(results[0] == results[1])
           // What lies between strided elements is not touched.
-          for place in results[0].indices where place / bytes % stride != 0 { #expect(results[0][place] == 0x55) }
+          for place in results[0].indices where place / bytes % stride != 0 {
+            #expect(results[0][place] == 0x55)
+          }
         }
       }
     }

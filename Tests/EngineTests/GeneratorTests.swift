@@ -118,7 +118,8 @@ func run(_ requests: [GenerationRequest], _ generator: Generator) throws -> [[In
   }
 
   /// What is rounded once on its way into a page is the same for everyone who reads it.
-  @Test(arguments: [ElementType.float16, .int8]) func narrowCachesKeepTheEqualities(type: ElementType) throws {
+  @Test(arguments: [ElementType.float16, .int8]) func narrowCachesKeepTheEqualities(type: ElementType) throws
+  {
     let model = try tinyModel(cacheType: type)
     let alone = try Self.requests.map { try run([$0], Generator(model))[0] }
     for mode in SharingMode.allCases {

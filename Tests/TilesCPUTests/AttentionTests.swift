@@ -19,7 +19,9 @@ import TilesCPU
   static let cases: [Case] = {
     var cases: [Case] = []
     let sizes: [(Int, Int)] = [(1, 1), (2, 2), (1, 65), (63, 63), (65, 127), (127, 65), (97, 257), (2, 130)]
-    let heads: [(size: Int, kvHeads: Int, group: Int)] = [(1, 1, 1), (40, 2, 3), (64, 1, 4), (80, 2, 1), (128, 1, 2)]
+    let heads: [(size: Int, kvHeads: Int, group: Int)] = [
+      (1, 1, 1), (40, 2, 3), (64, 1, 4), (80, 2, 1), (128, 1, 2),
+    ]
     for (number, (m, n)) in sizes.enumerated() {
       for (offset, head) in heads.enumerated() {
         for mask in [Attention.Mask.full, .causal, .window(1), .window(70)] where (number + offset) % 2 == 0 {
@@ -99,7 +101,8 @@ import TilesCPU
         }
       }
       let scores = seen.map { key in
-        (0..<c.size).reduce(0.0) { $0 + q[row * c.size + $1] * keys[(head * c.n + key) * c.size + $1] } * scale
+        (0..<c.size).reduce(0.0) { $0 + q[row * c.size + $1] * keys[(head * c.n + key) * c.size + $1] }
+          * scale
       }
       let top = scores.max() ?? 0
       let weights = scores.map { exp2(($0 - top) * 1.4426950408889634) }

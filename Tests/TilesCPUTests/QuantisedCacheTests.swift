@@ -23,10 +23,13 @@ import TilesCPU
     for executor in executors {
       let pages = try Tensor(zeros: .int8, [2, kv, size, 64])
       let valuePages = try Tensor(zeros: .int8, [2, kv, 64, size])
-      let (keyScales, valueScales) = (try tensor([2, kv, 64]) { _ in -1 }, try tensor([2, kv, 64]) { _ in -1 })
+      let (keyScales, valueScales) = (
+        try tensor([2, kv, 64]) { _ in -1 }, try tensor([2, kv, 64]) { _ in -1 }
+      )
       let queries = try poisoned([kv, count, 3, size])
       try executor.compile(kernel).run([
-        integers([0, count, 1, slot], [1, 4]), empty, empty, try Tensor(zeros: .float32, [count, kv * 3, 2, 0]),
+        integers([0, count, 1, slot], [1, 4]), empty, empty,
+        try Tensor(zeros: .float32, [count, kv * 3, 2, 0]),
         try Tensor(zeros: .float32, [count, kv, 2, 0]), q, key, value, queries, pages, valuePages, keyScales,
         valueScales,
       ])

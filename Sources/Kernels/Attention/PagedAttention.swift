@@ -99,9 +99,10 @@ public enum PagedAttention {
               columnAxis: 2, as: .float32),
             k.load(
               vPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, as: .float32),
-          ] + [kScales, vScales].compactMap { $0 }.map { scales in
-            k.load(scales, at: [number, head, 0], columns: shape.pageTokens)
-          }
+          ]
+            + [kScales, vScales].compactMap { $0 }.map { scales in
+              k.load(scales, at: [number, head, 0], columns: shape.pageTokens)
+            }
         }
         func compute(_ tiles: [Tile], key: MapValue?) {
           var scores = k.matmul(queries, tiles[0], transposesRight: true)

@@ -118,7 +118,8 @@ public enum Rotary {
     k.store(k.map(.multiply, largest, Float(1) / 127), to: scales, at: place, rowAxis: 2)
     // Heads that are all but zero are taken for zero: their inverse would not be a number.
     let inverse = k.map(
-      .selectGreaterEqual, largest, Float(0x1p-100), k.map(.multiply, k.map(.reciprocal, largest), 127.0), 0.0)
+      .selectGreaterEqual, largest, Float(0x1p-100), k.map(.multiply, k.map(.reciprocal, largest), 127.0), 0.0
+    )
     return parts.map { (k.map(.multiply, $0.tile, inverse), $0.column) }
   }
 }
