@@ -17,6 +17,12 @@ struct ModelOptions: ParsableArguments {
   @Option(name: [.short, .long], help: "Threads to use; by default all cores.")
   var threads: Int?
 
+  @Option(help: "What runs the model: cpu, or auto, which takes the fastest there is.")
+  var device = Device.auto
+
+  /// Back ends of this program.
+  enum Device: String, ExpressibleByArgument, CaseIterable { case auto, cpu }
+
   @Flag(
     help:
       "Widen quantised weights to float32 instead of multiplying integers: slower, nearer to the reference.")

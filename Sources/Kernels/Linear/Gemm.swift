@@ -25,8 +25,8 @@ public enum Gemm {
       self.stages = stages
     }
 
-    /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the first level panel by panel, the
-    /// task's part of C the second.
+    /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the second level, and panel by panel the
+    /// first; C is visited once a step.
     public static let cpu = Plan(rows: 512, columns: 384, inner: 256)
   }
 
