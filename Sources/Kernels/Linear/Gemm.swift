@@ -28,11 +28,6 @@ public enum Gemm {
     /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the second level, and panel by panel the
     /// first; C is visited once a step.
     public static let cpu = Plan(rows: 512, columns: 384, inner: 256)
-
-    /// For a product of `m` rows: each packed step of B serves twice the rows where there are tasks enough all the same.
-    public static func cpu(rows m: Int) -> Plan {
-      m >= 2048 ? Plan(rows: 1024, columns: cpu.columns, inner: cpu.inner) : cpu
-    }
   }
 
   /// C `[M, N]` = A `[M, K]` · B `[K, N]`, or · Bᵀ with B `[N, K]` when `transposesB`; any sizes.
