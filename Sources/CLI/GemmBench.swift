@@ -11,14 +11,14 @@ struct GemmBench {
 
   func run() throws {
     let executor = try CPUExecutor(threads: bench.threadCount)
-    let plan = Gemm.Plan.cpu
-    let kernel = try executor.compile(try Gemm.kernel(plan: plan))
-    let block = (rows: plan.rows, columns: plan.columns, inner: plan.inner)
     let shapes = [
       (64, 64, 64), (256, 256, 256), (1024, 1024, 1024), (2048, 2048, 2048), (1, 1536, 576), (32, 1536, 576),
       (512, 1536, 576),
     ]
     for (m, n, k) in shapes where bench.wants("M=\(m) N=\(n) K=\(k)") {
+      let plan = Gemm.Plan.cpu(rows: m, columns: n, threads: bench.threadCount)
+      let kernel = try executor.compile(try Gemm.kernel(plan: plan))
+      let block = (rows: plan.rows, columns: plan.columns, inner: plan.inner)
       let (a, b) = (try random([m, k], 1), try random([k, n], 2))
       let c = try Tensor(zeros: .float32, [m, n])
       let flops = 2 * Double(m) * Double(n) * Double(k)

@@ -37,6 +37,16 @@ func agree(
     }
   }
 
+  @Test func plansKeepThreadsBusy() {
+    #expect(
+      Gemm.Plan.cpu(rows: 2048, columns: 2048, threads: 2) == Gemm.Plan(rows: 1024, columns: 768, inner: 256))
+    #expect(Gemm.Plan.cpu(rows: 1024, columns: 1024, threads: 2).columns == 512)
+    #expect(Gemm.Plan.cpu(rows: 512, columns: 1536, threads: 2).columns == 384)
+    #expect(Gemm.Plan.cpu(rows: 1, columns: 1, threads: 8).rows > 0)
+    #expect(Gemm.Plan.cpu(rows: 1_000_000, columns: 1_000_000, threads: 2).rows == 1024)
+    #expect(Gemm.Plan.cpu(rows: 0, columns: 5, threads: 2).rows > 0)
+  }
+
   @Test func rowsDoNotDependOnTheBatch() throws {
     let kernel = try Gemm.kernel()
     let (a, b) = (try uniform([37, 300], seed: 3), try uniform([300, 70], seed: 4))

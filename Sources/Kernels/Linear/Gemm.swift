@@ -28,6 +28,36 @@ public enum Gemm {
     /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the second level, and panel by panel the
     /// first; C is visited once a step.
     public static let cpu = Plan(rows: 512, columns: 384, inner: 256)
+
+    /// The largest tiles that keep `threads` evenly busy with a product of that size: large tiles pack and copy less.
+    public static func cpu(rows m: Int, columns n: Int, threads: Int) -> Plan {
+      // Tiles wider than the second level pay only where tall ones read each packed step often.
+      let tall = m >= 2048 ? [(1024, 768)] : []
+      let plans = (tall + [(512, 512), (512, 384), (512, 256), (256, 256), (192, 192), (96, 128)]).map {
+        Plan(rows: $0.0, columns: $0.1, inner: cpu.inner)
+      }
+      let shares = plans.map { $0.evenness(m, n, threads) }
+      let best = shares.max() ?? 0
+      return zip(plans, shares).first { $0.1 >= min(0.95, best) }?.0 ?? cpu
+    }
+
+    /// Mean over longest time of the threads when tasks are taken one after the other.
+    private func evenness(_ m: Int, _ n: Int, _ threads: Int) -> Double {
+      let (down, across) = ((m + rows - 1) / rows, (n + columns - 1) / columns)
+      // With many tasks a thread the last ones hardly matter.
+      guard threads > 1, down > 0, across > 0, across < 64 * threads, down < 64 * threads / across + 1 else {
+        return 1
+      }
+      var loads = [Double](repeating: 0, count: threads)
+      for column in 0..<across {
+        for row in 0..<down {
+          let size = Double(min(rows, m - row * rows)) * Double(min(columns, n - column * columns))
+          let next = loads.indices.min { loads[$0] < loads[$1] } ?? 0
+          loads[next] += size
+        }
+      }
+      return loads.reduce(0, +) / Double(threads) / (loads.max() ?? 1)
+    }
   }
 
   /// C `[M, N]` = A `[M, K]` · B `[K, N]`, or · Bᵀ with B `[N, K]` when `transposesB`; any sizes.
