@@ -13,7 +13,9 @@ import subprocess
 import sys
 
 import gguf
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from families import split
 
 godwit, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 step = int(sys.argv[3]) if len(sys.argv) > 3 else 1
@@ -33,17 +35,6 @@ merges += [(byte[b], "x") for b in range(256)] + [("11", "11"), ("11", "1")]
 merges = list(dict.fromkeys(merges))
 # "zqzq" is reached by no merge: only a tokenizer that ignores merges for whole words gives it.
 tokens = list(dict.fromkeys([*byte.values(), *(a + b for a, b in merges), "zqzq"]))
-
-# What the published models use: a pattern's text is a fact of the format.
-pattern = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*"
-           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
-
-
-def split(digits):
-    return pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(pattern.replace("DIGITS", digits)), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-
 
 bytelevel = pre_tokenizers.ByteLevel(add_prefix_space=False)
 families = {

@@ -13,7 +13,9 @@ import pathlib
 import random
 import sys
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from families import split
 
 folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 folder.mkdir(parents=True, exist_ok=True)
@@ -56,17 +58,6 @@ for _ in range(12):
         text += [chr(rng.randint(low, high)) for _ in range(rng.randint(1, 6))]
         text.append(rng.choice(["", " ", "  ", "\n", "\t", "'s", "'ll ", "123", "the "]))
     TEXTS.append("".join(text))
-
-# What the published models use: a pattern's text is a fact of the format.
-PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*"
-           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
-
-
-def split(digits):
-    return pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PATTERN.replace("DIGITS", digits)), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-
 
 def byte_level(pre_tokenizer, size, ignore_merges=False, frame=False):
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
