@@ -35,6 +35,9 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must be 1 to 1000.") }
+    guard !profile || groups == [.generate] else {
+      throw ValidationError("--profile is for `bench generate` alone.")
+    }
     for group in groups {
       switch group {
       case .generate: try GenerateBench(self).run()

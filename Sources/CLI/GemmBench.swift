@@ -31,7 +31,7 @@ struct GemmBench {
         for _ in 0..<calls { try kernel.run([a, b, c]) }
         times.append(seconds(since: start) / Double(calls))
         let middle = ContinuousClock.now
-        let done = executor.runMicrokernel(rounds: max(1, Int(2e8 / 6.3e6) / bench.threadCount))
+        let done = executor.runMicrokernel(rounds: 320 / bench.threadCount + 1)
         bare.append(seconds(since: middle) / Double(done))
         let last = ContinuousClock.now
         for _ in 0..<calls { executor.runProductLoop(a, b, into: c, block: block) }
