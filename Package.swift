@@ -59,11 +59,11 @@ let package = Package(
     .plugin(name: "CommitStamp", capability: .buildTool()),
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
     tests("Memory", ["TestSupport"]),
-    tests("Formats", ["Memory"]),
+    tests("Formats", ["Memory", "TestSupport"]),
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
-    tests("Tokenizers", ["Formats", "Memory"], exclude: ["templates.json", "Golden"]),
-    tests("Models", ["Engine", "Formats", "Memory", "TilesCPU"], exclude: ["Golden"]),
+    tests("Tokenizers", ["Formats", "Memory", "TestSupport"], exclude: ["templates.json", "Golden"]),
+    tests("Models", ["Engine", "Formats", "Memory", "TestSupport", "TilesCPU"], exclude: ["Golden"]),
     tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]
 )

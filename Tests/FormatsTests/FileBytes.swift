@@ -115,16 +115,6 @@ func safetensorsBytes(_ header: String, data: Int, headerBytes: UInt64? = nil) -
 /// Bytes as the readers take them without a file.
 func storage(_ bytes: [UInt8]) throws -> HeapStorage { try HeapStorage(copying: bytes.span) }
 
-/// The message of the error that `body` throws; empty when it throws none.
-func message(_ body: () throws -> Void) -> String {
-  do {
-    try body()
-    return ""
-  } catch {
-    return "\(error)"
-  }
-}
-
 /// A folder of its own, removed when the value goes.
 final class TemporaryFolder {
   let path: String

@@ -1,5 +1,6 @@
 import Formats
 import Memory
+import TestSupport
 import Testing
 
 /// A file that must be refused, and words that the message must hold.

@@ -1,6 +1,7 @@
 import Formats
 import Foundation
 import Memory
+import TestSupport
 import Testing
 
 @Suite struct GGUFTests {

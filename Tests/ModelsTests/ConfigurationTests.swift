@@ -1,6 +1,7 @@
 import Formats
 import Memory
 import Models
+import TestSupport
 import Testing
 import TilesCPU
 
@@ -9,13 +10,6 @@ private func changed(_ json: JSON, _ key: String, to value: JSON?) throws -> JSO
   var members = try #require(json.object).members.filter { $0.key != key }
   if let value { members.append(JSONObject.Member(key: key, value: value)) }
   return .object(try #require(JSONObject(members)))
-}
-
-/// The message of what `body` throws.
-private func message(_ body: () throws -> Void) throws -> String {
-  do { try body() } catch { return "\(error)" }
-  Issue.record("nothing was thrown")
-  return ""
 }
 
 /// A setting, a value that must be refused, and what the message says.
@@ -81,7 +75,7 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
     let network = try #require(try GoldenNetwork.read("tiny-llama.json")["tied"])
     for setting in settings {
       let config = try changed(network.config, setting.key, to: setting.value)
-      let text = try message { _ = try LlamaConfiguration(JSONNode(config, file: "config.json")) }
+      let text = message { _ = try LlamaConfiguration(JSONNode(config, file: "config.json")) }
       #expect(text.contains(setting.message), "\(text)")
     }
   }
@@ -99,7 +93,7 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
   private func brokenGPT2SettingsAreNamed(setting: BrokenSetting) throws {
     let network = try #require(try GoldenNetwork.read("tiny-gpt2.json")["tied"])
     let config = try changed(network.config, setting.key, to: setting.value)
-    let text = try message { _ = try GPT2Configuration(JSONNode(config, file: "config.json")) }
+    let text = message { _ = try GPT2Configuration(JSONNode(config, file: "config.json")) }
     #expect(text.contains(setting.message), "\(text)")
   }
 
@@ -115,7 +109,7 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
     #expect(try window([qwen2]) == nil)
     #expect(try window([qwen2, ("use_sliding_window", true)]) == nil)
     #expect(try window([qwen2, ("use_sliding_window", true), ("max_window_layers", 0)]) == 9)
-    let mixed = try message {
+    let mixed = message {
       _ = try window([qwen2, ("use_sliding_window", true), ("max_window_layers", 1)])
     }
     #expect(mixed.contains("a sliding window in 1 of 2 layers is not supported"), "\(mixed)")
@@ -123,7 +117,7 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
 
   @Test func unknownArchitectureListsTheKnown() throws {
     let network = try #require(try GoldenNetwork.read("tiny-llama.json")["tied"])
-    let text = try message {
+    let text = message {
       _ = try network.withFolder(config: try changed(network.config, "model_type", to: "rwkv")) {
         try Catalog.load($0, executor: CPUExecutor(threads: 1))
       }
@@ -137,7 +131,7 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
     _ file: String, _ variant: String, _ change: (inout [(name: String, tensor: Tensor)]) throws -> Void
   ) throws -> String {
     let network = try #require(try GoldenNetwork.read(file)[variant])
-    return try message {
+    return message {
       _ = try network.withFolder(tensors: change) { try Catalog.load($0, executor: CPUExecutor(threads: 1)) }
     }
   }
@@ -198,7 +192,7 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
     let network = try #require(try GoldenNetwork.read("tiny-gpt2.json")["tied"])
     let model = try network.load(config: network.config)
     #expect(model.contextLength == 128)
-    let text = try message {
+    let text = message {
       var batch = ForwardBatch()
       batch.tokens = [1]
       batch.positions = [128]

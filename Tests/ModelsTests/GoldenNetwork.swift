@@ -87,21 +87,9 @@ struct GoldenNetwork {
 
   /// Logits at the reference's positions, computed in pieces of `step` tokens.
   func computed(_ model: any LanguageModel, step: Int) throws -> [[Double]] {
-    let pages = (tokens.count + 63) / 64
-    let cache = try PagedCache(model.cacheGeometry, pages: pages)
-    let planner = AttentionPlanner(group: model.queryGroup)
     var found: [[Double]] = []
-    for first in stride(from: 0, to: tokens.count, by: step) {
-      let piece = Array(tokens[first..<min(first + step, tokens.count)])
-      let rows = SequenceRows(
-        tokens: piece, firstPosition: first, pages: (0..<Int32(pages)).map { $0 }, logits: .all)
-      let logits = try model.forward(planner.plan([rows]).batch, cache: cache)
-      let width = model.vocabularySize
-      logits.withElements(as: Float.self) { span in
-        for row in piece.indices where positions.contains(Int32(first + row)) {
-          found.append((0..<width).map { Double(span[row * width + $0]) })
-        }
-      }
+    try forEachLogits(tokens, model, step: step) { position, logits in
+      if positions.contains(Int32(position)) { found.append(logits.map(Double.init)) }
     }
     return found
   }

@@ -35,30 +35,14 @@ struct SmolLM2GoldenTests {
   func logitsAndLosses(exact: Bool, bound: Double, tolerance: Double) throws {
     let golden = try Self.golden()
     let model = try SmolLM2.model(exact: exact)
-    let cache = try PagedCache(model.cacheGeometry, pages: 16)
-    let planner = AttentionPlanner(group: model.queryGroup)
     var (losses, worst) = ([Double](), 0.0)
-    for first in stride(from: 0, to: 1024, by: 256) {
-      let piece = Array(golden.tokens[first..<first + 256])
-      let rows = SequenceRows(
-        tokens: piece, firstPosition: first, pages: (0..<16).map { $0 }, logits: .all)
-      let logits = try model.forward(planner.plan([rows]).batch, cache: cache)
-      let width = model.vocabularySize
-      logits.withElements(as: Float.self) { span in
-        for row in 0..<256 {
-          func logit(_ index: Int) -> Double { Double(span[row * width + index]) }
-          if first + row + 1 < 1024 {
-            let top = (0..<width).reduce(-Double.infinity) { max($0, logit($1)) }
-            let sum = (0..<width).reduce(0.0) { $0 + exp(logit($1) - top) }
-            losses.append(log(sum) + top - logit(Int(golden.tokens[first + row + 1])))
-          }
-          guard let known = golden.rows.first(where: { $0.position == first + row }) else { continue }
-          let norm = (0..<width).reduce(0.0) { $0 + logit($1) * logit($1) }.squareRoot()
-          worst = max(worst, abs(norm / known.norm - 1))
-          worst = max(worst, relativeError(known.top.map(logit), known.topLogits))
-          worst = max(worst, relativeError(golden.fixed.map(logit), known.fixedLogits))
-        }
-      }
+    try forEachLogits(golden.tokens, model, step: 256) { position, logits in
+      if position + 1 < 1024 { losses.append(loss(logits, of: golden.tokens[position + 1])) }
+      guard let known = golden.rows.first(where: { $0.position == position }) else { return }
+      let norm = logits.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+      worst = max(worst, abs(norm / known.norm - 1))
+      worst = max(worst, relativeError(known.top.map { Double(logits[$0]) }, known.topLogits))
+      worst = max(worst, relativeError(golden.fixed.map { Double(logits[$0]) }, known.fixedLogits))
     }
     let perplexity = exp(losses.reduce(0, +) / 1023)
     print("SmolLM2 exact \(exact): logits \(worst), perplexity \(perplexity)")

@@ -37,25 +37,9 @@ enum SmolLM2 {
 
 /// Mean negative log-likelihood of each token after the first, computed in pieces of `step` tokens.
 func meanNLL(_ tokens: [Int32], _ model: Llama, step: Int) throws -> Double {
-  let pages = (tokens.count + 63) / 64
-  let cache = try PagedCache(model.cacheGeometry, pages: pages)
-  let planner = AttentionPlanner(group: model.configuration.headCount / model.configuration.kvHeadCount)
   var total = 0.0
-  for first in stride(from: 0, to: tokens.count, by: step) {
-    let piece = Array(tokens[first..<min(first + step, tokens.count)])
-    let rows = SequenceRows(
-      tokens: piece, firstPosition: first, pages: (0..<Int32(pages)).map { $0 }, logits: .all)
-    let logits = try model.forward(planner.plan([rows]).batch, cache: cache)
-    let width = model.vocabularySize
-    logits.withElements(as: Float.self) { span in
-      for row in 0..<piece.count where first + row + 1 < tokens.count {
-        var top = -Float.infinity
-        for index in 0..<width { top = max(top, span[row * width + index]) }
-        var sum = 0.0
-        for index in 0..<width { sum += exp(Double(span[row * width + index] - top)) }
-        total += log(sum) + Double(top - span[row * width + Int(tokens[first + row + 1])])
-      }
-    }
+  try forEachLogits(tokens, model, step: step) { position, logits in
+    if position + 1 < tokens.count { total += loss(logits, of: tokens[position + 1]) }
   }
   return total / Double(tokens.count - 1)
 }

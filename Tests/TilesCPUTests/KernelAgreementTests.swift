@@ -37,6 +37,42 @@ func agree(
     }
   }
 
+  /// A sum of no products is zero, wherever it is built.
+  @Test func innerExtentOfZeroGivesZeros() throws {
+    let kernel = try Gemm.kernel()
+    for executor in executors {
+      let c = try poisoned([7, 21])
+      try executor.compile(kernel).run([
+        try Tensor(zeros: .float32, [7, 0]), try Tensor(zeros: .float32, [0, 21]), c,
+      ])
+      #expect(values(c).allSatisfy { $0 == 0 })
+    }
+  }
+
+  /// Sums that are started by their first product: several in one loop, stored under another condition, used again.
+  @Test func sumsStartAnewEachTime() throws {
+    let kernel = try Kernel("sums") { k in
+      let (m, inner) = (k.extent("M"), k.extent("K"))
+      let a = k.input("A", .float32, [m, inner])
+      let y = k.output("y", .float32, [3, m, m])
+      k.grid([1]) { _ in
+        k.loop(3) { round in
+          let sum = k.filled(0, rows: 32, columns: 32, validRows: m, validColumns: m)
+          k.pipeline(
+            steps: inner.ceilDiv(8), stages: 2,
+            load: { [k.load(a, at: [0, $0 * 8], rows: 32, columns: 8)] },
+            compute: { _, tiles in k.matmul(into: sum, tiles[0], tiles[0], transposesRight: true) })
+          k.store(k.map(.add, sum, round), to: y, at: [round, 0, 0])
+        }
+      }
+    }
+    let a = try uniform([19, 27], seed: 4)
+    for executor in executors {
+      let (found, exact) = try agree(kernel, [a], output: [3, 19, 19], on: executor)
+      #expect(error(found, exact, inUnitsOf: 28 * 27 * 0x1p-24) <= 1)
+    }
+  }
+
   @Test func plansKeepThreadsBusy() {
     #expect(
       Gemm.Plan.cpu(rows: 2048, columns: 2048, threads: 2) == Gemm.Plan(rows: 1024, columns: 768, inner: 256))

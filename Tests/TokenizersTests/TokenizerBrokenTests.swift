@@ -1,5 +1,6 @@
 // Cases T-05, T-06 and T-08 of the threat list: damaged vocabularies are errors with numbers, never traps.
 import Formats
+import TestSupport
 import Testing
 import Tokenizers
 

@@ -156,13 +156,3 @@ struct GoldenTokenizer {
     return file
   }
 }
-
-/// The message of the error that `body` throws; empty when it throws none.
-func message(_ body: () throws -> Void) -> String {
-  do {
-    try body()
-    return ""
-  } catch {
-    return "\(error)"
-  }
-}

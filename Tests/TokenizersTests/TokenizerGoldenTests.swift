@@ -1,6 +1,7 @@
 // Golden files: Scripts/golden/tokenizers_small.py, by the libraries tokenizers and sentencepiece.
 import Formats
 import Foundation
+import TestSupport
 import Testing
 import Tokenizers
 

@@ -33,7 +33,8 @@ public enum PagedAttention {
   /// Scores are in units of log₂: q comes multiplied by the scale and log₂ e, as ``Rotary`` leaves it.
   ///
   /// Arguments: items int32 `[I, 8]`, pages int32 `[N]`, positions int32 `[M, group]` (of each row's query), q
-  /// `[kvHeads, M·group, D]`, kPages, vPages, for an int8 cache their scales `[P, kvHeads, 64]`, then the states m and l `[kvHeads, chunks, M·group]` and o
+  /// `[kvHeads, M·group, D]`, kPages, vPages, for an int8 cache their scales `[P, kvHeads, 64]`, then the states m and l
+  /// `[kvHeads, chunks, M·group]` and o
   /// `[kvHeads, chunks, M·group, D]`, which are updated.
   ///
   /// - Parameters:
