@@ -34,7 +34,9 @@ let package = Package(
   products: [
     .library(
       name: "Godwit",
-      targets: ["Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "Kernels", "Tiles", "Memory"]),
+      targets: [
+        "Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "TilesCUDA", "Kernels", "Tiles", "Memory",
+      ]),
     .executable(name: "godwit", targets: ["CLI"]),
   ],
   dependencies: [
@@ -45,6 +47,8 @@ let package = Package(
     library("Tiles", ["Memory"]),
     .target(name: "CMicrokernels"),
     library("TilesCPU", ["Tiles", "CMicrokernels"]),
+    .target(name: "CCUDA"),
+    library("TilesCUDA", ["Tiles", "CCUDA"]),
     library("Kernels", ["Tiles"]),
     library("Formats", ["Memory"]),
     library("Tokenizers", ["Formats"]),
@@ -53,7 +57,7 @@ let package = Package(
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Engine", "Tokenizers", "TilesCPU",
+        "Engine", "Tokenizers", "TilesCPU", "TilesCUDA",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, plugins: ["CommitStamp"]),
     .plugin(name: "CommitStamp", capability: .buildTool()),
@@ -61,6 +65,7 @@ let package = Package(
     tests("Memory", ["TestSupport"]),
     tests("Formats", ["Memory", "TestSupport"]),
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
+    tests("TilesCUDA", ["Kernels", "Tiles", "Memory", "TestSupport"]),
     tests("TilesCPU", ["Kernels", "Tiles", "Memory", "TestSupport"]),
     tests("Tokenizers", ["Formats", "Memory", "TestSupport"], exclude: ["templates.json", "Golden"]),
     tests("Models", ["Engine", "Formats", "Memory", "TestSupport", "TilesCPU"], exclude: ["Golden"]),
