@@ -150,7 +150,7 @@ extension Operation {
 
 extension MapProgram {
   /// Tiles that are loaded, or continued by a reduction.
-  var tilesRead: [Tile] {
+  package var tilesRead: [Tile] {
     steps.compactMap { step in
       switch step {
       case .load(let tile): tile
@@ -161,7 +161,7 @@ extension MapProgram {
   }
 
   /// Tiles that are stored to or reduced into.
-  var tilesWritten: [Tile] {
+  package var tilesWritten: [Tile] {
     steps.compactMap { step in
       switch step {
       case .store(_, let tile), .reduce(_, _, let tile, _): tile

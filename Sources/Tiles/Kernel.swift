@@ -18,6 +18,8 @@ public final class Kernel: Sendable {
   public let body: [Statement]
   /// How many tiles the body names.
   public let tileCount: Int
+  /// How back ends with groups of threads may share out a task.
+  public let schedule: Schedule
 
   /// In which order the tasks of a grid are started.
   public enum TaskOrder: Sendable, Hashable {
@@ -27,6 +29,23 @@ public final class Kernel: Sendable {
     case superRows(Int)
     /// Largest cost first, which balances unequal tasks; the cost may use task coordinates and tensor elements.
     case longestFirst(cost: Index)
+  }
+
+  /// How a task is shared out on machines whose cores run groups of threads; others do not look at it.
+  public struct Schedule: Sendable, Hashable {
+    /// Groups of 128 threads that compute; the rows of products are dealt out among them.
+    public var groups: Int
+    /// Tasks that one core works on at a time.
+    public var tasksPerCore: Int
+    /// Whether the products that open a step of a pipeline start before the step before has ended.
+    public var overlapsSteps: Bool
+
+    /// One group, one task a core, steps one after the other.
+    public init(groups: Int = 1, tasksPerCore: Int = 1, overlapsSteps: Bool = false) {
+      self.groups = groups
+      self.tasksPerCore = tasksPerCore
+      self.overlapsSteps = overlapsSteps
+    }
   }
 
   /// Records `body` and checks what it recorded.
@@ -45,6 +64,7 @@ public final class Kernel: Sendable {
     order = recorder.order
     body = recorder.root
     tileCount = recorder.tileCount
+    schedule = recorder.schedule
   }
 
   init(copying other: Kernel, body: [Statement]) {
@@ -55,6 +75,7 @@ public final class Kernel: Sendable {
     grid = other.grid
     order = other.order
     tileCount = other.tileCount
+    schedule = other.schedule
     self.body = body
   }
 }

@@ -24,7 +24,8 @@ extension Recorder {
   /// within a block are integers.
   ///
   /// - Parameters:
-  ///   - left: `[m, k]` float32 or q16_rows; `[k, m]` when transposed.
+  ///   - left: `[m, k]` float32, q16_rows, or bfloat16 or float16 (products of 16-bit factors are exact in float32;
+  ///     machines with units for them may sum in another order); `[k, m]` when transposed.
   ///   - right: `[k, n]`; `[n, k]` when transposed, and then of any type (weights `[out, in]`).
   public func matmul(
     into accumulator: Tile, _ left: Tile, _ right: Tile, transposesLeft: Bool = false,
@@ -58,6 +59,10 @@ extension Recorder {
         file,
         line, "integer rows multiply block-quantised weights [out, in]. Keep the left side float32 otherwise."
       )
+    case .bfloat16, .float16:
+      check(
+        right.type == left.type, described, file, line,
+        "16-bit factors must be of one type. Load or cast both as \(left.type.rawValue).")
     default:
       check(false, described, file, line, "the left side is \(left.type.rawValue). Load it as float32.")
     }

@@ -11,6 +11,7 @@ public final class Recorder {
   private(set) var arguments: [Int] = []
   private(set) var grid: [Index] = []
   private(set) var order = Kernel.TaskOrder.rowMajor
+  private(set) var schedule = Kernel.Schedule()
   private(set) var tileCount = 0
   private(set) var problem: TileError?
   private(set) var root: [Statement] = []
@@ -64,12 +65,13 @@ public final class Recorder {
 
   /// Sets the grid and records what each of its tasks does.
   public func grid(
-    _ extents: [Index], order: Kernel.TaskOrder = .rowMajor, file: String = #fileID, line: Int = #line,
-    _ body: ([Index]) -> Void
+    _ extents: [Index], order: Kernel.TaskOrder = .rowMajor, schedule: Kernel.Schedule = Kernel.Schedule(),
+    file: String = #fileID, line: Int = #line, _ body: ([Index]) -> Void
   ) {
     check(grid.isEmpty, "grid", file, line, "a kernel has one grid. Record a second kernel.")
     grid = extents
     self.order = order
+    self.schedule = schedule
     root = block { body(extents.indices.map { .task($0) }) }
   }
 

@@ -1,7 +1,7 @@
-internal import Memory
+public import Memory
 public import Tiles
 
-/// Matrix product C = A · B in float32.
+/// Matrix product C = A · B in float32, or of 16-bit factors with float32 sums.
 ///
 /// Floor: 2·M·N·K flops over the rate of the fused multiply-adds; at the sizes of the default plan each number of A
 /// and B is used at least 64 times from cache, so memory is not the limit from 64 × 64 × 64 up.
@@ -16,14 +16,24 @@ public enum Gemm {
     public var inner: Int
     /// Steps a back end may load ahead.
     public var stages: Int
+    /// How groups of threads share a task.
+    public var schedule: Kernel.Schedule
+    /// Tasks of so many rows of tiles are near in time, so that they share what is in cache.
+    public var superRows = 8
 
     /// Sizes of the tiles.
-    public init(rows: Int, columns: Int, inner: Int, stages: Int = 4) {
+    public init(
+      rows: Int, columns: Int, inner: Int, stages: Int = 4, schedule: Kernel.Schedule = Kernel.Schedule()
+    ) {
       self.rows = rows
       self.columns = columns
       self.inner = inner
       self.stages = stages
+      self.schedule = schedule
     }
+
+    /// For matrix units that take 64 rows at a time from shared memory.
+    public static let gpu = Plan(rows: 128, columns: 256, inner: 64, schedule: Kernel.Schedule(groups: 2))
 
     /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the second level, and panel by panel the
     /// first; C is visited once a step.
@@ -63,14 +73,20 @@ public enum Gemm {
   /// C `[M, N]` = A `[M, K]` · B `[K, N]`, or · Bᵀ with B `[N, K]` when `transposesB`; any sizes.
   ///
   /// Arguments: A, B, C.
-  public static func kernel(transposesB: Bool = false, plan: Plan = .cpu) throws(TileError) -> Kernel {
-    try Kernel("gemm\(transposesB ? "_nt" : "")") { k in
+  ///
+  /// - Parameter type: of A, B and C: float32, bfloat16 or float16; sums are float32.
+  public static func kernel(
+    transposesB: Bool = false, type: ElementType = .float32, plan: Plan = .cpu
+  ) throws(TileError) -> Kernel {
+    try Kernel("gemm\(transposesB ? "_nt" : "")\(type == .float32 ? "" : "_\(type.rawValue)")") { k in
       let (m, n, inner) = (k.extent("M"), k.extent("N"), k.extent("K"))
-      let a = k.input("A", .float32, [m, inner])
-      let b = k.input("B", .float32, transposesB ? [n, inner] : [inner, n])
-      let c = k.output("C", .float32, [m, n])
+      let a = k.input("A", type, [m, inner])
+      let b = k.input("B", type, transposesB ? [n, inner] : [inner, n])
+      let c = k.output("C", type, [m, n])
       let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
-      k.grid([m.ceilDiv(rows), n.ceilDiv(columns)], order: .superRows(8)) { task in
+      k.grid(
+        [m.ceilDiv(rows), n.ceilDiv(columns)], order: .superRows(plan.superRows), schedule: plan.schedule
+      ) { task in
         let (row, column) = (task[0] * rows, task[1] * columns)
         let sum = k.filled(
           0, rows: plan.rows, columns: plan.columns, validRows: (m - row).min(rows),

@@ -1,0 +1,42 @@
+internal import Tiles
+
+/// What the loading warp does for one task: the loads of the body in program order.
+struct LoaderProgram {
+  let placement: Placement
+
+  func steps() -> [RoleStep] { steps(placement.kernel.body) }
+
+  private func steps(_ statements: [Statement]) -> [RoleStep] {
+    var result: [RoleStep] = []
+    for statement in statements {
+      switch statement.operation {
+      case .load: result += fills([statement])
+      case .loop(let step, let count, _, let load, let body):
+        let inner = fills(load) + steps(body)
+        if !inner.isEmpty { result.append(.loop(step: step, from: 0, below: count, body: inner)) }
+      case .when(let lower, let upper, let body):
+        let inner = steps(body)
+        if !inner.isEmpty { result.append(.when(less: lower, than: upper, body: inner)) }
+      default: break
+      }
+    }
+    return result
+  }
+
+  /// Loads that go through rings, slot by slot.
+  private func fills(_ loads: [Statement]) -> [RoleStep] {
+    var order: [Int] = []
+    var tiles: [Int: [Int]] = [:]
+    for statement in loads {
+      guard case .load(let tile, _) = statement.operation, case .ring(let ring, _) = placement.places[tile.id]
+      else {
+        continue
+      }
+      if tiles[ring] == nil { order.append(ring) }
+      tiles[ring, default: []].append(tile.id)
+    }
+    return order.flatMap { ring -> [RoleStep] in
+      [.awaitEmpty(ring), .expect(ring)] + (tiles[ring] ?? []).map { .copy($0) } + [.advance(ring)]
+    }
+  }
+}

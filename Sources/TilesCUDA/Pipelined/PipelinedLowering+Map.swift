@@ -1,0 +1,211 @@
+internal import Memory
+internal import Tiles
+
+extension PipelinedLowering {
+  /// A chain of elementwise steps over a fragment or a number a row.
+  ///
+  /// Row by row of the thread, so that reductions end in registers; what a tile holds beyond its valid part is left to
+  /// chance, and only reductions, packing and stores look at the bounds.
+  mutating func printMap(_ program: MapProgram) {
+    guard let (blocks, dealsColumns) = placement.blocks(rows: program.space.rows) else {
+      return fail("rows of \(program.space) cannot be shared")
+    }
+    let isPerRow = program.space.columns == 1
+    let columns = isPerRow ? 1 : dealsColumns ? program.space.columns / groups : program.space.columns
+    code.open("")
+    let columnStart = dealsColumns && !isPerRow ? "group * \(columns) + " : ""
+    let rowStart = rowStart(blocks, dealsColumns)
+    // Numbers that are the same for the whole tile.
+    var hoisted: [Int: String] = [:]
+    var value = 0
+    for step in program.steps {
+      if case .index(let expression) = step {
+        let name = name("i")
+        code.line("const float \(name) = (float)\(index(expression));")
+        hoisted[value] = name
+      }
+      if step.definesValue { value += 1 }
+    }
+    let reductions = program.steps.compactMap { step -> (MapStep.Reduction, Int, Tile, Bool)? in
+      if case .reduce(let reduction, let value, let tile, let continuing) = step {
+        (reduction, value, tile, continuing)
+      } else {
+        nil
+      }
+    }
+    let isBounded =
+      !reductions.isEmpty && !isPerRow && program.space.validColumns.constantValue != program.space.columns
+    if isBounded { code.line("const int bound = \(index(program.space.validColumns));") }
+    code.line("#pragma unroll")
+    code.open("for (int b = 0; b < \(blocks); ++b)")
+    code.line("#pragma unroll")
+    code.open("for (int h = 0; h < 2; ++h)")
+    let needsRow = program.steps.contains(.row) || program.tilesRead.contains { readsByRow($0) }
+    if needsRow { code.line("const int row = \(rowStart) + 64 * b + 8 * h;") }
+    for (number, reduction) in reductions.enumerated() {
+      code.line("float sum\(number)[2] = {\(identity(reduction.0)), \(identity(reduction.0))};")
+    }
+    if !isPerRow {
+      code.line("#pragma unroll")
+      code.open("for (int j = 0; j < \(columns / 8); ++j)")
+      code.line("#pragma unroll")
+      code.open("for (int e = 0; e < 2; ++e)")
+      let needsColumn =
+        isBounded || program.steps.contains(.column) || program.tilesRead.contains { readsByColumn($0) }
+      if needsColumn { code.line("const int column = \(columnStart)8 * j + 2 * quad + e;") }
+    }
+    printSteps(program, hoisted, isPerRow: isPerRow, isBounded: isBounded)
+    if !isPerRow {
+      code.close()
+      code.close()
+    }
+    for (number, (reduction, _, tile, continuing)) in reductions.enumerated() {
+      let combine = reduction == .sum ? "sum_quad" : "max_quad"
+      let both = isPerRow ? "sum\(number)[0]" : "\(combine)(sum\(number)[0], sum\(number)[1])"
+      let place = "t\(tile.id)[b][h]"
+      let joined =
+        !continuing ? both : reduction == .sum ? "\(place) + \(both)" : "fmaxf(\(place), \(both))"
+      code.line("\(place) = \(joined);")
+    }
+    code.close()
+    code.close()
+    code.close()
+  }
+
+  /// Row of the thread's first element within the tile.
+  func rowStart(_ blocks: Int, _ dealsColumns: Bool) -> String {
+    dealsColumns || groups == 1 ? "row0" : "group * \(64 * blocks) + row0"
+  }
+
+  private func identity(_ reduction: MapStep.Reduction) -> String {
+    reduction == .sum ? "0.0f" : "-INFINITY_F"
+  }
+
+  private func readsByRow(_ tile: Tile) -> Bool {
+    if case .ring = placement.places[tile.id] { tile.rows > 1 } else { false }
+  }
+
+  private func readsByColumn(_ tile: Tile) -> Bool {
+    switch placement.places[tile.id] {
+    case .ring: tile.columns > 1
+    case .perColumn: true
+    default: false
+    }
+  }
+
+  private mutating func printSteps(
+    _ program: MapProgram, _ hoisted: [Int: String], isPerRow: Bool, isBounded: Bool
+  ) {
+    var value = 0
+    var reduction = 0
+    for step in program.steps {
+      let name = "v\(value)"
+      switch step {
+      case .load(let tile): code.line("const float \(name) = \(read(tile, isPerRow: isPerRow));")
+      case .index: code.line("const float \(name) = \(hoisted[value] ?? "0");")
+      case .constant(let number): code.line("const float \(name) = \(literal(number));")
+      case .column: code.line("const float \(name) = \(isPerRow ? "0.0f" : "(float)column");")
+      case .row: code.line("const float \(name) = (float)row;")
+      case .compute(let function, let operands):
+        code.line("const float \(name) = \(compute(function, operands.map { "v\($0)" }));")
+      case .store(let source, let tile):
+        code.line("t\(tile.id)[b]\(isPerRow ? "[h]" : "[4 * j + 2 * h + e]") = v\(source);")
+      case .reduce(let kind, let source, _, _):
+        let held = "sum\(reduction)[\(isPerRow ? "0" : "e")]"
+        let item = isBounded ? "(column < bound ? v\(source) : \(identity(kind)))" : "v\(source)"
+        code.line(kind == .sum ? "\(held) += \(item);" : "\(held) = fmaxf(\(held), \(item));")
+        reduction += 1
+      }
+      if step.definesValue { value += 1 }
+    }
+  }
+
+  /// The tile's element at the present place.
+  private mutating func read(_ tile: Tile, isPerRow: Bool) -> String {
+    switch placement.places[tile.id] {
+    case .perRow: return "t\(tile.id)[b][h]"
+    case .fragment:
+      let element = "t\(tile.id)[b][4 * j + 2 * h + e]"
+      switch tile.type {
+      case .bfloat16: return "round_bf16(\(element))"
+      case .float16: return "round_f16(\(element))"
+      default: return element
+      }
+    case .perColumn(let reference):
+      let pointer = "a.tensor[\(reference.tensor.number)]"
+      var at = reference.origin
+      var place = index.offset(reference.tensor.number, at)
+      if let axis = reference.columnAxis {
+        place += " + column * \(index.stride(reference.tensor.number, axis))"
+      }
+      at = []
+      let load = global(reference.tensor.type, pointer, place)
+      return tile.columns == 1 ? load : "(column < \(index(tile.validColumns)) ? \(load) : 0.0f)"
+    case .ring(let ring, let slot):
+      let shared = rings[ring].slots[slot]
+      let address = slotAddress(ring, slot)
+      if shared.isVector {
+        return "shared_float(\(address) + 4 * \(shared.isTransposed ? "row" : "column"))"
+      }
+      let (outer, inner) = shared.isTransposed ? ("column", "row") : ("row", "column")
+      let bits =
+        "shared_16(\(address) + swizzled<\(shared.span), \(shared.panelBytes)>(\(outer), 2 * (\(inner))))"
+      return tile.type == .float16 ? "from_f16(\(bits))" : "from_bf16(\(bits))"
+    case nil:
+      fail("\(tile) is read and was never placed")
+      return "0"
+    }
+  }
+
+  /// A number in global memory, widened.
+  func global(_ type: ElementType, _ pointer: String, _ place: String) -> String {
+    switch type {
+    case .float32: "((const float *)\(pointer))[\(place)]"
+    case .int32: "(float)((const int *)\(pointer))[\(place)]"
+    case .bfloat16: "from_bf16(((const unsigned short *)\(pointer))[\(place)])"
+    case .float16: "from_f16(((const unsigned short *)\(pointer))[\(place)])"
+    case .int8: "(float)((const signed char *)\(pointer))[\(place)]"
+    default: "unreadable_type"
+    }
+  }
+
+  func literal(_ number: Float) -> String {
+    if number.isNaN { return "__int_as_float(0x7FC00000)" }
+    if number.isInfinite { return number < 0 ? "-INFINITY_F" : "INFINITY_F" }
+    return "__int_as_float(0x\(String(number.bitPattern, radix: 16)))/* \(number) */"
+  }
+
+  private func compute(_ function: MapFunction, _ v: [String]) -> String {
+    switch function {
+    case .add: "\(v[0]) + \(v[1])"
+    case .subtract: "\(v[0]) - \(v[1])"
+    case .multiply: "\(v[0]) * \(v[1])"
+    case .divide: "\(v[0]) / \(v[1])"
+    case .min: "fminf(\(v[0]), \(v[1]))"
+    case .max: "fmaxf(\(v[0]), \(v[1]))"
+    case .fma: "fmaf(\(v[0]), \(v[1]), \(v[2]))"
+    case .selectGreaterEqual: "\(v[0]) >= \(v[1]) ? \(v[2]) : \(v[3])"
+    case .negate: "-\(v[0])"
+    case .abs: "fabsf(\(v[0]))"
+    case .sqrt: "sqrtf(\(v[0]))"
+    case .rsqrt: "rsqrtf(\(v[0]))"
+    case .reciprocal: "1.0f / \(v[0])"
+    case .exp: "expf(\(v[0]))"
+    case .exp2: "exp2_fast(\(v[0]))"
+    case .log: "logf(\(v[0]))"
+    case .tanh: "tanhf(\(v[0]))"
+    case .erf: "erff(\(v[0]))"
+    case .sigmoid: "1.0f / (1.0f + expf(-\(v[0])))"
+    }
+  }
+
+  mutating func printFill(_ tile: Tile, _ value: Float) {
+    switch placement.places[tile.id] {
+    case .fragment(let blocks, let columns, _):
+      code.line("fill(t\(tile.id), \(literal(value)));")
+      _ = (blocks, columns)
+    case .perRow: code.line("fill(t\(tile.id), \(literal(value)));")
+    default: fail("\(tile) is filled and is no fragment")
+    }
+  }
+}

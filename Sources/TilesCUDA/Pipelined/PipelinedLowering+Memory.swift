@@ -1,0 +1,224 @@
+internal import Memory
+internal import Tiles
+
+extension PipelinedLowering {
+  // MARK: Fragments as factors
+
+  /// Rounds a fragment to 16 bits, four registers a chunk of the reduction.
+  mutating func printPack(_ tile: Tile) {
+    guard case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
+      columns % 16 == 0,
+      !dealsColumns
+    else { return fail("\(tile) cannot be a left factor from registers") }
+    code.open("")
+    printBound(tile, columns: columns)
+    code.line("#pragma unroll")
+    code.open("for (int b = 0; b < \(blocks); ++b)")
+    code.line("#pragma unroll")
+    code.open("for (int c = 0; c < \(columns / 16); ++c)")
+    code.line("#pragma unroll")
+    code.line(
+      "for (int i = 0; i < 4; ++i) p\(tile.id)[b][c][i] = \(packName(tile.type))(t\(tile.id)[b][8 * c + 2 * i], t\(tile.id)[b][8 * c + 2 * i + 1]);"
+    )
+    code.close()
+    code.close()
+    code.close()
+  }
+
+  /// Zeroes what lies beyond the valid columns, which the reduction of a product would take in.
+  private mutating func printBound(_ tile: Tile, columns: Int) {
+    guard tile.validColumns.constantValue != tile.columns else { return }
+    code.line("const int bound = \(index(tile.validColumns));")
+    code.line("if (bound < \(tile.columns)) clear_columns(t\(tile.id), 2 * quad, bound);")
+  }
+
+  func packName(_ type: ElementType) -> String { type == .float16 ? "pack_f16" : "pack_bf16" }
+
+  /// Writes a fragment to its place in shared memory, where products of all groups read it.
+  mutating func printStage(_ tile: Tile) {
+    guard case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
+      let shared = placement.staged[tile.id], let offset = stagedOffsets[tile.id], columns % 16 == 0
+    else { return fail("\(tile) cannot be a factor in shared memory") }
+    code.line("group_barrier(1, \(128 * groups));")
+    code.open("")
+    if tile.validRows.constantValue != tile.rows {
+      code.line("const int bound = \(index(tile.validRows)) - (\(rowStart(blocks, dealsColumns)));")
+      code.line("clear_rows(t\(tile.id), bound);")
+    }
+    let first = dealsColumns ? "0" : "group * \(64 * blocks)"
+    let column = dealsColumns ? "group * \(columns) + " : ""
+    code.line("#pragma unroll")
+    code.open("for (int b = 0; b < \(blocks); ++b)")
+    code.line("#pragma unroll")
+    code.line(
+      "for (int j = 0; j < \(columns / 8); j += 2) store_matrices(shared + \(offset) + swizzled<\(shared.span), \(shared.panelBytes)>("
+        + "\(first) + 64 * b + thread / 32 * 16 + (lane & 15), 2 * (\(column)8 * j + 8 * (lane >> 4))), "
+        + pairs(tile, "b", "j") + ");")
+    code.close()
+    code.close()
+    code.line("async_fence();")
+    code.line("group_barrier(1, \(128 * groups));")
+  }
+
+  /// Four packed registers: columns 8j and 8j + 8, rows 0 and 8.
+  private func pairs(_ tile: Tile, _ block: String, _ j: String, as type: ElementType? = nil) -> String {
+    (0..<4).map { i in
+      let element = "4 * \(j) + \(2 * i)"
+      return
+        "\(packName(type ?? tile.type))(t\(tile.id)[\(block)][\(element)], t\(tile.id)[\(block)][\(element) + 1])"
+    }.joined(separator: ", ")
+  }
+
+  // MARK: Global memory
+
+  mutating func printRead(_ tile: Tile, _ reference: TileReference) {
+    let global = self.global
+    forEachElement(tile, reference) { place, inside, target in
+      let load = global(reference.tensor.type, "a.tensor[\(reference.tensor.number)]", place)
+      return "\(target) = \(inside) ? \(load) : 0.0f;"
+    }
+  }
+
+  /// A line for each element of the thread: its place in the tensor, whether it is valid, and its register.
+  private mutating func forEachElement(
+    _ tile: Tile, _ reference: TileReference, _ line: (String, String, String) -> String
+  ) {
+    guard let (blocks, dealsColumns) = placement.blocks(rows: tile.rows) else {
+      return fail("\(tile) cannot be shared")
+    }
+    let number = reference.tensor.number
+    let isPerRow = tile.columns == 1
+    let columns = dealsColumns ? tile.columns / groups : tile.columns
+    code.open("")
+    code.line("const long long start = \(index.offset(number, reference.origin));")
+    code.line(
+      "const int rows = \(index(tile.validRows))\(isPerRow ? "" : ", columns = \(index(tile.validColumns))");"
+    )
+    let rowStride = reference.rowAxis.map { index.stride(number, $0) } ?? "0"
+    let columnStride = reference.columnAxis.map { index.stride(number, $0) } ?? "0"
+    code.line("#pragma unroll")
+    code.open("for (int b = 0; b < \(blocks); ++b)")
+    code.line("#pragma unroll")
+    code.open("for (int h = 0; h < 2; ++h)")
+    code.line("const int row = \(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h;")
+    if isPerRow {
+      code.line(line("start + row * \(rowStride)", "row < rows", "t\(tile.id)[b][h]"))
+    } else {
+      code.line("#pragma unroll")
+      code.open("for (int j = 0; j < \(columns / 8); ++j)")
+      code.line("#pragma unroll")
+      code.open("for (int e = 0; e < 2; ++e)")
+      code.line("const int column = \(dealsColumns ? "group * \(columns) + " : "")8 * j + 2 * quad + e;")
+      code.line(
+        line(
+          "start + row * \(rowStride) + column * \(columnStride)", "(row < rows && column < columns)",
+          "t\(tile.id)[b][4 * j + 2 * h + e]"))
+      code.close()
+      code.close()
+    }
+    code.close()
+    code.close()
+    code.close()
+  }
+
+  /// How a fragment can leave through shared memory and bulk copies; `nil` where threads must store it themselves.
+  func storeForm(_ tile: Tile, _ reference: TileReference) -> SharedTile? {
+    guard case .fragment(_, let columns, _) = placement.places[tile.id], columns % 16 == 0,
+      let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
+    else { return nil }
+    let tensor = reference.tensor
+    guard columnAxis == tensor.extents.count - 1, tensor.extents.count <= 5,
+      [.float32, .bfloat16, .float16].contains(tensor.type)
+    else { return nil }
+    let shared = SharedTile(type: tensor.type, outer: 64, inner: columns, isTransposed: false)
+    guard shared.panelBytes <= Self.storeBufferBytes, shared.inner == columns else { return nil }
+    // Bulk copies stop at the tensor's edge and nowhere else.
+    func reachesEdge(_ valid: Index, _ axis: Int, _ capacity: Int) -> Bool {
+      valid.constantValue == capacity
+        || valid == (tensor.extents[axis] - reference.origin[axis]).min(Index(capacity))
+    }
+    guard reachesEdge(tile.validRows, rowAxis, tile.rows),
+      reachesEdge(tile.validColumns, columnAxis, tile.columns)
+    else { return nil }
+    return shared
+  }
+
+  mutating func printStore(_ tile: Tile, _ reference: TileReference) {
+    guard let shared = storeForm(tile, reference),
+      case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
+      let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
+    else { return printPlainStore(tile, reference) }
+    let tensor = reference.tensor
+    let rank = tensor.extents.count
+    var box = [Int](repeating: 1, count: rank)
+    box[rowAxis] = 64
+    box[columnAxis] = shared.panelElements
+    let descriptor = map(tensor.number, box: box, swizzle: shared.span)
+    storeRanks.insert(rank)
+    for block in 0..<blocks {
+      for panel in 0..<shared.panels {
+        // The buffer of the store before the last is free again once its copy has read it.
+        code.line("if (thread == 0) store_wait_read<1>();")
+        code.line("group_barrier(2 + group, 128);")
+        let first = panel * shared.panelElements / 8
+        if tensor.type == .float32 {
+          code.line("#pragma unroll")
+          code.open("for (int h = 0; h < 2; ++h)")
+          code.line("#pragma unroll")
+          code.line(
+            "for (int j = 0; j < \(shared.panelElements / 8); ++j) shared_store_2(buffer + turn + swizzled<\(shared.span), 0>(row0 + 8 * h, 32 * j + 8 * quad), "
+              + "t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h], t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h + 1]);"
+          )
+          code.close()
+        } else {
+          code.line("#pragma unroll")
+          code.line(
+            "for (int j = 0; j < \(shared.panelElements / 8); j += 2) store_matrices(buffer + turn + swizzled<\(shared.span), 0>("
+              + "thread / 32 * 16 + (lane & 15), 16 * j + 16 * (lane >> 4)), "
+              + pairs(tile, "\(block)", "(j + \(first))", as: tensor.type) + ");")
+        }
+        code.line("async_fence();")
+        code.line("group_barrier(2 + group, 128);")
+        let places = (0..<rank).reversed().map { axis in
+          let origin = index(reference.origin[axis])
+          if axis == rowAxis {
+            return dealsColumns || groups * blocks == 1
+              ? "\(origin) + \(64 * block)" : "\(origin) + group * \(64 * blocks) + \(64 * block)"
+          }
+          if axis == columnAxis {
+            return "\(origin) + \(panel * shared.panelElements)"
+              + (dealsColumns ? " + group * \(columns)" : "")
+          }
+          return origin
+        }
+        code.open("if (thread == 0)")
+        code.line(
+          "copy_out_\(rank)(buffer + turn, &a.map[\(descriptor)], \(places.joined(separator: ", ")));")
+        code.line("store_commit();")
+        code.close()
+        code.line("turn ^= \(Self.storeBufferBytes);")
+      }
+    }
+  }
+
+  private mutating func printPlainStore(_ tile: Tile, _ reference: TileReference) {
+    let pointer = "a.tensor[\(reference.tensor.number)]"
+    let isPerRow = tile.columns == 1
+    let type = reference.tensor.type
+    guard [.float32, .bfloat16, .float16].contains(type) else {
+      return fail("\(type.rawValue) cannot be stored")
+    }
+    forEachElement(tile, reference) { place, inside, source in
+      let condition = isPerRow ? "\(inside) && quad == 0" : inside
+      switch type {
+      case .bfloat16:
+        return
+          "if (\(condition)) ((unsigned short *)\(pointer))[\(place)] = (unsigned short)pack_bf16(\(source), 0.0f);"
+      case .float16:
+        return
+          "if (\(condition)) ((unsigned short *)\(pointer))[\(place)] = (unsigned short)pack_f16(\(source), 0.0f);"
+      default: return "if (\(condition)) ((float *)\(pointer))[\(place)] = \(source);"
+      }
+    }
+  }
+}

@@ -1,0 +1,214 @@
+internal import Memory
+internal import Tiles
+
+extension PipelinedLowering {
+  mutating func print(_ step: RoleStep) {
+    switch step {
+    case .loop(let number, let from, let below, let body):
+      let count = name("count")
+      code.line("const int \(count) = \(index(below));")
+      code.open("for (int step\(number) = \(from); step\(number) < \(count); ++step\(number))")
+      for inner in body { print(inner) }
+      code.close()
+    case .with(let number, let value, let body):
+      let given = name("given")
+      code.open("")
+      code.line("const int \(given) = \(index(value));")
+      code.open("")
+      code.line("const int step\(number) = \(given);")
+      for inner in body { print(inner) }
+      code.close()
+      code.close()
+    case .when(let lower, let upper, let body):
+      code.open("if (\(index(lower)) < \(index(upper)))")
+      for inner in body { print(inner) }
+      code.close()
+    case .awaitEmpty(let ring): code.line("barrier_wait(empty\(ring) + 8 * slot\(ring), phase\(ring) ^ 1);")
+    case .expect(let ring):
+      code.line("barrier_expect(full\(ring) + 8 * slot\(ring), \(rings[ring].copiedBytes));")
+    case .copy(let tile): printCopy(tile)
+    case .advance(let ring):
+      let stages = rings[ring].stages
+      code.line(
+        stages == 1
+          ? "phase\(ring) ^= 1;" : "if (++slot\(ring) == \(stages)) slot\(ring) = 0, phase\(ring) ^= 1;")
+    case .awaitFull(let ring): code.line("barrier_wait(full\(ring) + 8 * slot\(ring), phase\(ring));")
+    case .release(let ring, let behind):
+      let slot =
+        behind == 0 ? "slot\(ring)" : "(slot\(ring) == 0 ? \(rings[ring].stages - 1) : slot\(ring) - 1)"
+      code.line("if (lane == 0) barrier_arrive(empty\(ring) + 8 * \(slot));")
+    case .issue(let product): printProduct(product)
+    case .awaitProducts(let pending, let finished):
+      code.line("matmul_wait<\(pending)>();")
+      for tile in finished {
+        if case .fragment(let blocks, _, _) = placement.places[tile.id] {
+          for block in 0..<blocks { code.line("pin(t\(tile.id)[\(block)]);") }
+        }
+      }
+    case .pack(let tile): printPack(tile)
+    case .stage(let tile): printStage(tile)
+    case .map(let program): printMap(program)
+    case .fill(let tile, let value): printFill(tile, value)
+    case .read(let tile, let reference): printRead(tile, reference)
+    case .store(let tile, let reference): printStore(tile, reference)
+    }
+  }
+
+  // MARK: Copies
+
+  private mutating func printCopy(_ number: Int) {
+    guard case .ring(let ring, let slot) = placement.places[number],
+      let reference = placement.references[number]
+    else {
+      return
+    }
+    let shared = rings[ring].slots[slot]
+    let rank = reference.tensor.extents.count
+    let innerAxis = rank - 1
+    let outerAxis = shared.isTransposed ? reference.columnAxis : reference.rowAxis
+    guard rank <= 5 else { return fail("\(reference.tensor.name) has \(rank) axes, bulk copies take 5") }
+    copyRanks.insert(rank)
+    let step = min(256, shared.outer)
+    guard shared.outer % step == 0 else {
+      return fail("a tile of \(shared.outer) rows is no multiple of 256")
+    }
+    for outer in stride(from: 0, to: shared.outer, by: step) {
+      // Vectors of more than 256 numbers come in pieces too.
+      let width = shared.isVector ? min(256, shared.inner) : shared.panelElements
+      for inner in stride(from: 0, to: shared.inner, by: width) {
+        var box = [Int](repeating: 1, count: rank)
+        box[innerAxis] = width
+        if let outerAxis, !shared.isVector { box[outerAxis] = step }
+        let descriptor = map(reference.tensor.number, box: box, swizzle: shared.isVector ? 0 : shared.span)
+        let places = (0..<rank).reversed().map { axis in
+          var place = reference.origin[axis]
+          if axis == innerAxis { place = place + Index(inner) }
+          if axis == outerAxis, !shared.isVector { place = place + Index(outer) }
+          return index(place)
+        }
+        let offset =
+          shared.isVector
+          ? inner * shared.type.blockBytes
+          : inner / shared.panelElements * shared.panelBytes + outer * shared.span
+        code.line(
+          "copy_in_\(rank)(\(slotAddress(ring, slot)) + \(offset), &a.map[\(descriptor)], full\(ring) + 8 * slot\(ring), "
+            + places.joined(separator: ", ") + ");")
+      }
+    }
+  }
+
+  /// Address of a tile in the ring's present slot.
+  func slotAddress(_ ring: Int, _ slot: Int) -> String {
+    let offset = rings[ring].offset(of: slot)
+    let turn = rings[ring].stages == 1 ? "" : " + slot\(ring) * \(rings[ring].slotBytes)"
+    return "ring\(ring)\(turn)\(offset == 0 ? "" : " + \(offset)")"
+  }
+
+  // MARK: Products
+
+  struct Factor {
+    var shared: SharedTile
+    var address: String
+    /// Whether the contiguous side is the reduction's.
+    var isInnerContiguous: Bool
+  }
+
+  private func factor(_ tile: Tile, reductionIsColumns: Bool) -> Factor? {
+    switch placement.places[tile.id] {
+    case .ring(let ring, let slot):
+      let shared = rings[ring].slots[slot]
+      return Factor(
+        shared: shared, address: slotAddress(ring, slot),
+        isInnerContiguous: reductionIsColumns != shared.isTransposed)
+    default:
+      guard let shared = placement.staged[tile.id], let offset = stagedOffsets[tile.id] else { return nil }
+      return Factor(shared: shared, address: "shared + \(offset)", isInnerContiguous: reductionIsColumns)
+    }
+  }
+
+  /// Descriptor at the start of the factor, and the bytes from it for chunk `c` of the reduction.
+  private mutating func descriptor(_ factor: Factor, offset: String?) -> String {
+    let shared = factor.shared
+    let leading = factor.isInnerContiguous ? 16 : shared.panelBytes
+    let name = name("d")
+    code.line(
+      "const u64 \(name) = descriptor(\(factor.address)\(offset.map { " + \($0)" } ?? ""), \(leading), \(8 * shared.span), \(shared.mode));"
+    )
+    return name
+  }
+
+  /// Bytes of chunk `c` (16 elements of the reduction) from the factor's start.
+  private func chunkOffset(_ factor: Factor, _ c: Int) -> Int {
+    let shared = factor.shared
+    guard factor.isInnerContiguous else { return 16 * c * shared.span }
+    return c * 32 / shared.span * shared.panelBytes + c * 32 % shared.span
+  }
+
+  /// Bytes from the factor's start to `position` along the side that is not the reduction's.
+  private func sideOffset(_ factor: Factor, _ position: Int) -> Int? {
+    let shared = factor.shared
+    if factor.isInnerContiguous { return position % 8 == 0 ? position * shared.span : nil }
+    return position % shared.panelElements == 0 ? position / shared.panelElements * shared.panelBytes : nil
+  }
+
+  private mutating func printProduct(_ product: Matmul) {
+    guard
+      case .fragment(let blocks, let columns, let dealsColumns) = placement.places[product.accumulator.id],
+      let right = factor(product.right, reductionIsColumns: product.transposesRight)
+    else {
+      return fail("the result or right factor of a product of \(product.left) is not where it should be")
+    }
+    guard columns <= 256 else {
+      return fail("\(product.accumulator) is wider than 256 columns; use narrower tiles")
+    }
+    let inner = product.transposesLeft ? product.left.rows : product.left.columns
+    guard inner % 16 == 0 || (inner + 15) / 16 * 16 <= right.reductionExtent else {
+      return fail("the inner side \(inner) is no multiple of 16")
+    }
+    let chunks = (inner + 15) / 16
+    let inRegisters = placement.isLeftInRegisters(product.left) && !product.transposesLeft
+    let left = inRegisters ? nil : factor(product.left, reductionIsColumns: !product.transposesLeft)
+    guard inRegisters || left != nil else {
+      return fail("the left factor \(product.left) is not where it should be")
+    }
+    let form = WarpgroupProduct(
+      columns: columns, type: product.left.type == .float16 ? "f16" : "bf16", leftInRegisters: inRegisters,
+      transposesLeft: left.map { !$0.isInnerContiguous } ?? false, transposesRight: !right.isInnerContiguous)
+    products.insert(form)
+    var rightOffset: String?
+    if dealsColumns {
+      guard let each = sideOffset(right, columns) else {
+        return fail("\(product.right) cannot be cut at \(columns)")
+      }
+      rightOffset = "group * \(each)"
+    }
+    code.open("")
+    let b = descriptor(right, offset: rightOffset)
+    var a: [String] = []
+    if let left {
+      for block in 0..<blocks {
+        guard let step = sideOffset(left, 64) else { return fail("\(product.left) cannot be cut at 64 rows") }
+        let offset = dealsColumns ? "\(block * step)" : "(group * \(blocks) + \(block)) * \(step)"
+        a.append(descriptor(left, offset: offset))
+      }
+    }
+    code.line("matmul_fence();")
+    for chunk in 0..<chunks {
+      for block in 0..<blocks {
+        let leftOperand =
+          left.map { "\(a[block]) + \(chunkOffset($0, chunk) / 16)" }
+          ?? "p\(product.left.id)[\(block)][\(chunk)]"
+        code.line(
+          "\(form.name)(t\(product.accumulator.id)[\(block)], \(leftOperand), \(b) + \(chunkOffset(right, chunk) / 16), "
+            + "\(chunk > 0 || product.continuing ? 1 : 0));")
+      }
+    }
+    code.line("matmul_commit();")
+    code.close()
+  }
+}
+
+extension PipelinedLowering.Factor {
+  /// Elements along the reduction, padding included.
+  fileprivate var reductionExtent: Int { isInnerContiguous ? shared.inner : shared.outer }
+}

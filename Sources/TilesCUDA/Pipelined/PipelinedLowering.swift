@@ -1,0 +1,224 @@
+internal import Memory
+package import Tiles
+
+/// The form for kernels made of 16-bit products on sm_90a: one warp loads tiles into rings with bulk copies, groups of
+/// 128 threads multiply them, and blocks stay on their multiprocessor while tasks last.
+///
+/// Spector et al., “ThunderKittens”, 2024, arXiv:2410.20399.
+package struct PipelinedLowering {
+  let kernel: Kernel
+  let placement: Placement
+  let index: IndexPrinter
+  var rings: [Ring]
+  var code = CodeWriter(depth: 1)
+  var products: Set<WarpgroupProduct> = []
+  var maps: [CUDAProgram.TensorMap] = []
+  var copyRanks: Set<Int> = []
+  var storeRanks: Set<Int> = []
+  /// Where staged tiles lie, by tile.
+  var stagedOffsets: [Int: Int] = [:]
+  /// Where each group's two buffers for stores lie; `nil` where nothing is stored through them.
+  var storeOffset: Int?
+  var barrierOffset = 0
+  var sharedBytes = 0
+  /// First reason why the kernel does not fit.
+  var problem: String?
+  /// Names already given to hoisted numbers.
+  var nameCount = 0
+
+  static let storeBufferBytes = 8192
+
+  /// The program, or the reason why the kernel does not fit this form.
+  package static func emit(_ kernel: Kernel) throws(ExecutionError) -> CUDAProgram {
+    var lowering = PipelinedLowering(kernel)
+    return try lowering.emit()
+  }
+
+  private init(_ kernel: Kernel) {
+    self.kernel = kernel
+    placement = Placement(kernel)
+    index = IndexPrinter(kernel: kernel)
+    rings = placement.rings
+    problem = placement.problem
+  }
+
+  var groups: Int { placement.groups }
+  var threads: Int { 128 * (groups + 1) }
+
+  private mutating func emit() throws(ExecutionError) -> CUDAProgram {
+    if let problem { throw .invalid(kernel: kernel.name, reason: problem) }
+    planShared()
+    printKernel()
+    if let problem { throw .invalid(kernel: kernel.name, reason: problem) }
+    let limit = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore
+    guard sharedBytes <= limit else {
+      throw .invalid(
+        kernel: kernel.name,
+        reason:
+          "its rings and buffers take \(sharedBytes) bytes of shared memory, \(limit) are there. Use fewer "
+          + "stages or smaller tiles: \(planLines.joined(separator: "; ")).")
+    }
+    let entry = CUDAProgram.entryName(kernel)
+    let source = [
+      planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.hopper, Prelude.numbers,
+      Prelude.copies(ranks: copyRanks, stores: storeRanks, sums: []),
+      products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
+      CUDAProgram.argumentsType(kernel, tensorMaps: maps.count),
+      """
+      extern "C" __global__ void __launch_bounds__(\(threads), \(kernel.schedule.tasksPerCore))
+      \(entry)(const __grid_constant__ Arguments a) {
+      """, code.text, "}", "",
+    ].joined(separator: "\n")
+    return CUDAProgram(
+      kernel: kernel, entry: entry, source: source, target: .sm_90a, threads: threads,
+      sharedBytes: sharedBytes,
+      grid: .persistent(perMultiprocessor: kernel.schedule.tasksPerCore), tensorMaps: maps, plan: planLines)
+  }
+
+  /// Registers of the loader and of each group; `nil` where the even share is enough.
+  var registers: (loader: Int, group: Int)? {
+    let all = 512 / kernel.schedule.tasksPerCore
+    guard all / (groups + 1) < 240 else { return nil }
+    let loader = groups == 2 && kernel.schedule.tasksPerCore == 1 ? 24 : groups == 3 ? 32 : 40
+    return (loader, (all - loader) / groups / 8 * 8)
+  }
+
+  // MARK: Storage
+
+  private mutating func planShared() {
+    var offset = 0
+    for number in rings.indices {
+      rings[number].offset = offset
+      offset += rings[number].stages * rings[number].slotBytes
+    }
+    for (tile, shared) in placement.staged.sorted(by: { $0.key < $1.key }) {
+      stagedOffsets[tile] = offset
+      offset += shared.alignedBytes
+    }
+    if kernel.body.contains(where: { storesThroughBuffer($0) }) {
+      storeOffset = offset
+      offset += groups * 2 * Self.storeBufferBytes
+    }
+    barrierOffset = offset
+    sharedBytes = offset + rings.reduce(0) { $0 + 16 * $1.stages }
+  }
+
+  private func storesThroughBuffer(_ statement: Statement) -> Bool {
+    if case .store(let tile, let reference) = statement.operation, storeForm(tile, reference) != nil {
+      return true
+    }
+    return statement.operation.blocks.contains { $0.contains { storesThroughBuffer($0) } }
+  }
+
+  var planLines: [String] {
+    var lines = [
+      "\(kernel.name): \(groups) groups of 128 threads and a loading warp, \(sharedBytes) bytes of shared memory"
+    ]
+    for ring in rings {
+      let tiles = ring.slots.map { "\($0.type.rawValue)[\($0.outer), \($0.inner)] span \($0.span)" }
+      lines.append(
+        "ring \(ring.number): \(ring.stages) stages of \(ring.slotBytes) bytes at \(ring.offset): \(tiles.joined(separator: ", "))"
+      )
+    }
+    for (tile, offset) in stagedOffsets.sorted(by: { $0.key < $1.key }) {
+      lines.append("staged tile \(tile) at \(offset)")
+    }
+    if let storeOffset { lines.append("store buffers at \(storeOffset)") }
+    if let registers { lines.append("registers: loader \(registers.loader), groups \(registers.group)") }
+    return lines
+  }
+
+  // MARK: Kernel
+
+  private mutating func printKernel() {
+    code.line("extern __shared__ __align__(1024) unsigned char memory[];")
+    code.line("const u32 shared = shared_address(memory);")
+    code.line("const int role = __shfl_sync(0xFFFFFFFFu, (int)threadIdx.x / 128, 0);")
+    for ring in rings {
+      let first = barrierOffset + rings[..<ring.number].reduce(0) { $0 + 16 * $1.stages }
+      code.line("const u32 ring\(ring.number) = shared + \(ring.offset);")
+      code.line(
+        "const u32 full\(ring.number) = shared + \(first), empty\(ring.number) = full\(ring.number) + \(8 * ring.stages);"
+      )
+      code.line("int slot\(ring.number) = 0;")
+      code.line("u32 phase\(ring.number) = 0;")
+    }
+    code.open("if (threadIdx.x == 0)")
+    for ring in rings {
+      code.open("for (int i = 0; i < \(ring.stages); ++i)")
+      code.line("barrier_init(full\(ring.number) + 8 * i, 1);")
+      code.line("barrier_init(empty\(ring.number) + 8 * i, \(4 * groups));")
+      code.close()
+    }
+    code.line("barrier_init_fence();")
+    code.close()
+    code.line("__syncthreads();")
+    let loader = LoaderProgram(placement: placement).steps()
+    let group = GroupProgram.steps(placement)
+    let outer = code
+    code = CodeWriter(depth: 2)
+    if let registers { code.line("registers_give<\(registers.loader)>();") }
+    printTasks(loader, head: "if (threadIdx.x == \(128 * groups))")
+    let loaderCode = code
+    code = CodeWriter(depth: 2)
+    if let registers { code.line("registers_take<\(registers.group)>();") }
+    code.line("const int group = role;")
+    code.line("const int thread = threadIdx.x & 127, quad = threadIdx.x & 3, lane = threadIdx.x & 31;")
+    code.line(
+      "const int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
+    if storeOffset != nil {
+      code.line("const u32 buffer = shared + \(storeOffset ?? 0) + group * \(2 * Self.storeBufferBytes);")
+      code.line("u32 turn = 0;")
+    }
+    declareTiles()
+    printTasks(group, head: nil)
+    if storeOffset != nil { code.line("if (thread == 0) store_wait_all();") }
+    let groupCode = code
+    code = outer
+    code.line("if (role == \(groups)) {")
+    code.append(loaderCode)
+    code.line("} else {")
+    code.append(groupCode)
+    code.line("}")
+  }
+
+  private mutating func printTasks(_ steps: [RoleStep], head: String?) {
+    if let head { code.open(head) }
+    if head != nil { for number in maps.indices { code.line("prefetch_map(&a.map[\(number)]);") } }
+    code.open("for (int number = blockIdx.x; number < a.tasks; number += gridDim.x)")
+    for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
+    for step in steps { print(step) }
+    code.close()
+    if head != nil { code.close() }
+  }
+
+  private mutating func declareTiles() {
+    for (number, place) in placement.places.sorted(by: { $0.key < $1.key }) {
+      guard let tile = placement.tiles[number] else { continue }
+      switch place {
+      case .fragment(let blocks, let columns, _):
+        code.line("float t\(number)[\(blocks)][\(columns / 2)];  // \(tile)")
+        if placement.isLeftInRegisters(tile) {
+          code.line("u32 p\(number)[\(blocks)][\(columns / 16)][4];  // \(tile), packed")
+        }
+      case .perRow(let blocks): code.line("float t\(number)[\(blocks)][2];  // \(tile)")
+      default: break
+      }
+    }
+  }
+
+  mutating func fail(_ reason: String) { if problem == nil { problem = reason } }
+
+  /// Number of the descriptor, made if need be.
+  mutating func map(_ tensor: Int, box: [Int], swizzle: Int) -> Int {
+    let wanted = CUDAProgram.TensorMap(tensor: tensor, box: box, swizzle: swizzle)
+    if let known = maps.firstIndex(of: wanted) { return known }
+    maps.append(wanted)
+    return maps.count - 1
+  }
+
+  mutating func name(_ stem: String) -> String {
+    nameCount += 1
+    return "\(stem)\(nameCount)"
+  }
+}

@@ -1,0 +1,228 @@
+internal import Memory
+internal import Tiles
+
+/// Where the tiles of a kernel live when its tasks are shared among a loading warp and groups of 128 threads.
+///
+/// Results of products and elementwise operations are fragments in registers, rows dealt out among the groups in
+/// blocks of 64; factors of products are in shared memory, brought by the loader or staged by the groups.
+struct Placement {
+  /// Where a tile lives.
+  enum Place: Equatable {
+    /// In the registers of the groups: as many blocks of 64 rows a group, and columns a group.
+    case fragment(blocks: Int, columns: Int, dealsColumns: Bool)
+    /// A number a row, in registers.
+    case perRow(blocks: Int)
+    /// A row of numbers in global memory, read where it is used.
+    case perColumn(TileReference)
+    /// In a ring that the loader fills.
+    case ring(Int, slot: Int)
+  }
+
+  let kernel: Kernel
+  let groups: Int
+  private(set) var places: [Int: Place] = [:]
+  /// Tiles by number.
+  private(set) var tiles: [Int: Tile] = [:]
+  private(set) var rings: [Ring] = []
+  /// Fragments that are also written to shared memory as factors.
+  private(set) var staged: [Int: SharedTile] = [:]
+  /// References of ring tiles.
+  private(set) var references: [Int: TileReference] = [:]
+  /// Why the kernel does not fit this form.
+  private(set) var problem: String?
+  private var factors: [Int: (left: Bool, transposedLeft: Bool, right: Bool)] = [:]
+  private var ringKeys: [[SharedTile]: [Int]] = [:]
+
+  init(_ kernel: Kernel) {
+    self.kernel = kernel
+    groups = kernel.schedule.groups
+    collect(kernel.body)
+    guard !factors.isEmpty else {
+      problem = "it has no product"
+      return
+    }
+    placeComputed(kernel.body)
+    place(kernel.body, busy: [])
+  }
+
+  private mutating func fail(_ reason: String) { if problem == nil { problem = reason } }
+
+  // MARK: Factors
+
+  private mutating func collect(_ statements: [Statement]) {
+    for statement in statements {
+      for tile in statement.operation.tilesRead + statement.operation.tilesWritten { tiles[tile.id] = tile }
+      switch statement.operation {
+      case .load(let tile, _): tiles[tile.id] = tile
+      case .matmul(let product):
+        if ![.bfloat16, .float16].contains(product.left.type) {
+          fail("a product of \(product.left.type.rawValue) needs the plain form")
+        }
+        factors[product.left.id, default: (false, false, false)].left = true
+        if product.transposesLeft { factors[product.left.id]?.transposedLeft = true }
+        factors[product.right.id, default: (false, false, false)].right = true
+      case .quantize: fail("rows of integers need the plain form")
+      default: break
+      }
+      for block in statement.operation.blocks { collect(block) }
+    }
+  }
+
+  /// Rows of a tile as the groups share them.
+  func blocks(rows: Int) -> (blocks: Int, dealsColumns: Bool)? {
+    if rows % (64 * groups) == 0 { return (rows / (64 * groups), false) }
+    if rows % 64 == 0, rows < 64 * groups { return (rows / 64, true) }
+    return nil
+  }
+
+  // MARK: Registers
+
+  private mutating func placeComputed(_ statements: [Statement]) {
+    for statement in statements {
+      for tile in statement.operation.tilesWritten where places[tile.id] == nil { placeComputed(tile) }
+      for block in statement.operation.blocks { placeComputed(block) }
+    }
+  }
+
+  private mutating func placeComputed(_ tile: Tile) {
+    guard let (blocks, dealsColumns) = blocks(rows: tile.rows) else {
+      return fail("\(tile) has rows that \(groups) groups of 64 cannot share")
+    }
+    if tile.columns == 1 {
+      places[tile.id] = .perRow(blocks: blocks)
+      return
+    }
+    let columns = dealsColumns ? tile.columns / groups : tile.columns
+    guard columns % 8 == 0, !dealsColumns || tile.columns % (8 * groups) == 0 else {
+      return fail("\(tile) has columns that are no multiple of 8 a group")
+    }
+    places[tile.id] = .fragment(blocks: blocks, columns: columns, dealsColumns: dealsColumns)
+    guard let factor = factors[tile.id], factor.right || factor.transposedLeft else { return }
+    staged[tile.id] = SharedTile(type: tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
+  }
+
+  // MARK: Loads
+
+  private mutating func place(_ statements: [Statement], busy: Set<Int>) {
+    for statement in statements {
+      switch statement.operation {
+      case .load(let tile, let reference):
+        if let shared = sharedTile(tile, reference, isStep: false) {
+          _ = addRing([(tile, reference, shared)], stages: 1, busy: busy)
+        } else {
+          placeInRegisters(tile, reference)
+        }
+      case .loop(_, _, let stages, let load, let body):
+        place(body, busy: busy.union(placeLoop(load, body, stages: stages, busy: busy)))
+      case .when(_, _, let body): place(body, busy: busy)
+      default: break
+      }
+    }
+  }
+
+  /// Tiles of one loop with the same first and last reader share a slot: they are wanted and free at the same time.
+  private mutating func placeLoop(
+    _ load: [Statement], _ body: [Statement], stages: Int, busy: Set<Int>
+  ) -> Set<Int> {
+    var sets: [(last: Int, first: Int, members: [(Tile, TileReference, SharedTile)])] = []
+    for statement in load {
+      guard case .load(let tile, let reference) = statement.operation else { continue }
+      guard let shared = sharedTile(tile, reference, isStep: stages > 1) else {
+        placeInRegisters(tile, reference)
+        continue
+      }
+      let readers = body.indices.filter { body[$0].reads(tile) }
+      guard let last = readers.last, let first = readers.first else {
+        fail("\(tile) is loaded and never read")
+        continue
+      }
+      if let known = sets.firstIndex(where: { $0.last == last && $0.first == first }) {
+        sets[known].members.append((tile, reference, shared))
+      } else {
+        sets.append((last, first, [(tile, reference, shared)]))
+      }
+    }
+    var used: Set<Int> = []
+    for set in sets { used.insert(addRing(set.members, stages: stages, busy: busy.union(used))) }
+    return used
+  }
+
+  private mutating func addRing(
+    _ members: [(tile: Tile, reference: TileReference, shared: SharedTile)], stages: Int, busy: Set<Int>
+  ) -> Int {
+    let key = members.map(\.shared)
+    // Loops of one task that bring tiles of the same form take turns with one ring.
+    let known = ringKeys[key, default: []].first {
+      rings[$0].stages == stages && stages > 1 && !busy.contains($0)
+    }
+    let number = known ?? rings.count
+    if known == nil {
+      rings.append(Ring(number: number, stages: stages, slots: key))
+      ringKeys[key, default: []].append(number)
+    }
+    for (slot, member) in members.enumerated() {
+      places[member.tile.id] = .ring(number, slot: slot)
+      references[member.tile.id] = member.reference
+    }
+    return number
+  }
+
+  /// Its form in shared memory, or `nil` where threads read it straight from global memory.
+  private mutating func sharedTile(_ tile: Tile, _ reference: TileReference, isStep: Bool) -> SharedTile? {
+    let lastAxis = reference.tensor.extents.count - 1
+    if isStep, tile.type == .float32, reference.tensor.type == .float32, factors[tile.id] == nil {
+      if tile.rows == 1, reference.columnAxis == lastAxis {
+        return SharedTile(vector: .float32, count: tile.columns, isTransposed: false)
+      }
+      if tile.columns == 1, reference.rowAxis == lastAxis {
+        return SharedTile(vector: .float32, count: tile.rows, isTransposed: true)
+      }
+    }
+    if factors[tile.id] != nil {
+      guard tile.type == reference.tensor.type else {
+        fail("\(tile) is converted while it is loaded, which bulk copies cannot do")
+        return nil
+      }
+      if reference.columnAxis == lastAxis {
+        return SharedTile(type: tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
+      }
+      if reference.rowAxis == lastAxis {
+        return SharedTile(type: tile.type, outer: tile.columns, inner: tile.rows, isTransposed: true)
+      }
+      fail("\(tile) is contiguous along neither of its sides")
+      return nil
+    }
+    return nil
+  }
+
+  private mutating func placeInRegisters(_ tile: Tile, _ reference: TileReference) {
+    if tile.rows == 1 {
+      places[tile.id] = .perColumn(reference)
+      return
+    }
+    guard let (blocks, dealsColumns) = blocks(rows: tile.rows) else {
+      return fail("\(tile) has rows that \(groups) groups of 64 cannot share")
+    }
+    if tile.columns == 1 {
+      places[tile.id] = .perRow(blocks: blocks)
+    } else {
+      places[tile.id] = .fragment(
+        blocks: blocks, columns: dealsColumns ? tile.columns / groups : tile.columns,
+        dealsColumns: dealsColumns)
+    }
+  }
+}
+
+extension Statement {
+  /// Whether it, or what is nested in it, reads the tile.
+  func reads(_ tile: Tile) -> Bool {
+    operation.tilesRead.contains { $0.id == tile.id }
+      || operation.blocks.contains { $0.contains { $0.reads(tile) } }
+  }
+
+  /// Whether it, or what is nested in it, writes the tile.
+  func writes(_ tile: Tile) -> Bool {
+    operation.tilesWritten.contains { $0.id == tile.id }
+      || operation.blocks.contains { $0.contains { $0.writes(tile) } }
+  }
+}
