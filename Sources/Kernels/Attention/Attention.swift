@@ -1,4 +1,4 @@
-internal import Memory
+public import Memory
 public import Tiles
 
 /// Attention over plain tensors: y = softmax(scale · q · kᵀ + mask) · v, with the log-sum-exp of every row.
@@ -30,6 +30,12 @@ public enum Attention {
     public var rows = 96
     /// Keys of a step.
     public var keys = 64
+    /// Type of q, k, v and y: float32, or bfloat16 or float16 with float32 sums and weights rounded to it.
+    public var type = ElementType.float32
+    /// How groups of threads share a task.
+    public var schedule = Kernel.Schedule()
+    /// Heads whose keys and values fit in so many bytes are worked on together; `nil` for cores with caches of their own.
+    public var sharedCacheBytes: Int?
 
     /// Sizes with the default tiles.
     public init(kvHeads: Int, group: Int, headSize: Int) {
@@ -37,40 +43,61 @@ public enum Attention {
       self.group = group
       self.headSize = headSize
     }
+
+    /// 16-bit tiles for matrix units that take 64 rows at a time.
+    public static func gpu(kvHeads: Int, group: Int, headSize: Int, type: ElementType = .bfloat16) -> Shape {
+      var shape = Shape(kvHeads: kvHeads, group: group, headSize: headSize)
+      shape.type = type
+      let groups = headSize <= 64 ? 3 : 2
+      shape.rows = 64 * groups
+      shape.keys = headSize <= 128 ? 128 : 64
+      shape.schedule = Kernel.Schedule(groups: groups, overlapsSteps: true)
+      shape.sharedCacheBytes = 24 << 20
+      return shape
+    }
+
+    /// Columns of a tile of heads: 16-bit factors come in sixteens.
+    var columns: Int { type == .float32 ? headSize : (headSize + 15) / 16 * 16 }
   }
 
   /// Arguments: q `[B, kvHeads, group · M, D]` (that is `[B, heads, M, D]`), k and v `[B, kvHeads, N, D]`, results
-  /// y as q and lse `[B, kvHeads, group · M]`, natural logarithm; all float32, M and N any. Integers: M. A row that sees
+  /// y as q and lse `[B, kvHeads, group · M]` in float32, natural logarithm; M and N any. Integers: M. A row that sees
   /// no key gives y = 0 and lse = −∞.
   ///
+  /// - Parameter scale: above 0.
   /// - Throws: ``TileError`` for what cannot be recorded.
   public static func kernel(_ shape: Shape, mask: Mask, scale: Float) throws(TileError) -> Kernel {
-    try Kernel("attention_\(mask)") { k in
+    try Kernel(
+      "attention_\(mask)_\(shape.headSize)\(shape.type == .float32 ? "" : "_\(shape.type.rawValue)")"
+    ) { k in
       let (b, m, n) = (k.extent("B"), k.argument("M"), k.extent("N"))
       let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
-      let q = k.input("q", .float32, [b, kv, group * m, d])
-      let keys = k.input("k", .float32, [b, kv, n, d])
-      let values = k.input("v", .float32, [b, kv, n, d])
-      let y = k.output("y", .float32, [b, kv, group * m, d])
+      let q = k.input("q", shape.type, [b, kv, group * m, d])
+      let keys = k.input("k", shape.type, [b, kv, n, d])
+      let values = k.input("v", shape.type, [b, kv, n, d])
+      let y = k.output("y", shape.type, [b, kv, group * m, d])
       let lse = k.output("lse", .float32, [b, kv, group * m])
       let blocks = (group * m).ceilDiv(Index(shape.rows))
       let visible = Visible(shape, mask, row: .task(0) * Index(shape.rows), m: m, n: n)
-      k.grid([blocks, kv, b], order: .longestFirst(cost: visible.end - visible.first)) { task in
+      let order = Kernel.TaskOrder.longestFirst(cost: cost(shape, visible, n: n, heads: b * kv))
+      k.grid([blocks, kv, b], order: order, schedule: shape.schedule) { task in
         let (row, head, batch) = (task[0] * Index(shape.rows), task[1], task[2])
         let valid = (group * m - row).min(Index(shape.rows))
-        let queries = k.map(
-          .multiply, k.load(q, at: [batch, head, row, 0], rows: shape.rows, columns: shape.headSize),
-          scale * OnlineSoftmax.log2e)
+        let loaded = k.load(q, at: [batch, head, row, 0], rows: shape.rows, columns: shape.columns)
+        // Rounding scaled queries to 16 bits would cost accuracy: there the scale goes into the exponents.
+        let isScaled = shape.type == .float32
+        let queries = isScaled ? k.map(.multiply, loaded, scale * OnlineSoftmax.log2e) : loaded
         let softmax = OnlineSoftmax(
           top: k.filled(-.infinity, rows: shape.rows, columns: 1, validRows: valid, validColumns: 1),
           total: k.filled(0, rows: shape.rows, columns: 1, validRows: valid, validColumns: 1),
-          sum: k.filled(0, rows: shape.rows, columns: shape.headSize, validRows: valid, validColumns: d))
+          sum: k.filled(0, rows: shape.rows, columns: shape.columns, validRows: valid, validColumns: d),
+          scale: isScaled ? 1 : scale * OnlineSoftmax.log2e)
         let places = mask == .full ? nil : positions(k, shape, row: row, valid: valid, m: m, n: n)
         func load(_ block: Index) -> [Tile] {
           [keys, values].map { tensor in
             k.load(
               tensor, at: [batch, head, block * Index(shape.keys), 0], rows: shape.keys,
-              columns: shape.headSize)
+              columns: shape.columns)
           }
         }
         func compute(_ block: Index, _ tiles: [Tile], masked: Bool) {
@@ -87,14 +114,26 @@ public enum Attention {
         }
         k.pipeline(steps: visible.whole, stages: 2, load: load) { compute($0, $1, masked: false) }
         let first = visible.first + visible.whole
-        k.pipeline(
-          steps: visible.end - first, stages: 2, load: { load(first + $0) },
-          compute: { compute(first + $0, $1, masked: true) })
+        if mask != .full {
+          k.pipeline(
+            steps: visible.end - first, stages: 2, load: { load(first + $0) },
+            compute: { compute(first + $0, $1, masked: true) })
+        }
         let result = softmax.normalized(k)
         k.store(result.values, to: y, at: [batch, head, row, 0])
         k.store(result.logSumExp, to: lse, at: [batch, head, row], rowAxis: 2)
       }
     }
+  }
+
+  /// Blocks that a task visits; with a shared cache, heads that fit it together come before the next.
+  private static func cost(_ shape: Shape, _ visible: Visible, n: Index, heads: Index) -> Index {
+    let length = visible.end - visible.first
+    guard let bytes = shape.sharedCacheBytes else { return length }
+    let headBytes = n * Index(2 * shape.headSize * shape.type.blockBytes)
+    let section = (Index(bytes) / headBytes).max(1)
+    let head = .task(2) * Index(shape.kvHeads) + .task(1)
+    return (heads - head / section) * Index(1 << 24) + length
   }
 
   /// Position of each row `[R, 1]`: rows of the group's heads follow each other, M each.
