@@ -39,12 +39,15 @@ public final class Kernel: Sendable {
     public var tasksPerCore: Int
     /// Whether the products that open a step of a pipeline start before the step before has ended.
     public var overlapsSteps: Bool
+    /// Whether groups take turns at issuing products, so that one computes elementwise while another multiplies.
+    public var alternates: Bool
 
     /// One group, one task a core, steps one after the other.
-    public init(groups: Int = 1, tasksPerCore: Int = 1, overlapsSteps: Bool = false) {
+    public init(groups: Int = 1, tasksPerCore: Int = 1, overlapsSteps: Bool = false, alternates: Bool = false) {
       self.groups = groups
       self.tasksPerCore = tasksPerCore
       self.overlapsSteps = overlapsSteps
+      self.alternates = alternates
     }
   }
 

@@ -6,9 +6,14 @@ internal import Tiles
 /// functions of ``Prelude/integers``.
 struct IndexPrinter {
   let kernel: Kernel
+  /// Names of expressions that were computed where a task begins.
+  var hoisted: [Index: String] = [:]
+
+  init(kernel: Kernel) { self.kernel = kernel }
 
   /// The expression, in parentheses where it is compound.
   func callAsFunction(_ index: Index) -> String {
+    if let name = hoisted[index] { return name }
     switch index {
     case .constant(let value): return value < 0 ? "(\(value))" : "\(value)"
     case .parameter(let number): return "a.parameter[\(number)]"
@@ -31,6 +36,20 @@ struct IndexPrinter {
     }
   }
 
+  /// Gives names to the largest parts of an expression that are the same through a task, where they cost more than a
+  /// sum, and returns their definitions in order.
+  mutating func hoist(_ index: Index) -> [String] {
+    guard hoisted[index] == nil, case .binary(let operation, let left, let right) = index else { return [] }
+    let isCheap = [.add, .subtract, .multiply].contains(operation) && left.isLeaf && right.isLeaf
+    guard index.isFixedInTask, !isCheap else { return hoist(left) + hoist(right) }
+    // Parts first: other expressions may share them.
+    let parts = hoist(left) + hoist(right)
+    let name = "h\(hoisted.count)"
+    let line = "const int \(name) = \(self(index));"
+    hoisted[index] = name
+    return parts + [line]
+  }
+
   /// Offset of an element in elements, as a `long long`.
   func offset(_ tensor: Int, _ at: [Index]) -> String {
     let terms = at.enumerated().compactMap { axis, index in
@@ -43,6 +62,25 @@ struct IndexPrinter {
   func stride(_ tensor: Int, _ axis: Int) -> String {
     let before = kernel.tensors[..<tensor].reduce(0) { $0 + $1.extents.count }
     return "a.stride[\(before + axis)]"
+  }
+}
+
+extension Index {
+  /// Whether it is neither arithmetic nor a read.
+  fileprivate var isLeaf: Bool {
+    switch self {
+    case .binary, .element: false
+    default: true
+    }
+  }
+
+  /// Whether it has one value through a task; what is read from tensors may lie out of bounds where it is not asked for.
+  fileprivate var isFixedInTask: Bool {
+    switch self {
+    case .constant, .parameter, .task: true
+    case .step, .element: false
+    case .binary(_, let left, let right): left.isFixedInTask && right.isFixedInTask
+    }
   }
 }
 
@@ -67,7 +105,8 @@ extension CUDAProgram {
 
   /// Lines that set `task0`, … from `number`, the position in the order of tasks.
   static func coordinates(_ kernel: Kernel, _ index: IndexPrinter) -> [String] {
-    var lines = ["int rest = a.order ? a.order[number] : number;"]
+    // A gap in the order stands where a block has fewer tasks than others.
+    var lines = ["int rest = a.order ? a.order[number] : number;", "if (rest < 0) continue;"]
     for axis in kernel.grid.indices.reversed() where axis > 0 {
       lines.append("const int task\(axis) = rest % \(index(kernel.grid[axis]));")
       lines.append("rest /= \(index(kernel.grid[axis]));")

@@ -30,6 +30,9 @@ extension Prelude {
     __device__ __forceinline__ void group_barrier(int id, int threads) {
       asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
     }
+    __device__ __forceinline__ void group_arrive(int id, int threads) {
+      asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+    }
     __device__ __forceinline__ void async_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
     __device__ __forceinline__ void prefetch_map(const TensorMap *map) {
       asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");

@@ -47,15 +47,19 @@ extension Prelude {
     #pragma unroll
       for (int b = 0; b < m; ++b)
     #pragma unroll
-        for (int i = 0; i < n; ++i)
+        for (int i = 0; i < n; ++i) {
           if (i / 4 * 8 + (i & 1) + column >= bound) t[b][i] = 0.0f;
+          asm volatile("" : "+f"(t[b][i]));  // stays in the branch that calls it
+        }
     }
     template <int m, int n> __device__ __forceinline__ void clear_rows(float (&t)[m][n], int bound) {
     #pragma unroll
       for (int b = 0; b < m; ++b)
     #pragma unroll
-        for (int i = 0; i < n; ++i)
+        for (int i = 0; i < n; ++i) {
           if (64 * b + 8 * (i >> 1 & 1) >= bound) t[b][i] = 0.0f;
+          asm volatile("" : "+f"(t[b][i]));
+        }
     }
     // Offset of a byte of a row: panels of `span` bytes, 16-byte chunks exchanged by row.
     template <int span, int panel> __device__ __forceinline__ u32 swizzled(u32 row, u32 byte) {

@@ -32,6 +32,8 @@ public enum Attention {
     public var keys = 64
     /// Type of q, k, v and y: float32, or bfloat16 or float16 with float32 sums and weights rounded to it.
     public var type = ElementType.float32
+    /// Blocks of keys that may be loaded ahead.
+    public var stages = 2
     /// How groups of threads share a task.
     public var schedule = Kernel.Schedule()
     /// Heads whose keys and values fit in so many bytes are worked on together; `nil` for cores with caches of their own.
@@ -51,7 +53,7 @@ public enum Attention {
       let groups = headSize <= 64 ? 3 : 2
       shape.rows = 64 * groups
       shape.keys = headSize <= 128 ? 128 : 64
-      shape.schedule = Kernel.Schedule(groups: groups, overlapsSteps: true)
+      shape.schedule = Kernel.Schedule(groups: groups, overlapsSteps: true, alternates: true)
       shape.sharedCacheBytes = 24 << 20
       return shape
     }
@@ -100,25 +102,24 @@ public enum Attention {
               columns: shape.columns)
           }
         }
-        func compute(_ block: Index, _ tiles: [Tile], masked: Bool) {
-          var scores = k.matmul(queries, tiles[0], transposesRight: true)
-          if masked, let places {
-            let key = MapValue.column(offset: block * Index(shape.keys))
-            scores = k.map(.selectGreaterEqual, places, key, scores, -Float.infinity)
-            if case .window(let width) = mask {
-              let oldest = k.map(.subtract, places, Float(width - 1))
-              scores = k.map(.selectGreaterEqual, key, oldest, scores, -Float.infinity)
+        k.pipeline(
+          steps: visible.end - visible.first, stages: shape.stages, load: { load(visible.first + $0) },
+          compute: { step, tiles in
+            let scores = k.matmul(queries, tiles[0], transposesRight: true)
+            if let places {
+              k.when(visible.whole, lessThan: step + 1) {
+                // Where the rows stand within the block.
+                let newest = k.map(.subtract, places, (visible.first + step) * Index(shape.keys))
+                let key = MapValue.column(offset: 0)
+                k.assign(scores, k.map(.selectGreaterEqual, newest, key, scores, -Float.infinity))
+                if case .window(let width) = mask {
+                  let oldest = k.map(.subtract, newest, Float(width - 1))
+                  k.assign(scores, k.map(.selectGreaterEqual, key, oldest, scores, -Float.infinity))
+                }
+              }
             }
-          }
-          softmax.absorb(scores: scores, values: tiles[1], k)
-        }
-        k.pipeline(steps: visible.whole, stages: 2, load: load) { compute($0, $1, masked: false) }
-        let first = visible.first + visible.whole
-        if mask != .full {
-          k.pipeline(
-            steps: visible.end - first, stages: 2, load: { load(first + $0) },
-            compute: { compute(first + $0, $1, masked: true) })
-        }
+            softmax.absorb(scores: scores, values: tiles[1], k)
+          })
         let result = softmax.normalized(k)
         k.store(result.values, to: y, at: [batch, head, row, 0])
         k.store(result.logSumExp, to: lse, at: [batch, head, row], rowAxis: 2)

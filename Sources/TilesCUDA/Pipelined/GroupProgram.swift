@@ -89,6 +89,11 @@ struct GroupProgram {
     case .loop(let step, let count, _, let load, let body):
       finishProducts()
       addLoop(step, count, load, body)
+    case .when(let lower, let upper, let body) where body.allSatisfy(\.isElementwise):
+      waitFor { running in body.contains { $0.reads(running.accumulator) || $0.writes(running.accumulator) } }
+      var inner = GroupProgram(placement)
+      inner.add(body, rings: [], opens: true)
+      result.append(.when(less: lower, than: upper, body: inner.result))
     case .when(let lower, let upper, let body):
       finishProducts()
       var inner = GroupProgram(placement)
@@ -221,12 +226,15 @@ struct GroupProgram {
     let rest = Array(opening[cut.opening...])
     let steady = part { inner in
       // Rings of the opening products alone are given back when those are done.
+      let takesTurns = placement.kernel.schedule.alternates && placement.groups > 1
+      if takesTurns { inner.result.append(.awaitTurn) }
       let early = openingRings.filter { ring in !rest.contains { inner.rings(readBy: $0).contains(ring) } }
       inner.add(products, rings: early, opens: true)
       let late = openingRings.subtracting(early)
       for ring in late.sorted() { inner.result.append(.awaitFull(ring)) }
       let start = inner.result.count
       inner.add(tail, rings: tailRings, opens: true)
+      if takesTurns { inner.result.append(.passTurn) }
       let tailSteps = Array(inner.result[start...])
       inner.result.removeSubrange(start...)
       inner.result.append(.with(step: step, value: .step(step) - 1, body: tailSteps))
@@ -262,6 +270,9 @@ extension Placement {
 }
 
 extension Statement {
+  /// Whether it only computes element by element, in registers that no product packs.
+  var isElementwise: Bool { if case .map = operation { true } else { false } }
+
   /// Whether a product in it takes the tile as its left factor, not transposed.
   func hasLeftFactor(_ tile: Tile) -> Bool {
     if case .matmul(let product) = operation, product.left == tile, !product.transposesLeft { return true }

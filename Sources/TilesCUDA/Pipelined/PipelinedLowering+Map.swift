@@ -13,8 +13,9 @@ extension PipelinedLowering {
     let isPerRow = program.space.columns == 1
     let columns = isPerRow ? 1 : dealsColumns ? program.space.columns / groups : program.space.columns
     code.open("")
-    let columnStart = dealsColumns && !isPerRow ? "group * \(columns) + " : ""
-    let rowStart = rowStart(blocks, dealsColumns)
+    if program.steps.contains(.column), !isPerRow {
+      code.line("const float column0 = (float)(\(dealsColumns ? "group * \(columns) + " : "")2 * quad);")
+    }
     // Numbers that are the same for the whole tile.
     var hoisted: [Int: String] = [:]
     var value = 0
@@ -26,48 +27,73 @@ extension PipelinedLowering {
       }
       if step.definesValue { value += 1 }
     }
-    let reductions = program.steps.compactMap { step -> (MapStep.Reduction, Int, Tile, Bool)? in
-      if case .reduce(let reduction, let value, let tile, let continuing) = step {
-        (reduction, value, tile, continuing)
-      } else {
-        nil
-      }
-    }
     let isBounded =
-      !reductions.isEmpty && !isPerRow && program.space.validColumns.constantValue != program.space.columns
-    if isBounded { code.line("const int bound = \(index(program.space.validColumns));") }
+      !program.reductions.isEmpty && !isPerRow
+      && program.space.validColumns.constantValue != program.space.columns
+    let rows = MapRows(
+      blocks: blocks, columns: columns, isPerRow: isPerRow, rowStart: rowStart(blocks, dealsColumns),
+      columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "")
+    guard isBounded else {
+      printRows(program, rows, hoisted, isBounded: false)
+      return code.close()
+    }
+    // Whole tiles are the rule: comparing each column with the bound would cost as much as the rest.
+    code.line("const int bound = \(index(program.space.validColumns));")
+    code.open("if (bound >= \(program.space.columns))")
+    printRows(program, rows, hoisted, isBounded: false)
+    code.close()
+    code.open("else")
+    printRows(program, rows, hoisted, isBounded: true)
+    code.close()
+    code.close()
+  }
+
+  /// What the threads' loops over a fragment run over.
+  private struct MapRows {
+    var blocks: Int
+    var columns: Int
+    var isPerRow: Bool
+    var rowStart: String
+    var columnStart: String
+  }
+
+  private mutating func printRows(
+    _ program: MapProgram, _ rows: MapRows, _ hoisted: [Int: String], isBounded: Bool
+  ) {
+    let reductions = program.reductions
     code.line("#pragma unroll")
-    code.open("for (int b = 0; b < \(blocks); ++b)")
+    code.open("for (int b = 0; b < \(rows.blocks); ++b)")
     code.line("#pragma unroll")
     code.open("for (int h = 0; h < 2; ++h)")
     let needsRow = program.steps.contains(.row) || program.tilesRead.contains { readsByRow($0) }
-    if needsRow { code.line("const int row = \(rowStart) + 64 * b + 8 * h;") }
+    if needsRow { code.line("const int row = \(rows.rowStart) + 64 * b + 8 * h;") }
     for (number, reduction) in reductions.enumerated() {
-      code.line("float sum\(number)[2] = {\(identity(reduction.0)), \(identity(reduction.0))};")
+      let start = identity(reduction.kind)
+      code.line("float sum\(number)[2] = {\(start), \(start)};")
     }
-    if !isPerRow {
+    if !rows.isPerRow {
       code.line("#pragma unroll")
-      code.open("for (int j = 0; j < \(columns / 8); ++j)")
+      code.open("for (int j = 0; j < \(rows.columns / 8); ++j)")
       code.line("#pragma unroll")
       code.open("for (int e = 0; e < 2; ++e)")
       let needsColumn =
-        isBounded || program.steps.contains(.column) || program.tilesRead.contains { readsByColumn($0) }
-      if needsColumn { code.line("const int column = \(columnStart)8 * j + 2 * quad + e;") }
+        isBounded || program.tilesRead.contains { readsByColumn($0) }
+      if needsColumn { code.line("const int column = \(rows.columnStart)8 * j + 2 * quad + e;") }
     }
-    printSteps(program, hoisted, isPerRow: isPerRow, isBounded: isBounded)
-    if !isPerRow {
+    printSteps(program, hoisted, isPerRow: rows.isPerRow, isBounded: isBounded)
+    if !rows.isPerRow {
       code.close()
       code.close()
     }
-    for (number, (reduction, _, tile, continuing)) in reductions.enumerated() {
-      let combine = reduction == .sum ? "sum_quad" : "max_quad"
-      let both = isPerRow ? "sum\(number)[0]" : "\(combine)(sum\(number)[0], sum\(number)[1])"
-      let place = "t\(tile.id)[b][h]"
+    for (number, reduction) in reductions.enumerated() {
+      let combine = reduction.kind == .sum ? "sum_quad" : "max_quad"
+      let both = rows.isPerRow ? "sum\(number)[0]" : "\(combine)(sum\(number)[0], sum\(number)[1])"
+      let place = "t\(reduction.tile.id)[b][h]"
       let joined =
-        !continuing ? both : reduction == .sum ? "\(place) + \(both)" : "fmaxf(\(place), \(both))"
+        !reduction.continuing
+        ? both : reduction.kind == .sum ? "\(place) + \(both)" : "fmaxf(\(place), \(both))"
       code.line("\(place) = \(joined);")
     }
-    code.close()
     code.close()
     code.close()
   }
@@ -104,7 +130,7 @@ extension PipelinedLowering {
       case .load(let tile): code.line("const float \(name) = \(read(tile, isPerRow: isPerRow));")
       case .index: code.line("const float \(name) = \(hoisted[value] ?? "0");")
       case .constant(let number): code.line("const float \(name) = \(literal(number));")
-      case .column: code.line("const float \(name) = \(isPerRow ? "0.0f" : "(float)column");")
+      case .column: code.line("const float \(name) = \(isPerRow ? "0.0f" : "column0 + (float)(8 * j + e)");")
       case .row: code.line("const float \(name) = (float)row;")
       case .compute(let function, let operands):
         code.line("const float \(name) = \(compute(function, operands.map { "v\($0)" }));")
@@ -206,6 +232,15 @@ extension PipelinedLowering {
       _ = (blocks, columns)
     case .perRow: code.line("fill(t\(tile.id), \(literal(value)));")
     default: fail("\(tile) is filled and is no fragment")
+    }
+  }
+}
+
+extension MapProgram {
+  /// The reductions at its ends, in order.
+  var reductions: [(kind: MapStep.Reduction, tile: Tile, continuing: Bool)] {
+    steps.compactMap { step in
+      if case .reduce(let kind, _, let tile, let continuing) = step { (kind, tile, continuing) } else { nil }
     }
   }
 }

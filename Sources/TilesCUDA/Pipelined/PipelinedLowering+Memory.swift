@@ -43,7 +43,7 @@ extension PipelinedLowering {
     code.open("")
     if tile.validRows.constantValue != tile.rows {
       code.line("const int bound = \(index(tile.validRows)) - (\(rowStart(blocks, dealsColumns)));")
-      code.line("clear_rows(t\(tile.id), bound);")
+      code.line("if (bound < \(64 * blocks)) clear_rows(t\(tile.id), bound);")
     }
     let first = dealsColumns ? "0" : "group * \(64 * blocks)"
     let column = dealsColumns ? "group * \(columns) + " : ""

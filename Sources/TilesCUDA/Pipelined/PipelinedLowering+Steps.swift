@@ -45,6 +45,10 @@ extension PipelinedLowering {
           for block in 0..<blocks { code.line("pin(t\(tile.id)[\(block)]);") }
         }
       }
+    case .awaitTurn: code.line("group_barrier(\(Self.turnBarrier) + group, 256);")
+    case .passTurn:
+      let next = groups == 2 ? "1 - group" : "(group == \(groups - 1) ? 0 : group + 1)"
+      code.line("group_arrive(\(Self.turnBarrier) + \(next), 256);")
     case .pack(let tile): printPack(tile)
     case .stage(let tile): printStage(tile)
     case .map(let program): printMap(program)

@@ -8,7 +8,7 @@ package import Tiles
 package struct PipelinedLowering {
   let kernel: Kernel
   let placement: Placement
-  let index: IndexPrinter
+  var index: IndexPrinter
   var rings: [Ring]
   var code = CodeWriter(depth: 1)
   var products: Set<WarpgroupProduct> = []
@@ -27,6 +27,8 @@ package struct PipelinedLowering {
   var nameCount = 0
 
   static let storeBufferBytes = 8192
+  /// First of the barriers by which groups take turns; 1 is for all groups, those from 2 on for one group each.
+  static let turnBarrier = 8
 
   /// The program, or the reason why the kernel does not fit this form.
   package static func emit(_ kernel: Kernel) throws(ExecutionError) -> CUDAProgram {
@@ -101,6 +103,13 @@ package struct PipelinedLowering {
     }
     barrierOffset = offset
     sharedBytes = offset + rings.reduce(0) { $0 + 16 * $1.stages }
+    // Tiles of the next task are loaded before this one has ended, where there is room for both.
+    let limit = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore - 1024
+    let single = rings.indices.filter { rings[$0].stages == 1 }
+    if !single.isEmpty, sharedBytes + single.reduce(0, { $0 + rings[$1].slotBytes + 16 }) <= limit {
+      for number in single { rings[number].stages = 2 }
+      planShared()
+    }
   }
 
   private func storesThroughBuffer(_ statement: Statement) -> Bool {
@@ -171,6 +180,7 @@ package struct PipelinedLowering {
       code.line("u32 turn = 0;")
     }
     declareTiles()
+    if takesTurns(group) { code.line("if (group == \(groups - 1)) group_arrive(\(Self.turnBarrier), 256);") }
     printTasks(group, head: nil)
     if storeOffset != nil { code.line("if (thread == 0) store_wait_all();") }
     let groupCode = code
@@ -182,14 +192,51 @@ package struct PipelinedLowering {
     code.line("}")
   }
 
+  private func takesTurns(_ steps: [RoleStep]) -> Bool {
+    steps.contains { step in
+      switch step {
+      case .awaitTurn: true
+      case .loop(_, _, _, let body), .with(_, _, let body), .when(_, _, let body): takesTurns(body)
+      default: false
+      }
+    }
+  }
+
   private mutating func printTasks(_ steps: [RoleStep], head: String?) {
     if let head { code.open(head) }
     if head != nil { for number in maps.indices { code.line("prefetch_map(&a.map[\(number)]);") } }
     code.open("for (int number = blockIdx.x; number < a.tasks; number += gridDim.x)")
     for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
+    for step in steps { hoist(step) }
     for step in steps { print(step) }
+    index.hoisted = [:]
     code.close()
     if head != nil { code.close() }
+  }
+
+  /// Computes what a step's bounds and coordinates share once a task: divisions are slow.
+  private mutating func hoist(_ step: RoleStep) {
+    var indices: [Index] = []
+    switch step {
+    case .loop(_, _, let below, let body):
+      indices = [below]
+      for inner in body { hoist(inner) }
+    case .with(_, let value, let body):
+      indices = [value]
+      for inner in body { hoist(inner) }
+    case .when(let lower, let upper, let body):
+      indices = [lower, upper]
+      for inner in body { hoist(inner) }
+    case .copy(let tile): indices = placement.references[tile]?.origin ?? []
+    case .map(let program):
+      indices = program.steps.compactMap { if case .index(let index) = $0 { index } else { nil } }
+      if !program.reductions.isEmpty { indices.append(program.space.validColumns) }
+    case .read(let tile, let reference), .store(let tile, let reference):
+      indices = reference.origin + [tile.validRows, tile.validColumns]
+    case .pack(let tile), .stage(let tile): indices = [tile.validRows, tile.validColumns]
+    default: break
+    }
+    for expression in indices { for line in index.hoist(expression) { code.line(line) } }
   }
 
   private mutating func declareTiles() {

@@ -29,6 +29,9 @@ indirect enum RoleStep {
   case issue(Matmul)
   /// Group: waits until at most `pending` batches run; the accumulators of the finished ones are then readable.
   case awaitProducts(pending: Int, finished: [Tile])
+  /// Group: waits for its turn to issue products, or hands the turn on.
+  case awaitTurn
+  case passTurn
   /// Group: rounds and packs a fragment as the left factor of coming products.
   case pack(Tile)
   /// Group: writes a fragment to shared memory as a factor.
