@@ -120,7 +120,7 @@ extension Operation {
   package var tilesRead: [Tile] {
     switch self {
     case .load, .fill, .loop, .when: []
-    case .store(let tile, _): [tile]
+    case .store(let tile, _), .add(let tile, _): [tile]
     case .quantize(_, let source): [source]
     case .matmul(let product):
       [product.left, product.right] + (product.continuing ? [product.accumulator] : [])
@@ -131,7 +131,7 @@ extension Operation {
   /// Tiles the operation itself writes, loads left out.
   package var tilesWritten: [Tile] {
     switch self {
-    case .load, .store, .loop, .when: []
+    case .load, .store, .add, .loop, .when: []
     case .fill(let tile, _), .quantize(let tile, _): [tile]
     case .matmul(let product): [product.accumulator]
     case .map(let program): program.tilesWritten

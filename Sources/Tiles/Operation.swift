@@ -21,6 +21,8 @@ public indirect enum Operation: Sendable, Hashable {
   case load(Tile, from: TileReference)
   /// Writes the tile's valid elements to the tensor, converted to the tensor's type.
   case store(Tile, to: TileReference)
+  /// Adds the tile's valid elements to the tensor's; tasks that add to one element do so in no fixed order.
+  case add(Tile, to: TileReference)
   /// Sets every valid element.
   case fill(Tile, Float)
   /// accumulator = (continuing ? accumulator : 0) + left · right, float32 sums in order of the inner index.

@@ -55,6 +55,23 @@ extension Recorder {
     append(.store(tile, to: reference), file, line)
   }
 
+  /// Adds the valid part of a float32 `tile` to a block of a float32 `tensor` that the kernel updates.
+  ///
+  /// Tasks may add to one element at the same time; the sum then depends on their order in its last bits.
+  public func add(
+    _ tile: Tile, to tensor: TensorParameter, at origin: [Index], rowAxis: Int? = nil, columnAxis: Int? = nil,
+    file: String = #fileID, line: Int = #line
+  ) {
+    requireDefined(tile, "add to \(tensor.name)", file, line)
+    check(
+      tensor.access == .update && tensor.type == .float32 && tile.type == .float32, "add to \(tensor.name)",
+      file, line,
+      "\(tile) and \(tensor.type.rawValue) \(tensor.name) cannot be added. Use float32 and update(_:_:_:).")
+    let reference = makeReference(
+      "add", tensor, origin, tile.rows, tile.columns, rowAxis, columnAxis, file, line)
+    append(.add(tile, to: reference), file, line)
+  }
+
   /// A float32 tile with every valid element set to `value`, to accumulate in.
   public func filled(
     _ value: Float, rows: Int, columns: Int, validRows: Index, validColumns: Index, file: String = #fileID,

@@ -172,6 +172,7 @@ extension Operation {
     switch self {
     case .load: "load"
     case .store: "store"
+    case .add: "add"
     case .fill: "fill"
     case .matmul: "matmul"
     case .map: "map"

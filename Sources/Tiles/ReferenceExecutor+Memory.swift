@@ -78,7 +78,9 @@ extension ReferenceRun {
     return scales
   }
 
-  mutating func store(_ tile: Tile, _ reference: TileReference) throws(ExecutionError) {
+  mutating func store(
+    _ tile: Tile, _ reference: TileReference, adds: Bool
+  ) throws(ExecutionError) {
     let state = try state(tile)
     let origin = try origin(reference)
     let tensor = tensors[reference.tensor.number]
@@ -88,7 +90,8 @@ extension ReferenceRun {
         let outside = reference.rowAxis.map { place[$0] >= tensor.shape[$0] } ?? false
         if outside || reference.columnAxis.map({ place[$0] >= tensor.shape[$0] }) ?? false { continue }
         let value = try read(state, tile, row, column)
-        try write(value, reference.tensor.number, place)
+        let old = adds ? try readElement(reference.tensor.number, place) : 0
+        try write(old + value, reference.tensor.number, place)
       }
       if tile.type == .q16_rows { try storeScales(state, row, reference, place(reference, origin, row, 0)) }
     }

@@ -131,7 +131,8 @@ struct ReferenceRun<Scalar: BinaryFloatingPoint> {
       location = statement.location
       switch statement.operation {
       case .load(let tile, let reference): try load(tile, reference)
-      case .store(let tile, let reference): try store(tile, reference)
+      case .store(let tile, let reference): try store(tile, reference, adds: false)
+      case .add(let tile, let reference): try store(tile, reference, adds: true)
       case .fill(let tile, let value):
         var state = try newTile(tile)
         for position in state.values.indices {
