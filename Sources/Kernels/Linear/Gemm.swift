@@ -18,6 +18,8 @@ public enum Gemm {
     public var stages: Int
     /// How groups of threads share a task.
     public var schedule: Kernel.Schedule
+    /// Whether Cᵀ = Bᵀ · Aᵀ is formed instead, for products with fewer rows than the matrix units take.
+    public var swapsSides = false
     /// Tasks of so many rows of tiles are near in time, so that they share what is in cache.
     public var superRows = 8
 
@@ -34,6 +36,15 @@ public enum Gemm {
 
     /// For matrix units that take 64 rows at a time from shared memory.
     public static let gpu = Plan(rows: 128, columns: 256, inner: 64, schedule: Kernel.Schedule(groups: 2))
+
+    /// For few rows of A: B's side goes through the 64 rows of the matrix units, and time is that of reading B.
+    public static func gpu(rows m: Int) -> Plan {
+      guard m <= 128 else { return gpu }
+      let rows = max(8, (m + 7) / 8 * 8)
+      var plan = Plan(rows: rows, columns: 128, inner: 64, stages: 8, schedule: Kernel.Schedule(groups: 2))
+      plan.swapsSides = true
+      return plan
+    }
 
     /// For cores with 32 KiB and 512 KiB of cache: the packed step of B fits the second level, and panel by panel the
     /// first; C is visited once a step.
@@ -88,9 +99,13 @@ public enum Gemm {
         [m.ceilDiv(rows), n.ceilDiv(columns)], order: .superRows(plan.superRows), schedule: plan.schedule
       ) { task in
         let (row, column) = (task[0] * rows, task[1] * columns)
-        let sum = k.filled(
-          0, rows: plan.rows, columns: plan.columns, validRows: (m - row).min(rows),
-          validColumns: (n - column).min(columns))
+        let (validRows, validColumns) = ((m - row).min(rows), (n - column).min(columns))
+        let sum =
+          plan.swapsSides
+          ? k.filled(
+            0, rows: plan.columns, columns: plan.rows, validRows: validColumns, validColumns: validRows)
+          : k.filled(
+            0, rows: plan.rows, columns: plan.columns, validRows: validRows, validColumns: validColumns)
         k.pipeline(
           steps: inner.ceilDiv(step), stages: plan.stages,
           load: { number in
@@ -102,8 +117,18 @@ public enum Gemm {
                 : k.load(b, at: [at, column], rows: plan.inner, columns: plan.columns),
             ]
           },
-          compute: { _, tiles in k.matmul(into: sum, tiles[0], tiles[1], transposesRight: transposesB) })
-        k.store(sum, to: c, at: [row, column])
+          compute: { _, tiles in
+            if plan.swapsSides {
+              k.matmul(into: sum, tiles[1], tiles[0], transposesLeft: !transposesB, transposesRight: true)
+            } else {
+              k.matmul(into: sum, tiles[0], tiles[1], transposesRight: transposesB)
+            }
+          })
+        if plan.swapsSides {
+          k.store(sum, to: c, at: [row, column], rowAxis: 1, columnAxis: 0)
+        } else {
+          k.store(sum, to: c, at: [row, column])
+        }
       }
     }
   }

@@ -86,6 +86,9 @@ struct GroupProgram {
     case .store(let tile, let reference):
       waitFor { $0.accumulator == tile }
       result.append(.store(tile, reference))
+    case .add(let tile, let reference):
+      waitFor { $0.accumulator == tile }
+      result.append(.add(tile, reference))
     case .loop(let step, let count, _, let load, let body):
       finishProducts()
       addLoop(step, count, load, body)

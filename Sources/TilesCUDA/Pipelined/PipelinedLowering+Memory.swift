@@ -143,18 +143,18 @@ extension PipelinedLowering {
     return shared
   }
 
-  mutating func printStore(_ tile: Tile, _ reference: TileReference) {
+  mutating func printStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {
     guard let shared = storeForm(tile, reference),
       case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
-    else { return printPlainStore(tile, reference) }
+    else { return printPlainStore(tile, reference, adds: adds) }
     let tensor = reference.tensor
     let rank = tensor.extents.count
     var box = [Int](repeating: 1, count: rank)
     box[rowAxis] = 64
     box[columnAxis] = shared.panelElements
     let descriptor = map(tensor.number, box: box, swizzle: shared.span)
-    storeRanks.insert(rank)
+    if adds { addRanks.insert(rank) } else { storeRanks.insert(rank) }
     for block in 0..<blocks {
       for panel in 0..<shared.panels {
         // The buffer of the store before the last is free again once its copy has read it.
@@ -193,7 +193,8 @@ extension PipelinedLowering {
         }
         code.open("if (thread == 0)")
         code.line(
-          "copy_out_\(rank)(buffer + turn, &a.map[\(descriptor)], \(places.joined(separator: ", ")));")
+          "\(adds ? "add" : "copy")_out_\(rank)(buffer + turn, &a.map[\(descriptor)], \(places.joined(separator: ", ")));"
+        )
         code.line("store_commit();")
         code.close()
         code.line("turn ^= \(Self.storeBufferBytes);")
@@ -201,7 +202,7 @@ extension PipelinedLowering {
     }
   }
 
-  private mutating func printPlainStore(_ tile: Tile, _ reference: TileReference) {
+  private mutating func printPlainStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {
     let pointer = "a.tensor[\(reference.tensor.number)]"
     let isPerRow = tile.columns == 1
     let type = reference.tensor.type
@@ -217,7 +218,10 @@ extension PipelinedLowering {
       case .float16:
         return
           "if (\(condition)) ((unsigned short *)\(pointer))[\(place)] = (unsigned short)pack_f16(\(source), 0.0f);"
-      default: return "if (\(condition)) ((float *)\(pointer))[\(place)] = \(source);"
+      default:
+        return adds
+          ? "if (\(condition)) atomicAdd((float *)\(pointer) + \(place), \(source));"
+          : "if (\(condition)) ((float *)\(pointer))[\(place)] = \(source);"
       }
     }
   }

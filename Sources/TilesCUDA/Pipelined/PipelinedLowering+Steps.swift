@@ -54,7 +54,8 @@ extension PipelinedLowering {
     case .map(let program): printMap(program)
     case .fill(let tile, let value): printFill(tile, value)
     case .read(let tile, let reference): printRead(tile, reference)
-    case .store(let tile, let reference): printStore(tile, reference)
+    case .store(let tile, let reference): printStore(tile, reference, adds: false)
+    case .add(let tile, let reference): printStore(tile, reference, adds: true)
     }
   }
 
@@ -152,7 +153,10 @@ extension PipelinedLowering {
   private func sideOffset(_ factor: Factor, _ position: Int) -> Int? {
     let shared = factor.shared
     if factor.isInnerContiguous { return position % 8 == 0 ? position * shared.span : nil }
-    return position % shared.panelElements == 0 ? position / shared.panelElements * shared.panelBytes : nil
+    // Within a panel the pattern follows the address, so whole 32 bytes may be skipped.
+    guard position * shared.type.blockBytes % 32 == 0 else { return nil }
+    return position / shared.panelElements * shared.panelBytes
+      + position % shared.panelElements * shared.type.blockBytes
   }
 
   private mutating func printProduct(_ product: Matmul) {

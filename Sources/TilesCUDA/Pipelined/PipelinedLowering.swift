@@ -15,6 +15,7 @@ package struct PipelinedLowering {
   var maps: [CUDAProgram.TensorMap] = []
   var copyRanks: Set<Int> = []
   var storeRanks: Set<Int> = []
+  var addRanks: Set<Int> = []
   /// Where staged tiles lie, by tile.
   var stagedOffsets: [Int: Int] = [:]
   /// Where each group's two buffers for stores lie; `nil` where nothing is stored through them.
@@ -63,7 +64,7 @@ package struct PipelinedLowering {
     let entry = CUDAProgram.entryName(kernel)
     let source = [
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.hopper, Prelude.numbers,
-      Prelude.copies(ranks: copyRanks, stores: storeRanks, sums: []),
+      Prelude.copies(ranks: copyRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
       CUDAProgram.argumentsType(kernel, tensorMaps: maps.count),
       """
@@ -113,7 +114,7 @@ package struct PipelinedLowering {
   }
 
   private func storesThroughBuffer(_ statement: Statement) -> Bool {
-    if case .store(let tile, let reference) = statement.operation, storeForm(tile, reference) != nil {
+    if let (tile, reference) = statement.operation.target, storeForm(tile, reference) != nil {
       return true
     }
     return statement.operation.blocks.contains { $0.contains { storesThroughBuffer($0) } }
@@ -231,7 +232,7 @@ package struct PipelinedLowering {
     case .map(let program):
       indices = program.steps.compactMap { if case .index(let index) = $0 { index } else { nil } }
       if !program.reductions.isEmpty { indices.append(program.space.validColumns) }
-    case .read(let tile, let reference), .store(let tile, let reference):
+    case .read(let tile, let reference), .store(let tile, let reference), .add(let tile, let reference):
       indices = reference.origin + [tile.validRows, tile.validColumns]
     case .pack(let tile), .stage(let tile): indices = [tile.validRows, tile.validColumns]
     default: break
@@ -267,5 +268,15 @@ package struct PipelinedLowering {
   mutating func name(_ stem: String) -> String {
     nameCount += 1
     return "\(stem)\(nameCount)"
+  }
+}
+
+extension Operation {
+  /// What a store or sum writes, and where.
+  fileprivate var target: (Tile, TileReference)? {
+    switch self {
+    case .store(let tile, let reference), .add(let tile, let reference): (tile, reference)
+    default: nil
+    }
   }
 }

@@ -44,4 +44,6 @@ indirect enum RoleStep {
   case read(Tile, TileReference)
   /// Group: writes a fragment to global memory.
   case store(Tile, TileReference)
+  /// Group: adds a fragment to global memory.
+  case add(Tile, TileReference)
 }

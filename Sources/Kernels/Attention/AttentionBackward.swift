@@ -1,0 +1,205 @@
+public import Memory
+public import Tiles
+
+/// Gradients of attention: dq, dk and dv from dy and what ``Attention`` left.
+///
+/// Scores are formed transposed, keys as rows, so that the weights and their gradients are left factors of the sums over
+/// queries as they come out of the products. A task owns a block of keys and visits the queries that see it; their own
+/// gradients are added up across tasks in float32. Dao, 2023, arXiv:2307.08691; the transposed form after Spector et al.,
+/// 2024, arXiv:2410.20399. Floor: 10·B·heads·(visible pairs)·D flops over the rate of the matrix units.
+public enum AttentionBackward {
+  /// Sizes that are fixed while recording.
+  public struct Shape: Sendable, Hashable {
+    /// Heads of K and V.
+    public var kvHeads: Int
+    /// Query heads that share one of them.
+    public var group: Int
+    /// Numbers in a head.
+    public var headSize: Int
+    /// bfloat16 or float16.
+    public var type: ElementType
+    /// Keys of a task.
+    public var keys: Int
+    /// Queries of a step.
+    public var queries: Int
+    /// Blocks of queries that may be loaded ahead.
+    public var stages: Int
+    /// How groups of threads share a task.
+    public var schedule: Kernel.Schedule
+
+    /// Sizes with the default tiles.
+    public init(kvHeads: Int, group: Int, headSize: Int, type: ElementType = .bfloat16) {
+      self.kvHeads = kvHeads
+      self.group = group
+      self.headSize = headSize
+      self.type = type
+      keys = 128
+      queries = 64
+      stages = 2
+      schedule = Kernel.Schedule(groups: 2)
+    }
+
+    /// Columns of a tile of heads.
+    var columns: Int { (headSize + 15) / 16 * 16 }
+  }
+
+  /// What the main kernel needs of each row: −lse in units of log₂, and Σ dy·y.
+  ///
+  /// Arguments: y and dy `[B, kvHeads, group · M, D]`, lse `[B, kvHeads, group · M]`, results `offsets` and `deltas` of
+  /// its shape, float32.
+  public static func preparation(_ shape: Shape) throws(TileError) -> Kernel {
+    try Kernel("attention_backward_preparation_\(shape.headSize)_\(shape.type.rawValue)") { k in
+      let (b, rows) = (k.extent("B"), k.extent("rows"))
+      let (kv, d) = (Index(shape.kvHeads), Index(shape.headSize))
+      let y = k.input("y", shape.type, [b, kv, rows, d])
+      let dy = k.input("dy", shape.type, [b, kv, rows, d])
+      let lse = k.input("lse", .float32, [b, kv, rows])
+      let offsets = k.output("offsets", .float32, [b, kv, rows])
+      let deltas = k.output("deltas", .float32, [b, kv, rows])
+      let block = 16
+      k.grid([b, kv, rows.ceilDiv(Index(block))]) { task in
+        let at = [task[0], task[1], task[2] * Index(block)]
+        func load(_ tensor: TensorParameter) -> Tile {
+          k.load(tensor, at: at + [0], rows: block, columns: shape.headSize, as: .float32)
+        }
+        let sums = k.rowSum(k.map(.multiply, load(y), load(dy)))
+        k.store(sums, to: deltas, at: at, rowAxis: 2)
+        let row = k.load(lse, at: at, rows: block, columns: 1, rowAxis: 2)
+        k.store(k.map(.multiply, row, -OnlineSoftmax.log2e), to: offsets, at: at, rowAxis: 2)
+      }
+    }
+  }
+
+  /// Arguments: q and dy `[B, kvHeads, group, M, D]`, k and v `[B, kvHeads, N, D]`, offsets and deltas `[B, kvHeads,
+  /// group, M]`, then dqSums `[B, kvHeads, group, M, D]` float32, to which the gradient of q over `scale` is added, and
+  /// the results dk and dv as k and v.
+  ///
+  /// - Parameter scale: that of the scores.
+  public static func kernel(
+    _ shape: Shape, mask: Attention.Mask, scale: Float
+  ) throws(TileError) -> Kernel {
+    try Kernel("attention_backward_\(mask)_\(shape.headSize)_\(shape.type.rawValue)") { k in
+      let (b, m, n) = (k.extent("B"), k.extent("M"), k.extent("N"))
+      let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
+      let q = k.input("q", shape.type, [b, kv, group, m, d])
+      let dy = k.input("dy", shape.type, [b, kv, group, m, d])
+      let keys = k.input("k", shape.type, [b, kv, n, d])
+      let values = k.input("v", shape.type, [b, kv, n, d])
+      let offsets = k.input("offsets", .float32, [b, kv, group, m])
+      let deltas = k.input("deltas", .float32, [b, kv, group, m])
+      let dqSums = k.update("dqSums", .float32, [b, kv, group, m, d])
+      let dk = k.output("dk", shape.type, [b, kv, n, d])
+      let dv = k.output("dv", shape.type, [b, kv, n, d])
+      let (block, step) = (Index(shape.keys), Index(shape.queries))
+      let visible = Visible(shape, mask, key: .task(0) * block, m: m, n: n)
+      let order = Kernel.TaskOrder.longestFirst(
+        cost: (b * kv - .task(2) * kv - .task(1)) * Index(1 << 24) + visible.count)
+      k.grid([n.ceilDiv(block), kv, b], order: order, schedule: shape.schedule) { task in
+        let (key, head, batch) = (task[0] * block, task[1], task[2])
+        let valid = (n - key).min(block)
+        let k0 = k.load(keys, at: [batch, head, key, 0], rows: shape.keys, columns: shape.columns)
+        let v0 = k.load(values, at: [batch, head, key, 0], rows: shape.keys, columns: shape.columns)
+        func sum() -> Tile {
+          k.filled(0, rows: shape.keys, columns: shape.columns, validRows: valid, validColumns: d)
+        }
+        let (dkSum, dvSum) = (sum(), sum())
+        func place(_ number: Index) -> (member: Index, row: Index) {
+          (number / visible.count, (visible.first + number % visible.count) * step)
+        }
+        k.pipeline(
+          steps: group * visible.count, stages: shape.stages,
+          load: { number in
+            let (member, row) = place(number)
+            let at = [batch, head, member, row]
+            return [
+              k.load(q, at: at + [0], rows: shape.queries, columns: shape.columns),
+              k.load(dy, at: at + [0], rows: shape.queries, columns: shape.columns),
+              k.load(offsets, at: at, columns: shape.queries), k.load(deltas, at: at, columns: shape.queries),
+            ]
+          },
+          compute: { number, tiles in
+            let (member, row) = place(number)
+            let scores = k.matmul(k0, tiles[0], transposesRight: true)
+            let dWeights = k.matmul(v0, tiles[1], transposesRight: true)
+            let weights = k.map(.exp2, k.map(.fma, scores, scale * OnlineSoftmax.log2e, tiles[2]))
+            if mask != .full {
+              hide(
+                k, weights, mask, row: row, key: key, m: m, n: n, wholeFrom: visible.wholeFrom,
+                wholeTo: visible.wholeTo, step: step)
+            }
+            let factors = k.cast(weights, to: shape.type)
+            k.matmul(into: dvSum, factors, tiles[1])
+            let dScores = k.map(.multiply, weights, k.map(.subtract, dWeights, tiles[3]))
+            let dFactors = k.cast(dScores, to: shape.type)
+            k.matmul(into: dkSum, dFactors, tiles[0])
+            let dq = k.matmul(dFactors, k0, transposesLeft: true)
+            k.add(dq, to: dqSums, at: [batch, head, member, row, 0])
+          })
+        k.store(k.map(.multiply, dkSum, scale), to: dk, at: [batch, head, key, 0])
+        k.store(dvSum, to: dv, at: [batch, head, key, 0])
+      }
+    }
+  }
+
+  /// Zeroes weights of keys that a query does not see, in the blocks where there are any.
+  private static func hide(
+    _ k: Recorder, _ weights: Tile, _ mask: Attention.Mask, row: Index, key: Index, m: Index, n: Index,
+    wholeFrom: Index, wholeTo: Index, step: Index
+  ) {
+    func apply() {
+      // Position of the query of each column, seen from the first key.
+      let position = MapValue.column(offset: row + n - m - key)
+      let age = MapValue.row(offset: 0)
+      k.assign(weights, k.map(.selectGreaterEqual, position, age, weights, 0.0))
+      if case .window(let width) = mask {
+        let last = MapValue.row(offset: Index(width - 1))
+        k.assign(weights, k.map(.selectGreaterEqual, last, position, weights, 0.0))
+      }
+    }
+    k.when(row, lessThan: wholeFrom * step) { apply() }
+    if case .window = mask { k.when(wholeTo * step, lessThan: row + 1) { apply() } }
+  }
+
+  /// Blocks of queries that see some key of a block, and those that see all.
+  private struct Visible {
+    let first: Index
+    let count: Index
+    /// Blocks from `wholeFrom` up to `wholeTo` see every key.
+    let wholeFrom: Index
+    let wholeTo: Index
+
+    init(_ shape: Shape, _ mask: Attention.Mask, key: Index, m: Index, n: Index) {
+      let step = Index(shape.queries)
+      let all = m.ceilDiv(step)
+      guard mask != .full else {
+        (first, count, wholeFrom, wholeTo) = (0, all, 0, all)
+        return
+      }
+      // Query i stands at i + n − m and sees keys up to there.
+      let oldest = (key - n + m).max(0)
+      let from = (oldest / step).min(all)
+      first = from
+      wholeFrom = (key + Index(shape.keys - 1) - n + m).max(0).ceilDiv(step)
+      guard case .window(let width) = mask else {
+        (count, wholeTo) = (all - from, all)
+        return
+      }
+      let newest = ((key + Index(shape.keys - 1)).min(n - 1) + Index(width) - n + m).max(0).min(m)
+      count = (newest.ceilDiv(step) - from).max(0)
+      wholeTo = ((key + Index(width) - n + m).max(0) / step)
+    }
+  }
+
+  /// dq = `scale` · sums, rounded. Arguments: dqSums and dq `[R, D]`.
+  public static func conversion(_ shape: Shape, scale: Float) throws(TileError) -> Kernel {
+    try Kernel("attention_backward_conversion_\(shape.headSize)_\(shape.type.rawValue)") { k in
+      let rows = k.extent("R")
+      let sums = k.input("dqSums", .float32, [rows, Index(shape.headSize)])
+      let dq = k.output("dq", shape.type, [rows, Index(shape.headSize)])
+      k.grid([rows.ceilDiv(16)]) { task in
+        let tile = k.load(sums, at: [task[0] * 16, 0], rows: 16, columns: shape.headSize)
+        k.store(k.map(.multiply, tile, scale), to: dq, at: [task[0] * 16, 0])
+      }
+    }
+  }
+}
