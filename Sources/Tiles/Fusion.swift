@@ -121,7 +121,7 @@ extension Operation {
     switch self {
     case .load, .fill, .loop, .when: []
     case .store(let tile, _), .add(let tile, _): [tile]
-    case .quantize(_, let source): [source]
+    case .quantize(_, let source), .transpose(_, let source): [source]
     case .matmul(let product):
       [product.left, product.right] + (product.continuing ? [product.accumulator] : [])
     case .map(let program): program.tilesRead
@@ -132,7 +132,7 @@ extension Operation {
   package var tilesWritten: [Tile] {
     switch self {
     case .load, .store, .add, .loop, .when: []
-    case .fill(let tile, _), .quantize(let tile, _): [tile]
+    case .fill(let tile, _), .quantize(let tile, _), .transpose(let tile, _): [tile]
     case .matmul(let product): [product.accumulator]
     case .map(let program): program.tilesWritten
     }

@@ -29,6 +29,8 @@ public indirect enum Operation: Sendable, Hashable {
   case matmul(Matmul)
   /// Elementwise steps and row reductions.
   case map(MapProgram)
+  /// The numbers of a tile of one column as a tile of one row.
+  case transpose(Tile, from: Tile)
   /// Rows of the source as integer groups (``ElementType/q16_rows``).
   case quantize(Tile, from: Tile)
   /// Runs the load part, then the body, for each step from 0 up to `count`.

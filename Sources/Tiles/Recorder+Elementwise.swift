@@ -66,6 +66,19 @@ extension Recorder {
     return result
   }
 
+  /// The numbers of a perRow tile `[R, 1]` as a perColumn tile `[1, R]`.
+  public func transposed(_ source: Tile, file: String = #fileID, line: Int = #line) -> Tile {
+    requireDefined(source, "transposed", file, line)
+    check(
+      source.type == .float32 && source.columns == 1, "transposed \(source)", file, line,
+      "only float32 tiles of one column can be. Pass the transposing flag to a product of matrices instead.")
+    let result = makeTile(
+      .float32, rows: 1, columns: source.rows, validRows: 1, validColumns: source.validRows)
+    append(.transpose(result, from: source), file, line)
+    define(result)
+    return result
+  }
+
   /// Sum along each row: a perRow tile.
   public func rowSum(_ source: Tile, file: String = #fileID, line: Int = #line) -> Tile {
     reduce(.sum, source, into: nil, file, line)

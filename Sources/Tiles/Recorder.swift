@@ -177,6 +177,7 @@ extension Operation {
     case .matmul: "matmul"
     case .map: "map"
     case .quantize: "quantize"
+    case .transpose: "transpose"
     case .loop: "loop"
     case .when: "when"
     }

@@ -143,6 +143,10 @@ struct ReferenceRun<Scalar: BinaryFloatingPoint> {
       case .matmul(let product): try matmul(product)
       case .map(let program): try map(program)
       case .quantize(let tile, let source): try quantize(tile, from: source)
+      case .transpose(let tile, let source):
+        var moved = try state(source)
+        (moved.rows, moved.columns) = (moved.columns, moved.rows)
+        tiles[tile.id] = moved
       case .loop(let step, let count, _, let load, let body):
         for value in 0..<max(0, try evaluate(count)) {
           steps[step] = value

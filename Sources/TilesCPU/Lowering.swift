@@ -117,6 +117,7 @@ struct Lowering {
         lowerMatmul(product)
       case .load(let tile, let reference): lowerLoad(tile, reference)
       case .store(let tile, let reference): lowerStore(tile, reference)
+      case .transpose: fail("transposes are not lowered yet.")
       case .add: fail("sums of tasks are not lowered yet.")
       case .fill(let tile, let value):
         let slot = ownedSlot(tile)

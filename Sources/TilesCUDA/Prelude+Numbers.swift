@@ -66,16 +66,6 @@ extension Prelude {
       u32 offset = row * span + byte % span;
       return byte / span * panel + (offset ^ ((offset % (8 * span)) >> 7 << 4));
     }
-    __device__ __forceinline__ float shared_float(u32 address) {
-      float y;
-      asm volatile("ld.shared.f32 %0, [%1];" : "=f"(y) : "r"(address));
-      return y;
-    }
-    __device__ __forceinline__ unsigned short shared_16(u32 address) {
-      unsigned short y;
-      asm volatile("ld.shared.u16 %0, [%1];" : "=h"(y) : "r"(address));
-      return y;
-    }
     __device__ __forceinline__ void shared_store_2(u32 address, float x, float y) {
       asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(x), "f"(y) : "memory");
     }

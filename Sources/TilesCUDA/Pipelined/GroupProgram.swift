@@ -103,6 +103,7 @@ struct GroupProgram {
       inner.add(body, rings: rings(loadedBy: body), opens: true)
       inner.finishProducts()
       result.append(.when(less: lower, than: upper, body: inner.result))
+    case .transpose(let tile, let source): result.append(.transpose(tile, from: source))
     case .quantize: break
     }
     for ring in done { result += [.release(ring, behind: 0), .advance(ring)] }

@@ -114,7 +114,7 @@ extension PipelinedLowering {
   private func readsByColumn(_ tile: Tile) -> Bool {
     switch placement.places[tile.id] {
     case .ring: tile.columns > 1
-    case .perColumn: true
+    case .perColumn, .row: tile.columns > 1
     default: false
     }
   }
@@ -161,21 +161,23 @@ extension PipelinedLowering {
       let pointer = "a.tensor[\(reference.tensor.number)]"
       var at = reference.origin
       var place = index.offset(reference.tensor.number, at)
-      if let axis = reference.columnAxis {
+      if tile.columns > 1, let axis = reference.columnAxis {
         place += " + column * \(index.stride(reference.tensor.number, axis))"
       }
       at = []
       let load = global(reference.tensor.type, pointer, place)
       return tile.columns == 1 ? load : "(column < \(index(tile.validColumns)) ? \(load) : 0.0f)"
+    case .row: return "((const float *)(memory + \(rowOffsets[tile.id] ?? 0)))[column]"
     case .ring(let ring, let slot):
       let shared = rings[ring].slots[slot]
-      let address = slotAddress(ring, slot)
+      let address = slotOffset(ring, slot)
       if shared.isVector {
-        return "shared_float(\(address) + 4 * \(shared.isTransposed ? "row" : "column"))"
+        let place = tile.rows * tile.columns == 1 ? "0" : shared.isTransposed ? "row" : "column"
+        return "((const float *)(memory + \(address)))[\(place)]"
       }
       let (outer, inner) = shared.isTransposed ? ("column", "row") : ("row", "column")
       let bits =
-        "shared_16(\(address) + swizzled<\(shared.span), \(shared.panelBytes)>(\(outer), 2 * (\(inner))))"
+        "*(const unsigned short *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(\(outer), 2 * (\(inner))))"
       return tile.type == .float16 ? "from_f16(\(bits))" : "from_bf16(\(bits))"
     case nil:
       fail("\(tile) is read and was never placed")

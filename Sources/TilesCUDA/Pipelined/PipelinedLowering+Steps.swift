@@ -52,6 +52,7 @@ extension PipelinedLowering {
     case .pack(let tile): printPack(tile)
     case .stage(let tile): printStage(tile)
     case .map(let program): printMap(program)
+    case .transpose(let tile, let source): printTranspose(tile, source)
     case .fill(let tile, let value): printFill(tile, value)
     case .read(let tile, let reference): printRead(tile, reference)
     case .store(let tile, let reference): printStore(tile, reference, adds: false)
@@ -107,6 +108,28 @@ extension PipelinedLowering {
     let offset = rings[ring].offset(of: slot)
     let turn = rings[ring].stages == 1 ? "" : " + slot\(ring) * \(rings[ring].slotBytes)"
     return "ring\(ring)\(turn)\(offset == 0 ? "" : " + \(offset)")"
+  }
+
+  /// The same, in bytes from the start of shared memory.
+  func slotOffset(_ ring: Int, _ slot: Int) -> String {
+    let turn = rings[ring].stages == 1 ? "" : " + slot\(ring) * \(rings[ring].slotBytes)"
+    return "\(rings[ring].offset + rings[ring].offset(of: slot))\(turn)"
+  }
+
+  /// Each row's first thread writes its number where all threads then read it as a column's.
+  private mutating func printTranspose(_ tile: Tile, _ source: Tile) {
+    guard case .perRow(let blocks) = placement.places[source.id], let offset = rowOffsets[tile.id],
+      let (_, dealsColumns) = placement.blocks(rows: source.rows)
+    else { return fail("\(source) cannot be transposed") }
+    code.line("group_barrier(1, \(128 * groups));")
+    code.line("#pragma unroll")
+    code.open("for (int b = 0; b < \(blocks); ++b)")
+    code.line("#pragma unroll")
+    code.line(
+      "for (int h = 0; h < 2; ++h) if (quad == 0) ((float *)(memory + \(offset)))[\(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h] = t\(source.id)[b][h];"
+    )
+    code.close()
+    code.line("group_barrier(1, \(128 * groups));")
   }
 
   // MARK: Products

@@ -18,6 +18,8 @@ package struct PipelinedLowering {
   var addRanks: Set<Int> = []
   /// Where staged tiles lie, by tile.
   var stagedOffsets: [Int: Int] = [:]
+  /// Where rows of numbers lie, by tile.
+  var rowOffsets: [Int: Int] = [:]
   /// Where each group's two buffers for stores lie; `nil` where nothing is stored through them.
   var storeOffset: Int?
   var barrierOffset = 0
@@ -102,8 +104,12 @@ package struct PipelinedLowering {
       storeOffset = offset
       offset += groups * 2 * Self.storeBufferBytes
     }
-    barrierOffset = offset
-    sharedBytes = offset + rings.reduce(0) { $0 + 16 * $1.stages }
+    for (tile, place) in placement.places.sorted(by: { $0.key < $1.key }) where place == .row {
+      rowOffsets[tile] = offset
+      offset += ((placement.tiles[tile]?.columns ?? 0) * 4 + 127) / 128 * 128
+    }
+    barrierOffset = (offset + 7) / 8 * 8
+    sharedBytes = barrierOffset + rings.reduce(0) { $0 + 16 * $1.stages }
     // Tiles of the next task are loaded before this one has ended, where there is room for both.
     let limit = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore - 1024
     let single = rings.indices.filter { rings[$0].stages == 1 }

@@ -12,6 +12,8 @@ struct Placement {
     case fragment(blocks: Int, columns: Int, dealsColumns: Bool)
     /// A number a row, in registers.
     case perRow(blocks: Int)
+    /// A row of numbers in shared memory that the groups wrote.
+    case row
     /// A row of numbers in global memory, read where it is used.
     case perColumn(TileReference)
     /// In a ring that the loader fills.
@@ -85,6 +87,10 @@ struct Placement {
   }
 
   private mutating func placeComputed(_ tile: Tile) {
+    if tile.rows == 1, tile.columns > 1 {
+      places[tile.id] = .row
+      return
+    }
     guard let (blocks, dealsColumns) = blocks(rows: tile.rows) else {
       return fail("\(tile) has rows that \(groups) groups of 64 cannot share")
     }

@@ -38,6 +38,8 @@ indirect enum RoleStep {
   case stage(Tile)
   /// Group: elementwise steps.
   case map(MapProgram)
+  /// Group: hands numbers of rows to columns, through shared memory.
+  case transpose(Tile, from: Tile)
   /// Group: sets a fragment.
   case fill(Tile, Float)
   /// Group: reads a fragment from global memory.
