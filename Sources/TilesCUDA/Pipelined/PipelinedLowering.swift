@@ -244,7 +244,7 @@ package struct PipelinedLowering {
       if !program.reductions.isEmpty { indices.append(program.space.validColumns) }
     case .read(let tile, let reference), .store(let tile, let reference), .add(let tile, let reference):
       indices = reference.origin + [tile.validRows, tile.validColumns]
-    case .pack(let tile), .stage(let tile, _): indices = [tile.validRows, tile.validColumns]
+    case .pack(let tile), .stage(let tile): indices = [tile.validRows, tile.validColumns]
     default: break
     }
     for expression in indices { for line in index.hoist(expression) { code.line(line) } }
