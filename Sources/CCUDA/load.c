@@ -6,7 +6,6 @@
 
 #include "gw_cuda.h"
 
-_Static_assert(sizeof(gw_tensor_map) == 128, "CUtensorMap has 128 bytes");
 _Static_assert(sizeof(gw_launch_attribute) == 72, "CUlaunchAttribute has 72 bytes");
 _Static_assert(sizeof(gw_launch_config) == 56, "CUlaunchConfig has 56 bytes");
 

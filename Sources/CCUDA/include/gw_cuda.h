@@ -18,11 +18,6 @@ typedef struct gw_event *gw_event_t;  // CUevent
 typedef struct gw_graph *gw_graph_t;  // CUgraph
 typedef struct gw_graph_exec *gw_graph_exec_t;  // CUgraphExec
 
-/// CUtensorMap: opaque, and refused by the driver unless aligned to 64 bytes.
-typedef struct {
-  _Alignas(64) uint64_t words[16];
-} gw_tensor_map;
-
 /// CUlaunchAttribute: a number, four bytes of padding, a union of 64 bytes.
 typedef struct {
   int id;
@@ -99,7 +94,7 @@ typedef struct {
      unsigned shared_bytes, gw_stream_t stream, void *_Nullable *_Nullable parameters,                             \
      void *_Nullable *_Nullable extra))                                                                            \
   X(tensor_map, "cuTensorMapEncodeTiled",                                                                          \
-    (gw_tensor_map * map, int type, uint32_t rank, void *address, const uint64_t *extents,                         \
+    (void *map, int type, uint32_t rank, void *address, const uint64_t *extents,                         \
      const uint64_t *strides, const uint32_t *box, const uint32_t *steps, int interleave, int swizzle,             \
      int promotion, int fill))                                                                                     \
   X(error_name, "cuGetErrorName", (gw_result code, const char *_Nullable *_Nonnull text))                          \
