@@ -135,6 +135,7 @@ public struct Tensor: Sendable {
   }
 
   private func elementCapacity<Element>(of _: Element.Type) -> Int {
+    storage.requireHost()
     precondition(isDense, "a strided tensor has no contiguous elements: shape \(shape), strides \(strides)")
     let bytes = count / type.blockElements * type.blockBytes
     precondition(

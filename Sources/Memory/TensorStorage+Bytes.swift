@@ -5,6 +5,7 @@ extension TensorStorage {
   public var bytes: Span<UInt8> {
     @_lifetime(borrow self)
     get {
+      requireHost()
       let start = unsafe UnsafeRawPointer(baseAddress).assumingMemoryBound(to: UInt8.self)
       let span = unsafe Span(_unsafeStart: start, count: byteCount)
       return unsafe _overrideLifetime(span, borrowing: self)

@@ -12,11 +12,20 @@ internal import Glibc
   public let baseAddress: UnsafeMutableRawPointer
   /// Bytes from ``baseAddress`` on.
   public let byteCount: Int
+  /// Whether this process may read and write the bytes itself.
+  public let isOnHost: Bool
 
   /// Adopts memory that the subclass frees.
-  public init(baseAddress: UnsafeMutableRawPointer, byteCount: Int) {
+  public init(baseAddress: UnsafeMutableRawPointer, byteCount: Int, isOnHost: Bool = true) {
     unsafe self.baseAddress = baseAddress
     self.byteCount = byteCount
+    self.isOnHost = isOnHost
+  }
+
+  /// Stops with a message rather than at an address that means nothing here.
+  func requireHost() {
+    precondition(
+      isOnHost, "these \(byteCount) bytes lie in a device's memory. Fetch the tensor with its executor first")
   }
 }
 

@@ -1,11 +1,77 @@
 public import Memory
 
-/// A machine that runs tile programs.
+/// A machine that runs tile programs, and the memory it runs them on.
+///
+/// Kernels and copies of one executor take effect in the order they were asked for.
 public protocol Executor: Sendable {
   /// Prepares a kernel; done once, kept by the caller.
   ///
   /// - Throws: ``ExecutionError`` where the machine cannot run it.
   func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel
+
+  /// Zeroed memory that its kernels can use.
+  ///
+  /// - Throws: what says how much was asked for and how much there is.
+  func allocate(byteCount: Int) throws -> TensorStorage
+
+  /// The tensor where its kernels can use it: itself, or a copy with the same extents and strides.
+  func place(_ tensor: Tensor) throws -> Tensor
+
+  /// Copies elements; `source` may be written again as soon as this returns.
+  ///
+  /// - Precondition: same type and shape.
+  func copy(from source: Tensor, into target: Tensor) throws
+
+  /// The tensor in host memory, once all kernels before have run: itself, or a copy with the same extents and strides.
+  func fetch(_ tensor: Tensor) throws -> Tensor
+
+  /// Writes zero bytes over a tensor.
+  ///
+  /// - Precondition: the tensor is dense.
+  func clear(_ tensor: Tensor) throws
+
+  /// Returns once all kernels before have run.
+  ///
+  /// - Throws: what went wrong with one of them.
+  func synchronize() throws
+}
+
+extension Executor {
+  /// Host memory.
+  public func allocate(byteCount: Int) throws -> TensorStorage { try HeapStorage(byteCount: byteCount) }
+
+  /// The tensor itself.
+  public func place(_ tensor: Tensor) throws -> Tensor { tensor }
+
+  /// The tensor itself.
+  public func fetch(_ tensor: Tensor) throws -> Tensor { tensor }
+
+  /// Copies within host memory.
+  public func copy(from source: Tensor, into target: Tensor) throws {
+    precondition(
+      source.storage.isOnHost && target.storage.isOnHost, "a host executor copies host memory only")
+    target.forEachRun(from: source) { from, to, bytes in
+      unsafe (target.address + to).copyMemory(from: source.address + from, byteCount: bytes)
+    }
+  }
+
+  /// Writes zeros in host memory.
+  public func clear(_ tensor: Tensor) throws {
+    tensor.withMutableElements(as: UInt8.self) { span in
+      for index in span.indices { span[index] = 0 }
+    }
+  }
+
+  /// Returns at once: host kernels have run when `run` returns.
+  public func synchronize() throws {}
+
+  /// A zeroed dense tensor in memory that its kernels can use.
+  public func tensor(_ type: ElementType, _ shape: [Int]) throws -> Tensor {
+    guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
+      throw MemoryError.notWholeBlocks(type: type, count: shape.last ?? 1)
+    }
+    return try Tensor(allocate(byteCount: bytes), type: type, shape: shape)
+  }
 }
 
 /// A kernel that a machine has prepared.

@@ -9,9 +9,7 @@ internal import Tiles
 final class CPUKernel: CompiledKernel, @unchecked Sendable {
   let program: Program
   private let executor: CPUExecutor
-  /// Extents that give a parameter its value, and those that must then agree.
-  private let binding: [(parameter: Int, tensor: Int, axis: Int)]
-  private let checked: [(index: Index, constant: Int?, tensor: Int, axis: Int)]
+  private let binding: ArgumentBinding
   private let instructions: FlatArray<Instruction>
   private let owned: FlatArray<OwnedTile>
   private let matmuls: FlatArray<MatmulPlan>
@@ -24,20 +22,8 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
   init(program: Program, executor: CPUExecutor) {
     self.program = program
     self.executor = executor
-    var bound = Set(program.arguments)
-    var binding: [(parameter: Int, tensor: Int, axis: Int)] = []
-    var checked: [(index: Index, constant: Int?, tensor: Int, axis: Int)] = []
-    for (tensor, parameter) in program.tensors.enumerated() {
-      for (axis, extent) in parameter.extents.enumerated() {
-        if case .parameter(let number) = extent, bound.insert(number).inserted {
-          binding.append((number, tensor, axis))
-        } else {
-          checked.append((extent, extent.constantValue, tensor, axis))
-        }
-      }
-    }
-    self.binding = binding
-    self.checked = checked
+    binding = ArgumentBinding(
+      name: program.name, tensors: program.tensors, arguments: program.arguments)
     instructions = FlatArray(program.instructions)
     owned = FlatArray(program.owned)
     matmuls = FlatArray(program.matmuls)
@@ -60,7 +46,7 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
     let grid = program.gridExtents.map { evaluate($0, integers, bindings, []) }
     let count = grid.reduce(1, *)
     guard count > 0 else { return }
-    let order = taskOrder(grid, count, integers, bindings)
+    let order = program.order.tasks(grid: grid) { evaluate($0, integers, bindings, $1) }
     launch(integers, bindings, count, order)
     withExtendedLifetime(tensors) {}
     if let start { executor.profile.add(program.name, start.duration(to: .now)) }
@@ -115,34 +101,11 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
   private func bind(
     _ tensors: [Tensor], _ arguments: [Int], into integers: inout [Int]
   ) throws(ExecutionError) {
-    guard tensors.count == program.tensors.count else {
-      throw .argumentCount(kernel: program.name, expected: program.tensors.count, found: tensors.count)
-    }
-    guard arguments.count == program.arguments.count else {
-      throw .argumentCount(kernel: program.name, expected: program.arguments.count, found: arguments.count)
-    }
-    for (number, value) in zip(program.arguments, arguments) { integers[number] = value }
-    for (parameter, tensor) in zip(program.tensors, tensors) {
-      guard parameter.type == tensor.type else {
-        throw .argumentType(
-          kernel: program.name, tensor: parameter.name, expected: parameter.type.rawValue,
-          found: tensor.type.rawValue)
-      }
-      guard parameter.extents.count == tensor.shape.count else {
-        throw .argumentShape(
-          kernel: program.name, tensor: parameter.name, expected: "\(parameter.extents)", found: tensor.shape)
-      }
-    }
-    for extent in binding { integers[extent.parameter] = tensors[extent.tensor].shape[extent.axis] }
-    for extent in checked {
-      let wanted = extent.constant ?? evaluate(extent.index, integers, [], [])
-      guard wanted == tensors[extent.tensor].shape[extent.axis] else {
-        let parameter = program.tensors[extent.tensor]
-        throw .argumentShape(
-          kernel: program.name, tensor: parameter.name,
-          expected: "\(parameter.extents.map { evaluate($0, integers, [], []) })",
-          found: tensors[extent.tensor].shape)
-      }
+    try binding.bind(tensors, arguments, into: &integers)
+    for (parameter, tensor) in zip(program.tensors, tensors) where !tensor.storage.isOnHost {
+      throw .argumentLayout(
+        kernel: program.name, tensor: parameter.name,
+        reason: "it lies in a device's memory. Fetch it with that device's executor first")
     }
     for stride in program.strides { integers[stride.register] = tensors[stride.tensor].strides[stride.axis] }
     for (tensor, axis) in program.contiguousAxes
@@ -153,40 +116,6 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
           "axis \(axis) has stride \(tensors[tensor].strides[axis]), and it is written as contiguous rows. "
           + "Pass a tensor whose axis \(axis) has stride 1")
     }
-  }
-
-  // MARK: Order of tasks
-
-  private func taskOrder(
-    _ grid: [Int], _ count: Int, _ integers: [Int], _ bindings: [TensorBinding]
-  ) -> [Int32]? {
-    switch program.order {
-    case .rowMajor: return nil
-    case .longestFirst(let cost):
-      let costs = (0..<count).map { evaluate(cost, integers, bindings, coordinates($0, grid)) }
-      return (0..<count).sorted { (costs[$1], $0) < (costs[$0], $1) }.map { Int32($0) }
-    case .superRows(let rows):
-      guard grid.count >= 2, rows > 1 else { return nil }
-      let inner = grid[1...].reduce(1, *)
-      var order: [Int32] = []
-      order.reserveCapacity(count)
-      for top in stride(from: 0, to: grid[0], by: rows) {
-        for column in 0..<inner {
-          for row in top..<min(top + rows, grid[0]) { order.append(Int32(row * inner + column)) }
-        }
-      }
-      return order
-    }
-  }
-
-  private func coordinates(_ task: Int, _ grid: [Int]) -> [Int] {
-    var rest = task
-    var result = [Int](repeating: 0, count: grid.count)
-    for axis in grid.indices.reversed() {
-      result[axis] = rest % grid[axis]
-      rest /= grid[axis]
-    }
-    return result
   }
 
   private func evaluate(

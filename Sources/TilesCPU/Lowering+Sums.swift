@@ -59,9 +59,10 @@ extension Operation {
   fileprivate func uses(of tile: Tile) -> Int {
     switch self {
     case .load(let target, _): target == tile ? 1 : 0
-    case .store(let source, _): source == tile ? 1 : 0
+    case .store(let source, _), .add(let source, _): source == tile ? 1 : 0
     case .fill(let target, _): target == tile ? 1 : 0
-    case .quantize(let target, let source): [target, source].count { $0 == tile }
+    case .quantize(let target, let source), .transpose(let target, let source):
+      [target, source].count { $0 == tile }
     case .matmul(let product): [product.accumulator, product.left, product.right].count { $0 == tile }
     case .map(let program):
       program.steps.count { step in

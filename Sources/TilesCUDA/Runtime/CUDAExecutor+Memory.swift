@@ -1,0 +1,106 @@
+internal import CCUDA
+public import Memory
+
+extension CUDAExecutor {
+  /// Zeroed memory of the GPU.
+  ///
+  /// - Throws: ``CUDAError/outOfMemory(requested:used:cap:)``.
+  public func allocate(byteCount: Int) throws -> TensorStorage {
+    try requireNoCapture("an allocation")
+    let storage = try pool.allocate(byteCount: byteCount)
+    try fill(storage.address, byteCount)
+    return storage
+  }
+
+  /// A copy in the memory of the GPU with the same extents and strides; the tensor itself where it is there already.
+  ///
+  /// - Throws: ``CUDAError/outOfMemory(requested:used:cap:)``.
+  public func place(_ tensor: Tensor) throws -> Tensor {
+    guard tensor.storage.isOnHost else { return tensor }
+    try requireNoCapture("placing a tensor")
+    let storage = try pool.allocate(byteCount: tensor.spannedBytes)
+    try device.activate()
+    try device.driver.check(
+      "cuMemcpyHtoDAsync",
+      unsafe device.driver.table.pointee.copy_to_device(
+        storage.address, tensor.address, tensor.spannedBytes, stream.handle))
+    return tensor.moved(to: storage)
+  }
+
+  /// A copy in host memory with the same extents and strides, once all kernels before have run; the tensor itself
+  /// where it is there already.
+  public func fetch(_ tensor: Tensor) throws -> Tensor {
+    try requireNoCapture("fetching a tensor")
+    guard !tensor.storage.isOnHost else {
+      try synchronize()
+      return tensor
+    }
+    let storage = try HeapStorage(byteCount: tensor.spannedBytes)
+    try device.activate()
+    try device.driver.check(
+      "cuMemcpyDtoHAsync",
+      unsafe device.driver.table.pointee.copy_to_host(
+        storage.baseAddress, tensor.deviceAddress, tensor.spannedBytes, stream.handle))
+    try synchronize()
+    return tensor.moved(to: storage)
+  }
+
+  /// Copies elements between host and GPU, either way, or within the GPU; waits where the target is on the host.
+  ///
+  /// A source in a ``PinnedBuffer`` is read when the stream gets there; others are read before this returns.
+  public func copy(from source: Tensor, into target: Tensor) throws {
+    try device.activate()
+    let table = unsafe device.driver.table
+    let handle = unsafe stream.handle
+    switch (source.storage.isOnHost, target.storage.isOnHost) {
+    case (true, true):
+      target.forEachRun(from: source) { from, to, bytes in
+        unsafe (target.address + to).copyMemory(from: source.address + from, byteCount: bytes)
+      }
+    case (true, false):
+      try requireNoCapture("a copy from the host")
+      try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
+        try device.driver.check(
+          "cuMemcpyHtoDAsync",
+          unsafe table.pointee.copy_to_device(
+            target.deviceAddress + UInt64(to), source.address + from, bytes, handle))
+      }
+    case (false, false):
+      try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
+        try device.driver.check(
+          "cuMemcpyDtoDAsync",
+          unsafe table.pointee.copy_on_device(
+            target.deviceAddress + UInt64(to), source.deviceAddress + UInt64(from), bytes, handle))
+      }
+    case (false, true):
+      try requireNoCapture("a copy to the host")
+      try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
+        try device.driver.check(
+          "cuMemcpyDtoHAsync",
+          unsafe table.pointee.copy_to_host(
+            target.address + to, source.deviceAddress + UInt64(from), bytes, handle))
+      }
+      try synchronize()
+    }
+  }
+
+  /// Writes zero bytes over a tensor in the memory of the GPU.
+  ///
+  /// - Precondition: the tensor is dense and not on the host.
+  public func clear(_ tensor: Tensor) throws {
+    precondition(tensor.isDense && !tensor.storage.isOnHost, "only dense tensors of the GPU are cleared here")
+    try fill(tensor.deviceAddress, tensor.spannedBytes)
+  }
+
+  private func fill(_ address: UInt64, _ bytes: Int) throws(CUDAError) {
+    guard bytes > 0 else { return }
+    try device.activate()
+    try device.driver.check(
+      "cuMemsetD8Async", unsafe device.driver.table.pointee.fill_bytes(address, 0, bytes, stream.handle))
+  }
+}
+
+extension Tensor {
+  /// Address of element `[0, …, 0]`, as the driver counts.
+  var deviceAddress: UInt64 { unsafe UInt64(UInt(bitPattern: address)) }
+}

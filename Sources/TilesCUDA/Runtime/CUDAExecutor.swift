@@ -1,0 +1,198 @@
+internal import CCUDA
+internal import Memory
+internal import Synchronization
+public import Tiles
+
+/// Runs tile programs on one GPU: a stream in which kernels and copies take effect in order, memory under a hard cap,
+/// and machine code kept on disk.
+///
+/// `run` of its kernels returns before they have run; ``synchronize()`` and ``fetch(_:)`` wait. Safe to share; what
+/// several threads ask for takes effect in the order in which it is asked.
+public final class CUDAExecutor: Executor {
+  /// What its kernels run on.
+  public let device: CUDADevice
+  /// The order in which they do.
+  public let stream: CUDAStream
+  let pool: DeviceMemoryPool
+  private let compiler: NVRTC
+  private let cache: ModuleCache?
+  private let state = Mutex(State())
+
+  private struct State: Sendable {
+    var lastKernel = "-"
+    /// Launches of the graph that is being captured.
+    var captured: [PreparedLaunch]?
+  }
+
+  /// Opens a GPU, its compiler and a pool of memory.
+  ///
+  /// - Parameters:
+  ///   - device: the GPU; the first by default.
+  ///   - memoryCap: most bytes that tensors may take; `nil` for nine tenths of what is free now.
+  ///   - cacheFolder: where machine code is kept between runs; `nil` for nowhere.
+  ///   - compilerPath: NVRTC or the folder it is in; `nil` to look where systems keep it.
+  /// - Throws: ``CUDAError`` that says what is missing.
+  public init(
+    device: CUDADevice? = nil, memoryCap: Int? = nil, cacheFolder: String? = nil, compilerPath: String? = nil
+  ) throws(CUDAError) {
+    let device = if let device { device } else { try CUDADevice() }
+    compiler = try NVRTC(path: compilerPath)
+    cache = cacheFolder.map { ModuleCache(folder: $0) }
+    self.device = device
+    stream = try CUDAStream(device: device)
+    let cap = if let memoryCap { memoryCap } else { try device.memoryInfo().free / 10 * 9 }
+    pool = DeviceMemoryPool(cap: cap, source: .driver(device))
+  }
+
+  /// Bytes that tensors take, bytes taken from the driver for them, and the most that may be.
+  public var memory: (used: Int, reserved: Int, cap: Int) {
+    let usage = pool.usage
+    return (usage.used, usage.reserved, pool.cap)
+  }
+
+  /// Version of the compiler.
+  public var compilerVersion: String { compiler.versionText }
+
+  /// Prints the kernel, compiles it where no earlier run has, and loads it.
+  public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {
+    let program = try Emitter.emit(kernel, target: device.target)
+    return CUDAKernel(kernel, try load(program), executor: self)
+  }
+
+  /// A program as a kernel, for those who choose how it is printed.
+  ///
+  /// - Throws: ``ExecutionError/invalid(kernel:reason:)``.
+  package func kernel(_ program: CUDAProgram) throws(ExecutionError) -> CUDAKernel {
+    CUDAKernel(program.kernel, try load(program), executor: self)
+  }
+
+  func load(_ program: CUDAProgram) throws(ExecutionError) -> LoadedProgram {
+    do throws(CUDAError) {
+      let key = ModuleCache.key(program, compiler: compiler.versionText, driverVersion: device.driverVersion)
+      if let known = cache?.load(key),
+        let loaded = try? LoadedProgram(
+          program, image: known.image, report: CompileReport(log: known.log), device: device)
+      {
+        return loaded
+      }
+      let output = try compiler.compile(program.source, name: program.entry, target: program.target)
+      let loaded = try LoadedProgram(
+        program, image: output.image, report: CompileReport(log: output.log), device: device)
+      cache?.store(output, key)
+      return loaded
+    } catch {
+      throw error.about(program.kernel.name)
+    }
+  }
+
+  // MARK: Work in the stream
+
+  /// Starts a kernel; does not wait.
+  func launch(_ launch: PreparedLaunch) throws(CUDAError) {
+    let program = launch.program.program
+    let code = state.withLock { state in
+      state.captured?.append(launch)
+      state.lastKernel = program.kernel.name
+      if let failure = activationFailure() { return failure }
+      return unsafe gw_cuda_launch(
+        device.driver.table, launch.program.function, UInt32(launch.blocks), UInt32(program.threads),
+        UInt32(program.sharedBytes), stream.handle, 1, 0, launch.argument)
+    }
+    guard code == 0 else { throw failure(code, kernel: program.kernel.name) }
+  }
+
+  private func activationFailure() -> gw_result? {
+    do throws(CUDAError) { try device.activate() } catch { return 201 }  // CUDA_ERROR_INVALID_CONTEXT
+    return nil
+  }
+
+  private func failure(_ code: gw_result, kernel: String) -> CUDAError {
+    guard case .driver(_, let name, let reason) = device.driver.failure("", code) else {
+      return .launch(kernel: kernel, reason: "error \(code)")
+    }
+    return .launch(kernel: kernel, reason: "\(name), \(reason)")
+  }
+
+  /// Returns once all kernels and copies so far have run.
+  ///
+  /// - Throws: ``CUDAError/launch(kernel:reason:)`` where one failed, naming the last that was started: the failure
+  ///   is its own or an earlier one's.
+  public func synchronize() throws {
+    try device.activate()
+    let code = unsafe device.driver.table.pointee.stream_synchronize(stream.handle)
+    guard code == 0 else {
+      throw failure(code, kernel: state.withLock { $0.lastKernel } + " or one before it")
+    }
+  }
+
+  /// Numbers in device memory.
+  func upload(_ numbers: [Int32]) throws(CUDAError) -> DeviceStorage {
+    try requireNoCapture("a new order of tasks")
+    let storage = try pool.allocate(byteCount: 4 * numbers.count)
+    try device.activate()
+    let code = unsafe numbers.withUnsafeBytes { bytes in
+      unsafe bytes.baseAddress.map { base in
+        unsafe device.driver.table.pointee.copy_to_device(storage.address, base, bytes.count, stream.handle)
+      } ?? 0
+    }
+    try device.driver.check("cuMemcpyHtoDAsync", code)
+    return storage
+  }
+
+  /// A graph would repeat a copy from memory that is gone by then.
+  func requireNoCapture(_ what: String) throws(CUDAError) {
+    guard state.withLock({ $0.captured == nil }) else {
+      throw .launch(
+        kernel: "-",
+        reason: "\(what) cannot be captured in a graph. Run the same kernels on the same tensors once before")
+    }
+  }
+
+  // MARK: Graphs
+
+  /// Notes the kernels that `body` starts instead of running them, to be replayed as one.
+  ///
+  /// Tensors that they use must outlive the graph; nothing may be placed, fetched or waited for meanwhile, and each
+  /// kernel must have run once before with the same arguments.
+  public func capture(_ body: () throws -> Void) throws -> CUDAGraph {
+    try device.activate()
+    let table = unsafe device.driver.table
+    // Relaxed (2): other threads may go on allocating.
+    try device.driver.check("cuStreamBeginCapture", unsafe table.pointee.capture_begin(stream.handle, 2))
+    state.withLock { $0.captured = [] }
+    let outcome = Result { try body() }
+    let launches = state.withLock { state in
+      defer { state.captured = nil }
+      return state.captured ?? []
+    }
+    var graph: gw_graph_t?
+    let code = unsafe table.pointee.capture_end(stream.handle, &graph)
+    if case .failure(let error) = outcome {
+      if let graph = unsafe graph { unsafe _ = table.pointee.graph_destroy(graph) }
+      throw error
+    }
+    try device.driver.check("cuStreamEndCapture", code)
+    guard let graph = unsafe graph else {
+      throw CUDAError.launch(kernel: "-", reason: "nothing was captured")
+    }
+    return try unsafe CUDAGraph(graph, launches, stream: stream)
+  }
+}
+
+extension DeviceMemoryPool.Source {
+  /// The driver's memory of a GPU.
+  static func driver(_ device: CUDADevice) -> Self {
+    Self(
+      allocate: { bytes in
+        var address: gw_address = 0
+        guard (try? device.activate()) != nil,
+          unsafe device.driver.table.pointee.allocate(&address, bytes) == 0
+        else { return nil }
+        return address
+      },
+      free: { address in
+        try? device.activate()
+        _ = unsafe device.driver.table.pointee.free(address)
+      })
+  }
+}
