@@ -114,9 +114,11 @@ struct WarpgroupProduct: Hashable {
   /// Whether a factor's contiguous side is not the inner one.
   var transposesLeft: Bool
   var transposesRight: Bool
+  /// Whether it begins a sum, whatever the registers hold.
+  var starts: Bool
 
   var name: String {
-    "product_n\(columns)_\(type)_\(leftInRegisters ? "r" : transposesLeft ? "t" : "s")\(transposesRight ? "t" : "s")"
+    "\(starts ? "start" : "product")_n\(columns)_\(type)_\(leftInRegisters ? "r" : transposesLeft ? "t" : "s")\(transposesRight ? "t" : "s")"
   }
 
   /// The function's definition.
@@ -142,18 +144,19 @@ struct WarpgroupProduct: Hashable {
       leftOperands = "\"l\"(a)"
     }
     let right = place()
-    let flag = place()
     // 8-bit factors know no transposes.
     let transposes =
       type.hasPrefix("e")
       ? "" : (leftInRegisters ? "" : ", \(transposesLeft ? 1 : 0)") + ", \(transposesRight ? 1 : 0)"
-    let outputs = (0..<registers).map { "\"+f\"(d[\($0)])" }.joined(separator: ", ")
+    // Results are written while later instructions run, so they may not share registers with the factors.
+    let constraint = starts ? "=&f" : "+f"
+    let outputs = (0..<registers).map { "\"\(constraint)\"(d[\($0)])" }.joined(separator: ", ")
     return """
-      __device__ __forceinline__ void \(name)(float (&d)[\(registers)], \(leftParameter), u64 b, int continues) {
-        asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, \(flag), 0;\\n"
+      __device__ __forceinline__ void \(name)(float (&d)[\(registers)], \(leftParameter), u64 b) {
+        asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, \(starts ? 0 : 1), 0;\\n"
             "wgmma.mma_async.sync.aligned.m64n\(columns)k\(inner).f32.\(type).\(type) {\(list)}, \(left), \(right), p, 1, 1\(transposes);\\n}"
             : \(outputs)
-            : \(leftOperands), "l"(b), "r"(continues));
+            : \(leftOperands), "l"(b));
       }
       """
   }

@@ -128,9 +128,11 @@ public enum AttentionBackward {
                 wholeTo: visible.wholeTo, step: step)
             }
             let factors = k.cast(weights, to: shape.type)
-            k.matmul(into: dvSum, factors, tiles[1])
+            // Where steps overlap, the sums end a step and run beside the next one's scores.
+            if !shape.schedule.overlapsSteps { k.matmul(into: dvSum, factors, tiles[1]) }
             let dScores = k.map(.multiply, weights, k.map(.subtract, dWeights, tiles[3]))
             let dFactors = k.cast(dScores, to: shape.type)
+            if shape.schedule.overlapsSteps { k.matmul(into: dvSum, factors, tiles[1]) }
             k.matmul(into: dkSum, dFactors, tiles[0])
             let dq = k.matmul(dFactors, k0, transposesLeft: true)
             k.add(dq, to: dqSums, at: [batch, head, member, row, 0])

@@ -70,16 +70,14 @@ public enum SelectiveScan {
             let scores = k.matmul(c, b, transposesRight: true)
             let carried = k.matmul(c, k.cast(state, to: shape.type), transposesRight: true)
             // Decays in units of log₂: from the chunk's start to each position, and over all of it.
-            func logDecay(_ spans: Tile) -> Tile {
-              k.map(.multiply, k.map(.multiply, k.rowSum(spans), rate), OnlineSoftmax.log2e)
+            func logDecay(_ sum: Tile) -> Tile {
+              k.map(.multiply, k.map(.multiply, sum, rate), OnlineSoftmax.log2e)
             }
-            func zeros(_ rows: Int, _ valid: Index) -> Tile {
-              k.filled(0, rows: rows, columns: 1, validRows: valid, validColumns: 1)
-            }
+            let zeros = k.filled(0, rows: shape.chunk, columns: 1, validRows: valid, validColumns: 1)
             let (position, source) = (MapValue.row(offset: 0), MapValue.column(offset: 0))
-            let spans = k.map(.add, zeros(shape.chunk, valid), dt)
-            let whole = logDecay(spans)
-            let upTo = logDecay(k.map(.selectGreaterEqual, position, source, spans, 0.0))
+            let spans = k.map(.add, zeros, dt)
+            let whole = logDecay(k.rowSum(dt))
+            let upTo = logDecay(k.rowSum(k.map(.selectGreaterEqual, position, source, spans, 0.0)))
             let distances = k.map(.subtract, upTo, k.transposed(upTo))
             // Masked before the exponential: later positions would overflow.
             let decays = k.map(
@@ -89,8 +87,7 @@ public enum SelectiveScan {
             k.matmul(into: carried, k.cast(weights, to: shape.type), x)
             let rest = k.map(.multiply, k.map(.exp2, k.map(.subtract, whole, upTo)), dtRows)
             let inputs = k.cast(k.map(.multiply, b, rest), to: shape.type)
-            let total = logDecay(k.map(.add, zeros(shape.headSize, p), dt))
-            k.assign(state, k.map(.multiply, state, k.map(.exp2, total)))
+            k.assign(state, k.map(.multiply, state, k.map(.exp2, whole)))
             k.matmul(into: state, x, inputs, transposesLeft: true)
             k.store(carried, to: y, at: [row, step * chunk, head, 0], rowAxis: 1)
           })

@@ -4,23 +4,54 @@ internal import Tiles
 /// What a group of 128 threads does for one task: the body in program order, with every wait that order needs.
 ///
 /// Products run on after they were issued; a statement waits for those, and only those, whose results or factors it
-/// touches. Slots are given back as soon as their last reader is done.
+/// touches. Slots are given back as soon as their last reader is done, and shared memory that the groups write is
+/// guarded by a barrier only where some thread may still be reading it.
 struct GroupProgram {
   let placement: Placement
-  private var result: [RoleStep] = []
+  var result: [RoleStep] = []
   /// Products that may still run, oldest first, with the rings to give back when each is done.
   private var running: [(product: Matmul, releases: [Int])] = []
+  /// Tiles in shared memory, written by the groups, that slower threads may still read.
+  private var dirty: Set<Int>
 
-  init(_ placement: Placement) { self.placement = placement }
-
-  static func steps(_ placement: Placement) -> [RoleStep] {
-    var program = GroupProgram(placement)
-    program.add(placement.kernel.body, rings: program.rings(loadedBy: placement.kernel.body), opens: true)
-    program.finishProducts()
-    return program.result
+  private init(_ placement: Placement, dirty: Set<Int>) {
+    self.placement = placement
+    self.dirty = dirty
   }
 
-  private func rings(loadedBy statements: [Statement]) -> Set<Int> {
+  static func steps(_ placement: Placement) -> [RoleStep] {
+    var outer = GroupProgram(placement, dirty: [])
+    let body = placement.kernel.body
+    return outer.repeated { $0.add(body, rings: $0.rings(loadedBy: body)) }
+  }
+
+  /// Tiles that the groups share through memory.
+  private var sharedTiles: Set<Int> {
+    Set(placement.staged.keys).union(placement.places.filter { $0.value == .row }.keys)
+  }
+
+  /// Records what is done again and again: what is dirty at its end is so at its start.
+  mutating func repeated(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
+    var first = GroupProgram(placement, dirty: sharedTiles)
+    record(&first)
+    first.finishProducts()
+    var second = GroupProgram(placement, dirty: dirty.union(first.dirty))
+    record(&second)
+    second.finishProducts()
+    dirty.formUnion(second.dirty)
+    return second.result
+  }
+
+  /// Records what is done once or not at all.
+  private mutating func nested(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
+    var inner = GroupProgram(placement, dirty: dirty)
+    record(&inner)
+    inner.finishProducts()
+    dirty.formUnion(inner.dirty)
+    return inner.result
+  }
+
+  func rings(loadedBy statements: [Statement]) -> Set<Int> {
     Set(
       statements.compactMap { statement in
         if case .load(let tile, _) = statement.operation, case .ring(let ring, _) = placement.places[tile.id]
@@ -32,7 +63,7 @@ struct GroupProgram {
       })
   }
 
-  private func rings(readBy statement: Statement) -> Set<Int> {
+  func rings(readBy statement: Statement) -> Set<Int> {
     var found: Set<Int> = []
     for tile in statement.operation.tilesRead {
       if case .ring(let ring, _) = placement.places[tile.id] { found.insert(ring) }
@@ -45,19 +76,16 @@ struct GroupProgram {
 
   // MARK: Lists
 
-  /// Statements in order. `rings`: those whose slots this list waits for and gives back; `opens`: whether a slot is
-  /// waited for at its first reader here (else an earlier part of the step has done so).
-  private mutating func add(_ statements: [Statement], rings: Set<Int>, opens: Bool, closes: Bool = true) {
-    var awaited: Set<Int> = opens ? [] : rings
+  /// Statements in order. `rings`: those whose slots this list gives back, and waits for unless they are `awaited`.
+  mutating func add(_ statements: [Statement], rings: Set<Int>, awaited: Set<Int> = []) {
+    var awaited = awaited
     for (position, statement) in statements.enumerated() {
       let read = self.rings(readBy: statement).intersection(rings)
       for ring in read.sorted() where awaited.insert(ring).inserted { result.append(.awaitFull(ring)) }
-      let done =
-        closes
-        ? read.filter { ring in
-          !statements[(position + 1)...].contains { self.rings(readBy: $0).contains(ring) }
-        }.sorted() : []
-      add(statement, releasing: done)
+      let done = read.filter { ring in
+        !statements[(position + 1)...].contains { self.rings(readBy: $0).contains(ring) }
+      }
+      add(statement, releasing: done.sorted())
     }
   }
 
@@ -78,6 +106,7 @@ struct GroupProgram {
         program.tilesRead.contains(running.accumulator) || program.tilesWritten.contains(running.accumulator)
       }
       result.append(.map(program))
+      for tile in program.tilesRead where placement.places[tile.id] == .row { dirty.insert(tile.id) }
       for tile in program.tilesWritten { handOver(tile) }
     case .fill(let tile, let value):
       waitFor { $0.accumulator == tile }
@@ -93,17 +122,18 @@ struct GroupProgram {
       finishProducts()
       addLoop(step, count, load, body)
     case .when(let lower, let upper, let body) where body.allSatisfy(\.isElementwise):
-      waitFor { running in body.contains { $0.reads(running.accumulator) || $0.writes(running.accumulator) } }
-      var inner = GroupProgram(placement)
-      inner.add(body, rings: [], opens: true)
-      result.append(.when(less: lower, than: upper, body: inner.result))
+      waitFor { running in
+        body.contains { $0.reads(running.accumulator) || $0.writes(running.accumulator) }
+      }
+      let inner = nested { $0.add(body, rings: []) }
+      result.append(.when(less: lower, than: upper, body: inner))
     case .when(let lower, let upper, let body):
       finishProducts()
-      var inner = GroupProgram(placement)
-      inner.add(body, rings: rings(loadedBy: body), opens: true)
-      inner.finishProducts()
-      result.append(.when(less: lower, than: upper, body: inner.result))
-    case .transpose(let tile, let source): result.append(.transpose(tile, from: source))
+      let inner = nested { $0.add(body, rings: $0.rings(loadedBy: body)) }
+      result.append(.when(less: lower, than: upper, body: inner))
+    case .transpose(let tile, let source):
+      result.append(.transpose(tile, from: source, guarded: dirty.contains(tile.id)))
+      dirty = []
     case .quantize: break
     }
     for ring in done { result += [.release(ring, behind: 0), .advance(ring)] }
@@ -117,7 +147,8 @@ struct GroupProgram {
     }
     if placement.staged[tile.id] != nil {
       waitFor { $0.left == tile || $0.right == tile }
-      result.append(.stage(tile))
+      result.append(.stage(tile, guarded: dirty.contains(tile.id)))
+      dirty = []
     }
   }
 
@@ -128,15 +159,17 @@ struct GroupProgram {
     finish(last + 1)
   }
 
-  private mutating func finishProducts() { if !running.isEmpty { finish(running.count) } }
+  mutating func finishProducts() { if !running.isEmpty { finish(running.count) } }
 
   private mutating func finish(_ count: Int) {
     var finished: [Tile] = []
-    for (product, _) in running[..<count] where !finished.contains(product.accumulator) {
-      // A sum that a later product goes on with is not readable yet.
-      if !running[count...].contains(where: { $0.product.accumulator == product.accumulator }) {
-        finished.append(product.accumulator)
+    for (product, _) in running[..<count] {
+      for factor in [product.left, product.right] where placement.staged[factor.id] != nil {
+        dirty.insert(factor.id)
       }
+      // A sum that a later product goes on with is not readable yet.
+      let goesOn = running[count...].contains { $0.product.accumulator == product.accumulator }
+      if !goesOn, !finished.contains(product.accumulator) { finished.append(product.accumulator) }
     }
     result.append(.awaitProducts(pending: running.count - count, finished: finished))
     for ring in running[..<count].flatMap(\.releases) {
@@ -150,23 +183,20 @@ struct GroupProgram {
   private mutating func addLoop(_ step: Int, _ count: Index, _ load: [Statement], _ body: [Statement]) {
     let own = rings(loadedBy: load).union(rings(loadedBy: body))
     // Loads that stay with the group come first in each step.
-    let body =
-      load.filter { if case .load(let tile, _) = $0.operation { !placement.isInRing(tile) } else { false } }
-      + body
+    let kept = load.filter {
+      if case .load(let tile, _) = $0.operation { !placement.isInRing(tile) } else { false }
+    }
+    let body = kept + body
     if body.count == 1, case .matmul(let product) = body[0].operation, own.count == 1, let ring = own.first,
       placement.rings[ring].stages > 1
     {
       stream(product, ring, step, count)
-      return
+    } else if placement.kernel.schedule.overlapsSteps, let parts = StepParts(body, own, self) {
+      overlap(parts, step, count)
+    } else {
+      let inner = repeated { $0.add(body, rings: own) }
+      result.append(.loop(step: step, from: 0, below: count, body: inner))
     }
-    if placement.kernel.schedule.overlapsSteps, let cut = overlapCut(body) {
-      overlap(body, cut, own, step, count)
-      return
-    }
-    var inner = GroupProgram(placement)
-    inner.add(body, rings: own, opens: true)
-    inner.finishProducts()
-    result.append(.loop(step: step, from: 0, below: count, body: inner.result))
   }
 
   /// One product a step: it runs while the next is issued, so that the units never wait.
@@ -182,8 +212,58 @@ struct GroupProgram {
     result.append(.when(less: 0, than: count, body: [.release(ring, behind: 1)]))
   }
 
-  /// Where the tail of a step begins, and which products open it: those that need nothing the step computes.
-  private func overlapCut(_ body: [Statement]) -> (opening: Int, tail: Int)? {
+  /// The products that open step i run beside the tail of step i − 1. Shah et al., 2024, arXiv:2407.08608.
+  private mutating func overlap(_ parts: StepParts, _ step: Int, _ count: Index) {
+    let takesTurns = placement.kernel.schedule.alternates && placement.groups > 1
+    let kept = parts.keptRings.sorted()
+    let awaitKept = kept.map { RoleStep.awaitFull($0) }
+    let releaseKept = kept.map { RoleStep.release($0, behind: 1) }
+    let advanceKept = kept.map { RoleStep.advance($0) }
+    let first = nested { $0.add(parts.products + parts.rest, rings: parts.openingRings) }
+    let steady = repeated { inner in
+      inner.result += awaitKept
+      if takesTurns { inner.result.append(.awaitTurn) }
+      inner.add(parts.products, rings: parts.earlyRings)
+      let late = parts.openingRings.subtracting(parts.earlyRings)
+      for ring in late.sorted() { inner.result.append(.awaitFull(ring)) }
+      let start = inner.result.count
+      inner.add(parts.tail, rings: parts.tailRings)
+      if takesTurns { inner.result.append(.passTurn) }
+      let tail = Array(inner.result[start...])
+      inner.result.removeSubrange(start...)
+      inner.result.append(.with(step: step, value: .step(step) - 1, body: [.behind(kept, body: tail)]))
+      inner.add(parts.rest, rings: late, awaited: late)
+      inner.finishProducts()
+      inner.result += releaseKept + advanceKept
+    }
+    let last = nested { $0.add(parts.tail, rings: parts.tailRings) }
+    result.append(
+      .when(
+        less: 0, than: count,
+        body: [
+          .with(step: step, value: 0, body: awaitKept + first + advanceKept),
+          .loop(step: step, from: 1, below: count, body: steady),
+          .with(step: step, value: count - 1, body: [.behind(kept, body: last)] + releaseKept),
+        ]))
+  }
+}
+
+/// A step of a loop cut so that its opening products can run beside the tail of the step before.
+private struct StepParts {
+  /// Products that need nothing the step computes.
+  let products: [Statement]
+  /// What follows them, up to the tail.
+  let rest: [Statement]
+  /// From the first product that needs what the step computed.
+  let tail: [Statement]
+  /// Rings that only products and rest read, those of them that only the products read, and those only the tail reads.
+  let openingRings: Set<Int>
+  let earlyRings: Set<Int>
+  let tailRings: Set<Int>
+  /// Rings that both ends of a step read: a slot is kept for two turns.
+  let keptRings: Set<Int>
+
+  init?(_ body: [Statement], _ own: Set<Int>, _ program: GroupProgram) {
     var opening = 0
     while opening < body.count, case .matmul(let product) = body[opening].operation, !product.continuing,
       !body.contains(where: { $0.writes(product.left) || $0.writes(product.right) })
@@ -191,66 +271,25 @@ struct GroupProgram {
       opening += 1
     }
     guard opening > 0,
-      let tail = body[opening...].firstIndex(where: { if case .matmul = $0.operation { true } else { false } }
-      )
+      let cut = body[opening...].firstIndex(where: { if case .matmul = $0.operation { true } else { false } })
     else { return nil }
     // What opens the next step must not overwrite what the tail still reads.
     for statement in body[..<opening] {
       guard case .matmul(let product) = statement.operation else { return nil }
-      if body[tail...].contains(where: { $0.reads(product.accumulator) }) { return nil }
+      if body[cut...].contains(where: { $0.reads(product.accumulator) }) { return nil }
     }
-    return (opening, tail)
-  }
-
-  /// The products that open step i run beside the tail of step i − 1. Shah et al., 2024, arXiv:2407.08608.
-  private mutating func overlap(
-    _ body: [Statement], _ cut: (opening: Int, tail: Int), _ own: Set<Int>, _ step: Int, _ count: Index
-  ) {
-    let opening = Array(body[..<cut.tail])
-    let tail = Array(body[cut.tail...])
-    let openingRings = own.filter { ring in opening.contains { rings(readBy: $0).contains(ring) } }
-    let tailRings = own.filter { ring in tail.contains { rings(readBy: $0).contains(ring) } }
-    guard openingRings.isDisjoint(with: tailRings) else {
-      // A slot that both ends of a step read would have to stay over two turns.
-      var inner = GroupProgram(placement)
-      inner.add(body, rings: own, opens: true)
-      inner.finishProducts()
-      result.append(.loop(step: step, from: 0, below: count, body: inner.result))
-      return
+    products = Array(body[..<opening])
+    rest = Array(body[opening..<cut])
+    tail = Array(body[cut...])
+    func readers(_ statements: [Statement]) -> Set<Int> {
+      own.filter { ring in statements.contains { program.rings(readBy: $0).contains(ring) } }
     }
-    func part(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
-      var inner = GroupProgram(placement)
-      record(&inner)
-      inner.finishProducts()
-      return inner.result
-    }
-    let first = part { $0.add(opening, rings: openingRings, opens: true) }
-    let last = part { $0.add(tail, rings: tailRings, opens: true) }
-    let products = Array(opening[..<cut.opening])
-    let rest = Array(opening[cut.opening...])
-    let steady = part { inner in
-      // Rings of the opening products alone are given back when those are done.
-      let takesTurns = placement.kernel.schedule.alternates && placement.groups > 1
-      if takesTurns { inner.result.append(.awaitTurn) }
-      let early = openingRings.filter { ring in !rest.contains { inner.rings(readBy: $0).contains(ring) } }
-      inner.add(products, rings: early, opens: true)
-      let late = openingRings.subtracting(early)
-      for ring in late.sorted() { inner.result.append(.awaitFull(ring)) }
-      let start = inner.result.count
-      inner.add(tail, rings: tailRings, opens: true)
-      if takesTurns { inner.result.append(.passTurn) }
-      let tailSteps = Array(inner.result[start...])
-      inner.result.removeSubrange(start...)
-      inner.result.append(.with(step: step, value: .step(step) - 1, body: tailSteps))
-      inner.add(rest, rings: late, opens: false)
-    }
-    result.append(
-      .when(
-        less: 0, than: count,
-        body: [
-          .with(step: step, value: 0, body: first), .loop(step: step, from: 1, below: count, body: steady),
-          .with(step: step, value: count - 1, body: last),
-        ]))
+    let (front, back) = (readers(Array(body[..<cut])), readers(tail))
+    keptRings = front.intersection(back)
+    openingRings = front.subtracting(back)
+    tailRings = back.subtracting(front)
+    earlyRings = openingRings.subtracting(readers(rest))
+    if keptRings.contains(where: { program.placement.rings[$0].stages < 2 }) { return nil }
   }
 }
 
@@ -275,10 +314,10 @@ extension Placement {
 
 extension Statement {
   /// Whether it only computes element by element, in registers that no product packs.
-  var isElementwise: Bool { if case .map = operation { true } else { false } }
+  fileprivate var isElementwise: Bool { if case .map = operation { true } else { false } }
 
   /// Whether a product in it takes the tile as its left factor, not transposed.
-  func hasLeftFactor(_ tile: Tile) -> Bool {
+  fileprivate func hasLeftFactor(_ tile: Tile) -> Bool {
     if case .matmul(let product) = operation, product.left == tile, !product.transposesLeft { return true }
     return operation.blocks.contains { $0.contains { $0.hasLeftFactor(tile) } }
   }

@@ -7,8 +7,12 @@ extension PipelinedLowering {
   /// Row by row of the thread, so that reductions end in registers; what a tile holds beyond its valid part is left to
   /// chance, and only reductions, packing and stores look at the bounds.
   mutating func printMap(_ program: MapProgram) {
-    guard let (blocks, dealsColumns) = placement.blocks(rows: program.space.rows) else {
+    let isRow = program.space.rows == 1
+    guard let (blocks, dealsColumns) = isRow ? (1, false) : placement.blocks(rows: program.space.rows) else {
       return fail("rows of \(program.space) cannot be shared")
+    }
+    if isRow, program.tilesWritten.contains(where: { $0.columns > 1 && !isOnlyReduced($0, in: program) }) {
+      return fail("a row of numbers is computed; compute it as rows and transpose it")
     }
     let isPerRow = program.space.columns == 1
     let columns = isPerRow ? 1 : dealsColumns ? program.space.columns / groups : program.space.columns
@@ -31,7 +35,8 @@ extension PipelinedLowering {
       !program.reductions.isEmpty && !isPerRow
       && program.space.validColumns.constantValue != program.space.columns
     let rows = MapRows(
-      blocks: blocks, columns: columns, isPerRow: isPerRow, rowStart: rowStart(blocks, dealsColumns),
+      blocks: blocks, columns: columns, isPerRow: isPerRow, isRow: isRow,
+      rowStart: rowStart(blocks, dealsColumns),
       columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "")
     guard isBounded else {
       printRows(program, rows, hoisted, isBounded: false)
@@ -48,11 +53,18 @@ extension PipelinedLowering {
     code.close()
   }
 
+  /// Whether the chain writes the tile by a reduction alone.
+  private func isOnlyReduced(_ tile: Tile, in program: MapProgram) -> Bool {
+    program.reductions.contains { $0.tile == tile }
+  }
+
   /// What the threads' loops over a fragment run over.
   private struct MapRows {
     var blocks: Int
     var columns: Int
     var isPerRow: Bool
+    /// One row, which all threads know: sums of it are numbers that all threads know.
+    var isRow: Bool
     var rowStart: String
     var columnStart: String
   }
@@ -64,7 +76,7 @@ extension PipelinedLowering {
     code.line("#pragma unroll")
     code.open("for (int b = 0; b < \(rows.blocks); ++b)")
     code.line("#pragma unroll")
-    code.open("for (int h = 0; h < 2; ++h)")
+    code.open("for (int h = 0; h < \(rows.isRow ? 1 : 2); ++h)")
     let needsRow = program.steps.contains(.row) || program.tilesRead.contains { readsByRow($0) }
     if needsRow { code.line("const int row = \(rows.rowStart) + 64 * b + 8 * h;") }
     for (number, reduction) in reductions.enumerated() {
@@ -150,6 +162,7 @@ extension PipelinedLowering {
   private mutating func read(_ tile: Tile, isPerRow: Bool) -> String {
     switch placement.places[tile.id] {
     case .perRow: return "t\(tile.id)[b][h]"
+    case .scalar: return "t\(tile.id)[0][0]"
     case .fragment:
       let element = "t\(tile.id)[b][4 * j + 2 * h + e]"
       switch tile.type {
@@ -177,7 +190,9 @@ extension PipelinedLowering {
       }
       let (outer, inner) = shared.isTransposed ? ("column", "row") : ("row", "column")
       let bits =
-        "*(const unsigned short *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(\(outer), 2 * (\(inner))))"
+        shared.isTransposed
+        ? "*(const unsigned short *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(\(outer), 2 * (\(inner))))"
+        : "(unsigned short)(*(const u32 *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(row, 2 * (column & ~1))) >> (16 * e))"
       return tile.type == .float16 ? "from_f16(\(bits))" : "from_bf16(\(bits))"
     case nil:
       fail("\(tile) is read and was never placed")
@@ -232,7 +247,7 @@ extension PipelinedLowering {
     case .fragment(let blocks, let columns, _):
       code.line("fill(t\(tile.id), \(literal(value)));")
       _ = (blocks, columns)
-    case .perRow: code.line("fill(t\(tile.id), \(literal(value)));")
+    case .perRow, .scalar: code.line("fill(t\(tile.id), \(literal(value)));")
     default: fail("\(tile) is filled and is no fragment")
     }
   }

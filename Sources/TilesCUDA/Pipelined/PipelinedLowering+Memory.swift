@@ -35,11 +35,11 @@ extension PipelinedLowering {
   func packName(_ type: ElementType) -> String { type == .float16 ? "pack_f16" : "pack_bf16" }
 
   /// Writes a fragment to its place in shared memory, where products of all groups read it.
-  mutating func printStage(_ tile: Tile) {
+  mutating func printStage(_ tile: Tile, guarded: Bool) {
     guard case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
       let shared = placement.staged[tile.id], let offset = stagedOffsets[tile.id], columns % 16 == 0
     else { return fail("\(tile) cannot be a factor in shared memory") }
-    code.line("group_barrier(1, \(128 * groups));")
+    if guarded { code.line("group_barrier(1, \(128 * groups));") }
     code.open("")
     if tile.validRows.constantValue != tile.rows {
       code.line("const int bound = \(index(tile.validRows)) - (\(rowStart(blocks, dealsColumns)));")

@@ -19,6 +19,10 @@ extension PipelinedLowering {
       for inner in body { print(inner) }
       code.close()
       code.close()
+    case .behind(let kept, let body):
+      behind.formUnion(kept)
+      for inner in body { print(inner) }
+      behind.subtract(kept)
     case .when(let lower, let upper, let body):
       code.open("if (\(index(lower)) < \(index(upper)))")
       for inner in body { print(inner) }
@@ -34,8 +38,7 @@ extension PipelinedLowering {
           ? "phase\(ring) ^= 1;" : "if (++slot\(ring) == \(stages)) slot\(ring) = 0, phase\(ring) ^= 1;")
     case .awaitFull(let ring): code.line("barrier_wait(full\(ring) + 8 * slot\(ring), phase\(ring));")
     case .release(let ring, let behind):
-      let slot =
-        behind == 0 ? "slot\(ring)" : "(slot\(ring) == 0 ? \(rings[ring].stages - 1) : slot\(ring) - 1)"
+      let slot = behind == 0 ? "slot\(ring)" : slotBefore(ring)
       code.line("if (lane == 0) barrier_arrive(empty\(ring) + 8 * \(slot));")
     case .issue(let product): printProduct(product)
     case .awaitProducts(let pending, let finished):
@@ -50,9 +53,9 @@ extension PipelinedLowering {
       let next = groups == 2 ? "1 - group" : "(group == \(groups - 1) ? 0 : group + 1)"
       code.line("group_arrive(\(Self.turnBarrier) + \(next), 256);")
     case .pack(let tile): printPack(tile)
-    case .stage(let tile): printStage(tile)
+    case .stage(let tile, let guarded): printStage(tile, guarded: guarded)
     case .map(let program): printMap(program)
-    case .transpose(let tile, let source): printTranspose(tile, source)
+    case .transpose(let tile, let source, let guarded): printTranspose(tile, source, guarded: guarded)
     case .fill(let tile, let value): printFill(tile, value)
     case .read(let tile, let reference): printRead(tile, reference)
     case .store(let tile, let reference): printStore(tile, reference, adds: false)
@@ -106,22 +109,29 @@ extension PipelinedLowering {
   /// Address of a tile in the ring's present slot.
   func slotAddress(_ ring: Int, _ slot: Int) -> String {
     let offset = rings[ring].offset(of: slot)
-    let turn = rings[ring].stages == 1 ? "" : " + slot\(ring) * \(rings[ring].slotBytes)"
+    let turn = rings[ring].stages == 1 ? "" : " + \(turn(ring)) * \(rings[ring].slotBytes)"
     return "ring\(ring)\(turn)\(offset == 0 ? "" : " + \(offset)")"
   }
 
+  private func slotBefore(_ ring: Int) -> String {
+    "(slot\(ring) == 0 ? \(rings[ring].stages - 1) : slot\(ring) - 1)"
+  }
+
+  /// Number of the slot that is read.
+  private func turn(_ ring: Int) -> String { behind.contains(ring) ? slotBefore(ring) : "slot\(ring)" }
+
   /// The same, in bytes from the start of shared memory.
   func slotOffset(_ ring: Int, _ slot: Int) -> String {
-    let turn = rings[ring].stages == 1 ? "" : " + slot\(ring) * \(rings[ring].slotBytes)"
+    let turn = rings[ring].stages == 1 ? "" : " + \(turn(ring)) * \(rings[ring].slotBytes)"
     return "\(rings[ring].offset + rings[ring].offset(of: slot))\(turn)"
   }
 
   /// Each row's first thread writes its number where all threads then read it as a column's.
-  private mutating func printTranspose(_ tile: Tile, _ source: Tile) {
+  private mutating func printTranspose(_ tile: Tile, _ source: Tile, guarded: Bool) {
     guard case .perRow(let blocks) = placement.places[source.id], let offset = rowOffsets[tile.id],
       let (_, dealsColumns) = placement.blocks(rows: source.rows)
     else { return fail("\(source) cannot be transposed") }
-    code.line("group_barrier(1, \(128 * groups));")
+    if guarded { code.line("group_barrier(1, \(128 * groups));") }
     code.line("#pragma unroll")
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")
@@ -202,10 +212,10 @@ extension PipelinedLowering {
     guard inRegisters || left != nil else {
       return fail("the left factor \(product.left) is not where it should be")
     }
-    let form = WarpgroupProduct(
+    var form = WarpgroupProduct(
       columns: columns, type: product.left.type == .float16 ? "f16" : "bf16", leftInRegisters: inRegisters,
-      transposesLeft: left.map { !$0.isInnerContiguous } ?? false, transposesRight: !right.isInnerContiguous)
-    products.insert(form)
+      transposesLeft: left.map { !$0.isInnerContiguous } ?? false, transposesRight: !right.isInnerContiguous,
+      starts: false)
     var rightOffset: String?
     if dealsColumns {
       guard let each = sideOffset(right, columns) else {
@@ -225,13 +235,15 @@ extension PipelinedLowering {
     }
     code.line("matmul_fence();")
     for chunk in 0..<chunks {
+      form.starts = chunk == 0 && !product.continuing
+      products.insert(form)
       for block in 0..<blocks {
         let leftOperand =
           left.map { "\(a[block]) + \(chunkOffset($0, chunk) / 16)" }
           ?? "p\(product.left.id)[\(block)][\(chunk)]"
         code.line(
-          "\(form.name)(t\(product.accumulator.id)[\(block)], \(leftOperand), \(b) + \(chunkOffset(right, chunk) / 16), "
-            + "\(chunk > 0 || product.continuing ? 1 : 0));")
+          "\(form.name)(t\(product.accumulator.id)[\(block)], \(leftOperand), \(b) + \(chunkOffset(right, chunk) / 16));"
+        )
       }
     }
     code.line("matmul_commit();")

@@ -23,6 +23,8 @@ package struct PipelinedLowering {
   /// Where each group's two buffers for stores lie; `nil` where nothing is stored through them.
   var storeOffset: Int?
   var barrierOffset = 0
+  /// Rings of which the slot before the present one is read.
+  var behind: Set<Int> = []
   var sharedBytes = 0
   /// First reason why the kernel does not fit.
   var problem: String?
@@ -203,7 +205,8 @@ package struct PipelinedLowering {
     steps.contains { step in
       switch step {
       case .awaitTurn: true
-      case .loop(_, _, _, let body), .with(_, _, let body), .when(_, _, let body): takesTurns(body)
+      case .loop(_, _, _, let body), .with(_, _, let body), .when(_, _, let body), .behind(_, let body):
+        takesTurns(body)
       default: false
       }
     }
@@ -228,6 +231,7 @@ package struct PipelinedLowering {
     case .loop(_, _, let below, let body):
       indices = [below]
       for inner in body { hoist(inner) }
+    case .behind(_, let body): for inner in body { hoist(inner) }
     case .with(_, let value, let body):
       indices = [value]
       for inner in body { hoist(inner) }
@@ -240,7 +244,7 @@ package struct PipelinedLowering {
       if !program.reductions.isEmpty { indices.append(program.space.validColumns) }
     case .read(let tile, let reference), .store(let tile, let reference), .add(let tile, let reference):
       indices = reference.origin + [tile.validRows, tile.validColumns]
-    case .pack(let tile), .stage(let tile): indices = [tile.validRows, tile.validColumns]
+    case .pack(let tile), .stage(let tile, _): indices = [tile.validRows, tile.validColumns]
     default: break
     }
     for expression in indices { for line in index.hoist(expression) { code.line(line) } }
@@ -256,6 +260,7 @@ package struct PipelinedLowering {
           code.line("u32 p\(number)[\(blocks)][\(columns / 16)][4];  // \(tile), packed")
         }
       case .perRow(let blocks): code.line("float t\(number)[\(blocks)][2];  // \(tile)")
+      case .scalar: code.line("float t\(number)[1][1];  // \(tile)")
       default: break
       }
     }

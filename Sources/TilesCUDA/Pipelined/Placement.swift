@@ -12,6 +12,8 @@ struct Placement {
     case fragment(blocks: Int, columns: Int, dealsColumns: Bool)
     /// A number a row, in registers.
     case perRow(blocks: Int)
+    /// One number, in a register of every thread.
+    case scalar
     /// A row of numbers in shared memory that the groups wrote.
     case row
     /// A row of numbers in global memory, read where it is used.
@@ -87,8 +89,8 @@ struct Placement {
   }
 
   private mutating func placeComputed(_ tile: Tile) {
-    if tile.rows == 1, tile.columns > 1 {
-      places[tile.id] = .row
+    if tile.rows == 1 {
+      places[tile.id] = tile.columns == 1 ? .scalar : .row
       return
     }
     guard let (blocks, dealsColumns) = blocks(rows: tile.rows) else {
@@ -126,7 +128,8 @@ struct Placement {
     }
   }
 
-  /// Tiles of one loop with the same first and last reader share a slot: they are wanted and free at the same time.
+  /// Tiles of one loop with the same first and last reader share a slot: they are wanted and free at the same time. Where
+  /// there are many tiles, all do: waiting for each of them alone would cost more than it frees.
   private mutating func placeLoop(
     _ load: [Statement], _ body: [Statement], stages: Int, busy: Set<Int>
   ) -> Set<Int> {
@@ -142,7 +145,7 @@ struct Placement {
         fail("\(tile) is loaded and never read")
         continue
       }
-      if let known = sets.firstIndex(where: { $0.last == last && $0.first == first }) {
+      if let known = sets.firstIndex(where: { load.count > 2 || $0.last == last && $0.first == first }) {
         sets[known].members.append((tile, reference, shared))
       } else {
         sets.append((last, first, [(tile, reference, shared)]))

@@ -9,6 +9,8 @@ indirect enum RoleStep {
   case loop(step: Int, from: Int, below: Index, body: [RoleStep])
   /// The body with the step set to a value.
   case with(step: Int, value: Index, body: [RoleStep])
+  /// The body, reading the slots of these rings that lie one turn back.
+  case behind([Int], body: [RoleStep])
   /// The body where `lower` < `upper`.
   case when(less: Index, than: Index, body: [RoleStep])
 
@@ -34,12 +36,12 @@ indirect enum RoleStep {
   case passTurn
   /// Group: rounds and packs a fragment as the left factor of coming products.
   case pack(Tile)
-  /// Group: writes a fragment to shared memory as a factor.
-  case stage(Tile)
+  /// Group: writes a fragment to shared memory as a factor; `guarded` where threads may still read what was there.
+  case stage(Tile, guarded: Bool)
   /// Group: elementwise steps.
   case map(MapProgram)
   /// Group: hands numbers of rows to columns, through shared memory.
-  case transpose(Tile, from: Tile)
+  case transpose(Tile, from: Tile, guarded: Bool)
   /// Group: sets a fragment.
   case fill(Tile, Float)
   /// Group: reads a fragment from global memory.
