@@ -38,8 +38,8 @@ public enum Gemm {
     public static let gpu = Plan(rows: 128, columns: 256, inner: 64, schedule: Kernel.Schedule(groups: 2))
 
     /// For few rows of A: B's side goes through the 64 rows of the matrix units, and time is that of reading B.
-    public static func gpu(rows m: Int) -> Plan {
-      guard m <= 128 else { return gpu }
+    public static func gpu(rows m: Int, columns n: Int) -> Plan {
+      guard m <= 64 else { return gpu }
       let rows = max(8, (m + 7) / 8 * 8)
       var plan = Plan(rows: rows, columns: 128, inner: 64, stages: 8, schedule: Kernel.Schedule(groups: 2))
       plan.swapsSides = true

@@ -35,6 +35,12 @@ package struct PipelinedLowering {
   /// First of the barriers by which groups take turns; 1 is for all groups, those from 2 on for one group each.
   static let turnBarrier = 8
 
+  /// Whether the kernel's products are of the kind that this form makes.
+  package static func suits(_ kernel: Kernel) -> Bool {
+    let placement = Placement(kernel)
+    return placement.problem == nil
+  }
+
   /// The program, or the reason why the kernel does not fit this form.
   package static func emit(_ kernel: Kernel) throws(ExecutionError) -> CUDAProgram {
     var lowering = PipelinedLowering(kernel)
@@ -79,7 +85,9 @@ package struct PipelinedLowering {
     return CUDAProgram(
       kernel: kernel, entry: entry, source: source, target: .sm_90a, threads: threads,
       sharedBytes: sharedBytes,
-      grid: .persistent(perMultiprocessor: kernel.schedule.tasksPerCore), tensorMaps: maps, plan: planLines)
+      grid: kernel.schedule.persists
+        ? .persistent(perMultiprocessor: kernel.schedule.tasksPerCore) : .tasks, tensorMaps: maps,
+      plan: planLines)
   }
 
   /// Registers of the loader and of each group; `nil` where the even share is enough.
