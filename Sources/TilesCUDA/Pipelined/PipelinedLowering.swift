@@ -122,7 +122,7 @@ package struct PipelinedLowering {
     sharedBytes = barrierOffset + rings.reduce(0) { $0 + 16 * $1.stages }
     // Tiles of the next task are loaded before this one has ended, where there is room for both.
     let limit = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore - 1024
-    let single = rings.indices.filter { rings[$0].stages == 1 }
+    let single = rings.indices.filter { rings[$0].isOnce && rings[$0].stages == 1 }
     if !single.isEmpty, sharedBytes + single.reduce(0, { $0 + rings[$1].slotBytes + 16 }) <= limit {
       for number in single { rings[number].stages = 2 }
       planShared()
