@@ -160,8 +160,9 @@ public enum AttentionBackward {
         k.assign(weights, k.map(.selectGreaterEqual, last, position, weights, 0.0))
       }
     }
-    k.when(row, lessThan: wholeFrom * step) { apply() }
-    if case .window = mask { k.when(wholeTo * step, lessThan: row + 1) { apply() } }
+    // Negative outside the blocks that see all keys.
+    let inside = (row - wholeFrom * step).min(wholeTo * step - 1 - row)
+    k.when(inside, lessThan: 0) { apply() }
   }
 
   /// Blocks of queries that see some key of a block, and those that see all.
