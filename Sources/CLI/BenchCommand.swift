@@ -17,7 +17,7 @@ struct BenchCommand: ParsableCommand {
 
   @Argument(
     help:
-      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based."
+      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, prefix."
   )
   var groups: [BenchGroup] = [.generate]
 
@@ -36,7 +36,7 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var options: ModelOptions
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
-    case generate, gemm, attention, ablations, attention_bwd, ssm, based
+    case generate, gemm, attention, ablations, attention_bwd, ssm, based, prefix
   }
 
   func run() throws {
@@ -66,6 +66,7 @@ struct BenchCommand: ParsableCommand {
       case .attention_bwd: try gpu.attentionBackward()
       case .ssm: try gpu.selectiveScan()
       case .based: try gpu.taylor()
+      case .prefix: try gpu.prefix()
       }
     }
   }

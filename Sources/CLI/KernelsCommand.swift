@@ -72,7 +72,8 @@ struct KernelsCommand: ParsableCommand {
         let output = try compiler.compile(program.source, name: program.entry, target: target)
         let report = CompileReport(log: output.log)
         // Where roles exchange registers, so many blocks must fit; elsewhere more of them are merely welcome.
-        let share = if case .persistent(let count) = program.grid, !program.tensorMaps.isEmpty { count } else { 1 }
+        let share =
+          if case .persistent(let count) = program.grid, !program.tensorMaps.isEmpty { count } else { 1 }
         let problems = report.problems(threads: program.threads, blocks: share)
         if json {
           Output.json([

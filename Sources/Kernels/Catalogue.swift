@@ -126,7 +126,7 @@ public enum KernelCatalogue {
         ) { try AttentionBackward.kernel(shape, mask: mask, scale: scale) }
       } + [
         CatalogueEntry(
-          "attention_backward_preparation_\(size)", tolerance: 1e-5, cases: [.init(["B": 2, "rows": 37])]
+          "attention_backward_preparation_\(size)", tolerance: 1e-5, cases: [.init(["B": 2, "M": 37])]
         ) { try AttentionBackward.preparation(shape) },
         CatalogueEntry(
           "attention_backward_conversion_\(size)", tolerance: tolerance(.bfloat16), cases: [.init(["R": 37])]

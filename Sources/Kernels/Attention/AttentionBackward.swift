@@ -47,27 +47,27 @@ public enum AttentionBackward {
 
   /// What the main kernel needs of each row: −lse in units of log₂, and Σ dy·y.
   ///
-  /// Arguments: y and dy `[B, kvHeads, group · M, D]`, lse `[B, kvHeads, group · M]`, results `offsets` and `deltas` of
-  /// its shape, float32.
+  /// Arguments: y and dy `[B, kvHeads, group, M, D]`, lse `[B, kvHeads, group, M]`, results `offsets` and `deltas` of its
+  /// shape, float32.
   public static func preparation(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("attention_backward_preparation_\(shape.headSize)_\(shape.type.rawValue)") { k in
-      let (b, rows) = (k.extent("B"), k.extent("rows"))
-      let (kv, d) = (Index(shape.kvHeads), Index(shape.headSize))
-      let y = k.input("y", shape.type, [b, kv, rows, d])
-      let dy = k.input("dy", shape.type, [b, kv, rows, d])
-      let lse = k.input("lse", .float32, [b, kv, rows])
-      let offsets = k.output("offsets", .float32, [b, kv, rows])
-      let deltas = k.output("deltas", .float32, [b, kv, rows])
+      let (b, m) = (k.extent("B"), k.extent("M"))
+      let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
+      let y = k.input("y", shape.type, [b, kv, group, m, d])
+      let dy = k.input("dy", shape.type, [b, kv, group, m, d])
+      let lse = k.input("lse", .float32, [b, kv, group, m])
+      let offsets = k.output("offsets", .float32, [b, kv, group, m])
+      let deltas = k.output("deltas", .float32, [b, kv, group, m])
       let block = 16
-      k.grid([b, kv, rows.ceilDiv(Index(block))]) { task in
-        let at = [task[0], task[1], task[2] * Index(block)]
+      k.grid([b, kv * group, m.ceilDiv(Index(block))]) { task in
+        let at = [task[0], task[1] / group, task[1] % group, task[2] * Index(block)]
         func load(_ tensor: TensorParameter) -> Tile {
           k.load(tensor, at: at + [0], rows: block, columns: shape.headSize, as: .float32)
         }
         let sums = k.rowSum(k.map(.multiply, load(y), load(dy)))
-        k.store(sums, to: deltas, at: at, rowAxis: 2)
-        let row = k.load(lse, at: at, rows: block, columns: 1, rowAxis: 2)
-        k.store(k.map(.multiply, row, -OnlineSoftmax.log2e), to: offsets, at: at, rowAxis: 2)
+        k.store(sums, to: deltas, at: at, rowAxis: 3)
+        let row = k.load(lse, at: at, rows: block, columns: 1, rowAxis: 3)
+        k.store(k.map(.multiply, row, -OnlineSoftmax.log2e), to: offsets, at: at, rowAxis: 3)
       }
     }
   }
