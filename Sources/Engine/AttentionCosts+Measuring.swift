@@ -44,17 +44,20 @@ private struct CostProbe {
 
   /// Tokens of a longer item: half of what one may have, to be done sooner.
   let tokens: Int
+  private let executor: any Executor
   private let kernel: any CompiledKernel
   private let arguments: [Tensor]
 
   init(_ model: any LanguageModel, executor: any Executor) throws {
+    self.executor = executor
     let (geometry, group) = (model.cacheGeometry, model.queryGroup)
     let shape = Rotary.Shape(
       kvHeads: geometry.kvHeads, group: group, headSize: geometry.headSize, rotarySize: 0)
+    let rowCapacity = PagedAttention.rowCapacity(factor: model.attentionFactor)
     kernel = try executor.compile(
       try PagedAttention.kernel(
-        shape, cache: geometry.type, rowCapacity: Llama.attentionRows))
-    tokens = max(1, Llama.attentionRows / 2 / group)
+        shape, cache: geometry.type, rowCapacity: rowCapacity, factor: model.attentionFactor))
+    tokens = max(1, rowCapacity / 2 / group)
     let rows = Self.items * tokens * group
     let list = try Tensor(zeros: .int32, [Self.pages])
     list.withMutableElements(as: Int32.self) { span in
@@ -68,15 +71,16 @@ private struct CostProbe {
     let (heads, size) = (geometry.kvHeads, geometry.headSize)
     let scales = geometry.type == .int8 ? 2 : 0
     let inputs = [
-      list, positions, try Tensor(zeros: .float32, [heads, rows, size]),
-      try Tensor(zeros: geometry.type, [Self.pages, heads, size, page]),
-      try Tensor(zeros: geometry.type, [Self.pages, heads, page, size]),
+      try executor.place(list), try executor.place(positions),
+      try executor.tensor(model.attentionFactor, [heads, rows, size]),
+      try executor.tensor(geometry.type, [Self.pages, heads, size, page]),
+      try executor.tensor(geometry.type, [Self.pages, heads, page, size]),
     ]
-    let factors = try (0..<scales).map { _ in try Tensor(zeros: .float32, [Self.pages, heads, page]) }
+    let factors = try (0..<scales).map { _ in try executor.tensor(.float32, [Self.pages, heads, page]) }
     arguments =
       inputs + factors + [
-        try Tensor(zeros: .float32, [heads, 1, rows]), try Tensor(zeros: .float32, [heads, 1, rows]),
-        try Tensor(zeros: .float32, [heads, 1, rows, size]),
+        try executor.tensor(.float32, [heads, 1, rows]), try executor.tensor(.float32, [heads, 1, rows]),
+        try executor.tensor(.float32, [heads, 1, rows, size]),
       ]
   }
 
@@ -92,11 +96,13 @@ private struct CostProbe {
         span[item * fields + PagedAttention.Field.wholeCount.rawValue] = Int32(pages)
       }
     }
+    let placed = try executor.place(items)
     var shortest = Double.infinity
     // The first run touches the memory.
     for _ in 0...Self.repeats {
       let start = ContinuousClock.now
-      try kernel.run([items] + arguments, integers: [0, count])
+      try kernel.run([placed] + arguments, integers: [0, count])
+      try executor.synchronize()
       let (whole, rest) = (ContinuousClock.now - start).components
       shortest = min(shortest, Double(whole) + Double(rest) * 1e-18)
     }

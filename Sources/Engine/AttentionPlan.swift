@@ -1,4 +1,4 @@
-internal import Kernels
+public import Kernels
 public import Models
 
 /// Rows of one sequence in a step.
@@ -38,18 +38,31 @@ public struct AttentionPlanner: Sendable {
   public let group: Int
   /// Keys further back than this are not seen.
   public let window: Int?
+  /// Query rows a work item may have, tokens times heads of a group.
+  public let rowCapacity: Int
 
   static let pageTokens = PagedCache.Geometry.pageTokens
   static let chunkPages = PagedAttention.chunkTokens / pageTokens
 
   /// A planner for one model.
   public init(
-    group: Int, window: Int? = nil, mode: SharingMode = .automatic, costs: AttentionCosts = .standard
+    group: Int, window: Int? = nil, rowCapacity: Int = PagedAttention.rowCapacity(factor: .float32),
+    mode: SharingMode = .automatic, costs: AttentionCosts = .standard
   ) {
     self.group = group
     self.window = window
+    self.rowCapacity = rowCapacity
     self.mode = mode
     self.costs = costs
+  }
+
+  /// A planner for a model as it is run.
+  public init(
+    for model: any LanguageModel, mode: SharingMode = .automatic, costs: AttentionCosts = .standard
+  ) {
+    self.init(
+      group: model.queryGroup, window: model.slidingWindow,
+      rowCapacity: PagedAttention.rowCapacity(factor: model.attentionFactor), mode: mode, costs: costs)
   }
 
   /// What a plan decided, for logs and counters.
@@ -90,7 +103,7 @@ private struct Builder {
   init(planner: AttentionPlanner, sequences: [SequenceRows]) {
     self.planner = planner
     self.sequences = sequences
-    tileTokens = max(1, Llama.attentionRows / planner.group)
+    tileTokens = max(1, planner.rowCapacity / planner.group)
   }
 
   mutating func appendRows() {

@@ -6,7 +6,8 @@ extension Generator {
   /// Writes the keys and values of a prompt's beginning to a safetensors file, for another run of the same model.
   ///
   /// The beginning is what the cache holds of `tokens`: whole pages of 64 positions, so a request with this prompt must
-  /// have run before. The numbers go from the cache to the file without a copy.
+  /// have run before. From host memory the numbers go
+  /// to the file without a copy.
   ///
   /// - Returns: how many tokens were saved.
   /// - Throws: ``EngineError/nothingToSave(tokens:pageTokens:)`` where the cache holds no page of it, `FormatError` where
@@ -23,7 +24,7 @@ extension Generator {
     }
     var tensors = [(name: PrefixStateHeader.tokens, tensor: list)]
     for (number, page) in pages.enumerated() {
-      for part in cache.parts(ofPage: Int(page)) {
+      for part in try cache.fetchedParts(ofPage: Int(page)) {
         tensors.append((PrefixStateHeader.name(part.name, page: number), part.tensor))
       }
     }
@@ -47,7 +48,7 @@ extension Generator {
       throw EngineError.tokenOutOfRange(token: token, vocabulary: model.vocabularySize)
     }
     try adopt(state.tokens, salt: salt) { number, page in
-      try state.copyPage(number, into: cache.parts(ofPage: page))
+      try state.copyPage(number, into: page, of: cache)
     }
     return state.tokens
   }

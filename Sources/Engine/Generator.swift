@@ -33,6 +33,7 @@ public final class Generator {
   public private(set) var statistics = GenerationStatistics()
   private let options: Options
   private let planner: AttentionPlanner
+  private let onHost: HostLogits
   let cache: PagedCache
   private var pool: PagePool
   private var tree = PrefixTree()
@@ -84,11 +85,11 @@ public final class Generator {
     let useful = (model.contextLength + Self.pageTokens - 1) / Self.pageTokens * options.maximumSequences
     let pages = min(options.cacheBytes / bytes, useful)
     guard pages > 0 else { throw EngineError.cacheTooSmall(neededPages: 1, pages: 0, pageBytes: bytes) }
-    cache = try PagedCache(model.cacheGeometry, pages: pages)
+    cache = try PagedCache(model.cacheGeometry, pages: pages, executor: model.executor)
     pool = PagePool(capacity: pages)
     isUsed = [Bool](repeating: false, count: pages)
-    planner = AttentionPlanner(
-      group: model.queryGroup, window: model.slidingWindow, mode: options.sharing, costs: options.costs)
+    planner = AttentionPlanner(for: model, mode: options.sharing, costs: options.costs)
+    onHost = HostLogits(model.executor)
   }
 
   /// Pages in all, and those neither free nor evictable.
@@ -154,7 +155,7 @@ public final class Generator {
         logits: sequence.computed + count == sequence.tokens.count ? .last : .none)
     }
     let (batch, summary) = planner.plan(parts)
-    let logits = try model.forward(batch, cache: cache)
+    let logits = try onHost(try model.forward(batch, cache: cache))
     count(summary, rows)
     return started + advance(order, rows, logits)
   }
@@ -231,7 +232,7 @@ public final class Generator {
     for number in order {
       guard let index = running.firstIndex(where: { $0.number == number }) else { continue }
       let count = min(running[index].tokens.count - running[index].computed, budget)
-      guard count > 0, makeRoom(for: number, positions: running[index].computed + count) else { continue }
+      guard count > 0, try makeRoom(for: number, positions: running[index].computed + count) else { continue }
       rows[number] = count
       budget -= count
     }
@@ -239,11 +240,11 @@ public final class Generator {
   }
 
   /// Gives a sequence pages for so many positions; `false` where it was set back itself.
-  private func makeRoom(for number: Int, positions: Int) -> Bool {
+  private func makeRoom(for number: Int, positions: Int) throws -> Bool {
     while let index = running.firstIndex(where: { $0.number == number }) {
       let held = running[index].path.count + running[index].ownPages.count
       if held * Self.pageTokens >= positions { return true }
-      if let page = takePage() {
+      if let page = try takePage() {
         running[index].ownPages.append(page)
       } else if let page = tree.evict() {
         statistics.evictedPages += 1
@@ -258,9 +259,9 @@ public final class Generator {
   /// A free page; one that another sequence wrote has its values cleared.
   ///
   /// Attention gives positions that are not written yet the weight 0, and 0 times a NaN left there would be NaN.
-  private func takePage() -> Int32? {
+  private func takePage() throws -> Int32? {
     guard let page = pool.take() else { return nil }
-    if isUsed[Int(page)] { cache.clearValues(ofPage: Int(page)) }
+    if isUsed[Int(page)] { try cache.clearValues(ofPage: Int(page)) }
     isUsed[Int(page)] = true
     return page
   }
@@ -280,7 +281,7 @@ public final class Generator {
     defer { tree.release(path) }
     while path.count < needed {
       if pool.available == 0, let unused = tree.evict() { pool.give(unused) }
-      guard let page = takePage() else {
+      guard let page = try takePage() else {
         throw EngineError.cacheTooSmall(
           neededPages: needed, pages: pool.capacity, pageBytes: model.cacheGeometry.pageBytes)
       }

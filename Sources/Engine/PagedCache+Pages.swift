@@ -1,5 +1,6 @@
 internal import Memory
 internal import Models
+internal import Tiles
 
 extension PagedCache {
   /// What one page is made of, all layers, dense: keys, values, and the scales of both where there are any.
@@ -8,21 +9,15 @@ extension PagedCache {
     return ([("keys", keys), ("values", values)] + scales).map { ($0, $1.selecting(axis: 0, number)) }
   }
 
-  /// Sets the values of a page's positions to zero.
-  func clearValues(ofPage number: Int) {
-    for tensor in [values, scales?.values].compactMap({ $0?.selecting(axis: 0, number) }) {
-      tensor.withMutableElements(as: UInt8.self) { bytes in bytes.update(repeating: 0) }
-    }
+  /// The same in host memory, once all kernels before have run.
+  func fetchedParts(ofPage number: Int) throws -> [(name: String, tensor: Tensor)] {
+    try parts(ofPage: number).map { ($0.name, try executor.fetch($0.tensor)) }
   }
-}
 
-extension Tensor {
-  /// Takes over the bytes of a dense tensor of the same type and shape.
-  func copyBytes(of other: Tensor) {
-    withMutableElements(as: UInt8.self) { mine in
-      other.withElements(as: UInt8.self) { theirs in
-        for index in mine.indices { mine[index] = theirs[index] }
-      }
+  /// Sets the values of a page's positions to zero.
+  func clearValues(ofPage number: Int) throws {
+    for tensor in [values, scales?.values].compactMap({ $0?.selecting(axis: 0, number) }) {
+      try executor.clear(tensor)
     }
   }
 }

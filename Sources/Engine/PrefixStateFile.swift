@@ -1,6 +1,7 @@
 internal import Formats
 internal import Memory
 internal import Models
+internal import Tiles
 
 /// A saved prefix, checked against the model that is to use it.
 struct PrefixStateFile {
@@ -57,10 +58,11 @@ struct PrefixStateFile {
     tokens = list.withElements(as: Int32.self) { span in span.indices.map { span[$0] } }
   }
 
-  /// Copies the numbers of a page.
-  func copyPage(_ number: Int, into parts: [(name: String, tensor: Tensor)]) throws {
-    for part in parts {
-      part.tensor.copyBytes(of: try file.tensor(PrefixStateHeader.name(part.name, page: number)))
+  /// Copies the numbers of a page of the file to one of the cache.
+  func copyPage(_ number: Int, into page: Int, of cache: PagedCache) throws {
+    for part in cache.parts(ofPage: page) {
+      try cache.executor.copy(
+        from: try file.tensor(PrefixStateHeader.name(part.name, page: number)), into: part.tensor)
     }
   }
 }

@@ -90,14 +90,14 @@ extension PrefixStateHeader {
     init(_ model: any LanguageModel) throws {
       let geometry = model.cacheGeometry
       let count = min(16, model.contextLength)
-      let page = try PagedCache(geometry, pages: 1)
+      let page = try PagedCache(geometry, pages: 1, executor: model.executor)
       let spread = (0..<count).map { Int32($0 * (model.vocabularySize - 1) / count) }
-      let planner = AttentionPlanner(group: model.queryGroup, window: model.slidingWindow)
+      let planner = AttentionPlanner(for: model)
       let rows = SequenceRows(tokens: spread, firstPosition: 0, pages: [0], logits: .last)
       let logits = try model.forward(planner.plan([rows]).batch, cache: page)
       var sum = Checksum()
-      sum.add(logits)
-      let pageParts = page.parts(ofPage: 0)
+      sum.add(try HostLogits(model.executor)(logits))
+      let pageParts = try page.fetchedParts(ofPage: 0)
       for part in pageParts { sum.add(part.tensor) }
       parts = pageParts.map { Part(name: $0.name, type: $0.tensor.type, shape: $0.tensor.shape) }
       entries = [

@@ -17,14 +17,15 @@ public struct Scorer {
   public func meanNegativeLogLikelihood(_ tokens: [Int32], step: Int = 128) throws -> Double {
     try check(tokens)
     let count = (tokens.count + PagedCache.Geometry.pageTokens - 1) / PagedCache.Geometry.pageTokens
-    let cache = try PagedCache(model.cacheGeometry, pages: count)
-    let planner = AttentionPlanner(group: model.queryGroup, window: model.slidingWindow)
+    let cache = try PagedCache(model.cacheGeometry, pages: count, executor: model.executor)
+    let planner = AttentionPlanner(for: model)
     let pages = (0..<Int32(count)).map { $0 }
+    let onHost = HostLogits(model.executor)
     var total = 0.0
     for first in stride(from: 0, to: tokens.count, by: step) {
       let piece = Array(tokens[first..<min(first + step, tokens.count)])
       let rows = SequenceRows(tokens: piece, firstPosition: first, pages: pages, logits: .all)
-      let logits = try model.forward(planner.plan([rows]).batch, cache: cache)
+      let logits = try onHost(try model.forward(planner.plan([rows]).batch, cache: cache))
       for row in piece.indices where first + row + 1 < tokens.count {
         total += Self.loss(logits.sliced(axis: 0, row..<(row + 1)), of: Int(tokens[first + row + 1]))
       }

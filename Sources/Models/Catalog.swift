@@ -18,12 +18,12 @@ public enum Catalog {
 
   /// How a loaded network computes.
   public struct Options: Sendable {
-    /// Whether block-quantised weights are widened to float32.
+    /// Whether weights are widened to float32, whatever the executor prefers.
     public var exact = false
     /// Type of keys and values in the cache: float32, float16 or int8.
     public var cacheType = ElementType.float32
     /// Bytes the cache may take, where they are to decide its type instead: float16 where float32 has not room for one
-    /// full context or 8,192 positions, int8 where not even float16 has room for half of that.
+    /// full context or 8,192 positions or the executor prefers 16 bits, int8 where not even float16 has room for half of that.
     public var cacheBudget: Int?
 
     /// Integers for block-quantised weights, a float32 cache.
@@ -42,9 +42,11 @@ public enum Catalog {
       throw ModelError.unknownArchitecture(name: architecture, known: architectures)
     }
     let configuration = try LlamaConfiguration(file)
+    let weights = try LlamaWeights(file, configuration)
+    let executor = try executor()
     return try Llama(
-      configuration, weights: LlamaWeights(file, configuration), executor: executor(), exact: options.exact,
-      cacheType: options.cacheType(for: configuration))
+      configuration, weights: weights, executor: executor, exact: options.exact,
+      cacheType: options.cacheType(for: configuration, on: executor))
   }
 
   /// Opens the network in a Hugging Face folder; its weights stay in the files.
@@ -74,38 +76,46 @@ public enum Catalog {
   private static let llama: Loader = { config, file, executor, options in
     let configuration = try LlamaConfiguration(config)
     let isTied = try config.optional("tie_word_embeddings")?.bool() ?? false
+    let weights = try LlamaWeights(file, configuration, isTied: isTied)
+    let executor = try executor()
     return try Llama(
-      configuration, weights: LlamaWeights(file, configuration, isTied: isTied), executor: executor(),
-      exact: options.exact, cacheType: options.cacheType(for: configuration))
+      configuration, weights: weights, executor: executor, exact: options.exact,
+      cacheType: options.cacheType(for: configuration, on: executor))
   }
 
   private static let gpt2: Loader = { config, file, executor, options in
     let configuration = try GPT2Configuration(config)
+    let weights = try GPT2Weights(file, configuration)
+    let executor = try executor()
     return try GPT2(
-      configuration, weights: GPT2Weights(file, configuration), executor: executor(),
+      configuration, weights: weights, executor: executor, exact: options.exact,
       cacheType: options.cacheType(
         layers: configuration.layers, kvHeads: configuration.headCount, headSize: configuration.headSize,
-        contextLength: configuration.contextLength))
+        contextLength: configuration.contextLength, on: executor))
   }
 }
 
 extension Catalog.Options {
-  fileprivate func cacheType(for configuration: LlamaConfiguration) -> ElementType {
+  fileprivate func cacheType(
+    for configuration: LlamaConfiguration, on executor: any Executor
+  ) -> ElementType {
     cacheType(
       layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
-      contextLength: configuration.contextLength)
+      contextLength: configuration.contextLength, on: executor)
   }
 
   /// The type that was asked for, or that of the budget: fewer bytes a position are worth the rounding where prompts
   /// would not fit otherwise.
-  fileprivate func cacheType(layers: Int, kvHeads: Int, headSize: Int, contextLength: Int) -> ElementType {
+  fileprivate func cacheType(
+    layers: Int, kvHeads: Int, headSize: Int, contextLength: Int, on executor: any Executor
+  ) -> ElementType {
     guard let cacheBudget, !exact else { return cacheType }
     func holds(_ type: ElementType, _ pages: Int) -> Bool {
       let geometry = PagedCache.Geometry(layers: layers, kvHeads: kvHeads, headSize: headSize, type: type)
       return cacheBudget / max(1, geometry.pageBytes) >= pages
     }
     let pages = min((contextLength - 1) / PagedCache.Geometry.pageTokens + 1, 128)
-    if holds(.float32, pages) { return .float32 }
+    if !executor.prefersSixteenBit, holds(.float32, pages) { return .float32 }
     return holds(.float16, (pages + 1) / 2) ? .float16 : .int8
   }
 }

@@ -18,16 +18,22 @@ public final class GPT2: LanguageModel {
   public var queryGroup: Int { 1 }
   /// Sizes of its cache.
   public let cacheGeometry: PagedCache.Geometry
+  /// What attention multiplies.
+  public let attentionFactor: ElementType
+  /// What it runs on.
+  public let executor: any Executor
 
-  private let weights: GPT2Weights
+  private let embedding: Tensor
+  private let positions: Tensor
   private let layers: [Layer]
   private let embed: any CompiledKernel
   private let gather: any CompiledKernel
-  private let norm: any CompiledKernel
+  private let finalNorm: Norm
   private let activate: any CompiledKernel
   private let attention: AttentionCore
   private let head: LinearLayer
-  private let workspace = Workspace()
+  private let arithmetic: Linear.Arithmetic
+  private let workspace: Workspace
 
   private struct Layer {
     let query: LinearLayer
@@ -36,45 +42,70 @@ public final class GPT2: LanguageModel {
     let output: LinearLayer
     let up: LinearLayer
     let down: LinearLayer
+    let attentionNorm: Norm
+    let feedForwardNorm: Norm
   }
 
-  /// - Parameter cacheType: float32, float16 or int8.
+  /// Scale and shift with the kernel that hands the result on as linear layers take it.
+  private struct Norm {
+    let weight: Tensor
+    let bias: Tensor
+    let kernel: any CompiledKernel
+  }
+
+  /// - Parameters:
+  ///   - exact: whether products are of float32 numbers even where the executor prefers 16-bit ones.
+  ///   - cacheType: float32, float16 or int8.
   public init(
-    _ configuration: GPT2Configuration, weights: GPT2Weights, executor: any Executor,
+    _ configuration: GPT2Configuration, weights: GPT2Weights, executor: any Executor, exact: Bool = false,
     cacheType: ElementType = .float32
   ) throws {
     let c = configuration
     self.configuration = c
-    self.weights = weights
+    self.executor = executor
+    workspace = Workspace(executor)
+    attentionFactor = AttentionCore.factor(cache: cacheType, executor)
     cacheGeometry = PagedCache.Geometry(
       layers: c.layers, kvHeads: c.headCount, headSize: c.headSize, type: cacheType)
-    let kernels = KernelCache(executor)
+    let preparation = Preparation(executor)
     func linear(_ part: GPT2Weights.Projection, addsResidual: Bool = false) throws -> LinearLayer {
       try LinearLayer(
-        part.weight, bias: part.bias, exact: true, addsResidual: addsResidual, kernels: kernels)
+        part.weight, bias: part.bias, exact: exact, addsResidual: addsResidual, preparation: preparation)
+    }
+    head = try LinearLayer(weights.head, exact: exact, preparation: preparation)
+    // Files of this network hold no blocks, so that all layers multiply alike.
+    let next = head.arithmetic
+    arithmetic = next
+    func norm(_ part: GPT2Weights.Norm) throws -> Norm {
+      let kernel = try preparation.kernel("norm") {
+        try Normalisation.layer(epsilon: c.normEpsilon).kernel(width: c.hiddenSize, output: next.activation)
+      }
+      return Norm(
+        weight: try preparation.placed(part.weight), bias: try preparation.placed(part.bias), kernel: kernel)
     }
     layers = try weights.layers.map {
       Layer(
         query: try linear($0.query), key: try linear($0.key), value: try linear($0.value),
         output: try linear($0.output, addsResidual: true), up: try linear($0.up),
-        down: try linear($0.down, addsResidual: true))
+        down: try linear($0.down, addsResidual: true), attentionNorm: try norm($0.attentionNorm),
+        feedForwardNorm: try norm($0.feedForwardNorm))
     }
-    embed = try kernels.kernel("embed") {
+    finalNorm = try norm(weights.finalNorm)
+    (embedding, positions) = (
+      try preparation.placed(weights.embedding), try preparation.placed(weights.positions)
+    )
+    embed = try preparation.kernel("embed") {
       try Embedding.kernel(
         width: c.hiddenSize, table: weights.embedding.type, positions: weights.positions.type)
     }
-    gather = try kernels.kernel("gather") { try Embedding.kernel(width: c.hiddenSize, table: .float32) }
-    norm = try kernels.kernel("norm") {
-      try Normalisation.layer(epsilon: c.normEpsilon).kernel(width: c.hiddenSize)
-    }
-    activate = try kernels.kernel("activate") {
-      try c.activation.kernel(columns: c.feedForwardSize, output: .float32)
+    gather = try preparation.kernel("gather") { try Embedding.kernel(width: c.hiddenSize, table: .float32) }
+    activate = try preparation.kernel("activate") {
+      try c.activation.kernel(columns: c.feedForwardSize, output: next.activation)
     }
     let shape = Rotary.Shape(kvHeads: c.headCount, group: 1, headSize: c.headSize, rotarySize: 0)
     attention = try AttentionCore(
-      shape, cache: cacheType, scale: 1 / Float(c.headSize).squareRoot(), window: nil, output: .float32,
-      kernels: kernels)
-    head = try LinearLayer(weights.head, exact: true, kernels: kernels)
+      shape, cache: cacheType, scale: 1 / Float(c.headSize).squareRoot(), window: nil,
+      output: next.activation, preparation: preparation)
   }
 
   /// Computes one step; see the protocol.
@@ -85,51 +116,48 @@ public final class GPT2: LanguageModel {
     if let last = batch.positions.max(), Int(last) >= c.contextLength {
       throw ModelError.invalid(key: "position", value: "\(last)", allowed: "0 to \(c.contextLength - 1)")
     }
-    let step = try StepTensors(batch, shape: attention.shape, rotary: nil, workspace: workspace)
+    let step = try StepTensors(batch, shape: attention.shape, queryType: attention.factor, rotary: nil, workspace: workspace)
     let x = try workspace.tensor("x", .float32, [batch.tokens.count, c.hiddenSize])
     let y = try workspace.tensor("y", .float32, x.shape)
-    try embed.run([step.tokens, weights.embedding, step.positions, weights.positions, x])
+    try embed.run([step.tokens, embedding, step.positions, positions, x])
     for (number, layer) in layers.enumerated() {
-      try attend(layer, weights.layers[number].attentionNorm, x, into: y, step, cache.layer(number))
-      try feedForward(layer, weights.layers[number].feedForwardNorm, y, into: x)
+      try attend(layer, x, into: y, step, cache.layer(number))
+      try feedForward(layer, y, into: x)
     }
     let logits = try workspace.tensor("logits", .float32, [batch.logitRows.count, c.vocabularySize])
     guard !batch.logitRows.isEmpty else { return logits }
     let wanted = try workspace.tensor("y", .float32, [batch.logitRows.count, c.hiddenSize])
     try gather.run([step.logitRows, x, wanted])
-    try head(try normalized(wanted, weights.finalNorm), into: logits)
+    try head(try normalized(wanted, finalNorm), into: logits)
     return logits
   }
 
-  private func normalized(_ x: Tensor, _ weights: GPT2Weights.Norm) throws -> Tensor {
-    let result = try workspace.tensor("normed", .float32, x.shape)
-    try norm.run([x, weights.weight, weights.bias, result])
+  private func normalized(_ x: Tensor, _ norm: Norm) throws -> Tensor {
+    let result = try workspace.tensor("normed", arithmetic.activation, x.shape)
+    try norm.kernel.run([x, norm.weight, norm.bias, result])
     return result
   }
 
   private func attend(
-    _ layer: Layer, _ weights: GPT2Weights.Norm, _ x: Tensor, into y: Tensor, _ step: StepTensors,
-    _ pages: [Tensor]
+    _ layer: Layer, _ x: Tensor, into y: Tensor, _ step: StepTensors, _ pages: [Tensor]
   ) throws {
-    let normed = try normalized(x, weights)
+    let normed = try normalized(x, layer.attentionNorm)
     let q = try workspace.tensor("q", .float32, x.shape)
     let k = try workspace.tensor("k", .float32, x.shape)
     let v = try workspace.tensor("v", .float32, x.shape)
     try layer.query(normed, into: q)
     try layer.key(normed, into: k)
     try layer.value(normed, into: v)
-    let attended = try workspace.tensor("attended", .float32, x.shape)
+    let attended = try workspace.tensor("attended", arithmetic.activation, x.shape)
     try attention(q: q, k: k, v: v, pairsAreInterleaved: false, step, cache: pages, into: attended)
     try layer.output(attended, residual: x, into: y)
   }
 
-  private func feedForward(
-    _ layer: Layer, _ weights: GPT2Weights.Norm, _ x: Tensor, into y: Tensor
-  ) throws {
-    let normed = try normalized(x, weights)
+  private func feedForward(_ layer: Layer, _ x: Tensor, into y: Tensor) throws {
+    let normed = try normalized(x, layer.feedForwardNorm)
     let shape = [x.shape[0], configuration.feedForwardSize]
     let inner = try workspace.tensor("inner", .float32, shape)
-    let hidden = try workspace.tensor("hidden", .float32, shape)
+    let hidden = try workspace.tensor("hidden", arithmetic.activation, shape)
     try layer.up(normed, into: inner)
     try activate.run([inner, hidden])
     try layer.down(hidden, residual: x, into: y)

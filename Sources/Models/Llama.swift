@@ -18,14 +18,18 @@ public final class Llama: LanguageModel {
   public var queryGroup: Int { configuration.headCount / configuration.kvHeadCount }
   /// Sizes of its cache.
   public let cacheGeometry: PagedCache.Geometry
+  /// What attention multiplies.
+  public let attentionFactor: ElementType
+  /// What it runs on.
+  public let executor: any Executor
 
-  private let weights: LlamaWeights
+  private let embedding: Tensor
   private let layers: [Layer]
   private let embed: any CompiledKernel
   private let gather: any CompiledKernel
-  private let finalNorm: any CompiledKernel
+  private let finalNorm: Norm
   private let head: LinearLayer
-  private let workspace = Workspace()
+  private let workspace: Workspace
 
   private struct Layer {
     let attentionNorm: Norm
@@ -35,9 +39,7 @@ public final class Llama: LanguageModel {
     let attention: AttentionCore
     let output: LinearLayer
     let feedForwardNorm: Norm
-    let gated: any CompiledKernel
-    let gate: Tensor
-    let up: Tensor
+    let gated: GatedLayer
     let down: LinearLayer
   }
 
@@ -49,75 +51,74 @@ public final class Llama: LanguageModel {
   }
 
   /// - Parameters:
-  ///   - exact: whether block-quantised weights are widened to float32 instead of multiplied as integers.
+  ///   - exact: whether weights are widened to float32 instead of multiplied as integers or 16-bit numbers.
   ///   - cacheType: float32, float16 or int8.
   public init(
     _ configuration: LlamaConfiguration, weights: LlamaWeights, executor: any Executor, exact: Bool,
     cacheType: ElementType = .float32
   ) throws {
     self.configuration = configuration
-    self.weights = weights
+    self.executor = executor
+    workspace = Workspace(executor)
+    attentionFactor = AttentionCore.factor(cache: cacheType, executor)
     cacheGeometry = PagedCache.Geometry(
       layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
       type: cacheType)
-    let kernels = KernelCache(executor)
+    let preparation = Preparation(executor)
     let width = configuration.hiddenSize
     layers = try weights.layers.map {
-      try Self.layer($0, configuration, exact: exact, cacheType: cacheType, kernels)
+      try Self.layer($0, configuration, exact: exact, cacheType: cacheType, preparation)
     }
-    embed = try kernels.kernel("embed") { try Embedding.kernel(width: width, table: weights.embedding.type) }
-    gather = try kernels.kernel("gather") { try Embedding.kernel(width: width, table: .float32) }
-    head = try LinearLayer(weights.head, exact: exact, kernels: kernels)
-    finalNorm = try Self.norm(weights.finalNorm, configuration, next: head.arithmetic, kernels).kernel
+    embedding = try preparation.placed(weights.embedding)
+    embed = try preparation.kernel("embed") {
+      try Embedding.kernel(width: width, table: weights.embedding.type)
+    }
+    gather = try preparation.kernel("gather") { try Embedding.kernel(width: width, table: .float32) }
+    head = try LinearLayer(weights.head, exact: exact, preparation: preparation)
+    finalNorm = try Self.norm(weights.finalNorm, configuration, next: head.arithmetic, preparation)
   }
 
   private static func norm(
-    _ weight: Tensor, _ configuration: LlamaConfiguration, next: Linear.Arithmetic, _ kernels: KernelCache
+    _ weight: Tensor, _ configuration: LlamaConfiguration, next: Linear.Arithmetic,
+    _ preparation: Preparation
   ) throws -> Norm {
     let output = next.activation
     let kind = Normalisation.rms(epsilon: configuration.normEpsilon)
-    let kernel = try kernels.kernel("norm \(kind) \(output)") {
+    let kernel = try preparation.kernel("norm \(kind) \(output)") {
       try kind.kernel(width: configuration.hiddenSize, output: output)
     }
-    return Norm(weight: weight, kernel: kernel, output: output)
+    return Norm(weight: try preparation.placed(weight), kernel: kernel, output: output)
   }
 
   private static func layer(
     _ weights: LlamaWeights.Layer, _ configuration: LlamaConfiguration, exact: Bool, cacheType: ElementType,
-    _ kernels: KernelCache
+    _ preparation: Preparation
   ) throws -> Layer {
     let c = configuration
-    let query = try LinearLayer(weights.query, bias: weights.queryBias, exact: exact, kernels: kernels)
-    let key = try LinearLayer(weights.key, bias: weights.keyBias, exact: exact, kernels: kernels)
-    let value = try LinearLayer(weights.value, bias: weights.valueBias, exact: exact, kernels: kernels)
+    let query = try LinearLayer(weights.query, bias: weights.queryBias, exact: exact, preparation: preparation)
+    let key = try LinearLayer(weights.key, bias: weights.keyBias, exact: exact, preparation: preparation)
+    let value = try LinearLayer(weights.value, bias: weights.valueBias, exact: exact, preparation: preparation)
     let output = try LinearLayer(
-      weights.output, bias: weights.outputBias, exact: exact, addsResidual: true, kernels: kernels)
-    let down = try LinearLayer(weights.down, exact: exact, addsResidual: true, kernels: kernels)
-    let arithmetic = LinearLayer.arithmetic(weights.gate, exact: exact)
+      weights.output, bias: weights.outputBias, exact: exact, addsResidual: true, preparation: preparation)
+    let down = try LinearLayer(weights.down, exact: exact, addsResidual: true, preparation: preparation)
+    let gated = try GatedLayer(
+      gate: weights.gate, up: weights.up, exact: exact, next: down.arithmetic, preparation: preparation)
     // The three projections read one normalised input, so they must agree on its type.
     let inputs = Set([query.arithmetic, key.arithmetic, value.arithmetic])
-    guard let first = inputs.first, inputs.count == 1,
-      LinearLayer.arithmetic(weights.up, exact: exact) == arithmetic
-    else { throw ModelError.mixedArithmetic(layer: "attention or feed-forward inputs") }
+    guard let first = inputs.first, inputs.count == 1 else {
+      throw ModelError.mixedArithmetic(layer: "attention inputs")
+    }
     let shape = Rotary.Shape(
       kvHeads: c.kvHeadCount, group: c.headCount / c.kvHeadCount, headSize: c.headSize,
       rotarySize: c.rotarySize)
-    var feedForward = Linear.Shape(inputs: c.hiddenSize, outputs: c.feedForwardSize)
-    // Whole groups of 32, because the result may be stored as integer groups.
-    feedForward.columns = 64
-    let types = (gate: weights.gate.type, up: weights.up.type)
-    let gated = try kernels.kernel("gated \(types) \(arithmetic) \(down.arithmetic)") {
-      try GatedLinear.kernel(
-        feedForward, weights: types, arithmetic: arithmetic, output: down.arithmetic.activation)
-    }
     return Layer(
-      attentionNorm: try norm(weights.attentionNorm, c, next: first, kernels), query: query, key: key,
+      attentionNorm: try norm(weights.attentionNorm, c, next: first, preparation), query: query, key: key,
       value: value,
       attention: try AttentionCore(
         shape, cache: cacheType, scale: 1 / Float(c.headSize).squareRoot(), window: c.slidingWindow,
-        output: output.arithmetic.activation, kernels: kernels),
-      output: output, feedForwardNorm: try norm(weights.feedForwardNorm, c, next: arithmetic, kernels),
-      gated: gated, gate: weights.gate, up: weights.up, down: down)
+        output: output.arithmetic.activation, preparation: preparation),
+      output: output, feedForwardNorm: try norm(weights.feedForwardNorm, c, next: gated.arithmetic, preparation),
+      gated: gated, down: down)
   }
 
   /// Computes one step; see the protocol.
@@ -125,10 +126,11 @@ public final class Llama: LanguageModel {
     let c = configuration
     let rows = batch.tokens.count
     let step = try StepTensors(
-      batch, shape: layers[0].attention.shape, rotary: c.rotary, workspace: workspace)
+      batch, shape: layers[0].attention.shape, queryType: layers[0].attention.factor, rotary: c.rotary,
+      workspace: workspace)
     var x = try workspace.tensor("x", .float32, [rows, c.hiddenSize])
     var other = try workspace.tensor("y", .float32, [rows, c.hiddenSize])
-    try embed.run([step.tokens, weights.embedding, x])
+    try embed.run([step.tokens, embedding, x])
     for (number, layer) in layers.enumerated() {
       try attend(layer, x, into: other, step, cache.layer(number))
       try feedForward(layer, other, into: x)
@@ -138,7 +140,7 @@ public final class Llama: LanguageModel {
     other = try workspace.tensor("y", .float32, [wanted, c.hiddenSize])
     try gather.run([step.logitRows, x, other])
     let normed = try workspace.tensor("normed", head.arithmetic.activation, [wanted, c.hiddenSize])
-    try finalNorm.run([other, weights.finalNorm, normed])
+    try finalNorm.kernel.run([other, finalNorm.weight, normed])
     x = try workspace.tensor("logits", .float32, [wanted, c.vocabularySize])
     try head(normed, into: x)
     return x
@@ -171,7 +173,7 @@ public final class Llama: LanguageModel {
     try layer.feedForwardNorm.kernel.run([x, layer.feedForwardNorm.weight, normed])
     let hidden = try workspace.tensor(
       "hidden", layer.down.arithmetic.activation, [rows, c.feedForwardSize])
-    try layer.gated.run([normed, layer.gate, layer.up, hidden])
+    try layer.gated(normed, into: hidden)
     try layer.down(hidden, residual: x, into: y)
   }
 }

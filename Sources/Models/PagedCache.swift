@@ -1,6 +1,7 @@
 public import Memory
+public import Tiles
 
-/// Keys and values of all layers in pages of 64 positions.
+/// Keys and values of all layers in pages of 64 positions, in memory of the executor that runs the model.
 public struct PagedCache: Sendable {
   /// Sizes that fix the bytes of a page.
   public struct Geometry: Sendable, Hashable {
@@ -45,18 +46,24 @@ public struct PagedCache: Sendable {
   /// What int8 keys and values are multiplied with, `[pages, layers, kvHeads, 64]` each; `nil` for other types.
   public let scales: (keys: Tensor, values: Tensor)?
 
-  /// Zeroed pages; memory is backed only once written.
-  public init(_ geometry: Geometry, pages: Int) throws(MemoryError) {
+  /// What its kernels run on, which also moves pages.
+  public let executor: any Executor
+
+  /// Zeroed pages; host memory is backed only once written.
+  ///
+  /// - Throws: what the executor says of memory that it has not got.
+  public init(_ geometry: Geometry, pages: Int, executor: any Executor) throws {
     self.geometry = geometry
+    self.executor = executor
     let heads = [pages, geometry.layers, geometry.kvHeads]
-    keys = try Tensor(zeros: geometry.type, heads + [geometry.headSize, Geometry.pageTokens])
-    values = try Tensor(zeros: geometry.type, heads + [Geometry.pageTokens, geometry.headSize])
+    keys = try executor.tensor(geometry.type, heads + [geometry.headSize, Geometry.pageTokens])
+    values = try executor.tensor(geometry.type, heads + [Geometry.pageTokens, geometry.headSize])
     guard geometry.type == .int8 else {
       scales = nil
       return
     }
     let positions = heads + [Geometry.pageTokens]
-    scales = (try Tensor(zeros: .float32, positions), try Tensor(zeros: .float32, positions))
+    scales = (try executor.tensor(.float32, positions), try executor.tensor(.float32, positions))
   }
 
   /// Pages of one layer as kernels take them: keys `[pages, kvHeads, D, 64]`, values `[pages, kvHeads, 64, D]`, and

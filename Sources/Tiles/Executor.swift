@@ -9,10 +9,21 @@ public protocol Executor: Sendable {
   /// - Throws: ``ExecutionError`` where the machine cannot run it.
   func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel
 
+  /// Whether its kernels use host memory as it lies, so that nothing need be placed, copied or fetched.
+  var sharesHostMemory: Bool { get }
+
+  /// Whether products of 16-bit factors are what it is fastest at by far.
+  var prefersSixteenBit: Bool { get }
+
   /// Zeroed memory that its kernels can use.
   ///
   /// - Throws: what says how much was asked for and how much there is.
   func allocate(byteCount: Int) throws -> TensorStorage
+
+  /// Zeroed host memory from and to which it copies fastest.
+  ///
+  /// It must not be written again before copies from it have run: see ``synchronize()``.
+  func allocateOnHost(byteCount: Int) throws -> TensorStorage
 
   /// The tensor where its kernels can use it: itself, or a copy with the same extents and strides.
   func place(_ tensor: Tensor) throws -> Tensor
@@ -37,6 +48,15 @@ public protocol Executor: Sendable {
 }
 
 extension Executor {
+  /// It does.
+  public var sharesHostMemory: Bool { true }
+
+  /// They are not.
+  public var prefersSixteenBit: Bool { false }
+
+  /// Host memory like any other.
+  public func allocateOnHost(byteCount: Int) throws -> TensorStorage { try HeapStorage(byteCount: byteCount) }
+
   /// Host memory.
   public func allocate(byteCount: Int) throws -> TensorStorage { try HeapStorage(byteCount: byteCount) }
 
@@ -58,7 +78,7 @@ extension Executor {
   /// Writes zeros in host memory.
   public func clear(_ tensor: Tensor) throws {
     tensor.withMutableElements(as: UInt8.self) { span in
-      for index in span.indices { span[index] = 0 }
+      span.update(repeating: 0)
     }
   }
 

@@ -48,7 +48,7 @@ func visits(_ batch: ForwardBatch, group: Int) throws -> [[Int: [(page: Int32, f
       let (position, chunk, continues, whole) = (fields[4], fields[5], fields[6], fields[7])
       let oldest = batch.positions[firstRow..<(firstRow + rows)].min().map(Int.init) ?? 0
       #expect(whole >= 0 && whole <= count && (whole == 0 || position + whole * 64 <= oldest + 1))
-      #expect(rows > 0 && (rows == 1 || rows * group <= Llama.attentionRows))
+      #expect(rows > 0 && (rows == 1 || rows * group <= PagedAttention.rowCapacity(factor: .float32)))
       #expect(count == 0 || (position / 512 == chunk && (position + count * 64 - 1) / 512 == chunk))
       #expect(rows * count <= work, "longest first")
       work = rows * count

@@ -196,7 +196,7 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
       var batch = ForwardBatch()
       batch.tokens = [1]
       batch.positions = [128]
-      _ = try model.forward(batch, cache: PagedCache(model.cacheGeometry, pages: 1))
+      _ = try model.forward(batch, cache: PagedCache(model.cacheGeometry, pages: 1, executor: model.executor))
     }
     #expect(text == "position is 128; allowed is 0 to 127.")
   }

@@ -7,8 +7,8 @@ func forEachLogits(
   _ tokens: [Int32], _ model: any LanguageModel, step: Int, _ body: (Int, [Float]) throws -> Void
 ) throws {
   let pages = (tokens.count + 63) / 64
-  let cache = try PagedCache(model.cacheGeometry, pages: pages)
-  let planner = AttentionPlanner(group: model.queryGroup, window: model.slidingWindow)
+  let cache = try PagedCache(model.cacheGeometry, pages: pages, executor: model.executor)
+  let planner = AttentionPlanner(for: model)
   for first in stride(from: 0, to: tokens.count, by: step) {
     let piece = Array(tokens[first..<min(first + step, tokens.count)])
     let rows = SequenceRows(

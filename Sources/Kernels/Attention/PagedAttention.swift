@@ -33,16 +33,18 @@ public enum PagedAttention {
   /// Scores are in units of log₂: q comes multiplied by the scale and log₂ e, as ``Rotary`` leaves it.
   ///
   /// Arguments: items int32 `[I, 8]`, pages int32 `[N]`, positions int32 `[M, group]` (of each row's query), q
-  /// `[kvHeads, M·group, D]`, kPages, vPages, for an int8 cache their scales `[P, kvHeads, 64]`, then the states m and l
+  /// `[kvHeads, M·group, D]` of type `factor`, kPages, vPages, for an int8 cache their scales `[P, kvHeads, 64]`, then the states m and l
   /// `[kvHeads, chunks, M·group]` and o
   /// `[kvHeads, chunks, M·group, D]`, which are updated.
   ///
   /// - Parameters:
   ///   - rowCapacity: query rows an item may have, tokens times group.
+  ///   - factor: what products are of: float32, or the type of a cache of 16 bits for machines with units for such
+  ///     products; `rowCapacity` is a multiple of 64 then.
   ///   - window: keys at most this far behind the query are seen; `nil` for all.
   public static func kernel(
     _ shape: Rotary.Shape, cache: ElementType = .float32, rowCapacity: Int = 96,
-    window: Int? = nil, softcap: Float? = nil
+    window: Int? = nil, softcap: Float? = nil, factor: ElementType = .float32
   ) throws(TileError) -> Kernel {
     try Kernel("paged_attention_\(cache.rawValue)") { k in
       let rows = k.extent("rows")
@@ -51,7 +53,7 @@ public enum PagedAttention {
       let items = k.input("items", .int32, [k.extent("I"), Index(Field.allCases.count)])
       let pageList = k.input("pages", .int32, [k.extent("N")])
       let positions = k.input("positions", .int32, [rows])
-      let q = k.input("q", .float32, [kv, rows, d])
+      let q = k.input("q", factor, [kv, rows, d])
       let pages = k.extent("P")
       let kPages = k.input("kPages", cache, [pages, kv, d, page])
       let vPages = k.input("vPages", cache, [pages, kv, page, d])
@@ -97,9 +99,9 @@ public enum PagedAttention {
           return [
             k.load(
               kPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, rowAxis: 3,
-              columnAxis: 2, as: .float32),
+              columnAxis: 2, as: factor),
             k.load(
-              vPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, as: .float32),
+              vPages, at: [number, head, 0, 0], rows: shape.pageTokens, columns: shape.headSize, as: factor),
           ]
             + [kScales, vScales].compactMap { $0 }.map { scales in
               k.load(scales, at: [number, head, 0], columns: shape.pageTokens)
@@ -143,7 +145,7 @@ public enum PagedAttention {
   /// l `[kvHeads, chunks, M, group]`, o `[kvHeads, chunks, M, group, D]`, y `[M, kvHeads · group · D]`, lse
   /// `[M, kvHeads, group]` (natural logarithm; minus infinity, and y 0, for a row that saw no key).
   ///
-  /// - Parameter output: float32, or q16_rows for heads of a multiple of 32.
+  /// - Parameter output: float32, bfloat16, or q16_rows for heads of a multiple of 32.
   public static func merge(_ shape: Rotary.Shape, output: ElementType) throws(TileError) -> Kernel {
     try Kernel("merge_states_\(output.rawValue)") { k in
       let (m, chunks) = (k.extent("M"), k.extent("chunks"))
@@ -187,6 +189,9 @@ public enum PagedAttention {
       }
     }
   }
+
+  /// Query rows of a work item: six at a time on cores, 64 for matrix units.
+  public static func rowCapacity(factor: ElementType) -> Int { factor == .float32 ? 96 : 64 }
 
   /// Tokens a task of ``merge(_:output:)`` joins.
   public static let mergeRows = 16

@@ -31,13 +31,13 @@ public enum Rotary {
   }
 
   /// Arguments: runs int32 `[R, 4]` (first row, rows ≤ page, page, first slot); cos and sin `[M, R/2]`; q, k as pairs
-  /// `[M, heads, 2, rotary/2]`; q, k, v whole `[M, heads, D]`; results qOut `[kvHeads, M, group, D]`, kPages
+  /// `[M, heads, 2, rotary/2]`; q, k, v whole `[M, heads, D]`; results qOut `[kvHeads, M, group, D]` of type `query`, kPages
   /// `[P, kvHeads, D, pageTokens]`, vPages `[P, kvHeads, pageTokens, D]`, and for an int8 cache the scales of both
   /// `[P, kvHeads, pageTokens]`: the largest of a position's head over 127.
   ///
   /// - Parameter scale: what queries are multiplied with; scores of attention are wanted in units of log₂.
   public static func kernel(
-    _ shape: Shape, cache: ElementType = .float32, scale: Float
+    _ shape: Shape, cache: ElementType = .float32, query: ElementType = .float32, scale: Float
   ) throws(TileError) -> Kernel {
     try Kernel("rotary_append") { k in
       let m = k.extent("M")
@@ -52,7 +52,7 @@ public enum Rotary {
       let q = k.input("q", .float32, [m, heads, d])
       let key = k.input("k", .float32, [m, kv, d])
       let value = k.input("v", .float32, [m, kv, d])
-      let qOut = k.update("qOut", .float32, [kv, m, Index(shape.group), d])
+      let qOut = k.update("qOut", query, [kv, m, Index(shape.group), d])
       let pages = k.extent("P")
       let kPages = k.update("kPages", cache, [pages, kv, d, page])
       let vPages = k.update("vPages", cache, [pages, kv, page, d])

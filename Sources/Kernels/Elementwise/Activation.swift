@@ -30,7 +30,7 @@ public enum Activation: String, Sendable, Hashable, CaseIterable {
 }
 
 extension Activation {
-  /// y `[M, N]` = act(x), as float32 or as integer groups for the next layer. Arguments: x, y.
+  /// y `[M, N]` = act(x), as float32, bfloat16 or as integer groups for the next layer. Arguments: x, y.
   public func kernel(columns: Int, output: ElementType) throws(TileError) -> Kernel {
     try Kernel("activation_\(rawValue)") { k in
       let m = k.extent("M")

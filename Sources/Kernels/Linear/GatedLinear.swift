@@ -5,7 +5,7 @@ public import Tiles
 ///
 /// Shazeer, “GLU Variants Improve Transformer”, 2020, arXiv:2002.05202.
 public enum GatedLinear {
-  /// y `[M, out]` of type `output` (float32 or q16_rows, ready for the next integer layer).
+  /// y `[M, out]` of type `output` (float32, bfloat16, or q16_rows, ready for the next integer layer).
   ///
   /// Arguments: x, G, U, y.
   public static func kernel(
@@ -20,12 +20,13 @@ public enum GatedLinear {
       let up = k.input("U", weights.up, [outputs, inputs])
       let y = k.output("y", output, [m, outputs])
       let (rows, columns) = (Index(shape.rows), Index(shape.columns))
-      k.grid([outputs.ceilDiv(columns), m.ceilDiv(rows)]) { task in
+      k.grid([outputs.ceilDiv(columns), m.ceilDiv(rows)], schedule: shape.schedule) { task in
         let (row, column) = (task[1] * rows, task[0] * columns)
-        let g = Linear.product(k, x, gate, row: row, column: column, shape, arithmetic)
-        let u = Linear.product(k, x, up, row: row, column: column, shape, arithmetic)
-        let result = k.map(.multiply, activation.apply(to: g, k), u)
-        k.store(output == .q16_rows ? k.quantize(result) : result, to: y, at: [row, column])
+        let products = Linear.products(k, x, [gate, up], row: row, column: column, shape, arithmetic)
+        let result = k.map(.multiply, activation.apply(to: products[0], k), products[1])
+        k.store(
+          output == .q16_rows ? k.quantize(result) : result, to: y, at: [row, column],
+          rowAxis: shape.axes.row, columnAxis: shape.axes.column)
       }
     }
   }

@@ -14,9 +14,18 @@ public enum Linear {
     /// error of an output is at most 0.506 scales (a scale is 1/32,767 of the largest) of each group of activations
     /// times the sum of the magnitudes of its weights.
     case integer
+    /// Activations and weights of bfloat16 with float32 sums, for machines with units for such products. Their order
+    /// within a sum is the machine's.
+    case sixteenBit
 
     /// Type of the activations.
-    public var activation: ElementType { self == .exact ? .float32 : .q16_rows }
+    public var activation: ElementType {
+      switch self {
+      case .exact: .float32
+      case .integer: .q16_rows
+      case .sixteenBit: .bfloat16
+      }
+    }
   }
 
   /// What is done to the product before it is stored.
@@ -28,6 +37,11 @@ public enum Linear {
     case residual
     /// Adds a vector `[out]` and a tensor `[M, out]`.
     case biasAndResidual
+
+    /// Whether it adds a vector.
+    var hasBias: Bool { self == .bias || self == .biasAndResidual }
+    /// Whether it adds a tensor.
+    var hasResidual: Bool { self == .residual || self == .biasAndResidual }
   }
 
   /// Sizes of one layer and its tiles.
@@ -40,6 +54,12 @@ public enum Linear {
     public var rows = 128
     /// Outputs a task computes; three groups of 16 cut the widths of common models into even numbers of tasks.
     public var columns = 48
+    /// Steps along the inputs that may be loaded ahead.
+    public var stages = 4
+    /// Whether yᵀ = W · xᵀ is formed instead, for fewer rows than matrix units take (``Arithmetic/sixteenBit`` only).
+    public var swapsSides = false
+    /// How groups of threads share a task.
+    public var schedule = Kernel.Schedule()
 
     /// A layer with the default tiles.
     public init(inputs: Int, outputs: Int) {
@@ -50,37 +70,55 @@ public enum Linear {
 
   /// y `[M, out]` from x `[M, in]` and W `[out, in]` of type `weight`.
   ///
-  /// Arguments: x, W, then bias and residual where the epilogue has them, y.
+  /// Arguments: x, W, then bias and residual in float32 where the epilogue has them, y.
+  ///
+  /// - Parameter output: float32 or bfloat16.
   public static func kernel(
-    _ shape: Shape, weight: ElementType, arithmetic: Arithmetic, epilogue: Epilogue = .none
+    _ shape: Shape, weight: ElementType, arithmetic: Arithmetic, epilogue: Epilogue = .none,
+    output: ElementType = .float32
   ) throws(TileError) -> Kernel {
     try Kernel("linear_\(weight.rawValue)_\(arithmetic)_\(epilogue)") { k in
       let m = k.extent("M")
       let x = k.input("x", arithmetic.activation, [m, Index(shape.inputs)])
       let w = k.input("W", weight, [Index(shape.outputs), Index(shape.inputs)])
-      let hasBias = epilogue == .bias || epilogue == .biasAndResidual
-      let hasResidual = epilogue == .residual || epilogue == .biasAndResidual
-      let bias = hasBias ? k.input("bias", .float32, [Index(shape.outputs)]) : nil
-      let residual = hasResidual ? k.input("residual", .float32, [m, Index(shape.outputs)]) : nil
-      let y = k.output("y", .float32, [m, Index(shape.outputs)])
+      let bias = epilogue.hasBias ? k.input("bias", .float32, [Index(shape.outputs)]) : nil
+      let residual = epilogue.hasResidual ? k.input("residual", .float32, [m, Index(shape.outputs)]) : nil
+      let y = k.output("y", output, [m, Index(shape.outputs)])
       let (rows, columns) = (Index(shape.rows), Index(shape.columns))
-      k.grid([Index(shape.outputs).ceilDiv(columns), m.ceilDiv(rows)]) { task in
+      k.grid([Index(shape.outputs).ceilDiv(columns), m.ceilDiv(rows)], schedule: shape.schedule) { task in
         let (row, column) = (task[1] * rows, task[0] * columns)
-        var result = product(k, x, w, row: row, column: column, shape, arithmetic)
+        var result = products(k, x, [w], row: row, column: column, shape, arithmetic)[0]
         if let bias {
-          result = k.map(.add, result, k.load(bias, at: [column], columns: shape.columns))
+          let vector =
+            shape.swapsSides
+            ? k.load(bias, at: [column], rows: shape.columns, rowAxis: 0)
+            : k.load(bias, at: [column], columns: shape.columns)
+          result = k.map(.add, result, vector)
         }
         if let residual {
-          let other = k.load(residual, at: [row, column], rows: shape.rows, columns: shape.columns)
+          let (axes, size) = (shape.axes, shape.tile)
+          let other = k.load(
+            residual, at: [row, column], rows: size.rows, columns: size.columns, rowAxis: axes.row,
+            columnAxis: axes.column)
           result = k.map(.add, result, other)
         }
-        k.store(result, to: y, at: [row, column])
+        k.store(result, to: y, at: [row, column], rowAxis: shape.axes.row, columnAxis: shape.axes.column)
       }
     }
   }
 
-  /// The task's part of x · Wᵀ.
-  static func product(
+  /// The task's parts of x · Wᵀ, one for each of the weights.
+  static func products(
+    _ k: Recorder, _ x: TensorParameter, _ weights: [TensorParameter], row: Index, column: Index,
+    _ shape: Shape, _ arithmetic: Arithmetic
+  ) -> [Tile] {
+    if arithmetic == .sixteenBit {
+      return sixteenBitProducts(k, x, weights, row: row, column: column, shape)
+    }
+    return weights.map { product(k, x, $0, row: row, column: column, shape, arithmetic) }
+  }
+
+  private static func product(
     _ k: Recorder, _ x: TensorParameter, _ w: TensorParameter, row: Index, column: Index, _ shape: Shape,
     _ arithmetic: Arithmetic
   ) -> Tile {
@@ -96,7 +134,7 @@ public enum Linear {
       0, rows: shape.rows, columns: shape.columns, validRows: (m - row).min(Index(shape.rows)),
       validColumns: (Index(shape.outputs) - column).min(Index(shape.columns)))
     k.pipeline(
-      steps: Index(shape.inputs).ceilDiv(Index(step)), stages: 4,
+      steps: Index(shape.inputs).ceilDiv(Index(step)), stages: shape.stages,
       load: { number in
         [
           k.load(x, at: [row, number * Index(step)], rows: shape.rows, columns: step),

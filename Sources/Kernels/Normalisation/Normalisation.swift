@@ -10,7 +10,7 @@ public enum Normalisation: Sendable, Hashable {
   /// (x − mean) / √(var + ε) · w + b. Ba et al., 2016, arXiv:1607.06450.
   case layer(epsilon: Float)
 
-  /// y `[M, D]` of type `output` (float32 or q16_rows) from x `[M, D]`.
+  /// y `[M, D]` of type `output` (float32, bfloat16 or q16_rows) from x `[M, D]`.
   ///
   /// Arguments: x, weight, bias (layer only), y.
   public func kernel(width: Int, output: ElementType = .float32) throws(TileError) -> Kernel {

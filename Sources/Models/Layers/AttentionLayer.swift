@@ -3,25 +3,37 @@ internal import Memory
 internal import Tiles
 
 /// The part of attention that all layers share: rotary append, paged attention over the work list, merge.
-struct AttentionCore: Sendable {
+struct AttentionCore {
   let shape: Rotary.Shape
+  /// What attention multiplies, queries among them.
+  let factor: ElementType
   private let append: any CompiledKernel
   private let attend: any CompiledKernel
   private let merge: any CompiledKernel
 
   init(
     _ shape: Rotary.Shape, cache: ElementType, scale: Float, window: Int?, output: ElementType,
-    kernels: KernelCache
+    preparation: Preparation
   ) throws {
     self.shape = shape
-    append = try kernels.kernel("append \(shape) \(cache) \(scale)") {
-      try Rotary.kernel(shape, cache: cache, scale: scale * OnlineSoftmax.log2e)
+    let factor = Self.factor(cache: cache, preparation.executor)
+    self.factor = factor
+    append = try preparation.kernel("append \(shape) \(cache) \(scale)") {
+      try Rotary.kernel(shape, cache: cache, query: factor, scale: scale * OnlineSoftmax.log2e)
     }
-    attend = try kernels.kernel("attend \(shape) \(cache) \(window ?? 0)") {
+    attend = try preparation.kernel("attend \(shape) \(cache) \(window ?? 0)") {
       try PagedAttention.kernel(
-        shape, cache: cache, rowCapacity: Llama.attentionRows, window: window)
+        shape, cache: cache, rowCapacity: PagedAttention.rowCapacity(factor: factor), window: window,
+        factor: factor)
     }
-    merge = try kernels.kernel("merge \(shape) \(output)") { try PagedAttention.merge(shape, output: output) }
+    merge = try preparation.kernel("merge \(shape) \(output)") {
+      try PagedAttention.merge(shape, output: output)
+    }
+  }
+
+  /// The cache's type where that has 16 bits and the executor prefers such factors, float32 otherwise.
+  static func factor(cache: ElementType, _ executor: any Executor) -> ElementType {
+    executor.prefersSixteenBit && cache == .float16 ? cache : .float32
   }
 
   /// Appends the step's keys and values to the layer's pages and attends; y is `[M, heads · D]`.

@@ -21,59 +21,40 @@ struct StepTensors {
   let sums: Tensor
   let logSumExp: Tensor
 
-  init(_ batch: ForwardBatch, shape: Rotary.Shape, rotary: RotaryTable?, workspace: Workspace) throws {
+  /// - Parameter queryType: what attention takes queries as.
+  init(
+    _ batch: ForwardBatch, shape: Rotary.Shape, queryType: ElementType, rotary: RotaryTable?,
+    workspace: Workspace
+  ) throws {
     self.batch = batch
     let rows = batch.tokens.count
-    func integers(_ name: String, _ values: [Int32], _ shape: [Int]) throws -> Tensor {
-      let tensor = try workspace.tensor(name, .int32, shape)
-      tensor.withMutableElements(as: Int32.self) { span in
-        for index in values.indices { span[index] = values[index] }
-      }
-      return tensor
-    }
-    tokens = try integers("tokens", batch.tokens, [rows])
-    positions = try integers("positions", batch.positions, [rows])
-    runs = try integers("runs", batch.runs, [batch.runs.count / 4, 4])
-    let fields = PagedAttention.Field.allCases.count
-    items = try integers("items", batch.items, [batch.items.count / fields, fields])
-    pages = try integers("pages", batch.pages, [batch.pages.count])
-    mergeBlocks = try integers("mergeBlocks", batch.mergeBlocks, [batch.mergeBlocks.count])
-    logitRows = try integers("logitRows", batch.logitRows, [batch.logitRows.count])
-    let repeated = batch.positions.flatMap { [Int32](repeating: $0, count: shape.group) }
-    rowPositions = try integers("rowPositions", repeated, [rows, shape.group])
     let half = shape.rotarySize / 2
-    cos = try workspace.tensor("cos", .float32, [rows, half])
-    sin = try workspace.tensor("sin", .float32, [rows, half])
-    rotary?.fill(cos: cos, sin: sin, positions: batch.positions)
+    let fields = PagedAttention.Field.allCases.count
+    let repeated = batch.positions.flatMap { [Int32](repeating: $0, count: shape.group) }
+    let integers: [(values: [Int32], shape: [Int])] = [
+      (batch.tokens, [rows]), (batch.positions, [rows]), (batch.runs, [batch.runs.count / 4, 4]),
+      (batch.items, [batch.items.count / fields, fields]), (batch.pages, [batch.pages.count]),
+      (batch.mergeBlocks, [batch.mergeBlocks.count]), (batch.logitRows, [batch.logitRows.count]),
+      (repeated, [rows, shape.group]),
+    ]
+    let angles: [(type: ElementType, shape: [Int])] = [(.float32, [rows, half]), (.float32, [rows, half])]
+    let inputs = try workspace.inputs(integers.map { (.int32, $0.shape) } + angles) { tensors in
+      for (tensor, part) in zip(tensors, integers) {
+        tensor.withMutableElements(as: Int32.self) { span in
+          for index in part.values.indices { span[index] = part.values[index] }
+        }
+      }
+      rotary?.fill(
+        cos: tensors[integers.count], sin: tensors[integers.count + 1], positions: batch.positions)
+    }
+    (tokens, positions, runs, items) = (inputs[0], inputs[1], inputs[2], inputs[3])
+    (pages, mergeBlocks, logitRows, rowPositions) = (inputs[4], inputs[5], inputs[6], inputs[7])
+    (cos, sin) = (inputs[8], inputs[9])
     let (kv, group, chunks) = (shape.kvHeads, shape.group, batch.chunkCount)
-    queries = try workspace.tensor("queries", .float32, [kv, rows, group, shape.headSize])
+    queries = try workspace.tensor("queries", queryType, [kv, rows, group, shape.headSize])
     tops = try workspace.tensor("tops", .float32, [kv, chunks, rows, group])
     totals = try workspace.tensor("totals", .float32, [kv, chunks, rows, group])
     sums = try workspace.tensor("sums", .float32, [kv, chunks, rows, group, shape.headSize])
     logSumExp = try workspace.tensor("logSumExp", .float32, [rows, kv, group])
-  }
-}
-
-/// Named buffers that grow to the largest step and are reused by the next.
-///
-/// Not thread-safe: a model runs one step at a time.
-final class Workspace {
-  private var buffers: [String: TensorStorage] = [:]
-
-  /// A dense tensor at the start of the buffer of that name; what it holds is left from earlier.
-  func tensor(_ name: String, _ type: ElementType, _ shape: [Int]) throws(MemoryError) -> Tensor {
-    guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
-      throw .notWholeBlocks(type: type, count: shape.last ?? 0)
-    }
-    let storage: TensorStorage
-    if let known = buffers[name], known.byteCount >= bytes {
-      storage = known
-    } else {
-      // The old buffer goes first, so that growing never holds both.
-      buffers[name] = nil
-      storage = try HeapStorage(byteCount: bytes)
-      buffers[name] = storage
-    }
-    return try Tensor(storage, type: type, shape: shape)
   }
 }

@@ -2,6 +2,17 @@ internal import CCUDA
 public import Memory
 
 extension CUDAExecutor {
+  /// It has memory of its own.
+  public var sharesHostMemory: Bool { false }
+
+  /// Its matrix units take 16-bit factors.
+  public var prefersSixteenBit: Bool { true }
+
+  /// A ``PinnedBuffer``.
+  public func allocateOnHost(byteCount: Int) throws -> TensorStorage {
+    try PinnedBuffer(byteCount: byteCount, device: device)
+  }
+
   /// Zeroed memory of the GPU.
   ///
   /// - Throws: ``CUDAError/outOfMemory(requested:used:cap:)``.

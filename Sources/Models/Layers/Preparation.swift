@@ -1,0 +1,71 @@
+internal import Kernels
+internal import Memory
+internal import Tiles
+
+/// What an executor has prepared for a network so far: kernels by what they do, weights by where they came from, so
+/// that layers of equal size share the one and tied layers the other.
+final class Preparation {
+  let executor: any Executor
+  private var kernels: [String: any CompiledKernel] = [:]
+  private var weights: [WeightKey: (source: Tensor, placed: Tensor)] = [:]
+
+  /// Where a weight came from and what became of it; the source is kept, so that no other takes its place in memory.
+  private struct WeightKey: Hashable {
+    let storage: ObjectIdentifier
+    let offset: Int
+    let shape: [Int]
+    let strides: [Int]
+    let type: ElementType
+
+    init(_ tensor: Tensor, as type: ElementType) {
+      storage = ObjectIdentifier(tensor.storage)
+      (offset, shape, strides) = (tensor.byteOffset, tensor.shape, tensor.strides)
+      self.type = type
+    }
+  }
+
+  init(_ executor: any Executor) { self.executor = executor }
+
+  /// The kernel known by that description, recorded and compiled on first use.
+  func kernel(_ description: String, _ record: () throws -> Kernel) throws -> any CompiledKernel {
+    if let known = kernels[description] { return known }
+    let compiled = try executor.compile(try record())
+    kernels[description] = compiled
+    return compiled
+  }
+
+  /// A weight where kernels use it: as it lies where they use host memory, a dense copy otherwise.
+  func placed(_ weight: Tensor) throws -> Tensor {
+    guard !executor.sharesHostMemory else { return weight }
+    return try once(weight, as: weight.type) { placed in
+      placed.isDense ? placed : try converted(placed, to: placed.type)
+    }
+  }
+
+  /// A matrix `[out, in]` rounded to bfloat16, dense.
+  func rounded(_ weight: Tensor) throws -> Tensor {
+    guard weight.type != .bfloat16 || !weight.isDense else { return try placed(weight) }
+    return try once(weight, as: .bfloat16) { try converted($0, to: .bfloat16) }
+  }
+
+  private func once(
+    _ weight: Tensor, as type: ElementType, _ prepare: (Tensor) throws -> Tensor
+  ) throws -> Tensor {
+    let key = WeightKey(weight, as: type)
+    if let known = weights[key] { return known.placed }
+    let placed = try prepare(executor.place(weight))
+    weights[key] = (weight, placed)
+    return placed
+  }
+
+  /// Done by a kernel: what a device is given is then no larger than the file's numbers.
+  private func converted(_ matrix: Tensor, to type: ElementType) throws -> Tensor {
+    let (rows, columns) = (matrix.shape[0], matrix.shape[1])
+    let result = try executor.tensor(type, [rows, columns])
+    let kernel = try kernel("convert \(columns) \(matrix.type) \(type)") {
+      try Conversion.kernel(columns: columns, from: matrix.type, to: type)
+    }
+    try kernel.run([matrix, result])
+    return result
+  }
+}
