@@ -83,7 +83,9 @@ struct AskCommand: ParsableCommand {
     let alone =
       compare
       ? try answer(loaded, prompts, loaded.generator { $0.sharing = .never }, "answers without sharing") : nil
-    report(shared, alone, prompts, preparation: prefixState == nil ? nil : preparation)
+    report(
+      shared, alone, prompts, preparation: prefixState == nil ? nil : preparation,
+      device: loaded.backEnd.name)
   }
 
   private struct Outcome {
@@ -157,7 +159,9 @@ struct AskCommand: ParsableCommand {
       statistics: generator.statistics)
   }
 
-  private func report(_ shared: Outcome, _ alone: Outcome?, _ prompts: [[Int32]], preparation: Double?) {
+  private func report(
+    _ shared: Outcome, _ alone: Outcome?, _ prompts: [[Int32]], preparation: Double?, device: String
+  ) {
     let statistics = shared.statistics
     let total = prompts.reduce(0) { $0 + $1.count }
     let rate = Double(shared.generated) / shared.seconds
@@ -173,7 +177,7 @@ struct AskCommand: ParsableCommand {
         "shared_runs": JSONField(statistics.sharedRuns), "page_visits": JSONField(statistics.pageVisits),
         "page_visits_unshared": JSONField(statistics.pageVisitsUnshared),
         "evicted_pages": JSONField(statistics.evictedPages), "preemptions": JSONField(statistics.preemptions),
-        "peak_memory": JSONField(Files.peakMemory),
+        "peak_memory": JSONField(Files.peakMemory), "device": JSONField(device),
       ])
       return
     }

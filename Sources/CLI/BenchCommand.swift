@@ -56,10 +56,14 @@ struct BenchCommand: ParsableCommand {
   }
 
   private func runOnGPU() throws {
-    let gpu = GPUBench(bench: self, executor: try CUDAExecutor(cacheFolder: nil))
+    if groups == [.generate] { return try GenerateBench(self).run() }
+    let gpu = GPUBench(
+      bench: self,
+      executor: try CUDAExecutor(
+        memoryCap: options.gpuMemory?.bytes, cacheFolder: nil, compilerPath: options.nvrtc))
     for group in groups {
       switch group {
-      case .generate: throw ValidationError("`bench generate` is for --device cpu.")
+      case .generate: throw ValidationError("`bench generate` is a run of its own on a GPU.")
       case .gemm: try gpu.gemm()
       case .ablations: try gpu.ablations()
       case .attention: try gpu.attention()
@@ -80,12 +84,12 @@ struct BenchCommand: ParsableCommand {
   /// Prints one measurement.
   func report(
     _ op: String, _ shape: String, milliseconds: Double, rate: (name: String, value: Double),
-    peer: String = "godwit"
+    peer: String = "godwit", device: String? = nil
   ) {
     if json {
       Output.json([
         "op": JSONField(op), "shape": JSONField(shape), "peer": JSONField(peer),
-        "threads": JSONField(threadCount),
+        "threads": JSONField(threadCount), "device": device.map { JSONField($0) },
         "ms": JSONField(milliseconds, decimals: 4),
         "gflops": rate.name == "gflops" ? JSONField(rate.value, decimals: 1) : nil,
         "tok_s": rate.name == "tok_s" ? JSONField(rate.value, decimals: 1) : nil,
@@ -98,8 +102,8 @@ struct BenchCommand: ParsableCommand {
   }
 
   /// Prints the kernels by time since the last call, when that was asked for.
-  func reportProfile(_ executor: CPUExecutor) {
-    guard profile else { return }
+  func reportProfile(_ backEnd: BackEnd) {
+    guard profile, let executor = backEnd.cores else { return }
     let total = executor.profile.entries.reduce(0) { $0 + $1.seconds }
     for entry in executor.profile.entries {
       let share = Output.fixed(100 * entry.seconds / total, 1)

@@ -10,33 +10,38 @@ struct GenerateBench {
 
   func run() throws {
     let loaded = try bench.options.load()
-    loaded.executor.profile.isOn.store(bench.profile, ordering: .relaxed)
+    loaded.backEnd.cores?.profile.isOn.store(bench.profile, ordering: .relaxed)
     for length in [512, 2048] where bench.wants("prompt \(length)") {
       let time = try bench.median(bench.repeats) { try prompt(loaded, length) }
-      bench.report(
-        "generate", "prompt \(length)", milliseconds: time * 1e3, rate: ("tok_s", Double(length) / time))
-      bench.reportProfile(loaded.executor)
+      report(
+        "prompt \(length)", milliseconds: time * 1e3, tokens: Double(length) / time, loaded)
+      bench.reportProfile(loaded.backEnd)
     }
     if bench.wants("decode 128") {
       let time = try bench.median(bench.repeats) { try decode(loaded, [random(1, 1)], count: 128) }
-      bench.report("generate", "decode 128", milliseconds: time * 1e3, rate: ("tok_s", 128 / time))
-      bench.reportProfile(loaded.executor)
+      report("decode 128", milliseconds: time * 1e3, tokens: 128 / time, loaded)
+      bench.reportProfile(loaded.backEnd)
     }
     if bench.wants("batch 32 own prompts 128") {
       let prompts = (0..<32).map { random(128, UInt64($0) + 10) }
       let time = try bench.median(bench.repeats) { try decode(loaded, prompts, count: 32) }
-      bench.report(
-        "generate", "batch 32 own prompts 128", milliseconds: time * 1e3, rate: ("tok_s", 32 * 32 / time))
-      bench.reportProfile(loaded.executor)
+      report(
+        "batch 32 own prompts 128", milliseconds: time * 1e3, tokens: 32 * 32 / time, loaded)
+      bench.reportProfile(loaded.backEnd)
     }
     if bench.wants("batch 32 shared prefix 2048") {
       let prefix = random(2048, 5)
       let prompts = (0..<32).map { prefix + random(1, UInt64($0) + 50) }
       let time = try bench.median(bench.repeats) { try decode(loaded, prompts, count: 32) }
-      bench.report(
-        "generate", "batch 32 shared prefix 2048", milliseconds: time * 1e3, rate: ("tok_s", 32 * 32 / time))
-      bench.reportProfile(loaded.executor)
+      report(
+        "batch 32 shared prefix 2048", milliseconds: time * 1e3, tokens: 32 * 32 / time, loaded)
+      bench.reportProfile(loaded.backEnd)
     }
+  }
+
+  private func report(_ shape: String, milliseconds: Double, tokens rate: Double, _ loaded: LoadedModel) {
+    bench.report(
+      "generate", shape, milliseconds: milliseconds, rate: ("tok_s", rate), device: loaded.backEnd.name)
   }
 
   /// Tokens that differ from prompt to prompt.

@@ -118,12 +118,12 @@ struct GenerateCommand: ParsableCommand {
     }
     report(
       generator.statistics, tokens.count, output, reason, probabilities, firstToken ?? 0,
-      seconds(since: start))
+      seconds(since: start), loaded.backEnd.name)
   }
 
   private func report(
     _ statistics: GenerationStatistics, _ prompt: Int, _ output: String, _ reason: FinishReason,
-    _ probabilities: JSONField?, _ firstToken: Double, _ total: Double
+    _ probabilities: JSONField?, _ firstToken: Double, _ total: Double, _ device: String
   ) {
     let rate = Double(max(0, statistics.tokensGenerated - 1)) / max(total - firstToken, 1e-9)
     if json {
@@ -133,6 +133,7 @@ struct GenerateCommand: ParsableCommand {
         "prompt_tokens": JSONField(prompt), "completion_tokens": JSONField(statistics.tokensGenerated),
         "ttft_s": JSONField(firstToken, decimals: 4), "seconds": JSONField(total, decimals: 4),
         "tok_s": JSONField(rate, decimals: 1), "peak_memory": JSONField(Files.peakMemory),
+        "device": JSONField(device),
       ])
     } else {
       Output.write("\n")

@@ -17,15 +17,27 @@ struct ModelOptions: ParsableArguments {
   @Option(name: [.short, .long], help: "Threads to use; by default all cores.")
   var threads: Int?
 
-  @Option(help: "What runs the model: cpu, or auto, which takes the fastest there is.")
+  @Option(help: "What runs the model: cpu, cuda, or auto, which takes a GPU where there is one that can.")
   var device = Device.auto
+
+  @Option(
+    name: .customLong("gpu-memory"),
+    help: "Most bytes of GPU memory to take, for example 16GiB; by default nine tenths of what is free.")
+  var gpuMemory: ByteCount?
+
+  @Option(help: "NVRTC, which compiles kernels for GPUs, or the folder it is in.")
+  var nvrtc: String?
+
+  @Flag(help: "Say on standard error what runs the model, and why no GPU does.")
+  var verbose = false
 
   /// Back ends of this program.
   enum Device: String, ExpressibleByArgument, CaseIterable { case auto, cpu, cuda }
 
   @Flag(
     help:
-      "Widen quantised weights to float32 instead of multiplying integers: slower, nearer to the reference.")
+      "Widen weights to float32 instead of multiplying integers or 16-bit numbers: slower, nearer to the reference."
+  )
   var exact = false
 
   @Option(help: "Bytes for keys and values, for example 512MiB.")
@@ -72,11 +84,36 @@ struct ModelOptions: ParsableArguments {
   /// Opens the file or folder and prepares the network.
   func load() throws -> LoadedModel {
     let source = try source()
-    var started: CPUExecutor?
-    func executor() throws -> CPUExecutor {
-      let executor = try CPUExecutor(threads: threads ?? Machine.cores)
-      started = executor
-      return executor
+    func gpu(needed: Int?) throws -> BackEnd {
+      try .gpu(needed: needed, cap: gpuMemory?.bytes, compiler: nvrtc)
+    }
+    switch device {
+    case .cuda: return try load(source) { try gpu(needed: nil) }
+    case .cpu: return try load(source, reason: nil)
+    case .auto:
+      let needed = source.weightBytes(exact: exact) + cache.bytes
+      do { return try load(source) { try gpu(needed: needed) } } catch {
+        // What is wrong with the files is wrong here too, and is thrown then.
+        return try load(source, reason: "\(error)")
+      }
+    }
+  }
+
+  /// The network on cores.
+  ///
+  /// - Parameter reason: why it is not on a GPU, where that was tried.
+  private func load(_ source: Source, reason: String?) throws -> LoadedModel {
+    try load(source, reason: reason) { .cores(try CPUExecutor(threads: threads ?? Machine.cores)) }
+  }
+
+  private func load(
+    _ source: Source, reason: String? = nil, on start: () throws -> BackEnd
+  ) throws -> LoadedModel {
+    var started: BackEnd?
+    func executor() throws -> any Executor {
+      let backEnd = try start()
+      started = backEnd
+      return backEnd.executor
     }
     var settings = Catalog.Options()
     settings.exact = exact
@@ -92,9 +129,12 @@ struct ModelOptions: ParsableArguments {
     case .directory(let folder): model = try Catalog.load(folder, executor: executor(), options: settings)
     }
     let tokenizer = Result { try source.tokenizer(vocabularySize: model.vocabularySize) }
-    let executor = try started ?? executor()
+    let backEnd = try started ?? start()
+    if verbose {
+      Output.note("device: \(backEnd.name)\(reason.map { "\nno GPU: \($0)" } ?? "")\n")
+    }
     return LoadedModel(
-      name: self.model, model: model, executor: executor, cacheBytes: cache.bytes, sharing: attention.mode,
+      name: self.model, model: model, backEnd: backEnd, cacheBytes: cache.bytes, sharing: attention.mode,
       text: tokenizer)
   }
 
@@ -105,6 +145,20 @@ struct ModelOptions: ParsableArguments {
   private enum Source {
     case gguf(GGUF)
     case directory(ModelDirectory)
+
+    /// Bytes that weights take on a GPU at most: as in the file, and rounded to 16 bits unless `exact`.
+    func weightBytes(exact: Bool) -> Int {
+      func bytes(_ shape: [Int], stored: Int) -> Int {
+        exact ? stored : max(2 * shape.reduce(1, *), stored)
+      }
+      switch self {
+      case .gguf(let file):
+        return file.tensors.reduce(0) { $0 + bytes($1.shape, stored: $1.byteCount ?? 0) }
+      case .directory(let folder):
+        let tensors = (try? folder.openWeights())?.tensors ?? []
+        return tensors.reduce(0) { $0 + bytes($1.shape, stored: $1.byteCount) }
+      }
+    }
 
     /// - Parameter vocabularySize: rows of the network's embeddings, where they are known.
     func tokenizer(vocabularySize: Int?) throws -> Tokenizer {
@@ -164,7 +218,7 @@ struct ByteCount: ExpressibleByArgument, CustomStringConvertible {
 struct LoadedModel {
   let name: String
   let model: any LanguageModel
-  let executor: CPUExecutor
+  let backEnd: BackEnd
   let cacheBytes: Int
   let sharing: SharingMode
   private let costs = MeasuredCosts()
@@ -172,12 +226,12 @@ struct LoadedModel {
   private let text: Result<Tokenizer, any Error>
 
   init(
-    name: String, model: any LanguageModel, executor: CPUExecutor, cacheBytes: Int, sharing: SharingMode,
+    name: String, model: any LanguageModel, backEnd: BackEnd, cacheBytes: Int, sharing: SharingMode,
     text: Result<Tokenizer, any Error>
   ) {
     self.name = name
     self.model = model
-    self.executor = executor
+    self.backEnd = backEnd
     self.cacheBytes = cacheBytes
     self.sharing = sharing
     self.text = text
@@ -192,7 +246,7 @@ struct LoadedModel {
     options.cacheBytes = cacheBytes
     options.sharing = sharing
     change(&options)
-    if options.sharing == .automatic { options.costs = try costs.value(model, executor) }
+    if options.sharing == .automatic { options.costs = try costs.value(model) }
     return try Generator(model, options: options)
   }
 
@@ -213,9 +267,9 @@ struct LoadedModel {
 private final class MeasuredCosts {
   private var known: AttentionCosts?
 
-  func value(_ model: any LanguageModel, _ executor: CPUExecutor) throws -> AttentionCosts {
+  func value(_ model: any LanguageModel) throws -> AttentionCosts {
     if let known { return known }
-    let measured = try AttentionCosts.measured(for: model, executor: executor)
+    let measured = try AttentionCosts.measured(for: model, executor: model.executor)
     known = measured
     return measured
   }

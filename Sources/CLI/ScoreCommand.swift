@@ -55,6 +55,7 @@ struct ScoreCommand: ParsableCommand {
         "tokens": JSONField(tokens.count), "mean_nll": JSONField(mean, decimals: 6),
         "perplexity": JSONField(exp(mean), decimals: 4), "seconds": JSONField(time, decimals: 3),
         "tok_s": JSONField(Double(tokens.count) / time, decimals: 1),
+        "device": JSONField(loaded.backEnd.name),
       ])
     } else {
       Output.write("tokens      \(tokens.count)\nmean NLL    \(Output.fixed(mean, 6))\n")

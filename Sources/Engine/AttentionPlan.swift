@@ -1,4 +1,5 @@
 public import Kernels
+public import Memory
 public import Models
 
 /// Rows of one sequence in a step.

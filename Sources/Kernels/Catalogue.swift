@@ -47,7 +47,7 @@ public struct CatalogueEntry: Sendable {
 public enum KernelCatalogue {
   /// Every entry; names differ.
   public static var all: [CatalogueEntry] {
-    products + attention + gradients + decoding + scans + elementwise
+    products + attention + gradients + decoding + scans + elementwise + steps
   }
 
   /// Results rounded once to bfloat16 or float16 (2⁻⁹ and 2⁻¹² at most, a third of it on average) from factors rounded likewise.

@@ -116,7 +116,8 @@ public final class GPT2: LanguageModel {
     if let last = batch.positions.max(), Int(last) >= c.contextLength {
       throw ModelError.invalid(key: "position", value: "\(last)", allowed: "0 to \(c.contextLength - 1)")
     }
-    let step = try StepTensors(batch, shape: attention.shape, queryType: attention.factor, rotary: nil, workspace: workspace)
+    let step = try StepTensors(
+      batch, shape: attention.shape, queryType: attention.factor, rotary: nil, workspace: workspace)
     let x = try workspace.tensor("x", .float32, [batch.tokens.count, c.hiddenSize])
     let y = try workspace.tensor("y", .float32, x.shape)
     try embed.run([step.tokens, embedding, step.positions, positions, x])

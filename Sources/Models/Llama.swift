@@ -95,9 +95,11 @@ public final class Llama: LanguageModel {
     _ preparation: Preparation
   ) throws -> Layer {
     let c = configuration
-    let query = try LinearLayer(weights.query, bias: weights.queryBias, exact: exact, preparation: preparation)
+    let query = try LinearLayer(
+      weights.query, bias: weights.queryBias, exact: exact, preparation: preparation)
     let key = try LinearLayer(weights.key, bias: weights.keyBias, exact: exact, preparation: preparation)
-    let value = try LinearLayer(weights.value, bias: weights.valueBias, exact: exact, preparation: preparation)
+    let value = try LinearLayer(
+      weights.value, bias: weights.valueBias, exact: exact, preparation: preparation)
     let output = try LinearLayer(
       weights.output, bias: weights.outputBias, exact: exact, addsResidual: true, preparation: preparation)
     let down = try LinearLayer(weights.down, exact: exact, addsResidual: true, preparation: preparation)
@@ -117,7 +119,8 @@ public final class Llama: LanguageModel {
       attention: try AttentionCore(
         shape, cache: cacheType, scale: 1 / Float(c.headSize).squareRoot(), window: c.slidingWindow,
         output: output.arithmetic.activation, preparation: preparation),
-      output: output, feedForwardNorm: try norm(weights.feedForwardNorm, c, next: gated.arithmetic, preparation),
+      output: output,
+      feedForwardNorm: try norm(weights.feedForwardNorm, c, next: gated.arithmetic, preparation),
       gated: gated, down: down)
   }
 

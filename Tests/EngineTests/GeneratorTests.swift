@@ -7,9 +7,12 @@ import TilesCPU
 
 /// A small Llama with random weights, enough for the engine's properties.
 ///
-/// - Parameter spoilt: a token whose embedding is not a number.
+/// - Parameters:
+///   - spoilt: a token whose embedding is not a number.
+///   - executor: what it runs on; by default so many threads.
 func tinyModel(
-  threads: Int = 2, seed: UInt64 = 1, cacheType: ElementType = .float32, spoilt: Int? = nil
+  threads: Int = 2, seed: UInt64 = 1, cacheType: ElementType = .float32, spoilt: Int? = nil,
+  executor: (any Executor)? = nil, exact: Bool = true
 ) throws -> Llama {
   var state = seed
   func random(_ shape: [Int], scale: Float) throws -> Tensor {
@@ -48,7 +51,7 @@ func tinyModel(
   }
   let weights = LlamaWeights(embedding: table, layers: layers, finalNorm: try ones(64), head: embedding)
   return try Llama(
-    configuration, weights: weights, executor: CPUExecutor(threads: threads), exact: true,
+    configuration, weights: weights, executor: executor ?? CPUExecutor(threads: threads), exact: exact,
     cacheType: cacheType)
 }
 

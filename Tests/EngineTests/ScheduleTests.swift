@@ -3,6 +3,7 @@ import Memory
 import Models
 import TestSupport
 import Testing
+import Tiles
 
 /// A stand-in for a network: it keeps the tokens themselves in its pages and reads a row's history back by walking the
 /// work list, so a wrong page, order, phase or stale slot changes the answer.
@@ -12,6 +13,8 @@ final class HistoryModel: LanguageModel {
   let queryGroup = 3
   let cacheGeometry = PagedCache.Geometry(layers: 1, kvHeads: 1, headSize: 1, type: .float32)
   let slidingWindow: Int? = nil
+  let attentionFactor = ElementType.float32
+  let executor: any Executor = ReferenceExecutor<Float>()
   private var slots: [Int32]
 
   init(pages: Int) { slots = [Int32](repeating: -1, count: pages * 64) }

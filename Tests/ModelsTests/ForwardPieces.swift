@@ -13,7 +13,7 @@ func forEachLogits(
     let piece = Array(tokens[first..<min(first + step, tokens.count)])
     let rows = SequenceRows(
       tokens: piece, firstPosition: first, pages: (0..<Int32(pages)).map { $0 }, logits: .all)
-    let logits = try model.forward(planner.plan([rows]).batch, cache: cache)
+    let logits = try model.executor.fetch(model.forward(planner.plan([rows]).batch, cache: cache))
     let width = model.vocabularySize
     for row in piece.indices {
       let numbers = logits.withElements(as: Float.self) { span in

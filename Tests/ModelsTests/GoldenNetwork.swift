@@ -4,6 +4,7 @@ import Foundation
 import Memory
 import Models
 import Testing
+import Tiles
 import TilesCPU
 
 /// A tiny network with reference logits, by Scripts/golden/llama.py or gpt2.py.
@@ -81,8 +82,13 @@ struct GoldenNetwork {
   }
 
   /// Opens the folder through the catalogue.
-  func load(type: ElementType = .float32, config: JSON? = nil) throws -> any LanguageModel {
-    try withFolder(type: type, config: config) { try Catalog.load($0, executor: CPUExecutor(threads: 2)) }
+  func load(
+    type: ElementType = .float32, config: JSON? = nil, executor: (any Executor)? = nil,
+    options: Catalog.Options = Catalog.Options()
+  ) throws -> any LanguageModel {
+    try withFolder(type: type, config: config) {
+      try Catalog.load($0, executor: executor ?? CPUExecutor(threads: 2), options: options)
+    }
   }
 
   /// Logits at the reference's positions, computed in pieces of `step` tokens.

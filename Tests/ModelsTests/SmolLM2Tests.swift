@@ -4,6 +4,7 @@ import Foundation
 import Memory
 import Models
 import Testing
+import Tiles
 import TilesCPU
 
 /// The default model, where it is in the cache folder; `make setup` fetches it.
@@ -17,11 +18,14 @@ enum SmolLM2 {
     return FileManager.default.fileExists(atPath: path) ? path : nil
   }()
 
-  static func model(exact: Bool, threads: Int = 2, cacheType: ElementType = .float32) throws -> Llama {
+  static func model(
+    exact: Bool, threads: Int = 2, cacheType: ElementType = .float32, executor: (any Executor)? = nil
+  ) throws -> Llama {
     let file = try GGUF(path: try #require(path))
     let configuration = try LlamaConfiguration(file)
     return try Llama(
-      configuration, weights: LlamaWeights(file, configuration), executor: CPUExecutor(threads: threads),
+      configuration, weights: LlamaWeights(file, configuration),
+      executor: executor ?? CPUExecutor(threads: threads),
       exact: exact, cacheType: cacheType)
   }
 

@@ -1,0 +1,115 @@
+import Glibc
+import Memory
+import Tiles
+
+/// Storage whose address means nothing to this process: touching it ends the test.
+final class FakeDeviceStorage: TensorStorage, @unchecked Sendable {
+  /// Where the numbers are.
+  let hidden: HeapStorage
+
+  init(byteCount: Int) throws {
+    hidden = try HeapStorage(byteCount: byteCount)
+    let base = mmap(
+      nil, max(1, byteCount), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    guard let base, base != MAP_FAILED else { throw MemoryError.outOfMemory(requested: byteCount) }
+    super.init(baseAddress: base, byteCount: byteCount, isOnHost: false)
+  }
+
+  deinit { munmap(baseAddress, max(1, byteCount)) }
+}
+
+/// A stand-in for a device: memory of its own, and kernels that run only once somebody waits for them.
+///
+/// `@unchecked Sendable`: tests use one from one thread.
+public final class DeviceExecutor: Executor, @unchecked Sendable {
+  public let prefersSixteenBit: Bool
+  private let inner: any Executor
+  /// What was asked for and has not run.
+  private var pending: [() throws -> Void] = []
+  /// Bytes copied to the device and back.
+  public private(set) var copied = (in: 0, out: 0)
+
+  public init(_ inner: any Executor, prefersSixteenBit: Bool = false) {
+    self.inner = inner
+    self.prefersSixteenBit = prefersSixteenBit
+  }
+
+  public var sharesHostMemory: Bool { false }
+
+  public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {
+    DeviceKernel(name: kernel.name, inner: try inner.compile(kernel), executor: self)
+  }
+
+  public func allocate(byteCount: Int) throws -> TensorStorage { try FakeDeviceStorage(byteCount: byteCount) }
+
+  public func place(_ tensor: Tensor) throws -> Tensor {
+    guard tensor.storage.isOnHost else { return tensor }
+    let placed = tensor.moved(to: try FakeDeviceStorage(byteCount: tensor.spannedBytes))
+    copied.in += tensor.spannedBytes
+    revealed(placed).address.copyMemory(from: tensor.address, byteCount: tensor.spannedBytes)
+    return placed
+  }
+
+  public func fetch(_ tensor: Tensor) throws -> Tensor {
+    try synchronize()
+    guard !tensor.storage.isOnHost else { return tensor }
+    let result = tensor.moved(to: try HeapStorage(byteCount: tensor.spannedBytes))
+    copied.out += tensor.spannedBytes
+    result.address.copyMemory(from: revealed(tensor).address, byteCount: tensor.spannedBytes)
+    return result
+  }
+
+  public func copy(from source: Tensor, into target: Tensor) throws {
+    var source = source
+    if source.storage.isOnHost {
+      // Read now, written when it is its turn.
+      copied.in += source.spannedBytes
+      let kept = source.moved(to: try HeapStorage(byteCount: source.spannedBytes))
+      kept.address.copyMemory(from: source.address, byteCount: source.spannedBytes)
+      source = kept
+    }
+    let (from, to) = (revealed(source), revealed(target))
+    pending.append { [inner] in try inner.copy(from: from, into: to) }
+    if target.storage.isOnHost {
+      copied.out += target.spannedBytes
+      try synchronize()
+    }
+  }
+
+  public func clear(_ tensor: Tensor) throws {
+    precondition(tensor.isDense && !tensor.storage.isOnHost, "only dense tensors of the device are cleared")
+    let tensor = revealed(tensor)
+    pending.append { [inner] in try inner.clear(tensor) }
+  }
+
+  public func synchronize() throws {
+    let work = pending
+    pending = []
+    for step in work { try step() }
+  }
+
+  fileprivate func enqueue(_ work: @escaping () throws -> Void) { pending.append(work) }
+
+  /// The tensor as the wrapped executor sees it.
+  fileprivate func revealed(_ tensor: Tensor) -> Tensor {
+    guard let storage = tensor.storage as? FakeDeviceStorage else { return tensor }
+    return Tensor(
+      unchecked: storage.hidden, byteOffset: tensor.byteOffset, type: tensor.type, shape: tensor.shape,
+      strides: tensor.strides)
+  }
+}
+
+/// A kernel of a ``DeviceExecutor``.
+private struct DeviceKernel: CompiledKernel {
+  let name: String
+  let inner: any CompiledKernel
+  let executor: DeviceExecutor
+
+  func run(_ tensors: [Tensor], integers: [Int]) throws(ExecutionError) {
+    for (number, tensor) in tensors.enumerated() where tensor.storage.isOnHost {
+      throw .argumentLayout(kernel: name, tensor: "\(number)", reason: "it lies in host memory")
+    }
+    let revealed = tensors.map { executor.revealed($0) }
+    executor.enqueue { [inner] in try inner.run(revealed, integers: integers) }
+  }
+}
