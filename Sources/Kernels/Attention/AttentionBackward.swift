@@ -33,10 +33,12 @@ public enum AttentionBackward {
       self.group = group
       self.headSize = headSize
       self.type = type
-      keys = 128
+      // Small heads leave room for two tasks a core, which hide each other's waits better than two groups of one task.
+      let isSmall = headSize <= 64
+      keys = isSmall ? 64 : 128
       queries = 64
       stages = 2
-      schedule = Kernel.Schedule(groups: 2)
+      schedule = isSmall ? Kernel.Schedule(groups: 1, tasksPerCore: 2) : Kernel.Schedule(groups: 2)
     }
 
     /// Columns of a tile of heads.
@@ -93,7 +95,7 @@ public enum AttentionBackward {
       let (block, step) = (Index(shape.keys), Index(shape.queries))
       let visible = Visible(shape, mask, key: .task(0) * block, m: m, n: n)
       let order = Kernel.TaskOrder.longestFirst(
-        cost: (b * kv - .task(2) * kv - .task(1)) * Index(1 << 24) + visible.count)
+        cost: group * visible.count, section: .task(2) * kv + .task(1))
       k.grid([n.ceilDiv(block), kv, b], order: order, schedule: shape.schedule) { task in
         let (key, head, batch) = (task[0] * block, task[1], task[2])
         let valid = (n - key).min(block)

@@ -13,6 +13,8 @@ struct GroupProgram {
   private var running: [(product: Matmul, releases: [Int])] = []
   /// Tiles in shared memory, written by the groups, that slower threads may still read.
   private var dirty: Set<Int>
+  /// Those that were written since all threads met.
+  private var unpublished: Set<Int> = []
 
   private init(_ placement: Placement, dirty: Set<Int>) {
     self.placement = placement
@@ -32,21 +34,23 @@ struct GroupProgram {
 
   /// Records what is done again and again: what is dirty at its end is so at its start.
   mutating func repeated(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
+    if !unpublished.isEmpty { meet() }
     var first = GroupProgram(placement, dirty: sharedTiles)
     record(&first)
-    first.finishProducts()
+    first.finish()
     var second = GroupProgram(placement, dirty: dirty.union(first.dirty))
     record(&second)
-    second.finishProducts()
+    second.finish()
     dirty.formUnion(second.dirty)
     return second.result
   }
 
   /// Records what is done once or not at all.
   private mutating func nested(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
+    if !unpublished.isEmpty { meet() }
     var inner = GroupProgram(placement, dirty: dirty)
     record(&inner)
-    inner.finishProducts()
+    inner.finish()
     dirty.formUnion(inner.dirty)
     return inner.result
   }
@@ -98,6 +102,7 @@ struct GroupProgram {
       }
     case .matmul(let product):
       waitFor { $0.accumulator != product.accumulator && $0.touches(product) }
+      if [product.left, product.right].contains(where: { unpublished.contains($0.id) }) { meet() }
       result.append(.issue(product))
       running.append((product, done))
       return
@@ -105,6 +110,7 @@ struct GroupProgram {
       waitFor { running in
         program.tilesRead.contains(running.accumulator) || program.tilesWritten.contains(running.accumulator)
       }
+      if program.tilesRead.contains(where: { unpublished.contains($0.id) }) { meet() }
       result.append(.map(program))
       for tile in program.tilesRead where placement.places[tile.id] == .row { dirty.insert(tile.id) }
       for tile in program.tilesWritten { handOver(tile) }
@@ -132,8 +138,9 @@ struct GroupProgram {
       let inner = nested { $0.add(body, rings: $0.rings(loadedBy: body)) }
       result.append(.when(less: lower, than: upper, body: inner))
     case .transpose(let tile, let source):
-      result.append(.transpose(tile, from: source, guarded: dirty.contains(tile.id)))
-      dirty = []
+      if dirty.contains(tile.id) { meet() }
+      result.append(.transpose(tile, from: source))
+      unpublished.insert(tile.id)
     case .quantize: break
     }
     for ring in done { result += [.release(ring, behind: 0), .advance(ring)] }
@@ -147,9 +154,16 @@ struct GroupProgram {
     }
     if placement.staged[tile.id] != nil {
       waitFor { $0.left == tile || $0.right == tile }
-      result.append(.stage(tile, guarded: dirty.contains(tile.id)))
-      dirty = []
+      if dirty.contains(tile.id) { meet() }
+      result.append(.stage(tile))
+      unpublished.insert(tile.id)
     }
+  }
+
+  /// Everything written before is then seen by all, and everything read before is read.
+  private mutating func meet() {
+    result.append(.meet)
+    (dirty, unpublished) = ([], [])
   }
 
   // MARK: Products that run
@@ -157,6 +171,11 @@ struct GroupProgram {
   private mutating func waitFor(_ condition: (Matmul) -> Bool) {
     guard let last = running.lastIndex(where: { condition($0.product) }) else { return }
     finish(last + 1)
+  }
+
+  private mutating func finish() {
+    finishProducts()
+    if !unpublished.isEmpty { meet() }
   }
 
   mutating func finishProducts() { if !running.isEmpty { finish(running.count) } }

@@ -35,11 +35,10 @@ extension PipelinedLowering {
   func packName(_ type: ElementType) -> String { type == .float16 ? "pack_f16" : "pack_bf16" }
 
   /// Writes a fragment to its place in shared memory, where products of all groups read it.
-  mutating func printStage(_ tile: Tile, guarded: Bool) {
+  mutating func printStage(_ tile: Tile) {
     guard case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
       let shared = placement.staged[tile.id], let offset = stagedOffsets[tile.id], columns % 16 == 0
     else { return fail("\(tile) cannot be a factor in shared memory") }
-    if guarded { code.line("group_barrier(1, \(128 * groups));") }
     code.open("")
     if tile.validRows.constantValue != tile.rows {
       code.line("const int bound = \(index(tile.validRows)) - (\(rowStart(blocks, dealsColumns)));")
@@ -56,8 +55,6 @@ extension PipelinedLowering {
         + pairs(tile, "b", "j") + ");")
     code.close()
     code.close()
-    code.line("async_fence();")
-    code.line("group_barrier(1, \(128 * groups));")
   }
 
   /// Four packed registers: columns 8j and 8j + 8, rows 0 and 8.
@@ -127,6 +124,8 @@ extension PipelinedLowering {
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
     else { return nil }
     let tensor = reference.tensor
+    // A few rows are sooner written by the threads that hold them.
+    if let rows = tile.validRows.constantValue, rows <= 8 { return nil }
     guard columnAxis == tensor.extents.count - 1, tensor.extents.count <= 5,
       [.float32, .bfloat16, .float16].contains(tensor.type)
     else { return nil }

@@ -53,9 +53,12 @@ extension PipelinedLowering {
       let next = groups == 2 ? "1 - group" : "(group == \(groups - 1) ? 0 : group + 1)"
       code.line("group_arrive(\(Self.turnBarrier) + \(next), 256);")
     case .pack(let tile): printPack(tile)
-    case .stage(let tile, let guarded): printStage(tile, guarded: guarded)
+    case .stage(let tile): printStage(tile)
+    case .meet:
+      code.line("async_fence();")
+      code.line("group_barrier(1, \(128 * groups));")
     case .map(let program): printMap(program)
-    case .transpose(let tile, let source, let guarded): printTranspose(tile, source, guarded: guarded)
+    case .transpose(let tile, let source): printTranspose(tile, source)
     case .fill(let tile, let value): printFill(tile, value)
     case .read(let tile, let reference): printRead(tile, reference)
     case .store(let tile, let reference): printStore(tile, reference, adds: false)
@@ -127,11 +130,10 @@ extension PipelinedLowering {
   }
 
   /// Each row's first thread writes its number where all threads then read it as a column's.
-  private mutating func printTranspose(_ tile: Tile, _ source: Tile, guarded: Bool) {
+  private mutating func printTranspose(_ tile: Tile, _ source: Tile) {
     guard case .perRow(let blocks) = placement.places[source.id], let offset = rowOffsets[tile.id],
       let (_, dealsColumns) = placement.blocks(rows: source.rows)
     else { return fail("\(source) cannot be transposed") }
-    if guarded { code.line("group_barrier(1, \(128 * groups));") }
     code.line("#pragma unroll")
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")
@@ -139,7 +141,6 @@ extension PipelinedLowering {
       "for (int h = 0; h < 2; ++h) if (quad == 0) ((float *)(memory + \(offset)))[\(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h] = t\(source.id)[b][h];"
     )
     code.close()
-    code.line("group_barrier(1, \(128 * groups));")
   }
 
   // MARK: Products

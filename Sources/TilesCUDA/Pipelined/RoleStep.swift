@@ -36,12 +36,14 @@ indirect enum RoleStep {
   case passTurn
   /// Group: rounds and packs a fragment as the left factor of coming products.
   case pack(Tile)
-  /// Group: writes a fragment to shared memory as a factor; `guarded` where threads may still read what was there.
-  case stage(Tile, guarded: Bool)
+  /// Group: writes a fragment to shared memory as a factor.
+  case stage(Tile)
+  /// Groups: all have come here; what they wrote to shared memory is there for threads and for products.
+  case meet
   /// Group: elementwise steps.
   case map(MapProgram)
   /// Group: hands numbers of rows to columns, through shared memory.
-  case transpose(Tile, from: Tile, guarded: Bool)
+  case transpose(Tile, from: Tile)
   /// Group: sets a fragment.
   case fill(Tile, Float)
   /// Group: reads a fragment from global memory.
