@@ -54,7 +54,7 @@ struct BlockLowering {
       "// \(plan)", Prelude.integers, Prelude.elements, Prelude.blocks, Prelude.functions, Prelude.products,
       CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
-      extern "C" __global__ void __launch_bounds__(\(Self.threads))
+      extern "C" __global__ void __launch_bounds__(\(Self.threads), 1)
       \(entry)(const __grid_constant__ Arguments a) {
       """, code.text, "}", "",
     ].joined(separator: "\n")

@@ -16,7 +16,7 @@ package enum SimpleLowering {
   }
 
   /// Tiles in shared memory; a task is cut into slabs where they do not fit.
-  static func blocks(_ kernel: Kernel, target: CUDATarget) throws(ExecutionError) -> CUDAProgram {
+  package static func blocks(_ kernel: Kernel, target: CUDATarget) throws(ExecutionError) -> CUDAProgram {
     let limit = target.sharedBytesPerBlock
     var body = kernel.body
     var needed = BlockLowering(kernel, body: body).sharedBytes
