@@ -44,7 +44,7 @@ struct BenchCommand: ParsableCommand {
     guard !profile || groups == [.generate] else {
       throw ValidationError("--profile is for `bench generate` alone.")
     }
-    if options.device == .cuda { return try runOnGPU() }
+    if options.machine.device == .cuda { return try runOnGPU() }
     for group in groups {
       switch group {
       case .generate: try GenerateBench(self).run()
@@ -56,7 +56,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   private func runOnGPU() throws {
-    let gpu = GPUBench(bench: self, executor: try CUDAExecutor(cacheFolder: nil))
+    let gpu = GPUBench(bench: self, executor: try options.machine.gpu())
     for group in groups {
       switch group {
       case .generate: throw ValidationError("`bench generate` is for --device cpu.")
@@ -75,7 +75,7 @@ struct BenchCommand: ParsableCommand {
   func wants(_ shape: String) -> Bool { only.map { shape.contains($0) } ?? true }
 
   /// Threads in use.
-  var threadCount: Int { options.threads ?? Machine.cores }
+  var threadCount: Int { options.machine.threads ?? Machine.cores }
 
   /// Prints one measurement.
   func report(
