@@ -47,7 +47,11 @@ extension BlockState {
     for writer in 0..<loader where state.lastWrite[writer] > knowledge[writer] {
       throw error(warp, .unpublished(tile: name(tile: tile), writer: name(writer)))
     }
-    for writer in 0..<loader { try require(tile, holds: state.contents[writer], warp, entry) }
+    // A part that differs from the warp's own is one that its writer has still to write, or has written again.
+    for writer in 0..<loader where state.contents[writer] != state.contents[warp] {
+      throw error(warp, .unpublished(tile: name(tile: tile), writer: name(writer)))
+    }
+    try require(tile, holds: state.contents[warp], warp, entry)
     shared[tile]?.lastRead[warp] = roles[warp].clock
   }
 
