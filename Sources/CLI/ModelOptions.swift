@@ -21,7 +21,7 @@ struct ModelOptions: ParsableArguments {
   var device = Device.auto
 
   /// Back ends of this program.
-  enum Device: String, ExpressibleByArgument, CaseIterable { case auto, cpu }
+  enum Device: String, ExpressibleByArgument, CaseIterable { case auto, cpu, cuda }
 
   @Flag(
     help:
