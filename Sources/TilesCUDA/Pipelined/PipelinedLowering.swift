@@ -47,6 +47,13 @@ package struct PipelinedLowering {
     return try lowering.emit()
   }
 
+  /// The rings as they are printed: there may be more slots than the kernel asks for.
+  static func plannedRings(_ kernel: Kernel) -> [Ring] {
+    var lowering = PipelinedLowering(kernel)
+    lowering.planShared()
+    return lowering.rings
+  }
+
   private init(_ kernel: Kernel) {
     self.kernel = kernel
     placement = Placement(kernel)
