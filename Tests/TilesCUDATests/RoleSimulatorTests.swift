@@ -53,6 +53,58 @@ import Tiles
     }
   }
 
+  @Test(arguments: KernelCatalogue.all.map(\.name)) func catalogueRuns(name: String) throws {
+    let entry = try #require(KernelCatalogue.all.first { $0.name == name })
+    let kernel = try entry.make()
+    guard PipelinedLowering.suits(kernel) else { return }
+    for arguments in entry.cases {
+      // As they are, and with sides that give many steps.
+      for factor in arguments.indices.isEmpty ? [1, 5] : [1] {
+        var parameters = kernel.parameters.map { factor * (arguments.extents[$0] ?? 0) }
+        for (number, value) in zip(kernel.arguments, arguments.integers) { parameters[number] = value }
+        let simulator = try RoleSimulator(kernel, parameters: parameters) { tensor, at in
+          let values = arguments.indices[kernel.tensors[tensor].name] ?? []
+          return at.count == 1 && values.indices.contains(at[0]) ? Int(values[at[0]]) : 0
+        }
+        for seed in 0..<20 { try simulator.run(seed: UInt64(seed)) }
+      }
+    }
+  }
+
+  @Test func messagesSayWhoAndWhatToDo() throws {
+    let kernel = try Gemm.kernel(type: .bfloat16, plan: .gpu)
+    var simulator = try RoleSimulator(kernel, parameters: [256, 256, 1000])
+    simulator.expectedBytes[0] = 1024
+    let error = #expect(throws: RoleError.self) { try simulator.run(seed: 1) }
+    #expect(
+      error?.description
+        == "kernel gemm_bfloat16, loader, advance(0) at task 0, step0 = 0: slot 0 of ring 0 expects 1024 bytes and is "
+        + "copied 49152. Announce what the copies bring.")
+    var programs = try Programs(kernel)
+    programs.group = programs.group.replacingAll { if case .awaitFull = $0 { [] } else { nil } }
+    let text = programs.firstError([[256, 256, 64]])?.description ?? ""
+    #expect(text.hasPrefix("kernel gemm_bfloat16, warp "))
+    #expect(
+      text.hasSuffix(
+        "is read from slot 0 of ring 0, which the warp does not hold. Await it first, release it last."))
+    programs.loader = []
+    programs.group = try Programs(kernel).group
+    #expect(programs.firstError([[256, 256, 64]])?.description.contains("is never run") ?? false)
+  }
+
+  @Test func deadlocksNameAllThatWait() throws {
+    let kernel = try attention(.full, groups: 2, overlaps: true, alternates: true, stages: 2)
+    var programs = try Programs(kernel)
+    programs.group = programs.group.replacingAll { if case .passTurn = $0 { [] } else { nil } }
+    let problem = programs.firstError([[1, 300, 700]])?.problem
+    guard case .deadlock(let waiting) = problem else {
+      Issue.record("\(problem?.description ?? "nothing found")")
+      return
+    }
+    #expect(waiting.contains("warp 0 of group 1 waits in awaitTurn"))
+    #expect(waiting.contains { $0.hasPrefix("loader waits in awaitEmpty") })
+  }
+
   @Test func equalSeedsGiveEqualErrors() throws {
     var simulator = try RoleSimulator(
       try Gemm.kernel(type: .bfloat16, plan: .gpu), parameters: [256, 256, 1000])
