@@ -3,6 +3,7 @@ internal import Engine
 internal import Models
 internal import Synchronization
 internal import TilesCPU
+internal import TilesCUDA
 
 /// Times of what users wait for, in the format that joins with those of other programs.
 struct BenchCommand: ParsableCommand {
@@ -14,7 +15,10 @@ struct BenchCommand: ParsableCommand {
       Times leave out loading, tokenising and sampling of the prompt; each figure is the median of its repeats.
       """)
 
-  @Argument(help: "What to measure: generate, gemm, attention.")
+  @Argument(
+    help:
+      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, prefix."
+  )
   var groups: [BenchGroup] = [.generate]
 
   @Option(name: [.short, .long], help: "Repeats of each measurement.")
@@ -31,18 +35,38 @@ struct BenchCommand: ParsableCommand {
 
   @OptionGroup var options: ModelOptions
 
-  enum BenchGroup: String, ExpressibleByArgument, CaseIterable { case generate, gemm, attention }
+  enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
+    case generate, gemm, attention, ablations, attention_bwd, ssm, based, prefix
+  }
 
   func run() throws {
     guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must be 1 to 1000.") }
     guard !profile || groups == [.generate] else {
       throw ValidationError("--profile is for `bench generate` alone.")
     }
+    if options.machine.device == .cuda { return try runOnGPU() }
     for group in groups {
       switch group {
       case .generate: try GenerateBench(self).run()
       case .gemm: try GemmBench(self).run()
       case .attention: try AttentionBench(self).run()
+      default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
+      }
+    }
+  }
+
+  private func runOnGPU() throws {
+    let gpu = GPUBench(bench: self, executor: try options.machine.gpu())
+    for group in groups {
+      switch group {
+      case .generate: throw ValidationError("`bench generate` is for --device cpu.")
+      case .gemm: try gpu.gemm()
+      case .ablations: try gpu.ablations()
+      case .attention: try gpu.attention()
+      case .attention_bwd: try gpu.attentionBackward()
+      case .ssm: try gpu.selectiveScan()
+      case .based: try gpu.taylor()
+      case .prefix: try gpu.prefix()
       }
     }
   }
@@ -51,7 +75,7 @@ struct BenchCommand: ParsableCommand {
   func wants(_ shape: String) -> Bool { only.map { shape.contains($0) } ?? true }
 
   /// Threads in use.
-  var threadCount: Int { options.threads ?? Machine.cores }
+  var threadCount: Int { options.machine.threads ?? Machine.cores }
 
   /// Prints one measurement.
   func report(

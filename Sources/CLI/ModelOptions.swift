@@ -14,14 +14,7 @@ struct ModelOptions: ParsableArguments {
     name: [.short, .long], help: "A GGUF file, a Hugging Face folder, or a catalogue name: \(Catalog.names).")
   var model = "smollm2"
 
-  @Option(name: [.short, .long], help: "Threads to use; by default all cores.")
-  var threads: Int?
-
-  @Option(help: "What runs the model: cpu, or auto, which takes the fastest there is.")
-  var device = Device.auto
-
-  /// Back ends of this program.
-  enum Device: String, ExpressibleByArgument, CaseIterable { case auto, cpu }
+  @OptionGroup var machine: DeviceOptions
 
   @Flag(
     help:
@@ -74,7 +67,11 @@ struct ModelOptions: ParsableArguments {
     let source = try source()
     var started: CPUExecutor?
     func executor() throws -> CPUExecutor {
-      let executor = try CPUExecutor(threads: threads ?? Machine.cores)
+      // Networks keep their tensors on the host so far.
+      guard machine.device != .cuda else {
+        throw CommandFailure("models do not run on a GPU yet. Use --device cpu or auto.")
+      }
+      let executor = try machine.cpu()
       started = executor
       return executor
     }

@@ -102,9 +102,15 @@ extension Kernel.TaskOrder {
     let count = grid.reduce(1, *)
     switch self {
     case .rowMajor: return nil
-    case .longestFirst(let cost):
+    case .longestFirst(let cost, let section):
       let costs = (0..<count).map { evaluate(cost, Self.coordinates(of: $0, grid: grid)) }
-      return (0..<count).sorted { (costs[$1], $0) < (costs[$0], $1) }.map { Int32($0) }
+      let sections =
+        section == 0
+        ? [Int](repeating: 0, count: count)
+        : (0..<count).map { evaluate(section, Self.coordinates(of: $0, grid: grid)) }
+      return (0..<count).sorted { (sections[$0], costs[$1], $0) < (sections[$1], costs[$0], $1) }.map {
+        Int32($0)
+      }
     case .superRows(let rows):
       guard grid.count >= 2, rows > 1 else { return nil }
       let inner = grid[1...].reduce(1, *)

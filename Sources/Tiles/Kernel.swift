@@ -28,7 +28,8 @@ public final class Kernel: Sendable {
     /// Blocks of `rows` along axis 0 are swept along axis 1, so that tasks near in time share operands in cache.
     case superRows(Int)
     /// Largest cost first, which balances unequal tasks; the cost may use task coordinates and tensor elements.
-    case longestFirst(cost: Index)
+    /// Tasks of a lower `section` come before all of a higher: those that share what a cache holds.
+    case longestFirst(cost: Index, section: Index = 0)
   }
 
   /// How a task is shared out on machines whose cores run groups of threads; others do not look at it.
@@ -42,8 +43,12 @@ public final class Kernel: Sendable {
     /// Whether groups take turns at issuing products, so that one computes elementwise while another multiplies.
     public var alternates: Bool
 
+    /// Whether a core goes on to its next task without a new start.
+    public var persists = true
+
     /// One group, one task a core, steps one after the other.
-    public init(groups: Int = 1, tasksPerCore: Int = 1, overlapsSteps: Bool = false, alternates: Bool = false) {
+    public init(groups: Int = 1, tasksPerCore: Int = 1, overlapsSteps: Bool = false, alternates: Bool = false)
+    {
       self.groups = groups
       self.tasksPerCore = tasksPerCore
       self.overlapsSteps = overlapsSteps

@@ -4,6 +4,12 @@ public struct Statement: Sendable, Hashable {
   public var operation: Operation
   /// Where the author wrote it.
   public var location: SourceLocation
+
+  /// A statement that a back end makes of others.
+  package init(operation: Operation, location: SourceLocation) {
+    self.operation = operation
+    self.location = location
+  }
 }
 
 /// A place in a Swift source file.
@@ -55,4 +61,11 @@ public struct Matmul: Sendable, Hashable {
   public let transposesRight: Bool
   /// Whether the product is added to what the accumulator holds.
   public let continuing: Bool
+
+  /// The same product of other tiles.
+  package func replacingTiles(_ replacement: (Tile) -> Tile) -> Matmul {
+    Matmul(
+      accumulator: replacement(accumulator), left: replacement(left), right: replacement(right),
+      transposesLeft: transposesLeft, transposesRight: transposesRight, continuing: continuing)
+  }
 }

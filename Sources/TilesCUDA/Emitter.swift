@@ -6,6 +6,9 @@ package enum Emitter {
   ///
   /// - Throws: ``ExecutionError/invalid(kernel:reason:)`` for what cannot be printed.
   package static func emit(_ kernel: Kernel, target: CUDATarget) throws(ExecutionError) -> CUDAProgram {
-    try SimpleLowering.emit(kernel, target: target)
+    guard target == .sm_90a, PipelinedLowering.suits(kernel) else {
+      return try SimpleLowering.emit(kernel, target: target)
+    }
+    return try PipelinedLowering.emit(kernel)
   }
 }

@@ -46,14 +46,20 @@ public enum Attention {
       self.headSize = headSize
     }
 
-    /// 16-bit tiles for matrix units that take 64 rows at a time.
-    public static func gpu(kvHeads: Int, group: Int, headSize: Int, type: ElementType = .bfloat16) -> Shape {
+    /// 16-bit tiles for matrix units that take 64 rows at a time, as they proved fastest on an H100.
+    ///
+    /// Three groups hide each other's elementwise work; where a mask cuts rows short, or three groups' sums would not fit
+    /// the registers, two groups overlap their own steps instead.
+    public static func gpu(
+      kvHeads: Int, group: Int, headSize: Int, mask: Mask, type: ElementType = .bfloat16
+    ) -> Shape {
       var shape = Shape(kvHeads: kvHeads, group: group, headSize: headSize)
       shape.type = type
-      let groups = headSize <= 64 ? 3 : 2
+      let groups = headSize <= 64 || headSize <= 128 && mask == .full ? 3 : 2
       shape.rows = 64 * groups
       shape.keys = headSize <= 128 ? 128 : 64
-      shape.schedule = Kernel.Schedule(groups: groups, overlapsSteps: true, alternates: true)
+      shape.stages = headSize <= 64 ? 3 : 2
+      shape.schedule = Kernel.Schedule(groups: groups, overlapsSteps: groups == 2)
       shape.sharedCacheBytes = 24 << 20
       return shape
     }
@@ -81,7 +87,8 @@ public enum Attention {
       let lse = k.output("lse", .float32, [b, kv, group * m])
       let blocks = (group * m).ceilDiv(Index(shape.rows))
       let visible = Visible(shape, mask, row: .task(0) * Index(shape.rows), m: m, n: n)
-      let order = Kernel.TaskOrder.longestFirst(cost: cost(shape, visible, n: n, heads: b * kv))
+      let order = Kernel.TaskOrder.longestFirst(
+        cost: visible.end - visible.first, section: section(shape, n: n))
       k.grid([blocks, kv, b], order: order, schedule: shape.schedule) { task in
         let (row, head, batch) = (task[0] * Index(shape.rows), task[1], task[2])
         let valid = (group * m - row).min(Index(shape.rows))
@@ -127,14 +134,11 @@ public enum Attention {
     }
   }
 
-  /// Blocks that a task visits; with a shared cache, heads that fit it together come before the next.
-  private static func cost(_ shape: Shape, _ visible: Visible, n: Index, heads: Index) -> Index {
-    let length = visible.end - visible.first
-    guard let bytes = shape.sharedCacheBytes else { return length }
+  /// Heads that fit a shared cache together, by number; 0 for cores with caches of their own.
+  private static func section(_ shape: Shape, n: Index) -> Index {
+    guard let bytes = shape.sharedCacheBytes else { return 0 }
     let headBytes = n * Index(2 * shape.headSize * shape.type.blockBytes)
-    let section = (Index(bytes) / headBytes).max(1)
-    let head = .task(2) * Index(shape.kvHeads) + .task(1)
-    return (heads - head / section) * Index(1 << 24) + length
+    return (.task(2) * Index(shape.kvHeads) + .task(1)) / (Index(bytes) / headBytes).max(1)
   }
 
   /// Position of each row `[R, 1]`: rows of the group's heads follow each other, M each.

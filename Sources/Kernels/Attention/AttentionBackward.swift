@@ -33,10 +33,12 @@ public enum AttentionBackward {
       self.group = group
       self.headSize = headSize
       self.type = type
-      keys = 128
+      // Small heads leave room for two tasks a core, which hide each other's waits better than two groups of one task.
+      let isSmall = headSize <= 64
+      keys = isSmall ? 64 : 128
       queries = 64
       stages = 2
-      schedule = Kernel.Schedule(groups: 2)
+      schedule = isSmall ? Kernel.Schedule(groups: 1, tasksPerCore: 2) : Kernel.Schedule(groups: 2)
     }
 
     /// Columns of a tile of heads.
@@ -45,27 +47,27 @@ public enum AttentionBackward {
 
   /// What the main kernel needs of each row: −lse in units of log₂, and Σ dy·y.
   ///
-  /// Arguments: y and dy `[B, kvHeads, group · M, D]`, lse `[B, kvHeads, group · M]`, results `offsets` and `deltas` of
-  /// its shape, float32.
+  /// Arguments: y and dy `[B, kvHeads, group, M, D]`, lse `[B, kvHeads, group, M]`, results `offsets` and `deltas` of its
+  /// shape, float32.
   public static func preparation(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("attention_backward_preparation_\(shape.headSize)_\(shape.type.rawValue)") { k in
-      let (b, rows) = (k.extent("B"), k.extent("rows"))
-      let (kv, d) = (Index(shape.kvHeads), Index(shape.headSize))
-      let y = k.input("y", shape.type, [b, kv, rows, d])
-      let dy = k.input("dy", shape.type, [b, kv, rows, d])
-      let lse = k.input("lse", .float32, [b, kv, rows])
-      let offsets = k.output("offsets", .float32, [b, kv, rows])
-      let deltas = k.output("deltas", .float32, [b, kv, rows])
+      let (b, m) = (k.extent("B"), k.extent("M"))
+      let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
+      let y = k.input("y", shape.type, [b, kv, group, m, d])
+      let dy = k.input("dy", shape.type, [b, kv, group, m, d])
+      let lse = k.input("lse", .float32, [b, kv, group, m])
+      let offsets = k.output("offsets", .float32, [b, kv, group, m])
+      let deltas = k.output("deltas", .float32, [b, kv, group, m])
       let block = 16
-      k.grid([b, kv, rows.ceilDiv(Index(block))]) { task in
-        let at = [task[0], task[1], task[2] * Index(block)]
+      k.grid([b, kv * group, m.ceilDiv(Index(block))]) { task in
+        let at = [task[0], task[1] / group, task[1] % group, task[2] * Index(block)]
         func load(_ tensor: TensorParameter) -> Tile {
           k.load(tensor, at: at + [0], rows: block, columns: shape.headSize, as: .float32)
         }
         let sums = k.rowSum(k.map(.multiply, load(y), load(dy)))
-        k.store(sums, to: deltas, at: at, rowAxis: 2)
-        let row = k.load(lse, at: at, rows: block, columns: 1, rowAxis: 2)
-        k.store(k.map(.multiply, row, -OnlineSoftmax.log2e), to: offsets, at: at, rowAxis: 2)
+        k.store(sums, to: deltas, at: at, rowAxis: 3)
+        let row = k.load(lse, at: at, rows: block, columns: 1, rowAxis: 3)
+        k.store(k.map(.multiply, row, -OnlineSoftmax.log2e), to: offsets, at: at, rowAxis: 3)
       }
     }
   }
@@ -93,7 +95,7 @@ public enum AttentionBackward {
       let (block, step) = (Index(shape.keys), Index(shape.queries))
       let visible = Visible(shape, mask, key: .task(0) * block, m: m, n: n)
       let order = Kernel.TaskOrder.longestFirst(
-        cost: (b * kv - .task(2) * kv - .task(1)) * Index(1 << 24) + visible.count)
+        cost: group * visible.count, section: .task(2) * kv + .task(1))
       k.grid([n.ceilDiv(block), kv, b], order: order, schedule: shape.schedule) { task in
         let (key, head, batch) = (task[0] * block, task[1], task[2])
         let valid = (n - key).min(block)
@@ -158,8 +160,9 @@ public enum AttentionBackward {
         k.assign(weights, k.map(.selectGreaterEqual, last, position, weights, 0.0))
       }
     }
-    k.when(row, lessThan: wholeFrom * step) { apply() }
-    if case .window = mask { k.when(wholeTo * step, lessThan: row + 1) { apply() } }
+    // Negative outside the blocks that see all keys.
+    let inside = (row - wholeFrom * step).min(wholeTo * step - 1 - row)
+    k.when(inside, lessThan: 0) { apply() }
   }
 
   /// Blocks of queries that see some key of a block, and those that see all.

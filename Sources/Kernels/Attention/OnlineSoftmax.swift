@@ -51,6 +51,17 @@ public struct OnlineSoftmax {
     k.assign(sum, k.map(.fma, sum, shrink, k.map(.multiply, otherSum, factor)))
   }
 
+  /// Takes in other keys' normalised sum `[R, D]` and log-sum-exp `[R, 1]`, the latter unscaled as `top` is.
+  public func absorb(top other: Tile, normalized: Tile, _ k: Recorder) {
+    let (shrink, raised) = raise(other, k)
+    let distance =
+      scale == 1
+      ? k.map(.subtract, other, raised) : k.map(.fma, other, scale, k.map(.negate, raised))
+    let factor = k.map(.exp2, distance)
+    k.assign(total, k.map(.fma, total, shrink, factor))
+    k.assign(sum, k.map(.fma, sum, shrink, k.map(.multiply, normalized, factor)))
+  }
+
   /// Raises `top` to cover `candidate`; the factor for what was summed, and the reference for new exponents, scaled.
   private func raise(_ candidate: Tile, _ k: Recorder) -> (shrink: Tile, raised: Tile) {
     let highest = k.map(.max, top, candidate)
@@ -62,6 +73,12 @@ public struct OnlineSoftmax {
     let shrink = k.map(.exp2, distance)
     k.assign(top, highest)
     return (shrink, reference)
+  }
+
+  /// Values divided by the sum of weights, 0 for rows without a key, and the log-sum-exp in units of log₂.
+  public func normalizedInLog2(_ k: Recorder) -> (values: Tile, logSumExp: Tile) {
+    let result = normalized(k)
+    return (result.values, k.map(.multiply, result.logSumExp, 1 / Self.ln2))
   }
 
   /// Values divided by the sum of weights, 0 for rows without a key, and the log-sum-exp in natural logarithm.

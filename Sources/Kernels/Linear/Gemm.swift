@@ -21,25 +21,36 @@ public enum Gemm {
     /// Whether Cᵀ = Bᵀ · Aᵀ is formed instead, for products with fewer rows than the matrix units take.
     public var swapsSides = false
     /// Tasks of so many rows of tiles are near in time, so that they share what is in cache.
-    public var superRows = 8
+    public var superRows: Int
 
     /// Sizes of the tiles.
     public init(
-      rows: Int, columns: Int, inner: Int, stages: Int = 4, schedule: Kernel.Schedule = Kernel.Schedule()
+      rows: Int, columns: Int, inner: Int, stages: Int = 4, schedule: Kernel.Schedule = Kernel.Schedule(),
+      superRows: Int = 8
     ) {
       self.rows = rows
       self.columns = columns
       self.inner = inner
       self.stages = stages
       self.schedule = schedule
+      self.superRows = superRows
     }
 
     /// For matrix units that take 64 rows at a time from shared memory.
-    public static let gpu = Plan(rows: 128, columns: 256, inner: 64, schedule: Kernel.Schedule(groups: 2))
+    public static let gpu = Plan(
+      rows: 128, columns: 256, inner: 64, schedule: Kernel.Schedule(groups: 2), superRows: 16)
 
     /// For few rows of A: B's side goes through the 64 rows of the matrix units, and time is that of reading B.
-    public static func gpu(rows m: Int) -> Plan {
-      guard m <= 128 else { return gpu }
+    public static func gpu(rows m: Int, columns n: Int) -> Plan {
+      guard m <= 64 else {
+        var plan = gpu
+        // Narrower tiles keep about 130 cores busy where there are few.
+        while plan.columns > 64, (m + 127) / 128 * ((n + plan.columns - 1) / plan.columns) < 100 {
+          plan.columns /= 2
+        }
+        plan.stages = plan.columns == 256 ? 4 : 6
+        return plan
+      }
       let rows = max(8, (m + 7) / 8 * 8)
       var plan = Plan(rows: rows, columns: 128, inner: 64, stages: 8, schedule: Kernel.Schedule(groups: 2))
       plan.swapsSides = true

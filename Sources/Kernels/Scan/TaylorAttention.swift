@@ -54,6 +54,23 @@ public enum TaylorAttention {
     return result
   }
 
+  /// The matrices of ``selections()`` `[3, 144, 16]` and ones `[64, 16]`, as the kernel takes them.
+  public static func constants(_ type: ElementType) throws(MemoryError) -> [Tensor] {
+    func tensor(_ values: [Float], _ shape: [Int]) throws(MemoryError) -> Tensor {
+      let tensor = try Tensor(zeros: type, shape)
+      tensor.withMutableElements(as: UInt16.self) { span in
+        for index in values.indices {
+          span[index] = type == .float16 ? float16Bits(values[index]) : BFloat16(values[index]).bitPattern
+        }
+      }
+      return tensor
+    }
+    return [
+      try tensor(selections(), [3, pairs, keySize]),
+      try tensor([Float](repeating: 1, count: 64 * keySize), [64, keySize]),
+    ]
+  }
+
   /// Arguments: q and k `[B, H, N, 16]`, v `[B, H, N, P]`, the matrices of ``selections()`` `[3, 144, 16]`, ones `[64, 16]`,
   /// result y as v, all of the shape's type.
   public static func kernel(_ shape: Shape, scale: Float) throws(TileError) -> Kernel {

@@ -124,6 +124,8 @@ extension PipelinedLowering {
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
     else { return nil }
     let tensor = reference.tensor
+    // A few rows are sooner written by the threads that hold them.
+    if let rows = tile.validRows.constantValue, rows <= 8 { return nil }
     guard columnAxis == tensor.extents.count - 1, tensor.extents.count <= 5,
       [.float32, .bfloat16, .float16].contains(tensor.type)
     else { return nil }

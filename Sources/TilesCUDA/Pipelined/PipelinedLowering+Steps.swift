@@ -87,6 +87,9 @@ extension PipelinedLowering {
     for outer in stride(from: 0, to: shared.outer, by: step) {
       // Vectors of more than 256 numbers come in pieces too.
       let width = shared.isVector ? min(256, shared.inner) : shared.panelElements
+      guard shared.inner % width == 0 else {
+        return fail("a row of \(shared.inner) numbers is no multiple of 256")
+      }
       for inner in stride(from: 0, to: shared.inner, by: width) {
         var box = [Int](repeating: 1, count: rank)
         box[innerAxis] = width

@@ -35,10 +35,23 @@ package struct PipelinedLowering {
   /// First of the barriers by which groups take turns; 1 is for all groups, those from 2 on for one group each.
   static let turnBarrier = 8
 
+  /// Whether the kernel's products are of the kind that this form makes.
+  package static func suits(_ kernel: Kernel) -> Bool {
+    let placement = Placement(kernel)
+    return placement.problem == nil
+  }
+
   /// The program, or the reason why the kernel does not fit this form.
   package static func emit(_ kernel: Kernel) throws(ExecutionError) -> CUDAProgram {
     var lowering = PipelinedLowering(kernel)
     return try lowering.emit()
+  }
+
+  /// The rings as they are printed: there may be more slots than the kernel asks for.
+  static func plannedRings(_ kernel: Kernel) -> [Ring] {
+    var lowering = PipelinedLowering(kernel)
+    lowering.planShared()
+    return lowering.rings
   }
 
   private init(_ kernel: Kernel) {
@@ -79,7 +92,9 @@ package struct PipelinedLowering {
     return CUDAProgram(
       kernel: kernel, entry: entry, source: source, target: .sm_90a, threads: threads,
       sharedBytes: sharedBytes,
-      grid: .persistent(perMultiprocessor: kernel.schedule.tasksPerCore), tensorMaps: maps, plan: planLines)
+      grid: kernel.schedule.persists
+        ? .persistent(perMultiprocessor: kernel.schedule.tasksPerCore) : .tasks, tensorMaps: maps,
+      plan: planLines)
   }
 
   /// Registers of the loader and of each group; `nil` where the even share is enough.
@@ -114,7 +129,7 @@ package struct PipelinedLowering {
     sharedBytes = barrierOffset + rings.reduce(0) { $0 + 16 * $1.stages }
     // Tiles of the next task are loaded before this one has ended, where there is room for both.
     let limit = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore - 1024
-    let single = rings.indices.filter { rings[$0].stages == 1 }
+    let single = rings.indices.filter { rings[$0].isOnce && rings[$0].stages == 1 }
     if !single.isEmpty, sharedBytes + single.reduce(0, { $0 + rings[$1].slotBytes + 16 }) <= limit {
       for number in single { rings[number].stages = 2 }
       planShared()

@@ -116,7 +116,7 @@ struct Placement {
       switch statement.operation {
       case .load(let tile, let reference):
         if let shared = sharedTile(tile, reference, isStep: false) {
-          _ = addRing([(tile, reference, shared)], stages: 1, busy: busy)
+          _ = addRing([(tile, reference, shared)], stages: 1, busy: busy, isOnce: true)
         } else {
           placeInRegisters(tile, reference)
         }
@@ -157,7 +157,8 @@ struct Placement {
   }
 
   private mutating func addRing(
-    _ members: [(tile: Tile, reference: TileReference, shared: SharedTile)], stages: Int, busy: Set<Int>
+    _ members: [(tile: Tile, reference: TileReference, shared: SharedTile)], stages: Int, busy: Set<Int>,
+    isOnce: Bool = false
   ) -> Int {
     let key = members.map(\.shared)
     // Loops of one task that bring tiles of the same form take turns with one ring.
@@ -166,7 +167,7 @@ struct Placement {
     }
     let number = known ?? rings.count
     if known == nil {
-      rings.append(Ring(number: number, stages: stages, slots: key))
+      rings.append(Ring(number: number, stages: stages, isOnce: isOnce, slots: key))
       ringKeys[key, default: []].append(number)
     }
     for (slot, member) in members.enumerated() {

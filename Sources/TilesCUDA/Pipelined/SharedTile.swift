@@ -57,6 +57,8 @@ struct SharedTile: Hashable {
 struct Ring {
   var number: Int
   var stages: Int
+  /// Whether a task fills it once, outside its loops; such a slot may be doubled, to be filled for the next task.
+  var isOnce = false
   /// Tiles of one slot, in order.
   var slots: [SharedTile]
   /// Where the first slot starts.

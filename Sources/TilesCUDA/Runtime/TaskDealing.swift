@@ -9,16 +9,15 @@ extension Kernel.TaskOrder {
   ///   - parameters: values of the kernel's integer parameters.
   ///   - blocks: how many there are; no more than tasks.
   func deviceTasks(grid: [Int], parameters: [Int], blocks: Int) -> [Int32]? {
-    guard case .longestFirst(let cost) = self else { return tasks(grid: grid) { _, _ in 0 } }
-    guard !cost.readsElements else { return nil }
+    guard case .longestFirst(let cost, let section) = self else { return tasks(grid: grid) { _, _ in 0 } }
+    guard !cost.readsElements, !section.readsElements else { return nil }
     let count = grid.reduce(1, *)
-    var costs = [Int](repeating: 0, count: count)
-    var number = 0
-    // Costs are asked for in row-major order.
-    let order = tasks(grid: grid) { cost, task in
-      let value = cost.value(parameters: parameters, task: task)
-      costs[number] = value
-      number += 1
+    var costs: [Int] = []
+    costs.reserveCapacity(count)
+    // Costs are asked for in row-major order, before anything else is.
+    let order = tasks(grid: grid) { index, task in
+      let value = index.value(parameters: parameters, task: task)
+      if costs.count < count { costs.append(value) }
       return value
     }
     guard let order, blocks < count else { return order }
@@ -28,12 +27,12 @@ extension Kernel.TaskOrder {
   /// Gives each task, from the longest on, to the block with the least to do so far.
   static func dealt(_ order: [Int32], costs: [Int], blocks: Int) -> [Int32] {
     var hands = [[Int32]](repeating: [], count: blocks)
-    // A binary heap of (load, block), least first. A task costs something even where its cost says 0.
+    // A binary heap of (load, block), least first. Beginning and ending a task costs about two steps.
     var heap = (0..<blocks).map { (load: 0, block: $0) }
     for task in order {
       let least = heap[0]
       hands[least.block].append(task)
-      heap[0].load += max(1, costs[Int(task)])
+      heap[0].load += max(0, costs[Int(task)]) + 2
       var place = 0
       while true {
         let child = [2 * place + 1, 2 * place + 2].filter { $0 < blocks }.min { heap[$0] < heap[$1] }

@@ -1,0 +1,144 @@
+internal import Memory
+internal import Tiles
+
+extension BlockLowering {
+  // MARK: Elements
+
+  /// An element of a tile as float32; integers of groups come scaled.
+  func read(_ tile: Tile, _ row: String, _ column: String) -> String {
+    let (r, c) = (tile.rows == 1 ? "0" : row, tile.columns == 1 ? "0" : column)
+    if let reference = views[tile.id] {
+      let type = reference.tensor.type
+      let place = "o\(tile.id) + (\(r)) * r\(tile.id) + (\(c)) * c\(tile.id)"
+      if type == .q16_rows {
+        let width = index(reference.tensor.extents[reference.tensor.extents.count - 1])
+        return "q16_element(b\(tile.id), \(width), \(place))"
+      }
+      let value = "element<\(type.cName)>(b\(tile.id), \(place))"
+      return tile.type.holds(type) ? value : tile.type.rounded(value)
+    }
+    let place = "(\(r)) * \(tile.columns) + (\(c))"
+    if tile.type == .q16_rows {
+      return "(float)((const short *)\(address(tile)))[\(place)] * \(scale(tile, r, c))"
+    }
+    let type = tile.type.storageType
+    return "\(type)::at(\(address(tile)) + (\(place)) * \(tile.storageBytes), 0)"
+  }
+
+  /// Where a tile begins in shared memory.
+  func address(_ tile: Tile) -> String { "(memory + \(offsets[tile.id] ?? 0))" }
+
+  /// The scale of a number of integer groups.
+  func scale(_ tile: Tile, _ row: String, _ column: String) -> String {
+    let scales = "((float *)(memory + \((offsets[tile.id] ?? 0) + tile.rows * tile.columns * 2)))"
+    return "\(scales)[(\(row)) * \(tile.columns / 32) + (\(column)) / 32]"
+  }
+
+  /// The statement that writes an element.
+  func write(_ tile: Tile, _ row: String, _ column: String, _ value: String) -> String {
+    let (r, c) = (tile.rows == 1 ? "0" : row, tile.columns == 1 ? "0" : column)
+    let place = "((\(r)) * \(tile.columns) + (\(c))) * \(tile.storageBytes)"
+    return "\(tile.type.storageType)::put(\(address(tile)) + \(place), \(value));"
+  }
+
+  // MARK: Loads and stores
+
+  mutating func printLoad(_ tile: Tile, _ reference: TileReference) {
+    let tensor = reference.tensor.number
+    let offset = index.offset(tensor, reference.origin)
+    let row = reference.rowAxis.map { index.stride(tensor, $0) } ?? "0"
+    let column = reference.columnAxis.map { index.stride(tensor, $0) } ?? "0"
+    code.line(sizeLine(tile))
+    if views[tile.id] != nil {
+      code.line("o\(tile.id) = \(offset), r\(tile.id) = \(row), c\(tile.id) = \(column);")
+      return
+    }
+    let type = reference.tensor.type
+    guard tile.type != .q16_rows else {
+      return fail("\(tile) of integer groups is loaded from a tensor that is written")
+    }
+    code.open("")
+    code.line("const long long start = \(offset), down = \(row), across = \(column);")
+    printElements(tile) {
+      let value =
+        "element<\(type.cName)>((const u8 *)a.tensor[\(tensor)], start + row * down + column * across)"
+      return $0.write(tile, "row", "column", value)
+    }
+    code.close()
+  }
+
+  mutating func printStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {
+    let tensor = reference.tensor
+    let type = tensor.type
+    guard type == .q16_rows || type.isVectorType else { return fail("\(type.rawValue) cannot be written") }
+    func left(_ axis: Int?, _ name: String) -> String {
+      axis.map { "min(\(name), \(index(tensor.extents[$0] - reference.origin[$0])))" } ?? name
+    }
+    func stride(_ axis: Int?) -> String { axis.map { index.stride(tensor.number, $0) } ?? "0" }
+    code.open("")
+    code.line(
+      "const long long start = \(index.offset(tensor.number, reference.origin)), down = \(stride(reference.rowAxis)), across = \(stride(reference.columnAxis));"
+    )
+    code.line(
+      "const int rows = max(0, \(left(reference.rowAxis, "m\(tile.id)"))), columns = max(0, \(left(reference.columnAxis, "n\(tile.id)")));"
+    )
+    if tile.type == .q16_rows {
+      printGroups(tile, reference)
+    } else {
+      // Neighbouring threads write neighbouring numbers, whichever way the tile lies.
+      code.line("const bool isUpright = down == 1 && across != 1;")
+      code.open("for (int e = thread; e < rows * columns; e += \(Self.threads))")
+      code.line(
+        "const int row = isUpright ? e % rows : e / columns, column = isUpright ? e / rows : e % columns;")
+      let place =
+        "(u8 *)a.tensor[\(tensor.number)] + (start + row * down + column * across) * \(type.blockBytes)"
+      let value = read(tile, "row", "column")
+      code.line(
+        adds ? "atomicAdd((float *)(\(place)), \(value));" : "\(type.cName)::put(\(place), \(value));")
+      code.close()
+    }
+    code.close()
+    code.line("__syncthreads();")
+  }
+
+  /// Integers and scales of whole groups of 32, a warp each.
+  private mutating func printGroups(_ tile: Tile, _ reference: TileReference) {
+    let width = index(reference.tensor.extents[reference.tensor.extents.count - 1])
+    if views[tile.id] != nil { return fail("\(tile) of integer groups is loaded and stored again") }
+    code.open("for (int g = warp; g < rows * (columns / 32); g += \(Self.threads / 32))")
+    code.line("const int row = g / (columns / 32), column = g % (columns / 32) * 32;")
+    code.line("const long long place = start + row * down, line = place / \(width);")
+    code.line("const int from = (int)(place - line * \(width)) + column;")
+    code.line(
+      "store_group((u8 *)a.tensor[\(reference.tensor.number)] + line * (\(width) / 32 * 72), \(width), from, lane, ((const short *)\(address(tile)))[row * \(tile.columns) + column + lane], \(scale(tile, "row", "column")));"
+    )
+    code.close()
+  }
+
+  /// Rows as integer groups, a warp a group.
+  mutating func printQuantize(_ tile: Tile, _ source: Tile) {
+    let groups = "(n\(tile.id) / 32)"
+    code.open("for (int g = warp; g < m\(tile.id) * \(groups); g += \(Self.threads / 32))")
+    code.line("const int row = g / \(groups), column = g % \(groups) * 32 + lane;")
+    code.line("const float x = \(read(source, "row", "column"));")
+    code.line("const float largest = lanes_max<32>(fabsf(x));")
+    code.line("const bool zero = largest < 0x1p-100f;")
+    code.line("const float whole = zero ? 0.0f : rintf(x * (32767.0f / largest));")
+    code.line(
+      "((short *)\(address(tile)))[row * \(tile.columns) + column] = (short)fminf(32767.0f, fmaxf(-32767.0f, whole));"
+    )
+    code.line("if (lane == 0) \(scale(tile, "row", "column")) = zero ? 0.0f : largest / 32767.0f;")
+    code.close()
+    code.line("__syncthreads();")
+  }
+}
+
+extension ElementType {
+  /// Name of the type that a tile's numbers have in shared memory.
+  fileprivate var storageType: String {
+    switch self {
+    case .bfloat16, .float16, .int8: cName
+    default: "float32"
+    }
+  }
+}

@@ -1,0 +1,181 @@
+extension Prelude {
+  /// Rows of numbers between memory and registers: lane l has numbers (k·lanes + l)·vec and the vec − 1 after it.
+  static let rows = """
+    // Visits columns one after the other in code for rare cases: addresses computed ahead would take many registers.
+    template <int n, int vec, int lanes, class Visit>
+    __device__ __forceinline__ void in_order(const u8 *p, long long step, int lane, int valid, Visit visit) {
+      asm volatile("" : "+l"(step));
+      p += lane * vec * step;
+    #pragma unroll
+      for (int i = 0; i < n; ++i) {
+        const int c = (i / vec * lanes + lane) * vec + i % vec;
+        visit(i, p, c < valid);
+        p += i % vec == vec - 1 ? (lanes * vec - vec + 1) * step : step;
+        asm volatile("" : "+l"(p)::"memory");
+      }
+    }
+    template <int bytes, bool streams> __device__ __forceinline__ void load_words(u32 *w, const u8 *p) {
+      if constexpr (bytes == 32) {
+        load_words<16, streams>(w, p);
+        load_words<16, streams>(w + 4, p + 16);
+      } else if constexpr (bytes == 16 && streams) {
+        asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+            : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "l"(p));
+      } else if constexpr (bytes == 16) {
+        const uint4 x = *(const uint4 *)p;
+        w[0] = x.x, w[1] = x.y, w[2] = x.z, w[3] = x.w;
+      } else if constexpr (bytes == 8) {
+        const uint2 x = *(const uint2 *)p;
+        w[0] = x.x, w[1] = x.y;
+      } else {
+        w[0] = *(const u32 *)p;
+      }
+    }
+    template <int bytes> __device__ __forceinline__ void store_words(u8 *p, const u32 *w) {
+      if constexpr (bytes == 32) {
+        store_words<16>(p, w);
+        store_words<16>(p + 16, w + 4);
+      } else if constexpr (bytes == 16) {
+        *(uint4 *)p = make_uint4(w[0], w[1], w[2], w[3]);
+      } else if constexpr (bytes == 8) {
+        *(uint2 *)p = make_uint2(w[0], w[1]);
+      } else {
+        *(u32 *)p = w[0];
+      }
+    }
+    template <class T, int vec> __device__ __forceinline__ bool allows_vectors(const u8 *p, long long stride) {
+      const int bytes = T::bytes * vec < 16 ? T::bytes * vec : 16;
+      return stride == 1 && (u64)p % bytes == 0;
+    }
+    template <class T, int vec, int lanes, bool streams, int n>
+    __device__ __forceinline__ void load_row(float (&t)[n], const u8 *p, long long stride, int lane, int valid) {
+      if (allows_vectors<T, vec>(p, stride)) {
+    #pragma unroll
+        for (int k = 0; k < n / vec; ++k) {
+          const int c = (k * lanes + lane) * vec;
+          u32 w[T::bytes * vec / 4];
+          if (c + vec <= valid) {
+            load_words<T::bytes * vec, streams>(w, p + c * T::bytes);
+    #pragma unroll
+            for (int e = 0; e < vec; ++e) t[k * vec + e] = T::unpack(w, e);
+          } else {
+    #pragma unroll
+            for (int e = 0; e < vec; ++e) t[k * vec + e] = c + e < valid ? T::at(p + (c + e) * T::bytes, 0) : 0.0f;
+          }
+        }
+      } else {
+        in_order<n, vec, lanes>(p, stride * T::bytes, lane, valid, [&](int i, const u8 *q, bool there) {
+          t[i] = there ? T::at(q, 0) : 0.0f;
+        });
+      }
+    }
+    template <class T, int vec, int lanes, int n>
+    __device__ __forceinline__ void load_elements(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
+                                                  int valid) {
+    #pragma unroll
+      for (int i = 0; i < n; ++i) {
+        const int c = (i / vec * lanes + lane) * vec + i % vec;
+        t[i] = c < valid ? element<T>(p, start + c * stride) : 0.0f;
+      }
+    }
+    template <class T, int vec, int lanes, int n>
+    __device__ __forceinline__ void store_row(const float (&t)[n], u8 *p, long long stride, int lane, int valid) {
+      if (allows_vectors<T, vec>(p, stride)) {
+    #pragma unroll
+        for (int k = 0; k < n / vec; ++k) {
+          const int c = (k * lanes + lane) * vec;
+          if (c + vec <= valid) {
+            u32 w[T::bytes * vec / 4];
+    #pragma unroll
+            for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = T::pack(&t[k * vec + 4 / T::bytes * i]);
+            store_words<T::bytes * vec>(p + c * T::bytes, w);
+          } else {
+    #pragma unroll
+            for (int e = 0; e < vec; ++e)
+              if (c + e < valid) T::put(p + (c + e) * T::bytes, t[k * vec + e]);
+          }
+        }
+      } else {
+        in_order<n, vec, lanes>(p, stride * T::bytes, lane, valid, [&](int i, const u8 *q, bool there) {
+          if (there) T::put((u8 *)q, t[i]);
+        });
+      }
+    }
+    template <class T, int vec, int lanes, int n>
+    __device__ __forceinline__ void add_row(const float (&t)[n], u8 *p, long long stride, int lane, int valid) {
+    #pragma unroll
+      for (int i = 0; i < n; ++i) {
+        const int c = (i / vec * lanes + lane) * vec + i % vec;
+        if (c < valid) atomicAdd((float *)p + c * stride, t[i]);
+      }
+    }
+    // Integers of groups of 32, which 32 / vec lanes share, and the scale of each.
+    template <int vec, int n, int m>
+    __device__ __forceinline__ void quantize_row(float (&q)[n], float (&s)[m], const float (&x)[n]) {
+    #pragma unroll
+      for (int k = 0; k < m; ++k) {
+        float largest = 0.0f;
+    #pragma unroll
+        for (int e = 0; e < vec; ++e) largest = fmaxf(largest, fabsf(x[k * vec + e]));
+        largest = lanes_max<32 / vec>(largest);
+        const bool zero = largest < 0x1p-100f;
+        s[k] = zero ? 0.0f : largest / 32767.0f;
+        const float factor = zero ? 0.0f : 32767.0f / largest;
+    #pragma unroll
+        for (int e = 0; e < vec; ++e)
+          q[k * vec + e] = fminf(32767.0f, fmaxf(-32767.0f, rintf(x[k * vec + e] * factor)));
+      }
+    }
+    template <int vec, int lanes, int n, int m>
+    __device__ __forceinline__ void store_groups(const float (&q)[n], const float (&s)[m], u8 *p, int width,
+                                                 long long start, int lane, int valid) {
+      const long long row = start / width;
+      const int column = (int)(start - row * width);
+      u8 *integers = p + row * (width / 32 * 72);
+    #pragma unroll
+      for (int k = 0; k < m; ++k) {
+        const int c = (k * lanes + lane) * vec;
+        float sum = 0.0f;
+    #pragma unroll
+        for (int e = 0; e < vec; ++e) sum += q[k * vec + e];
+        sum = lanes_sum<32 / vec>(sum);
+        if (c >= valid) continue;
+    #pragma unroll
+        for (int e = 0; e < vec; e += 4) {
+          const float *x = &q[k * vec + e];
+          u32 *place = (u32 *)(integers + 2 * (column + c + e));
+          place[0] = ((u32)(int)x[0] & 0xFFFFu) | (u32)(int)x[2] << 16;
+          place[1] = ((u32)(int)x[1] & 0xFFFFu) | (u32)(int)x[3] << 16;
+        }
+        if (c % 32 == 0) {
+          float *scales = (float *)(integers + 2 * width) + (column + c) / 32;
+          scales[0] = s[k];
+          scales[width / 32] = s[k] * sum;
+        }
+      }
+    }
+    // Sums over warps that share a row; every warp of the block comes here.
+    template <int warps> __device__ __forceinline__ float warps_sum(float x, float *partial) {
+      x = lanes_sum<32>(x);
+      const int warp = threadIdx.x / 32;
+      __syncthreads();
+      if (threadIdx.x % 32 == 0) partial[warp] = x;
+      __syncthreads();
+      x = 0.0f;
+    #pragma unroll
+      for (int i = 0; i < warps; ++i) x += partial[warp / warps * warps + i];
+      return x;
+    }
+    template <int warps> __device__ __forceinline__ float warps_max(float x, float *partial) {
+      x = lanes_max<32>(x);
+      const int warp = threadIdx.x / 32;
+      __syncthreads();
+      if (threadIdx.x % 32 == 0) partial[warp] = x;
+      __syncthreads();
+      x = partial[warp / warps * warps];
+    #pragma unroll
+      for (int i = 1; i < warps; ++i) x = larger(x, partial[warp / warps * warps + i]);
+      return x;
+    }
+    """
+}

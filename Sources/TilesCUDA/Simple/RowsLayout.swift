@@ -1,0 +1,77 @@
+internal import Memory
+internal import Tiles
+
+/// How the rows of a task's tiles are dealt to groups of lanes, and their columns to lanes.
+struct RowsLayout {
+  /// Rows of the task's tiles; tiles of one row are held by every group.
+  let rows: Int
+  /// Consecutive numbers of a row in one lane: 16 bytes of the narrowest type in memory.
+  let vector: Int
+  /// Lanes that share a row: a power of two up to 32, or whole warps.
+  let lanes: Int
+  /// Rows that a task has in hand at a time.
+  let groups: Int
+  /// Tasks that share a block.
+  let tasks: Int
+
+  /// Numbers of registers that a lane spends on tiles.
+  static let columnRegisters = 96
+
+  /// The layout, or `nil` where rows mix or cannot be dealt out.
+  init?(_ kernel: Kernel) {
+    var tiles: [Tile] = []
+    var isPossible = true
+    var isNarrow = false
+    var stored: Set<Int> = []
+    var loaded: Set<Int> = []
+    kernel.body.forEachOperation { operation in
+      tiles += operation.tiles
+      switch operation {
+      case .matmul, .transpose: isPossible = false
+      case .load(let tile, let reference):
+        loaded.insert(reference.tensor.number)
+        if tile.type.isBlocked { isPossible = false }
+        if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
+      case .store(let tile, let reference):
+        stored.insert(reference.tensor.number)
+        if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
+      case .add(_, let reference): stored.insert(reference.tensor.number)
+      case .map(let program): tiles.append(program.space)
+      default: break
+      }
+    }
+    let rows = tiles.map(\.rows).max() ?? 1
+    // Rows run apart from each other: none may read what another one wrote.
+    guard isPossible, loaded.isDisjoint(with: stored), tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
+    else { return nil }
+    let columns = tiles.map(\.columns).max() ?? 1
+    let vector = isNarrow ? 8 : 4
+    let held = Lifetimes(kernel.body).peak { $0.columns > 1 ? $0.columns : 0 }
+    var warps = 1
+    while warps < 32, held > Self.columnRegisters * 32 * warps { warps *= 2 }
+    guard held <= 2 * Self.columnRegisters * 32 * warps else { return nil }
+    var lanes = 32 * warps
+    if warps == 1 { while lanes > 1, lanes / 2 * vector >= columns { lanes /= 2 } }
+    // A group of 32 numbers shares a scale.
+    self.lanes = max(lanes, 32 / vector)
+    self.rows = rows
+    self.vector = vector
+    var groups = 1
+    while groups * 2 * self.lanes <= 256, groups < rows || groups * self.lanes < 32 { groups *= 2 }
+    self.groups = groups
+    tasks = warps == 1 ? max(1, 128 / (groups * self.lanes)) : 1
+  }
+
+  /// Threads of a task.
+  var taskThreads: Int { groups * lanes }
+  /// Threads of a block.
+  var threads: Int { tasks * taskThreads }
+  /// Warps that share a row.
+  var warps: Int { max(1, lanes / 32) }
+  /// How often a task's groups take a row.
+  var passes: Int { (rows + groups - 1) / groups }
+  /// Numbers of a tile in one lane.
+  func count(_ tile: Tile) -> Int { (tile.columns + lanes * vector - 1) / (lanes * vector) * vector }
+  /// Whether each group has rows of its own of that tile.
+  func isDealt(_ tile: Tile) -> Bool { tile.rows == rows }
+}

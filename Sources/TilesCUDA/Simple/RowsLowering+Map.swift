@@ -1,0 +1,70 @@
+internal import Memory
+internal import Tiles
+
+extension RowsLowering {
+  /// A chain of steps over the lane's numbers of a row, then the reductions.
+  mutating func printMap(_ program: MapProgram) {
+    let space = program.space
+    let isColumn = space.columns == 1
+    let count = layout.count(space)
+    let reductions = program.reductions
+    code.open("")
+    for (number, reduction) in reductions.enumerated() {
+      code.line("float sum\(number) = \(reduction.kind.identity);")
+    }
+    if !isColumn {
+      code.line("#pragma unroll")
+      code.open("for (int i = 0; i < \(count); ++i)")
+    }
+    // Columns past the edge hold no numbers, and rows without an edge need no test.
+    let isWhole = space.validColumns == Index(space.columns) && count * layout.lanes == space.columns
+    let needsTest = !reductions.isEmpty && !isWhole
+    if needsTest || program.steps.contains(.column) {
+      code.line(
+        isColumn
+          ? "const int column = 0;"
+          : "const int column = (i / \(layout.vector) * \(layout.lanes) + lane) * \(layout.vector) + i % \(layout.vector);"
+      )
+    }
+    printSteps(program, isColumn: isColumn, test: needsTest ? "column < \(index(space.validColumns))" : nil)
+    if !isColumn { code.close() }
+    for (number, reduction) in reductions.enumerated() {
+      var total = "sum\(number)"
+      if !isColumn { total = combineLanes(total, reduction.kind) }
+      if reduction.continuing { total = reduction.kind.combined("t\(reduction.tile.id)", total) }
+      code.line("t\(reduction.tile.id) = \(total);")
+    }
+    code.close()
+  }
+
+  private func combineLanes(_ value: String, _ kind: MapStep.Reduction) -> String {
+    layout.warps == 1
+      ? "lanes_\(kind.name)<\(layout.lanes)>(\(value))"
+      : "warps_\(kind.name)<\(layout.warps)>(\(value), partial)"
+  }
+
+  private mutating func printSteps(_ program: MapProgram, isColumn: Bool, test: String?) {
+    var values: [String] = []
+    var reduction = 0
+    for step in program.steps {
+      let name = "v\(values.count)"
+      switch step {
+      case .load(let tile):
+        code.line("const float \(name) = \(tile.columns == 1 ? "t\(tile.id)" : "t\(tile.id)[i]");")
+      case .index(let value): code.line("const float \(name) = (float)\(index(value));")
+      case .constant(let value): code.line("const float \(name) = \(value.printed);")
+      case .column: code.line("const float \(name) = (float)column;")
+      case .row: code.line("const float \(name) = \(layout.isDealt(program.space) ? "(float)row" : "0.0f");")
+      case .compute(let function, let sources):
+        code.line("const float \(name) = \(function.printed(sources.map { values[$0] }));")
+      case .store(let value, let tile):
+        code.line("t\(tile.id)\(isColumn ? "" : "[i]") = \(tile.type.rounded(values[value]));")
+      case .reduce(let kind, let value, _, _):
+        let combined = "sum\(reduction) = \(kind.combined("sum\(reduction)", values[value]));"
+        code.line(test.map { "if (\($0)) \(combined)" } ?? combined)
+        reduction += 1
+      }
+      if step.definesValue { values.append(name) }
+    }
+  }
+}

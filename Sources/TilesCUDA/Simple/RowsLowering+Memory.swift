@@ -1,0 +1,100 @@
+internal import Memory
+internal import Tiles
+
+extension RowsLowering {
+  /// Offset of element [row, 0] of the tile, in elements.
+  private func start(_ tile: Tile, _ reference: TileReference) -> String {
+    let origin = index.offset(reference.tensor.number, reference.origin)
+    guard let axis = reference.rowAxis, layout.isDealt(tile), tile.rows > 1 else { return origin }
+    return "\(origin) + \(index.stride(reference.tensor.number, axis)) * row"
+  }
+
+  private func columnStride(_ reference: TileReference) -> String {
+    reference.columnAxis.map { index.stride(reference.tensor.number, $0) } ?? "0"
+  }
+
+  /// How many columns of the group's row there are, given their number in a row that is there.
+  private func columns(_ tile: Tile, _ validRows: Index, _ validColumns: Index) -> String {
+    guard layout.isDealt(tile),
+      validRows != Index(layout.rows) || layout.rows % layout.groups != 0 || layout.groups > layout.rows
+    else { return index(validColumns) }
+    return "row < \(index(validRows)) ? \(index(validColumns)) : 0"
+  }
+
+  mutating func printLoad(_ tile: Tile, _ reference: TileReference) {
+    let tensor = reference.tensor
+    let type = tensor.type
+    let name = "t\(tile.id)"
+    // What every row or task reads again should stay in the nearest cache.
+    let isStreamed = layout.isDealt(tile) && tensor.access == .input
+    code.open("")
+    code.line("const int valid = \(columns(tile, tile.validRows, tile.validColumns));")
+    code.line("const long long start = \(start(tile, reference));")
+    let base = "(const u8 *)a.tensor[\(tensor.number)]"
+    if tile.columns == 1 {
+      let value = "element<\(type.cName)>(\(base), start)"
+      code.line("\(name) = valid > 0 ? \(tile.type.holds(type) ? value : tile.type.rounded(value)) : 0.0f;")
+    } else if type.isBlocked || !type.isVectorType {
+      code.line(
+        "load_elements<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, valid);"
+      )
+    } else {
+      code.line(
+        "load_row<\(type.cName), \(layout.vector), \(layout.lanes), \(isStreamed)>(\(name), \(base) + start * \(type.blockBytes), \(columnStride(reference)), lane, valid);"
+      )
+    }
+    if tile.columns > 1, !tile.type.holds(type) {
+      code.line("#pragma unroll")
+      code.line(
+        "for (int i = 0; i < \(layout.count(tile)); ++i) \(name)[i] = \(tile.type.rounded("\(name)[i]"));")
+    }
+    code.close()
+  }
+
+  /// Rows and columns that lie within the tensor too.
+  private func clipped(_ tile: Tile, _ reference: TileReference) -> (rows: Index, columns: Index) {
+    func clip(_ valid: Index, _ capacity: Int, _ axis: Int?) -> Index {
+      guard let axis else { return valid }
+      let left = (reference.tensor.extents[axis] - reference.origin[axis])
+      return left == valid || left.min(Index(capacity)) == valid ? valid : valid.min(left)
+    }
+    return (
+      clip(tile.validRows, tile.rows, reference.rowAxis),
+      clip(tile.validColumns, tile.columns, reference.columnAxis)
+    )
+  }
+
+  mutating func printStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {
+    let tensor = reference.tensor
+    let type = tensor.type
+    let (rows, columns) = clipped(tile, reference)
+    code.open("")
+    var valid = self.columns(tile, rows, columns)
+    // One group is enough for what all of them hold.
+    if !layout.isDealt(tile) { valid = "row == 0 ? \(index(columns)) : 0" }
+    code.line("const int valid = \(valid);")
+    code.line("const long long start = \(start(tile, reference));")
+    let base = "(u8 *)a.tensor[\(tensor.number)]"
+    if type == .q16_rows {
+      let width = index(tensor.extents[tensor.extents.count - 1])
+      code.line(
+        "store_groups<\(layout.vector), \(layout.lanes)>(t\(tile.id), s\(tile.id), \(base), \(width), start, lane, valid);"
+      )
+    } else if tile.columns == 1 {
+      let place = "\(base) + start * \(type.blockBytes)"
+      let write =
+        adds ? "atomicAdd((float *)(\(place)), t\(tile.id))" : "\(type.cName)::put(\(place), t\(tile.id))"
+      code.line("if (lane == 0 && valid > 0) \(write);")
+    } else {
+      code.line(
+        "\(adds ? "add" : "store")_row<\(type.cName), \(layout.vector), \(layout.lanes)>(t\(tile.id), \(base) + start * \(type.blockBytes), \(columnStride(reference)), lane, valid);"
+      )
+    }
+    code.close()
+  }
+}
+
+extension ElementType {
+  /// Whether several numbers of it are read in one access.
+  var isVectorType: Bool { [.float32, .bfloat16, .float16, .int8, .int32].contains(self) }
+}

@@ -1,0 +1,137 @@
+internal import Memory
+internal import Tiles
+
+/// The form of kernels whose rows do not mix: tiles lie in registers, rows dealt to groups of lanes.
+///
+/// Each group runs the task's whole program for its row; loads and stores are 16 bytes wide where addresses allow it.
+struct RowsLowering {
+  let kernel: Kernel
+  let layout: RowsLayout
+  var index: IndexPrinter
+  var code = CodeWriter(depth: 1)
+  /// Loads that wait until their tile is read, so that few tiles are alive at a time.
+  private var waiting: [Int: (tile: Tile, reference: TileReference)] = [:]
+  private var usesBlocks = false
+
+  init(_ kernel: Kernel, _ layout: RowsLayout) {
+    self.kernel = kernel
+    self.layout = layout
+    index = IndexPrinter(kernel: kernel)
+  }
+
+  mutating func program(_ target: CUDATarget) -> CUDAProgram {
+    printKernel()
+    let entry = CUDAProgram.entryName(kernel)
+    let source = [
+      "// \(plan)", Prelude.integers, Prelude.elements, Prelude.functions, usesBlocks ? Prelude.blocks : "",
+      Prelude.rows, CUDAProgram.argumentsType(kernel, tensorMaps: 0),
+      """
+      extern "C" __global__ void __launch_bounds__(\(layout.threads))
+      \(entry)(const __grid_constant__ Arguments a) {
+      """, code.text, "}", "",
+    ].joined(separator: "\n")
+    return CUDAProgram(
+      kernel: kernel, entry: entry, source: source, target: target, threads: layout.threads, sharedBytes: 0,
+      grid: layout.tasks == 1 ? .tasks : .persistent(perMultiprocessor: 2048 / layout.threads), plan: [plan])
+  }
+
+  private var plan: String {
+    let numbers = Lifetimes(kernel.body).peak { layout.count($0) }
+    return
+      "\(kernel.name): rows in registers, \(layout.lanes) lanes a row, \(layout.groups) rows at a time of "
+      + "\(layout.rows), \(layout.tasks) tasks a block of \(layout.threads) threads, vectors of \(layout.vector), "
+      + "\(numbers) numbers a lane in tiles, no dynamic shared memory"
+  }
+
+  private mutating func printKernel() {
+    if layout.warps > 1 { code.line("__shared__ float partial[\(layout.threads / 32)];") }
+    code.line("const int lane = threadIdx.x % \(layout.lanes);")
+    code.line("const int group = threadIdx.x % \(layout.taskThreads) / \(layout.lanes);")
+    let first =
+      layout.tasks == 1
+      ? "blockIdx.x" : "blockIdx.x * \(layout.tasks) + (int)threadIdx.x / \(layout.taskThreads)"
+    code.open("for (int number = \(first); number < a.tasks; number += gridDim.x * \(layout.tasks))")
+    for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
+    kernel.body.forEachOperation { operation in
+      for expression in operation.indices { for line in index.hoist(expression) { code.line(line) } }
+    }
+    if layout.passes > 1 {
+      code.line("#pragma unroll 1")
+      code.open("for (int row = group; row < \(layout.passes * layout.groups); row += \(layout.groups))")
+    } else {
+      code.line("const int row = group;")
+    }
+    declareTiles()
+    print(kernel.body)
+    if layout.passes > 1 { code.close() }
+    code.close()
+  }
+
+  private mutating func declareTiles() {
+    let tiles = Lifetimes(kernel.body).tiles.values.sorted { $0.id < $1.id }
+    for tile in tiles {
+      code.line(
+        tile.columns == 1
+          ? "float t\(tile.id);  // \(tile)" : "float t\(tile.id)[\(layout.count(tile))];  // \(tile)")
+      if tile.type == .q16_rows {
+        code.line("float s\(tile.id)[\(layout.count(tile) / layout.vector)];  // its scales")
+      }
+    }
+  }
+
+  // MARK: Statements
+
+  private mutating func print(_ body: [Statement]) {
+    for statement in body {
+      let operation = statement.operation
+      if operation.blocks.isEmpty {
+        for tile in operation.tilesRead + operation.tilesWritten { bringIn(tile) }
+      } else {
+        bringInAll()
+      }
+      print(operation)
+    }
+    bringInAll()
+  }
+
+  private mutating func bringIn(_ tile: Tile) {
+    guard let load = waiting.removeValue(forKey: tile.id) else { return }
+    printLoad(load.tile, load.reference)
+  }
+
+  private mutating func bringInAll() {
+    for tile in waiting.keys.sorted() { waiting[tile].map { bringIn($0.tile) } }
+  }
+
+  private mutating func print(_ operation: Tiles.Operation) {
+    switch operation {
+    case .load(let tile, let reference):
+      if reference.tensor.type.isBlocked { usesBlocks = true }
+      waiting[tile.id] = (tile, reference)
+    case .store(let tile, let reference): printStore(tile, reference, adds: false)
+    case .add(let tile, let reference): printStore(tile, reference, adds: true)
+    case .fill(let tile, let value): printFill(tile, value)
+    case .map(let program): printMap(program)
+    case .quantize(let tile, let source):
+      code.line("quantize_row<\(layout.vector)>(t\(tile.id), s\(tile.id), t\(source.id));")
+    case .loop(let step, let count, _, let load, let body):
+      code.open("for (int step\(step) = 0, end = \(index(count)); step\(step) < end; ++step\(step))")
+      print(load + body)
+      code.close()
+    case .when(let lower, let upper, let body):
+      code.open("if (\(index(lower)) < \(index(upper)))")
+      print(body)
+      code.close()
+    case .matmul, .transpose: break  // the layout refuses them
+    }
+  }
+
+  private mutating func printFill(_ tile: Tile, _ value: Float) {
+    if tile.columns > 1 {
+      code.line("#pragma unroll")
+      code.line("for (int i = 0; i < \(layout.count(tile)); ++i) t\(tile.id)[i] = \(value.printed);")
+    } else {
+      code.line("t\(tile.id) = \(value.printed);")
+    }
+  }
+}
