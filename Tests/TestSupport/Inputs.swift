@@ -34,7 +34,41 @@ public func quantized(_ type: ElementType, _ shape: [Int], seed: UInt64) throws 
   try Tensor(random: type, shape, seed: seed)
 }
 
-/// The elements of a dense float32 tensor.
-public func values(_ tensor: Tensor) -> [Double] {
-  tensor.withElements(as: Float.self) { span in span.indices.map { Double(span[$0]) } }
+/// Numbers in −1…1, rounded to a floating-point type.
+public func uniform(_ type: ElementType, _ shape: [Int], seed: UInt64) throws -> Tensor {
+  try Tensor(random: type, shape, seed: seed)
 }
+
+/// Outputs of a floating-point type full of NaN.
+public func poisoned(_ type: ElementType, _ shape: [Int]) throws -> Tensor {
+  let result = try Tensor(zeros: type, shape)
+  result.withMutableElements(as: UInt8.self) { span in
+    for index in span.indices { span[index] = 0xFF }
+  }
+  return result
+}
+
+/// The elements of a dense floating-point tensor.
+public func values(_ tensor: Tensor) -> [Double] {
+  switch tensor.type {
+  case .float16:
+    tensor.withElements(as: UInt16.self) { span in span.indices.map { Double(float16(span[$0])) } }
+  case .bfloat16:
+    tensor.withElements(as: UInt16.self) { span in
+      span.indices.map { Double(Float(BFloat16(bitPattern: span[$0]))) }
+    }
+  default: tensor.withElements(as: Float.self) { span in span.indices.map { Double(span[$0]) } }
+  }
+}
+
+/// Largest relative error of a number rounded to the type.
+public func roundoff(_ type: ElementType) -> Double {
+  switch type {
+  case .bfloat16: 0x1p-8
+  case .float16: 0x1p-11
+  default: 0x1p-24
+  }
+}
+
+/// Largest error of a small number rounded to the type, where the spacing no longer shrinks.
+public func underflow(_ type: ElementType) -> Double { type == .float16 ? 0x1p-25 : 0x1p-127 }
