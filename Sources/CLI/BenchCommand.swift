@@ -17,7 +17,8 @@ struct BenchCommand: ParsableCommand {
 
   @Argument(
     help:
-      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, prefix."
+      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, "
+      + "prefix, rotary, layernorm, copy."
   )
   var groups: [BenchGroup] = [.generate]
 
@@ -36,7 +37,7 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var options: ModelOptions
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
-    case generate, gemm, attention, ablations, attention_bwd, ssm, based, prefix
+    case generate, gemm, attention, ablations, attention_bwd, ssm, based, prefix, rotary, layernorm, copy
   }
 
   func run() throws {
@@ -67,6 +68,9 @@ struct BenchCommand: ParsableCommand {
       case .ssm: try gpu.selectiveScan()
       case .based: try gpu.taylor()
       case .prefix: try gpu.prefix()
+      case .rotary: try gpu.rotary()
+      case .layernorm: try gpu.dropoutResidualNorm()
+      case .copy: try gpu.copy()
       }
     }
   }

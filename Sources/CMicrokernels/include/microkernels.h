@@ -36,6 +36,8 @@ typedef enum {
   GW_STORE = 4,       // operand[row, col] <- a, converted; int8 rounds to nearest even and saturates to -127..127
   GW_ROW_SUM = 5,     // operand[row] <- (imm != 0 ? operand[row] : 0) + sum over the row's columns of a
   GW_ROW_MAX = 6,     // operand[row] <- max(imm != 0 ? operand[row] : -inf, max over the row's columns of a)
+  GW_RANDOM = 7,      // dst <- uniform in 0 ..< 1 at (row, col) by Philox4x32-10: three int32 operands from `operand` on
+                      // are the seed, the stream and the row of row 0
   GW_ADD = 16,        // dst <- a + b
   GW_SUB = 17,
   GW_MUL = 18,

@@ -4,7 +4,7 @@ internal import Tiles
 /// Every kernel in the configurations that are checked and compiled ahead.
 public enum KernelCatalogue {
   /// All entries, in the order of the families.
-  public static let all: [CatalogueEntry] = products + rows + attention + scans
+  public static let all: [CatalogueEntry] = products + rows + attention + scans + sizes
 
   /// The entries whose names contain one of `words`; all where there is none.
   public static func entries(matching words: [String]) -> [CatalogueEntry] {

@@ -39,6 +39,8 @@ extension PipelinedLowering {
     case .awaitFull(let ring): code.line("barrier_wait(full\(ring) + 8 * slot\(ring), phase\(ring));")
     case .release(let ring, let behind):
       let slot = behind == 0 ? "slot\(ring)" : slotBefore(ring)
+      // One lane speaks for the warp, so the others must be done with what they read.
+      code.line("__syncwarp();")
       code.line("if (lane == 0) barrier_arrive(empty\(ring) + 8 * \(slot));")
     case .issue(let product): printProduct(product)
     case .awaitProducts(let pending, let finished):

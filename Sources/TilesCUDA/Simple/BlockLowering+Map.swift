@@ -47,6 +47,10 @@ extension BlockLowering {
       case .constant(let value): code.line("const float \(name) = \(value.printed);")
       case .column: code.line("const float \(name) = (float)column;")
       case .row: code.line("const float \(name) = (float)row;")
+      case .random(let source):
+        code.line(
+          "const float \(name) = random_at(\(index(source.seed)), \(index(source.stream)), \(index(source.row)) + row, column);"
+        )
       case .compute(let function, let sources):
         code.line("const float \(name) = \(function.printed(sources.map { values[$0] }));")
       case .store(let value, let tile): code.line(write(tile, "row", "column", values[value]))

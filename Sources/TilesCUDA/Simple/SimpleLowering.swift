@@ -61,7 +61,10 @@ extension Tiles.Operation {
       all += reference.origin + reference.tensor.extents
     case .map(let program):
       all += [program.space.validRows, program.space.validColumns]
-      all += program.steps.compactMap { if case .index(let index) = $0 { index } else { nil } }
+      for step in program.steps {
+        if case .index(let index) = step { all.append(index) }
+        if case .random(let source) = step { all += [source.seed, source.stream, source.row] }
+      }
     case .loop(_, let count, _, _, _): all.append(count)
     case .when(let lower, let upper, _): all += [lower, upper]
     default: break

@@ -94,8 +94,11 @@ struct Slabs {
     for tile in rows.dropFirst() { join(rowSide(tile), rowSide(rows[0])) }
     for tile in columns.dropFirst() { join(columnSide(tile), columnSide(columns[0])) }
     // Row and column numbers would start anew in each slab.
-    if program.steps.contains(.row) { uncut += rows.map(rowSide) }
-    if program.steps.contains(.column) || !program.reductions.isEmpty { uncut += columns.map(columnSide) }
+    let isRandom = program.steps.contains { if case .random = $0 { true } else { false } }
+    if isRandom || program.steps.contains(.row) { uncut += rows.map(rowSide) }
+    if isRandom || program.steps.contains(.column) || !program.reductions.isEmpty {
+      uncut += columns.map(columnSide)
+    }
   }
 
   // MARK: Cutting
