@@ -45,7 +45,8 @@ import Tiles
       u * (abs($0) + $1) + float * $1 + Double(c.n + 1) * underflow(c.type)
     }
     for run in try runs(
-      Self.kernel(c), [q, k, v], outputs: [(c.type, q.shape), (.float32, [c.batch, c.kvHeads, c.group * c.m])],
+      Self.kernel(c), [q, k, v],
+      outputs: [(c.type, q.shape), (.float32, [c.batch, c.kvHeads, c.group * c.m])],
       integers: [c.m], reference: c.work < 200_000)
     {
       #expect(error(run.outputs[0], exact.y, inUnitsOf: bound) <= 1, "\(run.executor)")

@@ -13,8 +13,11 @@ import Tiles
     var (n, headSize, stateSize): (Int, Int, Int)
     var type = ElementType.bfloat16
     var chunk = 64
-    var (batch, heads) = (2, 2)
-    var testDescription: String { "N \(n), P \(headSize), S \(stateSize), \(type.rawValue), chunks of \(chunk)" }
+    var batch = 2
+    var heads = 2
+    var testDescription: String {
+      "N \(n), P \(headSize), S \(stateSize), \(type.rawValue), chunks of \(chunk)"
+    }
     var shape: SelectiveScan.Shape {
       var shape = SelectiveScan.Shape(heads: heads, headSize: headSize, stateSize: stateSize, type: type)
       shape.chunk = chunk
@@ -138,7 +141,8 @@ import Tiles
       portable: true)
     {
       #expect(run.outputs[1] == exact.state, "\(run.executor)")
-      #expect(error(run.outputs[0], exact.y, inUnitsOf: exact.y.map { 0x1p-8 * abs($0) }) <= 1)
+      let bound = exact.y.map { 0x1p-8 * abs($0) }
+      #expect(error(run.outputs[0], exact.y, inUnitsOf: bound) <= 1, "\(run.executor)")
     }
   }
 }

@@ -8,7 +8,8 @@ import Tiles
   struct Case: CustomTestStringConvertible, Sendable {
     var (n, valueSize): (Int, Int)
     var type = ElementType.bfloat16
-    var (batch, heads) = (1, 2)
+    var batch = 1
+    var heads = 2
     var testDescription: String { "N \(n), P \(valueSize), \(type.rawValue)" }
     var shape: TaylorAttention.Shape {
       TaylorAttention.Shape(heads: heads, valueSize: valueSize, type: type)
