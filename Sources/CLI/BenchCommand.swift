@@ -16,9 +16,10 @@ struct BenchCommand: ParsableCommand {
       """)
 
   @Argument(
-    help:
-      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, "
-      + "rotary, layernorm, copy."
+    help: """
+      What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
+      rotary, layernorm, copy.
+      """
   )
   var groups: [BenchGroup] = [.generate]
 
