@@ -17,8 +17,10 @@ struct BenchCommand: ParsableCommand {
 
   @Argument(
     help:
-      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, "
-      + "prefix, rotary, layernorm, copy."
+      """
+      What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
+      prefix, rotary, layernorm, copy.
+      """
   )
   var groups: [BenchGroup] = [.generate]
 

@@ -1,6 +1,7 @@
 internal import Kernels
 internal import Memory
 internal import Tiles
+internal import TilesCUDA
 
 /// Kernels that memory limits.
 extension GPUBench {

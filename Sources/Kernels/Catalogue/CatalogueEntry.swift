@@ -10,6 +10,8 @@ public struct CatalogueEntry: Sendable {
   public let make: @Sendable () throws -> Kernel
   /// Sizes and inputs that it is judged on.
   public let cases: [Case]
+  /// Whether its tiles are sized for cores with 227 KiB of shared memory and fit no smaller ones.
+  public var isLarge = false
   /// How far results may be from those of float64 sums.
   public let tolerance: Tolerance
 
@@ -70,5 +72,12 @@ public struct CatalogueEntry: Sendable {
     self.tolerance = tolerance
     self.cases = cases
     self.make = make
+  }
+
+  /// The entry, with tiles that only the largest cores hold.
+  func large() -> CatalogueEntry {
+    var entry = self
+    entry.isLarge = true
+    return entry
   }
 }

@@ -4,7 +4,8 @@ internal import Tiles
 extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
-  static let attention: [CatalogueEntry] = plain + wide + backward + paged + rotary + prefix
+  static let attention: [CatalogueEntry] =
+    plain + (wide + backward).map { $0.large() } + paged + rotary + prefix
 
   private static let masks: [(name: String, mask: Attention.Mask)] = [
     ("full", .full), ("causal", .causal), ("window70", .window(70)),

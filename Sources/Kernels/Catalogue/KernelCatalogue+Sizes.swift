@@ -6,7 +6,7 @@ extension KernelCatalogue {
 
   /// Other head sizes, plans and parts than those of the families: what models and benchmarks use.
   static let sizes: [CatalogueEntry] =
-    heads + gradients + gradientSteps + products16 + segments + wideDecoding
+    (heads + gradients).map { $0.large() } + gradientSteps + products16 + segments + wideDecoding
 
   private static let heads: [CatalogueEntry] = [40, 80, 96, 256].flatMap { size in
     [("full", Attention.Mask.full), ("causal", .causal), ("window50", .window(50))].map { name, mask in

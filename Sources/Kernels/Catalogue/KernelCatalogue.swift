@@ -124,6 +124,6 @@ public enum KernelCatalogue {
           ["B": 1, "N": $0],
           ["selections": .numbers(TaylorAttention.selections()), "ones": .numbers([1])])
       }
-    ) { try TaylorAttention.kernel(TaylorAttention.Shape(heads: 2), scale: 0.25) },
+    ) { try TaylorAttention.kernel(TaylorAttention.Shape(heads: 2), scale: 0.25) }.large(),
   ]
 }

@@ -18,7 +18,7 @@ public struct DropoutResidualNorm: Sendable, Hashable {
 
   /// A seam.
   public init(_ norm: Normalisation, width: Int, type: ElementType = .bfloat16, probability: Float) {
-    precondition((0..<1).contains(probability), "\(probability) of all numbers cannot be dropped; use 0 ..< 1")
+    precondition((0..<1).contains(probability), "probability \(probability) is not within 0 ..< 1")
     self.norm = norm
     self.width = width
     self.type = type

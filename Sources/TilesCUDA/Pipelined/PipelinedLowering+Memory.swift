@@ -159,10 +159,12 @@ extension PipelinedLowering {
     for block in 0..<blocks {
       for first in stride(from: 0, to: shared.panels, by: count) {
         // The buffer of the store before the last is free again once its copy has read it.
-        code.line("if (thread == 0) store_wait_read<\(2 - count)>();")
+        // Where a kernel also sums, the copy before may still read either.
+        code.line("if (thread == 0) store_wait_read<\(hasSums ? 0 : 1)>();")
         code.line("group_barrier(2 + group, 128);")
         for panel in first..<(first + count) {
-          printPanel(tile, shared, tensor.type, block: block, panel: panel, buffer: buffer(panel - first, of: count))
+          printPanel(
+            tile, shared, tensor.type, block: block, panel: panel, buffer: buffer(panel - first, of: count))
         }
         code.line("async_fence();")
         code.line("group_barrier(2 + group, 128);")

@@ -136,6 +136,15 @@ package struct PipelinedLowering {
     }
   }
 
+  /// Whether tasks add to tensors.
+  var hasSums: Bool {
+    func sums(_ statement: Statement) -> Bool {
+      if case .add = statement.operation { return true }
+      return statement.operation.blocks.contains { $0.contains(where: sums) }
+    }
+    return kernel.body.contains(where: sums)
+  }
+
   private func storesThroughBuffer(_ statement: Statement) -> Bool {
     if let (tile, reference) = statement.operation.target, storeForm(tile, reference) != nil {
       return true
