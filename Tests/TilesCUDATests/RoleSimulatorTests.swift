@@ -59,11 +59,13 @@ import Tiles
     guard PipelinedLowering.suits(kernel) else { return }
     for arguments in entry.cases {
       // As they are, and with sides that give many steps.
-      for factor in arguments.indices.isEmpty ? [1, 5] : [1] {
-        var parameters = kernel.parameters.map { factor * (arguments.extents[$0] ?? 0) }
-        for (number, value) in zip(kernel.arguments, arguments.integers) { parameters[number] = value }
+      let lists = arguments.fills.compactMapValues { if case .integers(let list) = $0 { list } else { nil } }
+      for factor in lists.isEmpty ? [1, 5] : [1] {
+        let parameters = kernel.parameters.indices.map { number in
+          (kernel.arguments.contains(number) ? 1 : factor) * (arguments.sizes[kernel.parameters[number]] ?? 0)
+        }
         let simulator = try RoleSimulator(kernel, parameters: parameters) { tensor, at in
-          let values = arguments.indices[kernel.tensors[tensor].name] ?? []
+          let values = lists[kernel.tensors[tensor].name] ?? []
           return at.count == 1 && values.indices.contains(at[0]) ? Int(values[at[0]]) : 0
         }
         for seed in 0..<20 { try simulator.run(seed: UInt64(seed)) }

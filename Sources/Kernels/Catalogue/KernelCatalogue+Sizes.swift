@@ -6,7 +6,7 @@ extension KernelCatalogue {
 
   /// Other head sizes, plans and parts than those of the families: what models and benchmarks use.
   static let sizes: [CatalogueEntry] =
-    (heads + gradients).map { $0.large() } + gradientSteps + products16 + segments + wideDecoding
+    (heads + gradients).map { $0.large() } + gradientSteps + products16 + segments + wideDecoding + seams
 
   private static let heads: [CatalogueEntry] = [40, 80, 96, 256].flatMap { size in
     [("full", Attention.Mask.full), ("causal", .causal), ("window50", .window(50))].map { name, mask in
@@ -100,4 +100,20 @@ extension KernelCatalogue {
       ) { try PrefixDecoding.suffix(shape, scale: scale) },
     ]
   }
+
+  private static let seams: [CatalogueEntry] =
+    [ElementType.bfloat16, .float32].map { type in
+      CatalogueEntry(
+        "rotary_heads_\(type.rawValue)", tolerance: type == .float32 ? .sums(2) : .bfloat16,
+        cases: [Case(["B": 2, "H": 3, "N": 37])]
+      ) { try RotaryEmbedding.kernel(headSize: 128, type: type, angles: type) }
+    }
+    + [(0.0, [String: Int]()), (0.1, ["seed": 7, "stream": 3])].map { share, integers in
+      CatalogueEntry(
+        "dropout_residual_norm_\(share == 0 ? "0" : "10")", tolerance: .bfloat16,
+        cases: [Case(["M": 13].merging(integers) { $1 })]
+      ) {
+        try DropoutResidualNorm(.layer(epsilon: 1e-5), width: 1024, probability: Float(share)).kernel()
+      }
+    }
 }

@@ -154,13 +154,14 @@ extension PipelinedLowering {
     box[columnAxis] = shared.panelElements
     let descriptor = map(tensor.number, box: box, swizzle: shared.span)
     if adds { addRanks.insert(rank) } else { storeRanks.insert(rank) }
-    // Sums leave both buffers at once: their copies are small, and each pair of barriers saved counts.
-    let count = adds && shared.panels % 2 == 0 ? 2 : 1
+    // Where one task has a core to itself, sums leave both buffers at once: each pair of barriers saved counts. Tasks that
+    // share a core fill each other's waits, and lose by waiting for both copies.
+    let count = adds && shared.panels % 2 == 0 && kernel.schedule.tasksPerCore == 1 ? 2 : 1
     for block in 0..<blocks {
       for first in stride(from: 0, to: shared.panels, by: count) {
         // The buffer of the store before the last is free again once its copy has read it.
         // Where a kernel also sums, the copy before may still read either.
-        code.line("if (thread == 0) store_wait_read<\(hasSums ? 0 : 1)>();")
+        code.line("if (thread == 0) store_wait_read<\(hasSums && kernel.schedule.tasksPerCore == 1 ? 0 : 1)>();")
         code.line("group_barrier(2 + group, 128);")
         for panel in first..<(first + count) {
           printPanel(
