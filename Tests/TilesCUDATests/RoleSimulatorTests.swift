@@ -58,13 +58,17 @@ import Tiles
     let kernel = try entry.make()
     guard PipelinedLowering.suits(kernel) else { return }
     for arguments in entry.cases {
+      let lists = arguments.fills.compactMapValues { fill in
+        if case .integers(let values) = fill { values } else { nil }
+      }
       // As they are, and with sides that give many steps.
-      for factor in arguments.indices.isEmpty ? [1, 5] : [1] {
-        var parameters = kernel.parameters.map { factor * (arguments.extents[$0] ?? 0) }
-        for (number, value) in zip(kernel.arguments, arguments.integers) { parameters[number] = value }
+      for factor in lists.isEmpty ? [1, 5] : [1] {
+        let parameters = kernel.parameters.enumerated().map { number, name in
+          (kernel.arguments.contains(number) ? 1 : factor) * (arguments.sizes[name] ?? 0)
+        }
         let simulator = try RoleSimulator(kernel, parameters: parameters) { tensor, at in
-          let values = arguments.indices[kernel.tensors[tensor].name] ?? []
-          return at.count == 1 && values.indices.contains(at[0]) ? Int(values[at[0]]) : 0
+          let values = lists[kernel.tensors[tensor].name] ?? []
+          return at.count == 1 && values.indices.contains(at[0]) ? values[at[0]] : 0
         }
         for seed in 0..<20 { try simulator.run(seed: UInt64(seed)) }
       }
