@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Kernels
 internal import Tiles
+internal import TilesCUDA
 
 /// Judges the catalogue's kernels on a device against the reference with float64 sums.
 struct KernelsCheckCommand: ParsableCommand {
@@ -10,10 +11,16 @@ struct KernelsCheckCommand: ParsableCommand {
   @Argument(help: "Parts of names; all by default.")
   var names: [String] = []
 
+  @Flag(help: "On a GPU, use the plain form of every kernel.")
+  var simple = false
+
   @OptionGroup var machine: DeviceOptions
 
   func run() throws {
     let executor = try machine.executor()
+    guard !simple || executor is CUDAExecutor else {
+      throw ValidationError("--simple is for GPUs. Say --device cuda to hear what is missing.")
+    }
     let entries = try KernelsCommand.entries(names)
     var (cases, failures) = (0, 0)
     for entry in entries {
@@ -22,14 +29,20 @@ struct KernelsCheckCommand: ParsableCommand {
       failures += failed
     }
     guard failures == 0 else { throw CommandFailure("\(failures) of \(cases) cases failed.") }
-    Output.write("\(cases) cases of \(entries.count) kernels agree with float64 sums\n")
+    let place = (executor as? CUDAExecutor)?.device.name ?? "the CPU"
+    Output.write("\(cases) cases of \(entries.count) kernels agree with float64 sums on \(place)\n")
+  }
+
+  private func compile(_ kernel: Kernel, _ executor: any Executor) throws -> any CompiledKernel {
+    guard simple, let gpu = executor as? CUDAExecutor else { return try executor.compile(kernel) }
+    return try gpu.kernel(try SimpleLowering.emit(kernel, target: gpu.device.target))
   }
 
   /// Cases run, and how many of them failed.
   private func check(_ entry: CatalogueEntry, _ executor: any Executor) -> (Int, Int) {
     do {
       let kernel = try entry.make()
-      let compiled = try executor.compile(kernel)
+      let compiled = try compile(kernel, executor)
       var failures = 0
       for given in entry.cases {
         do {

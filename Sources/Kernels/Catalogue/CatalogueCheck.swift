@@ -40,7 +40,8 @@ extension CatalogueEntry {
       let found = try executor.fetch(placed[parameter.number])
       return Finding(
         tensor: parameter.name,
-        error: tolerance.largest(Self.numbers(found), exact: Self.numbers(exact[parameter.number])))
+        error: tolerance.suited(to: parameter.type).largest(
+          Self.numbers(found), exact: Self.numbers(exact[parameter.number])))
     }
   }
 
@@ -127,6 +128,16 @@ extension CatalogueEntry {
 }
 
 extension CatalogueEntry.Tolerance {
+  /// No narrower than the type: two neighbouring numbers may stand for the same sum.
+  func suited(to type: ElementType) -> Self {
+    switch type {
+    case .bfloat16: Self(absolute: absolute, relative: max(relative, 0x1p-7))
+    case .float16: Self(absolute: absolute, relative: max(relative, 0x1p-10))
+    case .int8: Self(absolute: max(absolute, 1), relative: relative)
+    default: self
+    }
+  }
+
   /// Largest error in its units; infinite where a number is missing. What neither side wrote is equal.
   func largest(_ found: [Double], exact: [Double]) -> Double {
     guard found.count == exact.count else { return .infinity }
