@@ -157,11 +157,12 @@ extension PipelinedLowering {
     // Where one task has a core to itself, sums leave both buffers at once: each pair of barriers saved counts. Tasks that
     // share a core fill each other's waits, and lose by waiting for both copies.
     let count = adds && shared.panels % 2 == 0 && kernel.schedule.tasksPerCore == 1 ? 2 : 1
+    // The buffer of the store before the last is free again once its copy has read it; where sums leave through both, each
+    // store waits for the one before.
+    let pending = hasSums && kernel.schedule.tasksPerCore == 1 ? 0 : 1
     for block in 0..<blocks {
       for first in stride(from: 0, to: shared.panels, by: count) {
-        // The buffer of the store before the last is free again once its copy has read it.
-        // Where a kernel also sums, the copy before may still read either.
-        code.line("if (thread == 0) store_wait_read<\(hasSums && kernel.schedule.tasksPerCore == 1 ? 0 : 1)>();")
+        code.line("if (thread == 0) store_wait_read<\(pending)>();")
         code.line("group_barrier(2 + group, 128);")
         for panel in first..<(first + count) {
           printPanel(
