@@ -3,7 +3,8 @@ public import Tiles
 
 /// Rotary position embedding of whole heads, halves paired: y = [x₁·cos − x₂·sin, x₂·cos + x₁·sin].
 ///
-/// Tasks that turn the same positions of other heads are near in time, so that angles come from cache. Su et al., “RoFormer”, 2021, arXiv:2104.09864. Floor: x read and y written once over the memory bandwidth.
+/// A task turns the same positions of every head of a sequence, so that angles are read once a sequence. Su et al.,
+/// “RoFormer”, 2021, arXiv:2104.09864. Floor: x read and y written once over the memory bandwidth.
 public enum RotaryEmbedding {
   /// Arguments: x `[B, H, N, D]`, cos and sin `[N, D/2]`, y as x.
   ///
@@ -22,21 +23,24 @@ public enum RotaryEmbedding {
       let cos = k.input("cos", angles, [n, Index(half)])
       let sin = k.input("sin", angles, [n, Index(half)])
       let y = k.output("y", type, x.extents)
-      k.grid([batch, n.ceilDiv(Index(rows)), heads]) { task in
+      k.grid([batch, n.ceilDiv(Index(rows))]) { task in
         let row = task[1] * Index(rows)
         func angle(_ tensor: TensorParameter) -> Tile {
           k.load(tensor, at: [row, 0], rows: rows, columns: half, as: .float32)
         }
         let (c, s) = (angle(cos), angle(sin))
-        func place(_ member: Int) -> [Index] { [task[0], task[2], row, Index(member * half)] }
-        func part(_ member: Int) -> Tile {
-          k.load(x, at: place(member), rows: rows, columns: half, validColumns: Index(half), as: .float32)
+        k.loop(heads) { head in
+          func place(_ member: Int) -> [Index] { [task[0], head, row, Index(member * half)] }
+          func part(_ member: Int) -> Tile {
+            k.load(
+              x, at: place(member), rows: rows, columns: half, validColumns: Index(half), as: .float32)
+          }
+          let (a, b) = (part(0), part(1))
+          let first = k.map(.subtract, k.map(.multiply, a, c), k.map(.multiply, b, s))
+          let second = k.map(.fma, b, c, k.map(.multiply, a, s))
+          k.store(first, to: y, at: place(0))
+          k.store(second, to: y, at: place(1))
         }
-        let (a, b) = (part(0), part(1))
-        let first = k.map(.subtract, k.map(.multiply, a, c), k.map(.multiply, b, s))
-        let second = k.map(.fma, b, c, k.map(.multiply, a, s))
-        k.store(first, to: y, at: place(0))
-        k.store(second, to: y, at: place(1))
       }
     }
   }
