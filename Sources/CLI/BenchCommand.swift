@@ -17,7 +17,10 @@ struct BenchCommand: ParsableCommand {
 
   @Argument(
     help:
-      "What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, prefix."
+      """
+      What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
+      prefix, rotary, layernorm, copy.
+      """
   )
   var groups: [BenchGroup] = [.generate]
 
@@ -36,7 +39,7 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var options: ModelOptions
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
-    case generate, gemm, attention, ablations, attention_bwd, ssm, based, prefix
+    case generate, gemm, attention, ablations, attention_bwd, ssm, based, prefix, rotary, layernorm, copy
   }
 
   func run() throws {
@@ -44,7 +47,7 @@ struct BenchCommand: ParsableCommand {
     guard !profile || groups == [.generate] else {
       throw ValidationError("--profile is for `bench generate` alone.")
     }
-    if options.device == .cuda { return try runOnGPU() }
+    if options.machine.device == .cuda { return try runOnGPU() }
     for group in groups {
       switch group {
       case .generate: try GenerateBench(self).run()
@@ -57,10 +60,7 @@ struct BenchCommand: ParsableCommand {
 
   private func runOnGPU() throws {
     if groups == [.generate] { return try GenerateBench(self).run() }
-    let gpu = GPUBench(
-      bench: self,
-      executor: try CUDAExecutor(
-        memoryCap: options.gpuMemory?.bytes, cacheFolder: nil, compilerPath: options.nvrtc))
+    let gpu = GPUBench(bench: self, executor: try options.machine.gpu())
     for group in groups {
       switch group {
       case .generate: throw ValidationError("`bench generate` is a run of its own on a GPU.")
@@ -71,6 +71,9 @@ struct BenchCommand: ParsableCommand {
       case .ssm: try gpu.selectiveScan()
       case .based: try gpu.taylor()
       case .prefix: try gpu.prefix()
+      case .rotary: try gpu.rotary()
+      case .layernorm: try gpu.dropoutResidualNorm()
+      case .copy: try gpu.copy()
       }
     }
   }
@@ -79,7 +82,7 @@ struct BenchCommand: ParsableCommand {
   func wants(_ shape: String) -> Bool { only.map { shape.contains($0) } ?? true }
 
   /// Threads in use.
-  var threadCount: Int { options.threads ?? Machine.cores }
+  var threadCount: Int { options.machine.threads ?? Machine.cores }
 
   /// Prints one measurement.
   func report(

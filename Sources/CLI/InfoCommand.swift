@@ -1,47 +1,71 @@
 internal import ArgumentParser
 internal import TilesCPU
+internal import TilesCUDA
 
 /// What this machine is and what runs on it.
 struct InfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "info", abstract: "The machine, the back ends and the microkernels chosen.")
 
-  @Option(help: "NVRTC, which compiles kernels for GPUs, or the folder it is in.")
-  var nvrtc: String?
-
   @Flag(help: "Print a JSON line.")
   var json = false
+
+  @Option(help: "CUDA's run-time compiler, the library or its folder.")
+  var nvrtc: String?
 
   func run() throws {
     // One thread: the name of the microkernels does not depend on more.
     let executor = try CPUExecutor(threads: 1)
     let cpu = (try? Files.text("/proc/cpuinfo"))?.split(separator: "\n")
       .first { $0.hasPrefix("model name") }?.split(separator: ":").last.map { $0.drop { $0 == " " } }
-    let gpu = GPUReport(compiler: nvrtc)
+    let (gpus, compiler) = (gpus, compiler)
+    let backEnds = gpus.isReady && compiler.isReady ? "cpu, cuda" : "cpu"
     if json {
       Output.json([
         "version": JSONField(Godwit.configuration.version), "commit": JSONField(builtCommit),
         "cpu": JSONField(String(cpu ?? "unknown")),
-        "cores": JSONField(Machine.cores), "back_ends": gpu.isUsable ? "cpu, cuda" : "cpu",
+        "cores": JSONField(Machine.cores), "back_ends": JSONField(backEnds),
         "microkernels": JSONField(executor.microkernelName), "cache_folder": JSONField(Files.cacheFolder),
-        "gpu": (try? gpu.device.get()).map { JSONField($0.name) },
-        "gpu_memory": (try? gpu.device.get()).map { JSONField($0.total) },
-        "gpu_memory_free": (try? gpu.device.get()).map { JSONField($0.free) },
-        "driver_cuda": (try? gpu.device.get()).map { JSONField($0.driver) },
-        "nvrtc": (try? gpu.compiler.get()).map { JSONField($0) },
-        "gpu_missing": gpu.missing.isEmpty ? nil : JSONField(gpu.missing.joined(separator: " ")),
+        "gpu": JSONField(gpus.lines.joined(separator: "; ")), "nvrtc": JSONField(compiler.text),
       ])
     } else {
       Output.write(
         """
         godwit        \(Godwit.configuration.version)
         processor     \(cpu ?? "unknown"), \(Machine.cores) cores
-        back ends     \(gpu.isUsable ? "cpu, cuda" : "cpu")
+        back ends     \(backEnds)
         microkernels  \(executor.microkernelName)
+        gpu           \(gpus.lines.joined(separator: "\n              "))
+        nvrtc         \(compiler.text)
         models        \(Files.cacheFolder)
-        \(gpu.lines)
 
         """)
     }
+  }
+
+  /// A line for each GPU, or what is missing.
+  private var gpus: (isReady: Bool, lines: [String]) {
+    do {
+      let count = try CUDADevice.count()
+      guard count > 0 else { throw CUDAError.noDevice }
+      return (true, try (0..<count).map { try line(CUDADevice(number: $0)) })
+    } catch {
+      return (false, ["\(error)"])
+    }
+  }
+
+  private func line(_ device: CUDADevice) throws -> String {
+    let memory = try device.memoryInfo()
+    let gibibytes = { (bytes: Int) in Output.fixed(Double(bytes) / Double(1 << 30), 1) }
+    return
+      "\(device.number): \(device.name), \(gibibytes(memory.free)) of \(gibibytes(memory.total)) GiB free, "
+      + "\(device.multiprocessors) multiprocessors, compute capability "
+      + "\(device.capability / 10).\(device.capability % 10), driver for CUDA "
+      + "\(device.driverVersion / 1000).\(device.driverVersion % 1000 / 10)"
+  }
+
+  /// The compiler's version, or what is missing.
+  private var compiler: (isReady: Bool, text: String) {
+    do { return (true, try NVRTC(path: nvrtc).versionText) } catch { return (false, "\(error)") }
   }
 }

@@ -14,25 +14,10 @@ struct ModelOptions: ParsableArguments {
     name: [.short, .long], help: "A GGUF file, a Hugging Face folder, or a catalogue name: \(Catalog.names).")
   var model = "smollm2"
 
-  @Option(name: [.short, .long], help: "Threads to use; by default all cores.")
-  var threads: Int?
-
-  @Option(help: "What runs the model: cpu, cuda, or auto, which takes a GPU where there is one that can.")
-  var device = Device.auto
-
-  @Option(
-    name: .customLong("gpu-memory"),
-    help: "Most bytes of GPU memory to take, for example 16GiB; by default nine tenths of what is free.")
-  var gpuMemory: ByteCount?
-
-  @Option(help: "NVRTC, which compiles kernels for GPUs, or the folder it is in.")
-  var nvrtc: String?
+  @OptionGroup var machine: DeviceOptions
 
   @Flag(help: "Say on standard error what runs the model, and why no GPU does.")
   var verbose = false
-
-  /// Back ends of this program.
-  enum Device: String, ExpressibleByArgument, CaseIterable { case auto, cpu, cuda }
 
   @Flag(
     help:
@@ -84,15 +69,12 @@ struct ModelOptions: ParsableArguments {
   /// Opens the file or folder and prepares the network.
   func load() throws -> LoadedModel {
     let source = try source()
-    func gpu(needed: Int?) throws -> BackEnd {
-      try .gpu(needed: needed, cap: gpuMemory?.bytes, compiler: nvrtc)
-    }
-    switch device {
-    case .cuda: return try load(source) { try gpu(needed: nil) }
+    switch machine.device {
+    case .cuda: return try load(source) { .gpu(try machine.gpu()) }
     case .cpu: return try load(source, reason: nil)
     case .auto:
       let needed = source.weightBytes(exact: exact) + cache.bytes
-      do { return try load(source) { try gpu(needed: needed) } } catch {
+      do { return try load(source) { try .gpu(machine.gpu(), needed: needed) } } catch {
         // What is wrong with the files is wrong here too, and is thrown then.
         return try load(source, reason: "\(error)")
       }
@@ -103,7 +85,7 @@ struct ModelOptions: ParsableArguments {
   ///
   /// - Parameter reason: why it is not on a GPU, where that was tried.
   private func load(_ source: Source, reason: String?) throws -> LoadedModel {
-    try load(source, reason: reason) { .cores(try CPUExecutor(threads: threads ?? Machine.cores)) }
+    try load(source, reason: reason) { .cores(try machine.cpu()) }
   }
 
   private func load(

@@ -160,6 +160,18 @@ AVX2 void gw_from_float_avx2(gw_type type, long count, const float *src, void *d
     for (; i + 8 <= count; i += 8)
       _mm_storeu_si128((__m128i *)((uint16_t *)dst + i),
                        _mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT));
+  if (type == GW_BF16)
+    for (; i + 8 <= count; i += 8) {
+      const __m256 v = _mm256_loadu_ps(src + i);
+      const __m256i bits = _mm256_castps_si256(v), high = _mm256_srli_epi32(bits, 16);
+      const __m256i even = _mm256_add_epi32(_mm256_and_si256(high, _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7FFF));
+      const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, even), 16);
+      const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+      const __m256i kept = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+      const __m256i n = _mm256_blendv_epi8(rounded, kept, nan);
+      const __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1));
+      _mm_storeu_si128((__m128i *)((uint16_t *)dst + i), w);
+    }
   if (type == GW_I8)
     for (; i + 8 <= count; i += 8) {
       __m256 v = _mm256_loadu_ps(src + i);

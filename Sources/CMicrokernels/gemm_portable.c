@@ -13,10 +13,8 @@ void gw_matmul_f32_portable(long m, long n, long k, const float *a, ptrdiff_t a_
     }
 }
 
-void gw_pack_columns_portable(long k, long n, const float *src, ptrdiff_t src_row, float *dst) {
-  for (long j = 0; j < n; j += 16)
-    for (long p = 0; p < k; p++)
-      for (long l = 0; l < 16; l++) dst[j * k + p * 16 + l] = j + l < n ? src[p * src_row + j + l] : 0;
+void gw_pack_columns_portable(gw_type type, long k, long n, const void *src, ptrdiff_t src_row_bytes, float *dst) {
+  gw_pack_widened(gw_to_float_portable, type, k, n, src, src_row_bytes, dst);
 }
 
 void gw_pack_rows_portable(gw_type type, long n, long k, const void *src, ptrdiff_t src_row_bytes, float *dst) {

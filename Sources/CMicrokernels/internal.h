@@ -12,7 +12,8 @@
                               const float *b, ptrdiff_t b_row, ptrdiff_t b_panel, float *c, ptrdiff_t c_row,       \
                               int accumulate);                                                                     \
   void gw_pack_rows_##suffix(gw_type type, long n, long k, const void *src, ptrdiff_t src_row_bytes, float *dst);  \
-  void gw_pack_columns_##suffix(long k, long n, const float *src, ptrdiff_t src_row, float *dst);                  \
+  void gw_pack_columns_##suffix(gw_type type, long k, long n, const void *src, ptrdiff_t src_row_bytes,            \
+                                float *dst);                                                                       \
   void gw_to_float_##suffix(gw_type type, long count, const void *src, float *dst);                                \
   void gw_from_float_##suffix(gw_type type, long count, const float *src, void *dst);                              \
   void gw_quantize_rows_##suffix(long m, long k, const float *x, ptrdiff_t x_row, void *dst,                       \
@@ -60,6 +61,19 @@ static inline long gw_block_bytes(gw_type type) {
     case GW_F32: case GW_I32: return 4;
     case GW_F16: case GW_BF16: return 2;
     default: return 1;
+  }
+}
+
+// Panels of 16 columns from rows of scalars of any type, four panels at a time along the rows.
+static inline void gw_pack_widened(void (*to_float)(gw_type, long, const void *, float *), gw_type type, long k,
+                                   long n, const void *src, ptrdiff_t src_row_bytes, float *dst) {
+  for (long j = 0; j < n; j += 64) {
+    const long width = n - j < 64 ? n - j : 64;
+    float chunk[64] = {0};
+    for (long p = 0; p < k; p++) {
+      to_float(type, width, (const char *)src + p * src_row_bytes + j * gw_block_bytes(type), chunk);
+      for (long i = 0; i < width; i += 16) memcpy(dst + (j + i) * k + p * 16, chunk + i, 16 * sizeof(float));
+    }
   }
 }
 

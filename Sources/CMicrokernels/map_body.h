@@ -114,6 +114,26 @@ INLINE void store(const v8 *a, const gw_operand *o, long row, long column, long 
   }
 }
 
+// Four words of Philox4x32-10 as numbers in 0 ..< 1, for the columns from 4 * group on.
+INLINE void random4(float *d, const gw_operand *o, long row, long group) {
+  const uint32_t first = (uint32_t) * (const int32_t *)o[2].base;
+  uint32_t x0 = (uint32_t)group, x1 = first + (uint32_t)row, x2 = (uint32_t) * (const int32_t *)o[1].base, x3 = 0;
+  uint32_t k0 = (uint32_t) * (const int32_t *)o[0].base, k1 = 0;
+  for (int round = 0; round < 10; round++) {
+    const uint64_t a = (uint64_t)x0 * 0xD2511F53u, b = (uint64_t)x2 * 0xCD9E8D57u;
+    x0 = (uint32_t)(b >> 32) ^ x1 ^ k0;
+    x1 = (uint32_t)b;
+    x2 = (uint32_t)(a >> 32) ^ x3 ^ k1;
+    x3 = (uint32_t)a;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  d[0] = (float)(x0 >> 8) * 0x1p-24f;
+  d[1] = (float)(x1 >> 8) * 0x1p-24f;
+  d[2] = (float)(x2 >> 8) * 0x1p-24f;
+  d[3] = (float)(x3 >> 8) * 0x1p-24f;
+}
+
 // Sum or maximum of the first `count` numbers: lanes first, then a fixed tree across them. A NaN makes either NaN.
 INLINE float combine(const v8 *a, long count, int is_max) {
   const float identity = is_max ? -__builtin_inff() : 0.0f;
@@ -170,6 +190,9 @@ INLINE void step(const resolved *s, long row, long column, const int vectors, co
     case GW_CONST: EACH(splat(s->imm));
     case GW_COLUMN: EACH(splat((float)(column + i * LANES)) + ((v8){0, 1, 2, 3, 4, 5, 6, 7}));
     case GW_ROW: EACH(splat((float)row));
+    case GW_RANDOM:
+      for (int i = 0; i < 2 * vectors; i++) random4((float *)d + 4 * i, s->operand, row, column / 4 + i);
+      break;
     case GW_STORE: store(a, s->operand, row, column, count); break;
     case GW_ROW_SUM:
     case GW_ROW_MAX: reduce(s, row, column, count); break;

@@ -146,15 +146,19 @@ AVX2 void gw_pack_rows_avx2(gw_type type, long n, long k, const void *src, ptrdi
   }
 }
 
-AVX2 void gw_pack_columns_avx2(long k, long n, const float *src, ptrdiff_t src_row, float *dst) {
+AVX2 void gw_pack_columns_avx2(gw_type type, long k, long n, const void *src, ptrdiff_t src_row_bytes, float *dst) {
+  if (type != GW_F32) {
+    gw_pack_widened(gw_to_float_avx2, type, k, n, src, src_row_bytes, dst);
+    return;
+  }
   // Four panels at a time along the rows of src: one would take a page a line, and many would be written to the same
   // cache set.
   for (long j = 0; j < n / 16 * 16; j += 64) {
     const long end = n / 16 * 16 < j + 64 ? n / 16 * 16 : j + 64;
     for (long p = 0; p < k; p++) {
-      const float *from = src + p * src_row;
-      _mm_prefetch((const char *)(from + 8 * src_row + j), _MM_HINT_T0);
-      _mm_prefetch((const char *)(from + 8 * src_row + j + 32), _MM_HINT_T0);
+      const float *from = (const float *)((const char *)src + p * src_row_bytes);
+      _mm_prefetch((const char *)from + 8 * src_row_bytes + 4 * j, _MM_HINT_T0);
+      _mm_prefetch((const char *)from + 8 * src_row_bytes + 4 * (j + 32), _MM_HINT_T0);
       for (long i = j; i < end; i += 16) {
         float *to = dst + i * k + p * 16;
         _mm256_storeu_ps(to, _mm256_loadu_ps(from + i));
@@ -162,6 +166,8 @@ AVX2 void gw_pack_columns_avx2(long k, long n, const float *src, ptrdiff_t src_r
       }
     }
   }
-  if (n % 16) gw_pack_columns_portable(k, n % 16, src + n / 16 * 16, src_row, dst + n / 16 * 16 * k);
+  const long whole = n / 16 * 16;
+  if (n > whole)
+    gw_pack_widened(gw_to_float_avx2, type, k, n - whole, (const float *)src + whole, src_row_bytes, dst + whole * k);
 }
 #endif

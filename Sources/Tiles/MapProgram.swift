@@ -20,6 +20,8 @@ public enum MapStep: Sendable, Hashable {
   case column
   /// Defines a value: the element's row within the tile.
   case row
+  /// Defines a value: a random number within 0 ..< 1, of which each element has its own.
+  case random(RandomSource)
   /// Defines a value computed from earlier ones.
   case compute(MapFunction, [Int])
   /// Writes a value to a tile; defines nothing.

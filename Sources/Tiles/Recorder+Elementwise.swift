@@ -18,6 +18,8 @@ public enum MapValue: Sendable, MapOperand {
   case column(offset: Index)
   /// The element's row, plus an offset.
   case row(offset: Index)
+  /// A random number within 0 ..< 1.
+  case random(RandomSource)
 
   public var mapValue: MapValue { self }
 }
@@ -145,6 +147,7 @@ extension Recorder {
       case .tile(let tile): steps.append(.load(tile))
       case .constant(let value): steps.append(.constant(value))
       case .index(let index): steps.append(.index(index))
+      case .random(let source): steps.append(.random(source))
       case .column(let offset), .row(let offset):
         if case .column = operand { steps.append(.column) } else { steps.append(.row) }
         if offset != 0 {

@@ -84,6 +84,11 @@ extension ReferenceRun {
       case .constant(let value): values.append(Scalar(value))
       case .column: values.append(Scalar(column))
       case .row: values.append(Scalar(row))
+      case .random(let source):
+        let number = Philox.uniform(
+          seed: try evaluate(source.seed), stream: try evaluate(source.stream),
+          row: try evaluate(source.row) + row, column: column)
+        values.append(Scalar(number))
       case .compute(let function, let sources): values.append(function.apply(sources.map { values[$0] }))
       case .store(let value, let tile):
         guard var target = tiles.removeValue(forKey: tile.id) else {

@@ -20,6 +20,8 @@ struct Instruction: BitwiseCopyable {
     case fill
     /// Matrix product number a.
     case matmul
+    /// Tile a, which other threads add to as well, += tile b.
+    case addShared
     /// Tile a ← rows of tile b as integer groups.
     case quantize
     /// Tile b's integer groups go to the rows of d columns that tile a looks at, from column register c on.
@@ -59,6 +61,8 @@ struct MatmulPlan {
   var continuing: Bool
   /// Integer register of the loop step whose first value starts the sum anew.
   var startStep: Int?
+  /// gw_type number of the left operand, where it is no row of integer groups.
+  var leftType: UInt32
   /// gw_type number of the right operand.
   var rightType: UInt32
   /// Elements and bytes of one block of it.

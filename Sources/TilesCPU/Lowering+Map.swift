@@ -72,6 +72,14 @@ extension Lowering {
       return add(plan)
     }
 
+    /// The integer in a register.
+    mutating func integer(_ register: Int) -> UInt16 {
+      let plan = MapOperandPlan(
+        register: register, isInteger: true, broadcastsRows: true, broadcastsColumns: true,
+        type: Int32(GW_I32.rawValue))
+      return add(plan)
+    }
+
     mutating func add(_ plan: MapOperandPlan) -> UInt16 {
       operands.append(plan)
       return UInt16(operands.count - 1)
@@ -91,10 +99,7 @@ extension Lowering {
       let operand = chain.operand(piece(tile), self)
       chain.ops.append(gw_map_op(code: GW_LOAD, target: target, operand: operand))
     case .index(let index):
-      let plan = MapOperandPlan(
-        register: register(of: index), isInteger: true, broadcastsRows: true, broadcastsColumns: true,
-        type: Int32(GW_I32.rawValue))
-      let operand = chain.add(plan)
+      let operand = chain.integer(register(of: index))
       chain.ops.append(gw_map_op(code: GW_LOAD, target: target, operand: operand))
     case .constant(let value):
       chain.ops.append(gw_map_op(code: GW_CONST, target: target, immediate: value))
@@ -104,6 +109,10 @@ extension Lowering {
     case .row:
       chain.canTranspose = false
       chain.ops.append(gw_map_op(code: GW_ROW, target: target))
+    case .random(let source):
+      chain.canTranspose = false
+      let operands = [source.seed, source.stream, source.row].map { chain.integer(register(of: $0)) }
+      chain.ops.append(gw_map_op(code: GW_RANDOM, target: target, operand: operands[0]))
     case .compute(let function, let values):
       precondition(values.count == sources.count, "a step lost an operand")
       chain.ops.append(gw_map_op(code: function.code, target: target, sources: sources))

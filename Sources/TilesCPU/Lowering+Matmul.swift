@@ -12,7 +12,8 @@ extension Lowering {
       left: slot(of: product.left), right: slot(of: product.right), transposesLeft: product.transposesLeft,
       transposesRight: product.transposesRight, continuing: product.continuing,
       startStep: sumSteps[product.accumulator.id].map { register(of: .step($0)) },
-      rightType: rightType.rawValue, blockElements: product.right.type.blockElements,
+      leftType: (product.left.type.microkernelType ?? GW_F32).rawValue, rightType: rightType.rawValue,
+      blockElements: product.right.type.blockElements,
       blockBytes: product.right.type.blockBytes, isInteger: product.left.type == .q16_rows)
     program.workspaceBytes = max(program.workspaceBytes, workspace(product))
     program.matmuls.append(plan)

@@ -90,6 +90,23 @@ extension Lowering {
     emitCopy(from: source, to: target, rows: rows, columns: columns)
   }
 
+  mutating func lowerAdd(_ tile: Tile, _ reference: TileReference) {
+    let (rows, columns) = storedExtent(tile, reference)
+    let view = viewSlot(reference, rows: rows, columns: columns)
+    emit(Instruction(code: .addShared, a: Int32(view), b: Int32(slot(of: tile))))
+  }
+
+  /// Copies a column to a row, whose memory is looked at as a column.
+  mutating func lowerTranspose(_ tile: Tile, _ source: Tile) {
+    let row = ownedSlot(tile)
+    guard let memory = program.owned.first(where: { $0.tile == row }) else { return }
+    let column = newTile()
+    program.owned.append(OwnedTile(tile: column, offset: memory.offset, rowStride: 1))
+    emitCopy(
+      from: MapPiece(slot: slot(of: source), tile: source, type: source.type),
+      to: MapPiece(slot: column, tile: source, type: tile.type), rows: source.validRows, columns: 1)
+  }
+
   /// Integer groups lie in planes: the view is of whole rows, and the column is passed beside it.
   private mutating func storeGroups(_ tile: Tile, _ reference: TileReference, _ rows: Index, _ columns: Index)
   {
@@ -133,7 +150,7 @@ extension Lowering {
   /// Lets a product write straight to the tensor when its result is only stored.
   mutating func forwardsStore(from product: Matmul, to next: Operation) -> Bool {
     guard case .store(product.accumulator, let reference) = next, !product.continuing,
-      reference.tensor.type == .float32, let axis = reference.columnAxis
+      reference.tensor.type == .float32, let axis = reference.contiguousColumnAxis
     else { return false }
     guard forward(product.accumulator, to: reference) else { return false }
     self.program.contiguousAxes.append((reference.tensor.number, axis))
@@ -151,4 +168,9 @@ extension Lowering {
     forwardedTypes[tile.id] = reference.tensor.type
     return true
   }
+}
+
+extension TileReference {
+  /// The axis of the columns where it is the last, along which numbers lie side by side in all but odd tensors.
+  var contiguousColumnAxis: Int? { columnAxis == tensor.extents.count - 1 ? columnAxis : nil }
 }

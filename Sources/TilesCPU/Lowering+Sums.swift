@@ -29,7 +29,8 @@ extension Lowering {
   mutating func lowerSum(_ sum: (tile: Tile, step: Int, count: Index), store: Operation?) -> Bool {
     var isForwarded = false
     if case .store(sum.tile, let reference) = store, reference.tensor.type == .float32,
-      reference.tensor.access == .output, let axis = reference.columnAxis, forwardSum(sum.tile, to: reference)
+      reference.tensor.access == .output, let axis = reference.contiguousColumnAxis,
+      forwardSum(sum.tile, to: reference)
     {
       program.contiguousAxes.append((reference.tensor.number, axis))
       isForwarded = true

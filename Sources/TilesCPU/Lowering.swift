@@ -117,8 +117,8 @@ struct Lowering {
         lowerMatmul(product)
       case .load(let tile, let reference): lowerLoad(tile, reference)
       case .store(let tile, let reference): lowerStore(tile, reference)
-      case .transpose: fail("transposes are not lowered yet.")
-      case .add: fail("sums of tasks are not lowered yet.")
+      case .transpose(let tile, let source): lowerTranspose(tile, source)
+      case .add(let tile, let reference): lowerAdd(tile, reference)
       case .fill(let tile, let value):
         let slot = ownedSlot(tile)
         let bits = Int32(bitPattern: value.bitPattern)

@@ -1,3 +1,4 @@
+internal import CMicrokernels
 public import Memory
 internal import Synchronization
 
@@ -47,16 +48,16 @@ extension CPUExecutor {
             let (rows, columns) = (min(block.rows, m - row), min(block.columns, n - column))
             for first in stride(from: 0, to: k, by: block.inner) {
               let inner = min(block.inner, k - first)
-              let (from, right, to) = unsafe (
-                (a.address + (row * k + first) * 4).assumingMemoryBound(to: Float.self),
-                (b.address + (first * n + column) * 4).assumingMemoryBound(to: Float.self),
+              let (right, to) = unsafe (
+                b.address + (first * n + column) * 4,
                 (c.address + (row * n + column) * 4).assumingMemoryBound(to: Float.self)
               )
-              unsafe microkernels.packColumns(inner, columns, right, n, packed)
+              unsafe microkernels.packColumns(GW_F32, inner, columns, right, n * 4, packed)
               unsafe worker.multiply(
-                rows, columns, inner, a: (UnsafePointer(from), k, 1),
-                b: (UnsafePointer(packed), 16, 16 * inner),
-                c: (to, n), first > 0 ? 1 : 0, copy: packed + room)
+                rows, columns, inner,
+                a: LeftOperand(base: a.address + (row * k + first) * 4, row: k, column: 1),
+                b: (UnsafePointer(packed), 16, 16 * inner), c: (to, n), first > 0 ? 1 : 0,
+                copy: packed + room)
             }
           }
         }

@@ -16,7 +16,7 @@ internal import Memory
     ) -> Void
   let packColumns:
     @convention(c) (
-      Int, Int, UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?
+      gw_type, Int, Int, UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?
     ) -> Void
   let toFloat: @convention(c) (gw_type, Int, UnsafeRawPointer?, UnsafeMutablePointer<Float>?) -> Void
   let quantizeRows:

@@ -9,12 +9,12 @@ internal import Memory
   let microkernels: Microkernels
   private(set) var integers: UnsafeMutablePointer<Int>
   private var integerCapacity = 0
-  private var tiles: UnsafeMutablePointer<TileState>
+  private(set) var tiles: UnsafeMutablePointer<TileState>
   private var tileCapacity = 0
   private var operands: UnsafeMutablePointer<gw_operand>
   private var scalars: UnsafeMutablePointer<Int32>
   private var operandCapacity = 0
-  private var arena: UnsafeMutableRawPointer
+  private(set) var arena: UnsafeMutableRawPointer
   private var arenaCapacity = 0
 
   init(microkernels: Microkernels) {
@@ -123,6 +123,12 @@ internal import Memory
         unsafe tiles[a].columns = Swift.max(0, integers[c])
       case .fill: unsafe fill(tiles[a], Float(bitPattern: UInt32(bitPattern: step.b)))
       case .matmul: unsafe matmul(launch.matmuls[a], launch)
+      case .addShared:
+        let (target, source) = unsafe (tiles[a], tiles[b])
+        unsafe gw_add_shared(
+          target.rows, target.columns, source.base.assumingMemoryBound(to: Float.self), source.rowStride,
+          source.columnStride, target.base.assumingMemoryBound(to: Float.self), target.rowStride,
+          target.columnStride)
       case .quantize:
         let (target, source) = unsafe (tiles[a], tiles[b])
         unsafe microkernels.quantizeRows(
@@ -203,111 +209,5 @@ internal import Memory
     unsafe microkernels.map(
       launch.ops + plan.firstOp, plan.opCount, operands, plan.isTransposed ? 1 : rows,
       plan.isTransposed ? rows : Swift.max(0, columns))
-  }
-
-  private func matmul(_ plan: MatmulPlan, _ launch: Launch) {
-    let (left, right) = unsafe (tiles[plan.left], tiles[plan.right])
-    let target = unsafe tiles[plan.accumulator]
-    let n = plan.transposesRight ? right.rows : right.columns
-    let workspace = unsafe arena + launch.workspaceOffset
-    let c = unsafe target.base.assumingMemoryBound(to: Float.self)
-    let isFirst = plan.startStep.map { unsafe integers[$0] == 0 } ?? false
-    let continuing: Int32 = plan.continuing && !isFirst ? 1 : 0
-    if plan.isInteger {
-      let k = left.columns
-      unsafe microkernels.matmulInteger(
-        gw_type(plan.rightType), left.rows, n, k, left.base, left.rowStride / 32 * 72, right.base,
-        right.rowStride / plan.blockElements * plan.blockBytes, c, target.rowStride, continuing, workspace)
-      return
-    }
-    let m = plan.transposesLeft ? left.columns : left.rows
-    let k = plan.transposesLeft ? left.rows : left.columns
-    let a = unsafe UnsafePointer(left.base.assumingMemoryBound(to: Float.self))
-    let aRow = plan.transposesLeft ? left.columnStride : left.rowStride
-    let aColumn = plan.transposesLeft ? left.rowStride : left.columnStride
-    var b = unsafe UnsafePointer(right.base.assumingMemoryBound(to: Float.self))
-    // Strides of the right operand along its inner index and along its columns.
-    let inner = plan.transposesRight ? right.columnStride : right.rowStride
-    let outer = plan.transposesRight ? right.rowStride : right.columnStride
-    let packed = unsafe workspace.assumingMemoryBound(to: Float.self)
-    var bRow = 16
-    var bPanel = 16 * k
-    if plan.rightType == GW_F32.rawValue && (outer == 1 || n == 1) {
-      // Rows far apart lie on pages of their own and may fall on the same cache sets, so they are packed once there
-      // are rows enough to pay for it.
-      if m >= 24 && inner > n && k * n > 4096 {
-        unsafe microkernels.packColumns(k, n, b, inner, packed)
-        unsafe b = UnsafePointer(packed)
-      } else {
-        bRow = inner
-        bPanel = 16
-      }
-    } else if inner == 1 || k == 1 || plan.blockElements > 1 {
-      let bytes = outer / plan.blockElements * plan.blockBytes
-      unsafe microkernels.packRows(gw_type(plan.rightType), n, k, right.base, bytes, packed)
-      unsafe b = UnsafePointer(packed)
-    } else {
-      unsafe pack(right.base, type: plan.rightType, k: k, n: n, inner: inner, outer: outer, into: packed)
-      unsafe b = UnsafePointer(packed)
-    }
-    let copy = unsafe packed + (n + 15) / 16 * 16 * k
-    unsafe multiply(
-      m, n, k, a: (a, aRow, aColumn), b: (b, bRow, bPanel), c: (c, target.rowStride), continuing, copy: copy)
-  }
-
-  /// C = A · B by blocks of rows small enough that they stay in the second-level cache while the panels pass by.
-  ///
-  /// - Parameter copy: room for ``rowBlock`` rows of k numbers and their padding.
-  func multiply(
-    _ m: Int, _ n: Int, _ k: Int, a: (base: UnsafePointer<Float>, row: Int, column: Int),
-    b: (base: UnsafePointer<Float>, row: Int, panel: Int), c: (base: UnsafeMutablePointer<Float>, row: Int),
-    _ continuing: Int32, copy: UnsafeMutablePointer<Float>
-  ) {
-    // Rows far apart share cache sets and take a page each; a copy pays once enough panels pass by.
-    let copies = unsafe a.column == 1 && a.row > k && a.row >= 512 && n >= 64 && m >= 24
-    let copyRow = k + Self.copyPadding
-    var row = 0
-    while row < m {
-      let rows = Swift.min(Self.rowBlock, m - row)
-      var from = unsafe a.base + row * a.row
-      if copies {
-        for line in 0..<rows {
-          unsafe (copy + line * copyRow).update(from: from + line * a.row, count: k)
-        }
-        unsafe from = UnsafePointer(copy)
-      }
-      unsafe microkernels.matmul(
-        rows, n, k, from, copies ? copyRow : a.row, a.column, b.base, b.row, b.panel, c.base + row * c.row,
-        c.row, continuing)
-      row += rows
-    }
-  }
-
-  /// Rows of the left operand that are multiplied while the panels pass by.
-  static let rowBlock = 96
-  /// Elements between rows of their copy, so that rows do not fall on the same cache sets.
-  static let copyPadding = 16
-
-  /// Packs a right operand whose neither side is contiguous, through the elementwise routine.
-  private func pack(
-    _ source: UnsafeMutableRawPointer, type: UInt32, k: Int, n: Int, inner: Int, outer: Int,
-    into packed: UnsafeMutablePointer<Float>
-  ) {
-    let bytes = type == GW_F32.rawValue || type == GW_I32.rawValue ? 4 : type == GW_I8.rawValue ? 1 : 2
-    for panel in 0..<(n + 15) / 16 {
-      let columns = Swift.min(16, n - panel * 16)
-      unsafe withUnsafeTemporaryAllocation(of: gw_operand.self, capacity: 2) { pair in
-        unsafe pair[0] = gw_operand(
-          base: source + panel * 16 * outer * bytes, row_stride: inner, column_stride: outer,
-          type: Int32(type))
-        unsafe pair[1] = gw_operand(
-          base: packed + panel * 16 * k, row_stride: 16, column_stride: 1, type: Int32(GW_F32.rawValue))
-        unsafe withUnsafeTemporaryAllocation(of: gw_map_op.self, capacity: 2) { ops in
-          unsafe ops[0] = gw_map_op(code: GW_LOAD, operand: 0)
-          unsafe ops[1] = gw_map_op(code: GW_STORE, operand: 1)
-          unsafe microkernels.map(ops.baseAddress, 2, pair.baseAddress, k, columns)
-        }
-      }
-    }
   }
 }

@@ -103,12 +103,18 @@ private struct GoldenBlocks {
   }
 
   @Test(arguments: tables) func columns(index: Int32) {
-    for n in [1, 7, 16, 17, 47, 64] {
+    for n in [1, 7, 16, 17, 47, 64, 129] {
       for k in [1, 5, 33] {
         let source = Fenced(Array(numbers(k * (n + 2), seed: 3).dropLast(2)))
         let out = Fenced<Float>((n + 15) / 16 * 16 * k, .nan)
-        table(index).pack_columns(k, n, source.base, n + 2, out.base)
+        table(index).pack_columns(GW_F32, k, n, source.base, 4 * (n + 2), out.base)
         expectPanels(out.array, n: n, k: k) { source.base[$1 * (n + 2) + $0] }
+        let halves = Fenced(source.array.map { Float16($0) })
+        table(index).pack_columns(GW_F16, k, n, halves.base, 2 * (n + 2), out.base)
+        expectPanels(out.array, n: n, k: k) { Float(halves.base[$1 * (n + 2) + $0]) }
+        let bytes = Fenced(source.array.map { Int8($0 * 127) })
+        table(index).pack_columns(GW_I8, k, n, bytes.base, n + 2, out.base)
+        expectPanels(out.array, n: n, k: k) { Float(bytes.base[$1 * (n + 2) + $0]) }
       }
     }
   }

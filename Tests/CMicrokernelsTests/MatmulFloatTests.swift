@@ -36,7 +36,7 @@ private struct Product {
   private func panels(on kernels: gw_microkernels) -> [Float] {
     let result = Fenced<Float>((n + 15) / 16 * 16 * k, .nan)
     let source = Fenced(b)
-    withExtendedLifetime(source) { kernels.pack_columns(k, n, source.base, n, result.base) }
+    withExtendedLifetime(source) { kernels.pack_columns(GW_F32, k, n, source.base, n * 4, result.base) }
     var padded = result.array
     // What lies behind column n must not matter.
     for j in n..<(n + 15) / 16 * 16 { for p in 0..<k { padded[j / 16 * 16 * k + p * 16 + j % 16] = .nan } }

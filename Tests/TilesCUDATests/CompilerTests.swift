@@ -39,7 +39,6 @@ import Tiles
     #expect(CompileReport.registerShare(threads: 384) == 168)
     #expect(CompileReport.registerShare(threads: 512) == 128)
     #expect(CompileReport.registerShare(threads: 128) == 255)
-    #expect(CompileReport.registerShare(threads: 128, blocks: 4) == 128)
   }
 }
 

@@ -36,6 +36,8 @@ typedef enum {
   GW_STORE = 4,       // operand[row, col] <- a, converted; int8 rounds to nearest even and saturates to -127..127
   GW_ROW_SUM = 5,     // operand[row] <- (imm != 0 ? operand[row] : 0) + sum over the row's columns of a
   GW_ROW_MAX = 6,     // operand[row] <- max(imm != 0 ? operand[row] : -inf, max over the row's columns of a)
+  GW_RANDOM = 7,      // dst <- uniform in 0 ..< 1 at (row, col) by Philox4x32-10: three int32 operands from `operand` on
+                      // are the seed, the stream and the row of row 0
   GW_ADD = 16,        // dst <- a + b
   GW_SUB = 17,
   GW_MUL = 18,
@@ -89,8 +91,8 @@ typedef struct {
   // = float(W(j, p)); lanes past n are zero. Any type but I32. src advances src_row_bytes a row.
   void (*pack_rows)(gw_type type, long n, long k, const void *src, ptrdiff_t src_row_bytes, float *dst);
 
-  // The same panels from k rows of n contiguous float32 (B itself).
-  void (*pack_columns)(long k, long n, const float *src, ptrdiff_t src_row, float *dst);
+  // The same panels from k rows of n contiguous scalars (B itself). Any type but I32 and blocks.
+  void (*pack_columns)(gw_type type, long k, long n, const void *src, ptrdiff_t src_row_bytes, float *dst);
 
   // count numbers (whole blocks) as float32. Any type.
   void (*to_float)(gw_type type, long count, const void *src, float *dst);
@@ -126,6 +128,11 @@ static inline size_t gw_q16_row_bytes(long k) { return (size_t)(k / 32) * 72; }
 // Where number i of a row lies among its integers.
 static inline long gw_pair_order(long i) { return i - i % 4 + i % 2 * 2 + i % 4 / 2; }
 size_t gw_matmul_q16_workspace(long k);
+
+// C += A element by element, rows x columns float32 with any strides. Other threads may add to the same elements at the
+// same time: none of their sums is lost, their order is open.
+void gw_add_shared(long rows, long columns, const float *a, ptrdiff_t a_row, ptrdiff_t a_column, float *c,
+                   ptrdiff_t c_row, ptrdiff_t c_column);
 
 // Tells the core that the thread is waiting in a loop.
 static inline void gw_pause(void) {

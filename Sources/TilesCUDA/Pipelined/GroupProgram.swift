@@ -27,22 +27,21 @@ struct GroupProgram {
     return outer.repeated { $0.add(body, rings: $0.rings(loadedBy: body)) }
   }
 
-  /// Tiles that the groups share through memory.
-  private var sharedTiles: Set<Int> {
-    Set(placement.staged.keys).union(placement.places.filter { $0.value == .row }.keys)
-  }
-
-  /// Records what is done again and again: what is dirty at its end is so at its start.
+  /// Records what is done again and again: what is dirty at its end is so at its start, and nothing else.
   mutating func repeated(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
     if !unpublished.isEmpty { meet() }
-    var first = GroupProgram(placement, dirty: sharedTiles)
-    record(&first)
-    first.finish()
-    var second = GroupProgram(placement, dirty: dirty.union(first.dirty))
-    record(&second)
-    second.finish()
-    dirty.formUnion(second.dirty)
-    return second.result
+    var start = dirty
+    while true {
+      var turn = GroupProgram(placement, dirty: start)
+      record(&turn)
+      turn.finish()
+      // What the next time finds dirty was assumed, so the barriers recorded are enough; no less was, so all are needed.
+      if turn.dirty.isSubset(of: start) {
+        dirty.formUnion(turn.dirty)
+        return turn.result
+      }
+      start.formUnion(turn.dirty)
+    }
   }
 
   /// Records what is done once or not at all.

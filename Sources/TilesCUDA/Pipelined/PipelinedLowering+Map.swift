@@ -144,6 +144,7 @@ extension PipelinedLowering {
       case .constant(let number): code.line("const float \(name) = \(literal(number));")
       case .column: code.line("const float \(name) = \(isPerRow ? "0.0f" : "column0 + (float)(8 * j + e)");")
       case .row: code.line("const float \(name) = (float)row;")
+      case .random: fail("random numbers are for kernels without products")
       case .compute(let function, let operands):
         code.line("const float \(name) = \(compute(function, operands.map { "v\($0)" }));")
       case .store(let source, let tile):

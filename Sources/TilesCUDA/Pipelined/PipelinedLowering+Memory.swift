@@ -154,51 +154,72 @@ extension PipelinedLowering {
     box[columnAxis] = shared.panelElements
     let descriptor = map(tensor.number, box: box, swizzle: shared.span)
     if adds { addRanks.insert(rank) } else { storeRanks.insert(rank) }
+    // Where one task has a core to itself, sums leave both buffers at once: each pair of barriers saved counts. Tasks that
+    // share a core fill each other's waits, and lose by waiting for both copies.
+    let count = adds && shared.panels % 2 == 0 && kernel.schedule.tasksPerCore == 1 ? 2 : 1
+    // The buffer of the store before the last is free again once its copy has read it; where sums leave through both, each
+    // store waits for the one before.
+    let pending = hasSums && kernel.schedule.tasksPerCore == 1 ? 0 : 1
     for block in 0..<blocks {
-      for panel in 0..<shared.panels {
-        // The buffer of the store before the last is free again once its copy has read it.
-        code.line("if (thread == 0) store_wait_read<1>();")
+      for first in stride(from: 0, to: shared.panels, by: count) {
+        code.line("if (thread == 0) store_wait_read<\(pending)>();")
         code.line("group_barrier(2 + group, 128);")
-        let first = panel * shared.panelElements / 8
-        if tensor.type == .float32 {
-          code.line("#pragma unroll")
-          code.open("for (int h = 0; h < 2; ++h)")
-          code.line("#pragma unroll")
-          code.line(
-            "for (int j = 0; j < \(shared.panelElements / 8); ++j) shared_store_2(buffer + turn + swizzled<\(shared.span), 0>(row0 + 8 * h, 32 * j + 8 * quad), "
-              + "t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h], t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h + 1]);"
-          )
-          code.close()
-        } else {
-          code.line("#pragma unroll")
-          code.line(
-            "for (int j = 0; j < \(shared.panelElements / 8); j += 2) store_matrices(buffer + turn + swizzled<\(shared.span), 0>("
-              + "thread / 32 * 16 + (lane & 15), 16 * j + 16 * (lane >> 4)), "
-              + pairs(tile, "\(block)", "(j + \(first))", as: tensor.type) + ");")
+        for panel in first..<(first + count) {
+          printPanel(
+            tile, shared, tensor.type, block: block, panel: panel, buffer: buffer(panel - first, of: count))
         }
         code.line("async_fence();")
         code.line("group_barrier(2 + group, 128);")
-        let places = (0..<rank).reversed().map { axis in
-          let origin = index(reference.origin[axis])
-          if axis == rowAxis {
-            return dealsColumns || groups * blocks == 1
-              ? "\(origin) + \(64 * block)" : "\(origin) + group * \(64 * blocks) + \(64 * block)"
-          }
-          if axis == columnAxis {
-            return "\(origin) + \(panel * shared.panelElements)"
-              + (dealsColumns ? " + group * \(columns)" : "")
-          }
-          return origin
-        }
         code.open("if (thread == 0)")
-        code.line(
-          "\(adds ? "add" : "copy")_out_\(rank)(buffer + turn, &a.map[\(descriptor)], \(places.joined(separator: ", ")));"
-        )
+        for panel in first..<(first + count) {
+          let places = (0..<rank).reversed().map { axis in
+            let origin = index(reference.origin[axis])
+            if axis == rowAxis {
+              return dealsColumns || groups * blocks == 1
+                ? "\(origin) + \(64 * block)" : "\(origin) + group * \(64 * blocks) + \(64 * block)"
+            }
+            if axis == columnAxis {
+              return "\(origin) + \(panel * shared.panelElements)"
+                + (dealsColumns ? " + group * \(columns)" : "")
+            }
+            return origin
+          }
+          code.line(
+            "\(adds ? "add" : "copy")_out_\(rank)(\(buffer(panel - first, of: count)), &a.map[\(descriptor)], \(places.joined(separator: ", ")));"
+          )
+        }
         code.line("store_commit();")
         code.close()
-        code.line("turn ^= \(Self.storeBufferBytes);")
+        if count == 1 { code.line("turn ^= \(Self.storeBufferBytes);") }
       }
     }
+  }
+
+  /// Address of a store buffer: both in turn, or each of them.
+  private func buffer(_ number: Int, of count: Int) -> String {
+    count == 1 ? "buffer + turn" : "buffer + \(number * Self.storeBufferBytes)"
+  }
+
+  /// Writes one panel of a block of 64 rows to a store buffer.
+  private mutating func printPanel(
+    _ tile: Tile, _ shared: SharedTile, _ type: ElementType, block: Int, panel: Int, buffer: String
+  ) {
+    let first = panel * shared.panelElements / 8
+    code.line("#pragma unroll")
+    guard type == .float32 else {
+      code.line(
+        "for (int j = 0; j < \(shared.panelElements / 8); j += 2) store_matrices(\(buffer) + swizzled<\(shared.span), 0>("
+          + "thread / 32 * 16 + (lane & 15), 16 * j + 16 * (lane >> 4)), "
+          + pairs(tile, "\(block)", "(j + \(first))", as: type) + ");")
+      return
+    }
+    code.open("for (int h = 0; h < 2; ++h)")
+    code.line("#pragma unroll")
+    code.line(
+      "for (int j = 0; j < \(shared.panelElements / 8); ++j) shared_store_2(\(buffer) + swizzled<\(shared.span), 0>(row0 + 8 * h, 32 * j + 8 * quad), "
+        + "t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h], t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h + 1]);"
+    )
+    code.close()
   }
 
   private mutating func printPlainStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {

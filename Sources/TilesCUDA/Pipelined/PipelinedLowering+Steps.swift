@@ -39,6 +39,8 @@ extension PipelinedLowering {
     case .awaitFull(let ring): code.line("barrier_wait(full\(ring) + 8 * slot\(ring), phase\(ring));")
     case .release(let ring, let behind):
       let slot = behind == 0 ? "slot\(ring)" : slotBefore(ring)
+      // One lane speaks for the warp, so the others must be done with what they read.
+      code.line("__syncwarp();")
       code.line("if (lane == 0) barrier_arrive(empty\(ring) + 8 * \(slot));")
     case .issue(let product): printProduct(product)
     case .awaitProducts(let pending, let finished):
@@ -87,6 +89,9 @@ extension PipelinedLowering {
     for outer in stride(from: 0, to: shared.outer, by: step) {
       // Vectors of more than 256 numbers come in pieces too.
       let width = shared.isVector ? min(256, shared.inner) : shared.panelElements
+      guard shared.inner % width == 0 else {
+        return fail("a row of \(shared.inner) numbers is no multiple of 256")
+      }
       for inner in stride(from: 0, to: shared.inner, by: width) {
         var box = [Int](repeating: 1, count: rank)
         box[innerAxis] = width

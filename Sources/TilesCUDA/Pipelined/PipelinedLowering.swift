@@ -47,6 +47,13 @@ package struct PipelinedLowering {
     return try lowering.emit()
   }
 
+  /// The rings as they are printed: there may be more slots than the kernel asks for.
+  static func plannedRings(_ kernel: Kernel) -> [Ring] {
+    var lowering = PipelinedLowering(kernel)
+    lowering.planShared()
+    return lowering.rings
+  }
+
   private init(_ kernel: Kernel) {
     self.kernel = kernel
     placement = Placement(kernel)
@@ -127,6 +134,15 @@ package struct PipelinedLowering {
       for number in single { rings[number].stages = 2 }
       planShared()
     }
+  }
+
+  /// Whether tasks add to tensors.
+  var hasSums: Bool {
+    func sums(_ statement: Statement) -> Bool {
+      if case .add = statement.operation { return true }
+      return statement.operation.blocks.contains { $0.contains(where: sums) }
+    }
+    return kernel.body.contains(where: sums)
   }
 
   private func storesThroughBuffer(_ statement: Statement) -> Bool {

@@ -21,20 +21,18 @@ public struct CompileReport: Sendable, Hashable {
   }
 
   /// Registers that each of `threads` may have, so that a block fits a multiprocessor.
-  public static func registerShare(threads: Int, blocks: Int = 1) -> Int {
-    min(255, 65536 / max(1, threads * blocks) / 8 * 8)
+  public static func registerShare(threads: Int) -> Int {
+    min(255, 65536 / max(1, threads) / 8 * 8)
   }
 
   /// What makes the program slower than it was meant to be; empty where nothing does.
   ///
-  /// - Parameters:
-  ///   - threads: of a block.
-  ///   - blocks: that should fit one multiprocessor.
-  public func problems(threads: Int, blocks: Int = 1) -> [String] {
+  /// - Parameter threads: of a block.
+  public func problems(threads: Int) -> [String] {
     var problems = notes
     if spillBytes > 0 { problems.append("\(spillBytes) bytes spilled") }
     if stackBytes > 0 { problems.append("\(stackBytes) bytes of stack") }
-    let share = Self.registerShare(threads: threads, blocks: blocks)
+    let share = Self.registerShare(threads: threads)
     if registers > share { problems.append("\(registers) registers, \(share) are a thread's share") }
     return problems
   }

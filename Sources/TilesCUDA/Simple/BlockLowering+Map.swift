@@ -10,15 +10,18 @@ extension BlockLowering {
       "const int rows = max(0, \(index(program.space.validRows))), columns = max(0, \(index(program.space.validColumns)));"
     )
     if reductions.isEmpty {
+      code.line("#pragma unroll 1")
       code.open("for (int e = thread; e < rows * columns; e += \(Self.threads))")
       code.line("const int row = e / columns, column = e - row * columns;")
       printSteps(program)
       code.close()
     } else {
+      code.line("#pragma unroll 1")
       code.open("for (int row = warp; row < rows; row += \(Self.threads / 32))")
       for (number, reduction) in reductions.enumerated() {
         code.line("float sum\(number) = \(reduction.kind.identity);")
       }
+      code.line("#pragma unroll 1")
       code.open("for (int column = lane; column < columns; column += 32)")
       printSteps(program)
       code.close()
@@ -47,6 +50,10 @@ extension BlockLowering {
       case .constant(let value): code.line("const float \(name) = \(value.printed);")
       case .column: code.line("const float \(name) = (float)column;")
       case .row: code.line("const float \(name) = (float)row;")
+      case .random(let source):
+        code.line(
+          "const float \(name) = random_at(\(index(source.seed)), \(index(source.stream)), \(index(source.row)) + row, column);"
+        )
       case .compute(let function, let sources):
         code.line("const float \(name) = \(function.printed(sources.map { values[$0] }));")
       case .store(let value, let tile): code.line(write(tile, "row", "column", values[value]))
@@ -61,9 +68,9 @@ extension BlockLowering {
   /// A product: pieces of both factors go through shared memory, sums are chains in order of the inner index.
   mutating func printMatmul(_ product: Matmul) {
     let (left, right, sum) = (product.left, product.right, product.accumulator)
-    let rows = product.transposesLeft ? "n\(left.id)" : "m\(left.id)"
-    let columns = product.transposesRight ? "m\(right.id)" : "n\(right.id)"
-    let inner = product.transposesLeft ? "m\(left.id)" : "n\(left.id)"
+    let rows = product.transposesLeft ? self.columns(left) : self.rows(left)
+    let columns = product.transposesRight ? self.rows(right) : self.columns(right)
+    let inner = product.transposesLeft ? self.rows(left) : self.columns(left)
     let a = product.transposesLeft ? read(left, "step", "row") : read(left, "row", "step")
     let b = product.transposesRight ? read(right, "column", "step") : read(right, "step", "column")
     code.line("m\(sum.id) = \(rows), n\(sum.id) = \(columns);")

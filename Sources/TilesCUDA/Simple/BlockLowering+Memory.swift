@@ -8,13 +8,17 @@ extension BlockLowering {
   func read(_ tile: Tile, _ row: String, _ column: String) -> String {
     let (r, c) = (tile.rows == 1 ? "0" : row, tile.columns == 1 ? "0" : column)
     if let reference = views[tile.id] {
-      let type = reference.tensor.type
-      let place = "o\(tile.id) + (\(r)) * r\(tile.id) + (\(c)) * c\(tile.id)"
+      let (tensor, type) = (reference.tensor.number, reference.tensor.type)
+      // Strides and addresses are arguments, which cost no registers.
+      var place = "o\(tile.id)"
+      if let axis = reference.rowAxis { place += " + (\(r)) * \(index.stride(tensor, axis))" }
+      if let axis = reference.columnAxis { place += " + (\(c)) * \(index.stride(tensor, axis))" }
+      let base = "(const u8 *)a.tensor[\(tensor)]"
       if type == .q16_rows {
         let width = index(reference.tensor.extents[reference.tensor.extents.count - 1])
-        return "q16_element(b\(tile.id), \(width), \(place))"
+        return "q16_element(\(base), \(width), \(place))"
       }
-      let value = "element<\(type.cName)>(b\(tile.id), \(place))"
+      let value = "element<\(type.cName)>(\(base), \(place))"
       return tile.type.holds(type) ? value : tile.type.rounded(value)
     }
     let place = "(\(r)) * \(tile.columns) + (\(c))"
@@ -48,11 +52,8 @@ extension BlockLowering {
     let offset = index.offset(tensor, reference.origin)
     let row = reference.rowAxis.map { index.stride(tensor, $0) } ?? "0"
     let column = reference.columnAxis.map { index.stride(tensor, $0) } ?? "0"
-    code.line(sizeLine(tile))
-    if views[tile.id] != nil {
-      code.line("o\(tile.id) = \(offset), r\(tile.id) = \(row), c\(tile.id) = \(column);")
-      return
-    }
+    printSize(tile)
+    if views[tile.id] != nil { return code.line("o\(tile.id) = \(offset);") }
     let type = reference.tensor.type
     guard tile.type != .q16_rows else {
       return fail("\(tile) of integer groups is loaded from a tensor that is written")
@@ -80,13 +81,14 @@ extension BlockLowering {
       "const long long start = \(index.offset(tensor.number, reference.origin)), down = \(stride(reference.rowAxis)), across = \(stride(reference.columnAxis));"
     )
     code.line(
-      "const int rows = max(0, \(left(reference.rowAxis, "m\(tile.id)"))), columns = max(0, \(left(reference.columnAxis, "n\(tile.id)")));"
+      "const int rows = max(0, \(left(reference.rowAxis, rows(tile)))), columns = max(0, \(left(reference.columnAxis, columns(tile))));"
     )
     if tile.type == .q16_rows {
       printGroups(tile, reference)
     } else {
       // Neighbouring threads write neighbouring numbers, whichever way the tile lies.
       code.line("const bool isUpright = down == 1 && across != 1;")
+      code.line("#pragma unroll 1")
       code.open("for (int e = thread; e < rows * columns; e += \(Self.threads))")
       code.line(
         "const int row = isUpright ? e % rows : e / columns, column = isUpright ? e / rows : e % columns;")
@@ -105,6 +107,7 @@ extension BlockLowering {
   private mutating func printGroups(_ tile: Tile, _ reference: TileReference) {
     let width = index(reference.tensor.extents[reference.tensor.extents.count - 1])
     if views[tile.id] != nil { return fail("\(tile) of integer groups is loaded and stored again") }
+    code.line("#pragma unroll 1")
     code.open("for (int g = warp; g < rows * (columns / 32); g += \(Self.threads / 32))")
     code.line("const int row = g / (columns / 32), column = g % (columns / 32) * 32;")
     code.line("const long long place = start + row * down, line = place / \(width);")
@@ -117,8 +120,9 @@ extension BlockLowering {
 
   /// Rows as integer groups, a warp a group.
   mutating func printQuantize(_ tile: Tile, _ source: Tile) {
-    let groups = "(n\(tile.id) / 32)"
-    code.open("for (int g = warp; g < m\(tile.id) * \(groups); g += \(Self.threads / 32))")
+    let groups = "(\(columns(tile)) / 32)"
+    code.line("#pragma unroll 1")
+    code.open("for (int g = warp; g < \(rows(tile)) * \(groups); g += \(Self.threads / 32))")
     code.line("const int row = g / \(groups), column = g % \(groups) * 32 + lane;")
     code.line("const float x = \(read(source, "row", "column"));")
     code.line("const float largest = lanes_max<32>(fabsf(x));")

@@ -15,6 +15,8 @@ struct BlockLowering {
   /// Where the others lie in shared memory.
   let offsets: [Int: Int]
   let sharedBytes: Int
+  /// Tiles that products write: their sides are those of the factors.
+  private let products: Set<Int>
   /// First reason why the kernel cannot be printed.
   var problem: String?
 
@@ -27,6 +29,7 @@ struct BlockLowering {
     self.body = body
     index = IndexPrinter(kernel: kernel)
     views = Self.views(body)
+    products = Self.products(body)
     lifetimes = Lifetimes(body, ignoring: Set(views.keys))
     let arena = TileArena(lifetimes)
     offsets = arena.offsets.mapValues { $0 + Self.stageBytes }
@@ -46,6 +49,12 @@ struct BlockLowering {
     return views.filter { !others.contains($0.key) }
   }
 
+  private static func products(_ body: [Statement]) -> Set<Int> {
+    var products: Set<Int> = []
+    body.forEachOperation { if case .matmul(let product) = $0 { products.insert(product.accumulator.id) } }
+    return products
+  }
+
   mutating func program(_ target: CUDATarget) throws(ExecutionError) -> CUDAProgram {
     printKernel()
     if let problem { throw .invalid(kernel: kernel.name, reason: problem) }
@@ -54,7 +63,7 @@ struct BlockLowering {
       "// \(plan)", Prelude.integers, Prelude.elements, Prelude.blocks, Prelude.functions, Prelude.products,
       CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
-      extern "C" __global__ void __launch_bounds__(\(Self.threads))
+      extern "C" __global__ void __launch_bounds__(\(Self.threads), 1)
       \(entry)(const __grid_constant__ Arguments a) {
       """, code.text, "}", "",
     ].joined(separator: "\n")
@@ -78,13 +87,11 @@ struct BlockLowering {
     body.forEachOperation { operation in
       for expression in operation.indices { for line in index.hoist(expression) { code.line(line) } }
     }
-    for (tile, reference) in views.sorted(by: { $0.key < $1.key }) {
-      code.line(
-        "const u8 *const b\(tile) = (const u8 *)a.tensor[\(reference.tensor.number)];  // \(reference.tensor.name)"
-      )
-      code.line("long long o\(tile) = 0, r\(tile) = 0, c\(tile) = 0;")
+    for tile in views.keys.sorted() { code.line("long long o\(tile) = 0;") }
+    for (number, tile) in lifetimes.tiles.sorted(by: { $0.key < $1.key }) {
+      if hasVariable(tile, tile.validRows) { code.line("int m\(number) = 0;") }
+      if hasVariable(tile, tile.validColumns) { code.line("int n\(number) = 0;") }
     }
-    for tile in lifetimes.tiles.keys.sorted() { code.line("int m\(tile) = 0, n\(tile) = 0;") }
     print(body)
     code.close()
   }
@@ -115,17 +122,34 @@ struct BlockLowering {
     }
   }
 
-  /// Sets how many rows and columns the tile holds from now on.
-  func sizeLine(_ tile: Tile) -> String {
-    "m\(tile.id) = max(0, \(index(tile.validRows))), n\(tile.id) = max(0, \(index(tile.validColumns)));"
+  /// Whether a side's valid extent is a variable: it is not where it is known while recording.
+  private func hasVariable(_ tile: Tile, _ valid: Index) -> Bool {
+    products.contains(tile.id) || valid.constantValue == nil
   }
 
-  private mutating func printSize(_ tile: Tile) { code.line(sizeLine(tile)) }
+  /// Rows that the tile holds.
+  func rows(_ tile: Tile) -> String {
+    hasVariable(tile, tile.validRows) ? "m\(tile.id)" : index(tile.validRows)
+  }
+
+  /// Columns that the tile holds.
+  func columns(_ tile: Tile) -> String {
+    hasVariable(tile, tile.validColumns) ? "n\(tile.id)" : index(tile.validColumns)
+  }
+
+  /// Sets how many rows and columns the tile holds from now on.
+  mutating func printSize(_ tile: Tile) {
+    if hasVariable(tile, tile.validRows) { code.line("m\(tile.id) = max(0, \(index(tile.validRows)));") }
+    if hasVariable(tile, tile.validColumns) {
+      code.line("n\(tile.id) = max(0, \(index(tile.validColumns)));")
+    }
+  }
 
   /// A statement for each valid element of a tile, `row` and `column`, then a barrier.
   mutating func printElements(_ tile: Tile, _ statement: (BlockLowering) -> String) {
-    code.open("for (int e = thread; e < m\(tile.id) * n\(tile.id); e += \(Self.threads))")
-    code.line("const int row = e / n\(tile.id), column = e - row * n\(tile.id);")
+    code.line("#pragma unroll 1")
+    code.open("for (int e = thread; e < \(rows(tile)) * \(columns(tile)); e += \(Self.threads))")
+    code.line("const int row = e / \(columns(tile)), column = e - row * \(columns(tile));")
     code.line(statement(self))
     code.close()
     code.line("__syncthreads();")

@@ -190,6 +190,28 @@ extension Prelude {
       asm("max.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
       return z;
     }
+    // Philox4x32-10: the words of four columns.
+    __device__ __forceinline__ void random_words(u32 (&x)[4], u32 seed, u32 stream, u32 row, u32 group) {
+      u32 k0 = seed, k1 = 0;
+      x[0] = group, x[1] = row, x[2] = stream, x[3] = 0;
+    #pragma unroll
+      for (int round = 0; round < 10; ++round) {
+        const u64 a = (u64)x[0] * 0xD2511F53u, b = (u64)x[2] * 0xCD9E8D57u;
+        x[0] = (u32)(b >> 32) ^ x[1] ^ k0;
+        x[1] = (u32)b;
+        x[2] = (u32)(a >> 32) ^ x[3] ^ k1;
+        x[3] = (u32)a;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+      }
+    }
+    // A number in 0 ..< 1 for each place.
+    __device__ __forceinline__ float random_at(u32 seed, u32 stream, u32 row, u32 column) {
+      u32 x[4];
+      random_words(x, seed, stream, row, column / 4);
+      const u32 low = column % 2 ? x[1] : x[0], high = column % 2 ? x[3] : x[2];
+      return (float)((column % 4 < 2 ? low : high) >> 8) * 0x1p-24f;
+    }
     template <int lanes> __device__ __forceinline__ float lanes_sum(float x) {
     #pragma unroll
       for (int step = lanes / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xFFFFFFFFu, x, step);

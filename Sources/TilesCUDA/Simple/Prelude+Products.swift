@@ -10,7 +10,9 @@ extension Prelude {
       const int pm = bm + 4, pn = bn + 4, na = (bm * steps + 255) / 256, nb = bn * steps / 256;
       float *sa = stage, *sb = stage + steps * pm;
       const int thread = threadIdx.x, tx = thread % (bn / tn), ty = thread / (bn / tn);
+    #pragma unroll 1
       for (int row0 = 0; row0 < m; row0 += bm)
+    #pragma unroll 1
         for (int column0 = 0; column0 < n; column0 += bn) {
           float acc[tm][tn], fa[na], fb[nb];
     #pragma unroll
@@ -35,6 +37,7 @@ extension Prelude {
             }
           };
           fetch(0);
+    #pragma unroll 1
           for (int k0 = 0; k0 < k; k0 += steps) {
             __syncthreads();
     #pragma unroll

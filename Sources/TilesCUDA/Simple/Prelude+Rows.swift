@@ -1,6 +1,19 @@
 extension Prelude {
   /// Rows of numbers between memory and registers: lane l has numbers (k·lanes + l)·vec and the vec − 1 after it.
   static let rows = """
+    // Visits columns one after the other in code for rare cases: addresses computed ahead would take many registers.
+    template <int n, int vec, int lanes, class Visit>
+    __device__ __forceinline__ void in_order(const u8 *p, long long step, int lane, int valid, Visit visit) {
+      asm volatile("" : "+l"(step));
+      p += lane * vec * step;
+    #pragma unroll
+      for (int i = 0; i < n; ++i) {
+        const int c = (i / vec * lanes + lane) * vec + i % vec;
+        visit(i, p, c < valid);
+        p += i % vec == vec - 1 ? (lanes * vec - vec + 1) * step : step;
+        asm volatile("" : "+l"(p)::"memory");
+      }
+    }
     template <int bytes, bool streams> __device__ __forceinline__ void load_words(u32 *w, const u8 *p) {
       if constexpr (bytes == 32) {
         load_words<16, streams>(w, p);
@@ -51,11 +64,9 @@ extension Prelude {
           }
         }
       } else {
-    #pragma unroll
-        for (int i = 0; i < n; ++i) {
-          const int c = (i / vec * lanes + lane) * vec + i % vec;
-          t[i] = c < valid ? T::at(p + c * stride * T::bytes, 0) : 0.0f;
-        }
+        in_order<n, vec, lanes>(p, stride * T::bytes, lane, valid, [&](int i, const u8 *q, bool there) {
+          t[i] = there ? T::at(q, 0) : 0.0f;
+        });
       }
     }
     template <class T, int vec, int lanes, int n>
@@ -85,11 +96,9 @@ extension Prelude {
           }
         }
       } else {
-    #pragma unroll
-        for (int i = 0; i < n; ++i) {
-          const int c = (i / vec * lanes + lane) * vec + i % vec;
-          if (c < valid) T::put(p + c * stride * T::bytes, t[i]);
-        }
+        in_order<n, vec, lanes>(p, stride * T::bytes, lane, valid, [&](int i, const u8 *q, bool there) {
+          if (there) T::put((u8 *)q, t[i]);
+        });
       }
     }
     template <class T, int vec, int lanes, int n>

@@ -13,13 +13,16 @@ extension RowsLowering {
       code.line("float sum\(number) = \(reduction.kind.identity);")
     }
     if !isColumn {
+      for (value, step) in program.definitions.enumerated() {
+        if case .random = step { code.line("u32 wordsv\(value)[4];") }
+      }
       code.line("#pragma unroll")
       code.open("for (int i = 0; i < \(count); ++i)")
     }
     // Columns past the edge hold no numbers, and rows without an edge need no test.
     let isWhole = space.validColumns == Index(space.columns) && count * layout.lanes == space.columns
     let needsTest = !reductions.isEmpty && !isWhole
-    if needsTest || program.steps.contains(.column) {
+    if needsTest || program.steps.contains(where: \.namesColumn) {
       code.line(
         isColumn
           ? "const int column = 0;"
@@ -55,6 +58,7 @@ extension RowsLowering {
       case .constant(let value): code.line("const float \(name) = \(value.printed);")
       case .column: code.line("const float \(name) = (float)column;")
       case .row: code.line("const float \(name) = \(layout.isDealt(program.space) ? "(float)row" : "0.0f");")
+      case .random(let source): printRandom(source, name, program.space)
       case .compute(let function, let sources):
         code.line("const float \(name) = \(function.printed(sources.map { values[$0] }));")
       case .store(let value, let tile):
@@ -65,6 +69,33 @@ extension RowsLowering {
         reduction += 1
       }
       if step.definesValue { values.append(name) }
+    }
+  }
+
+  /// Four neighbouring columns of a lane share one counter.
+  private mutating func printRandom(_ source: RandomSource, _ name: String, _ space: Tile) {
+    let (seed, stream) = (index(source.seed), index(source.stream))
+    let row = layout.isDealt(space) ? "\(index(source.row)) + row" : index(source.row)
+    if space.columns == 1 {
+      code.line("const float \(name) = random_at(\(seed), \(stream), \(row), 0);")
+    } else {
+      code.line("if (i % 4 == 0) random_words(words\(name), \(seed), \(stream), \(row), column / 4);")
+      code.line("const float \(name) = (float)(words\(name)[i % 4] >> 8) * 0x1p-24f;")
+    }
+  }
+}
+
+extension MapProgram {
+  /// Steps that define a value, in order.
+  fileprivate var definitions: [MapStep] { steps.filter(\.definesValue) }
+}
+
+extension MapStep {
+  /// Whether what it gives depends on the column's number.
+  fileprivate var namesColumn: Bool {
+    switch self {
+    case .column, .random: true
+    default: false
     }
   }
 }

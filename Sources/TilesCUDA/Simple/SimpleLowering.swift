@@ -16,7 +16,7 @@ package enum SimpleLowering {
   }
 
   /// Tiles in shared memory; a task is cut into slabs where they do not fit.
-  static func blocks(_ kernel: Kernel, target: CUDATarget) throws(ExecutionError) -> CUDAProgram {
+  package static func blocks(_ kernel: Kernel, target: CUDATarget) throws(ExecutionError) -> CUDAProgram {
     let limit = target.sharedBytesPerBlock
     var body = kernel.body
     var needed = BlockLowering(kernel, body: body).sharedBytes
@@ -61,7 +61,10 @@ extension Tiles.Operation {
       all += reference.origin + reference.tensor.extents
     case .map(let program):
       all += [program.space.validRows, program.space.validColumns]
-      all += program.steps.compactMap { if case .index(let index) = $0 { index } else { nil } }
+      for step in program.steps {
+        if case .index(let index) = step { all.append(index) }
+        if case .random(let source) = step { all += [source.seed, source.stream, source.row] }
+      }
     case .loop(_, let count, _, _, _): all.append(count)
     case .when(let lower, let upper, _): all += [lower, upper]
     default: break

@@ -93,9 +93,8 @@ struct Slabs {
     let columns = all.filter { $0.columns == program.space.columns && $0.columns > 1 }
     for tile in rows.dropFirst() { join(rowSide(tile), rowSide(rows[0])) }
     for tile in columns.dropFirst() { join(columnSide(tile), columnSide(columns[0])) }
-    // Row and column numbers would start anew in each slab.
-    if program.steps.contains(.row) { uncut += rows.map(rowSide) }
-    if program.steps.contains(.column) || !program.reductions.isEmpty { uncut += columns.map(columnSide) }
+    let isRandom = program.steps.contains { if case .random = $0 { true } else { false } }
+    if isRandom || !program.reductions.isEmpty { uncut += columns.map(columnSide) }
   }
 
   // MARK: Cutting
@@ -155,25 +154,63 @@ struct Slabs {
   }
 
   private func cut(_ program: MapProgram, _ side: Int, _ size: Int) -> MapProgram {
-    var result = program
-    result.steps = program.steps.map { step in
-      switch step {
-      case .load(let tile): .load(cut(tile, side, size))
-      case .store(let value, let tile): .store(value: value, to: cut(tile, side, size))
-      case .reduce(let kind, let value, let tile, let continuing):
-        .reduce(kind, value: value, into: cut(tile, side, size), continuing: continuing)
-      default: step
-      }
-    }
     let all = program.tilesRead + program.tilesWritten
     let row = all.first { $0.rows == program.space.rows && $0.rows > 1 }
     let column = all.first { $0.columns == program.space.columns && $0.columns > 1 }
     let tall = row.map { cut($0, side, size) }
     let wide = column.map { cut($0, side, size) }
+    let start = Index.step(step) * Index(size)
+    var result = program
+    result.steps = program.replacingSteps { step in
+      switch step {
+      case .load(let tile): [.load(cut(tile, side, size))]
+      case .store(let value, let tile): [.store(value: value, to: cut(tile, side, size))]
+      case .reduce(let kind, let value, let tile, let continuing):
+        [.reduce(kind, value: value, into: cut(tile, side, size), continuing: continuing)]
+      case .row where tall != row: [.row, .index(start)]
+      case .column where wide != column: [.column, .index(start)]
+      case .random(var source) where tall != row:
+        {
+          source.row = source.row + start
+          return [.random(source)]
+        }()
+      default: [step]
+      }
+    }
     result.space = Tile(
       id: program.space.id, type: program.space.type, rows: tall?.rows ?? program.space.rows,
       columns: wide?.columns ?? program.space.columns, validRows: tall?.validRows ?? program.space.validRows,
       validColumns: wide?.validColumns ?? program.space.validColumns)
+    return result
+  }
+}
+
+extension MapProgram {
+  /// The steps with some exchanged: for a step, or for two that define values, whose sum then takes its place.
+  fileprivate func replacingSteps(_ replacement: (MapStep) -> [MapStep]) -> [MapStep] {
+    var result: [MapStep] = []
+    var numbers: [Int] = []
+    var defined = 0
+    for step in steps {
+      let renumbered: MapStep =
+        switch step {
+        case .compute(let function, let values): .compute(function, values.map { numbers[$0] })
+        case .store(let value, let tile): .store(value: numbers[value], to: tile)
+        case .reduce(let kind, let value, let tile, let continuing):
+          .reduce(kind, value: numbers[value], into: tile, continuing: continuing)
+        default: step
+        }
+      let parts = replacement(renumbered)
+      result += parts
+      if parts.count == 2 {
+        result.append(.compute(.add, [defined, defined + 1]))
+        defined += 2
+      }
+      if step.definesValue {
+        numbers.append(defined)
+        defined += 1
+      }
+    }
     return result
   }
 }

@@ -33,7 +33,9 @@ struct TileArena {
     }
     var placed: [(span: ClosedRange<Int>, range: Range<Int>)] = []
     for tile in roots {
-      guard let span = spans[tile], let size = lifetimes.tiles[tile]?.sharedBytes else { continue }
+      guard let alive = spans[tile], let size = lifetimes.tiles[tile]?.sharedBytes else { continue }
+      // What a chain reads elsewhere than it writes must last until all threads are through.
+      let span = alive.lowerBound...(alive.upperBound | 1)
       var start = 0
       for other in placed.sorted(by: { $0.range.lowerBound < $1.range.lowerBound })
       where other.span.overlaps(span) && other.range.overlaps(start..<start + size) {

@@ -1,0 +1,53 @@
+import TestSupport
+import Testing
+import Tiles
+import TilesCPU
+
+@testable import Kernels
+
+@Suite struct CatalogueTests {
+  /// Products of 16-bit tiles, transposes and sums of tasks are for GPUs so far.
+  static let entries = KernelCatalogue.all.filter { entry in
+    ![
+      "gemm_bfloat16", "gemm_float16", "attention_bfloat16", "attention_backward", "prefix_states",
+      "suffix_attention", "selective_scan", "taylor_attention",
+    ].contains { entry.name.hasPrefix($0) }
+  }
+
+  @Test(arguments: entries.map(\.name)) func agreesWithFloat64(name: String) throws {
+    let entry = try #require(Self.entries.first { $0.name == name })
+    let executor = try CPUExecutor(threads: 2)
+    for given in entry.cases {
+      for finding in try entry.check(given, on: executor) {
+        #expect(finding.error <= 1, "\(finding.tensor), \(given.title)")
+      }
+    }
+  }
+
+  @Test func namesAreUniqueAndFound() {
+    #expect(Set(KernelCatalogue.all.map(\.name)).count == KernelCatalogue.all.count)
+    #expect(KernelCatalogue.entries(matching: ["merge"]).map(\.name) == ["merge_states"])
+    #expect(KernelCatalogue.entries(matching: []).count == KernelCatalogue.all.count)
+  }
+
+  @Test func sizesNameParameters() throws {
+    for entry in KernelCatalogue.all {
+      let kernel = try entry.make()
+      for given in entry.cases {
+        #expect(Set(given.sizes.keys) == Set(kernel.parameters), "\(entry.name)")
+      }
+    }
+  }
+
+  @Test func theJudgeRejectsWhatIsMissing() {
+    let tolerance = CatalogueEntry.Tolerance(absolute: 0.5, relative: 0.1)
+    #expect(tolerance.largest([10.75], exact: [10]) == 0.5)
+    #expect(tolerance.largest([-2], exact: [2]) > 1)
+    #expect(tolerance.largest([.nan], exact: [0]) == .infinity)
+    #expect(tolerance.largest([0], exact: [.nan]) == .infinity)
+    #expect(tolerance.largest([1], exact: [1, 2]) == .infinity)
+    // What neither wrote, and infinities of the same sign.
+    #expect(tolerance.largest([.nan, -.infinity], exact: [.nan, -.infinity]) == 0)
+    #expect(tolerance.largest([.infinity], exact: [-.infinity]) == .infinity)
+  }
+}
