@@ -15,6 +15,9 @@ public protocol Executor: Sendable {
   /// Whether products of 16-bit factors are what it is fastest at by far.
   var prefersSixteenBit: Bool { get }
 
+  /// How many tasks it works on at a time; kernels with fewer may leave most of it idle.
+  var cores: Int { get }
+
   /// Zeroed memory that its kernels can use.
   ///
   /// - Throws: what says how much was asked for and how much there is.
@@ -50,6 +53,9 @@ public protocol Executor: Sendable {
 extension Executor {
   /// It does.
   public var sharesHostMemory: Bool { true }
+
+  /// A few, so that tasks had better be large.
+  public var cores: Int { 1 }
 
   /// They are not.
   public var prefersSixteenBit: Bool { false }

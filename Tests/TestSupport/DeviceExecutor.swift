@@ -36,6 +36,8 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
 
   public var sharesHostMemory: Bool { false }
 
+  public var cores: Int { 64 }
+
   public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {
     DeviceKernel(name: kernel.name, inner: try inner.compile(kernel), executor: self)
   }

@@ -26,7 +26,8 @@ import TilesCPU
 
   @Test func namesAreUniqueAndFound() {
     #expect(Set(KernelCatalogue.all.map(\.name)).count == KernelCatalogue.all.count)
-    #expect(KernelCatalogue.entries(matching: ["merge"]).map(\.name) == ["merge_states"])
+    #expect(
+      KernelCatalogue.entries(matching: ["merge"]).map(\.name) == ["merge_states", "merge_states_bfloat16"])
     #expect(KernelCatalogue.entries(matching: []).count == KernelCatalogue.all.count)
   }
 

@@ -35,9 +35,13 @@ public enum Rotary {
   /// `[P, kvHeads, D, pageTokens]`, vPages `[P, kvHeads, pageTokens, D]`, and for an int8 cache the scales of both
   /// `[P, kvHeads, pageTokens]`: the largest of a position's head over 127.
   ///
-  /// - Parameter scale: what queries are multiplied with; scores of attention are wanted in units of log₂.
+  /// - Parameters:
+  ///   - scale: what queries are multiplied with; scores of attention are wanted in units of log₂.
+  ///   - rows: most rows of a run.
+  ///   - splitsHeads: whether each key-value head is a task of its own, for machines that work on many at a time.
   public static func kernel(
-    _ shape: Shape, cache: ElementType = .float32, query: ElementType = .float32, scale: Float
+    _ shape: Shape, cache: ElementType = .float32, query: ElementType = .float32, scale: Float,
+    rows: Int = 64, splitsHeads: Bool = false
   ) throws(TileError) -> Kernel {
     try Kernel("rotary_append") { k in
       let m = k.extent("M")
@@ -58,12 +62,12 @@ public enum Rotary {
       let vPages = k.update("vPages", cache, [pages, kv, page, d])
       let kScales = cache == .int8 ? k.update("kScales", .float32, [pages, kv, page]) : nil
       let vScales = cache == .int8 ? k.update("vScales", .float32, [pages, kv, page]) : nil
-      k.grid([runs.extents[0]]) { task in
+      k.grid(splitsHeads ? [runs.extents[0], kv] : [runs.extents[0]]) { task in
         func run(_ field: Int) -> Index { .element(tensor: runs.number, at: [task[0], Index(field)]) }
         let (row, count, target, slot) = (run(0), run(1), run(2), run(3))
         func part(_ tensor: TensorParameter, _ at: [Index], _ columns: Int) -> Tile {
           k.load(
-            tensor, at: at, rows: shape.pageTokens, columns: columns, rowAxis: 0,
+            tensor, at: at, rows: rows, columns: columns, rowAxis: 0,
             columnAxis: tensor.extents.count - 1, validRows: count, validColumns: Index(columns))
         }
         let width = shape.rotarySize / 2
@@ -82,7 +86,7 @@ public enum Rotary {
           }
           return parts
         }
-        k.loop(kv) { head in
+        func append(_ head: Index) {
           for member in 0..<shape.group {
             for (tile, column) in rotated(qPairs, q, head: head * Index(shape.group) + Index(member)) {
               k.store(
@@ -101,6 +105,7 @@ public enum Rotary {
               tile, to: vPages, at: [target, head, slot, Index(column)], rowAxis: 2, columnAxis: 3)
           }
         }
+        if splitsHeads { append(task[1]) } else { k.loop(kv) { append($0) } }
       }
     }
   }

@@ -67,7 +67,14 @@ extension KernelCatalogue {
       CatalogueEntry(
         "rotary_append_factors16_\(name)", tolerance: .sums(2),
         cases: [Case(["R": 2, "M": 5, "P": 3], ["runs": .integers([0, 3, 2, 61, 3, 2, 0, 0])])]
-      ) { try Rotary.kernel(shape, cache: .float16, query: .float16, scale: 0.2) },
+      ) { try Rotary.kernel(shape, cache: .float16, query: .float16, scale: 0.2, splitsHeads: true) },
+      CatalogueEntry(
+        "rotary_append_one_\(name)", tolerance: .sums(2),
+        cases: [Case(["R": 2, "M": 2, "P": 3], ["runs": .integers([0, 1, 2, 61, 1, 1, 0, 0])])]
+      ) {
+        try Rotary.kernel(
+          shape, cache: .float16, query: .float16, scale: 0.2, rows: 1, splitsHeads: true)
+      },
     ]
   }
 

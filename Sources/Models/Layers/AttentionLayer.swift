@@ -8,6 +8,8 @@ struct AttentionCore {
   /// What attention multiplies, queries among them.
   let factor: ElementType
   private let append: any CompiledKernel
+  /// For steps with one row of each sequence, where that is worth a kernel of its own.
+  private let appendOne: (any CompiledKernel)?
   private let attend: any CompiledKernel
   private let merge: any CompiledKernel
 
@@ -18,9 +20,17 @@ struct AttentionCore {
     self.shape = shape
     let factor = Self.factor(cache: cache, preparation.executor)
     self.factor = factor
-    append = try preparation.kernel("append \(shape) \(cache) \(scale)") {
-      try Rotary.kernel(shape, cache: cache, query: factor, scale: scale * OnlineSoftmax.log2e)
+    // Where many tasks run at a time, a loop over heads and rows that are not there takes longer than attention.
+    let splitsHeads = preparation.executor.cores >= 32
+    func append(rows: Int) throws -> any CompiledKernel {
+      try preparation.kernel("append \(shape) \(cache) \(scale) \(rows)") {
+        try Rotary.kernel(
+          shape, cache: cache, query: factor, scale: scale * OnlineSoftmax.log2e, rows: rows,
+          splitsHeads: splitsHeads)
+      }
     }
+    self.append = try append(rows: shape.pageTokens)
+    appendOne = splitsHeads ? try append(rows: 1) : nil
     attend = try preparation.kernel("attend \(shape) \(cache) \(window ?? 0)") {
       try PagedAttention.kernel(
         shape, cache: cache, rowCapacity: PagedAttention.rowCapacity(factor: factor), window: window,
@@ -48,7 +58,8 @@ struct AttentionCore {
       pairs(k, heads: kv, pairsAreInterleaved), q.reshaped([rows, kv * group, size]),
       k.reshaped([rows, kv, size]), v.reshaped([rows, kv, size]),
     ]
-    try append.run(inputs + [queries] + cache)
+    let isOneEach = step.batch.runs.count == 4 * rows
+    try (isOneEach ? appendOne ?? append : append).run(inputs + [queries] + cache)
     let chunks = step.batch.chunkCount
     let flat = [kv, chunks, rows * group]
     for phase in step.batch.phases where !phase.isEmpty {

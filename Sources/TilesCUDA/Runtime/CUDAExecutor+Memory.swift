@@ -8,6 +8,9 @@ extension CUDAExecutor {
   /// Its matrix units take 16-bit factors.
   public var prefersSixteenBit: Bool { true }
 
+  /// Its multiprocessors.
+  public var cores: Int { device.multiprocessors }
+
   /// A ``PinnedBuffer``.
   public func allocateOnHost(byteCount: Int) throws -> TensorStorage {
     try PinnedBuffer(byteCount: byteCount, device: device)
