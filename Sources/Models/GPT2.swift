@@ -34,6 +34,7 @@ public final class GPT2: LanguageModel {
   private let head: LinearLayer
   private let arithmetic: Linear.Arithmetic
   private let workspace: Workspace
+  private let replay: StepReplay
 
   private struct Layer {
     let query: LinearLayer
@@ -64,6 +65,7 @@ public final class GPT2: LanguageModel {
     self.configuration = c
     self.executor = executor
     workspace = Workspace(executor)
+    replay = StepReplay(executor, workspace)
     attentionFactor = AttentionCore.factor(cache: cacheType, executor)
     cacheGeometry = PagedCache.Geometry(
       layers: c.layers, kvHeads: c.headCount, headSize: c.headSize, type: cacheType)
@@ -117,20 +119,28 @@ public final class GPT2: LanguageModel {
       throw ModelError.invalid(key: "position", value: "\(last)", allowed: "0 to \(c.contextLength - 1)")
     }
     let step = try StepTensors(
-      batch, shape: attention.shape, queryType: attention.factor, rotary: nil, workspace: workspace)
-    let x = try workspace.tensor("x", .float32, [batch.tokens.count, c.hiddenSize])
+      batch, shape: attention.shape, queryType: attention.factor, rotary: nil, workspace: workspace,
+      isPadded: !executor.sharesHostMemory)
+    try replay.run(step.shape(cache)) { try run(step, cache) }
+    return try workspace.tensor("logits", .float32, [batch.logitRows.count, c.vocabularySize])
+  }
+
+  /// Starts the step's kernels; logits go to the buffer of that name.
+  private func run(_ step: StepTensors, _ cache: PagedCache) throws {
+    let c = configuration
+    let x = try workspace.tensor("x", .float32, [step.batch.tokens.count, c.hiddenSize])
     let y = try workspace.tensor("y", .float32, x.shape)
     try embed.run([step.tokens, embedding, step.positions, positions, x])
     for (number, layer) in layers.enumerated() {
       try attend(layer, x, into: y, step, cache.layer(number))
       try feedForward(layer, y, into: x)
     }
-    let logits = try workspace.tensor("logits", .float32, [batch.logitRows.count, c.vocabularySize])
-    guard !batch.logitRows.isEmpty else { return logits }
-    let wanted = try workspace.tensor("y", .float32, [batch.logitRows.count, c.hiddenSize])
+    let count = step.batch.logitRows.count
+    guard count > 0 else { return }
+    let wanted = try workspace.tensor("y", .float32, [count, c.hiddenSize])
     try gather.run([step.logitRows, x, wanted])
+    let logits = try workspace.tensor("logits", .float32, [count, c.vocabularySize])
     try head(try normalized(wanted, finalNorm), into: logits)
-    return logits
   }
 
   private func normalized(_ x: Tensor, _ norm: Norm) throws -> Tensor {

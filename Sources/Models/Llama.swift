@@ -30,6 +30,7 @@ public final class Llama: LanguageModel {
   private let finalNorm: Norm
   private let head: LinearLayer
   private let workspace: Workspace
+  private let replay: StepReplay
 
   private struct Layer {
     let attentionNorm: Norm
@@ -60,6 +61,7 @@ public final class Llama: LanguageModel {
     self.configuration = configuration
     self.executor = executor
     workspace = Workspace(executor)
+    replay = StepReplay(executor, workspace)
     attentionFactor = AttentionCore.factor(cache: cacheType, executor)
     cacheGeometry = PagedCache.Geometry(
       layers: configuration.layers, kvHeads: configuration.kvHeadCount, headSize: configuration.headSize,
@@ -127,26 +129,30 @@ public final class Llama: LanguageModel {
   /// Computes one step; see the protocol.
   public func forward(_ batch: ForwardBatch, cache: PagedCache) throws -> Tensor {
     let c = configuration
-    let rows = batch.tokens.count
     let step = try StepTensors(
       batch, shape: layers[0].attention.shape, queryType: layers[0].attention.factor, rotary: c.rotary,
-      workspace: workspace)
-    var x = try workspace.tensor("x", .float32, [rows, c.hiddenSize])
-    var other = try workspace.tensor("y", .float32, [rows, c.hiddenSize])
+      workspace: workspace, isPadded: !executor.sharesHostMemory)
+    try replay.run(step.shape(cache)) { try run(step, cache) }
+    return try workspace.tensor("logits", .float32, [batch.logitRows.count, c.vocabularySize])
+  }
+
+  /// Starts the step's kernels; logits go to the buffer of that name.
+  private func run(_ step: StepTensors, _ cache: PagedCache) throws {
+    let c = configuration
+    let x = try workspace.tensor("x", .float32, [step.batch.tokens.count, c.hiddenSize])
+    let y = try workspace.tensor("y", .float32, x.shape)
     try embed.run([step.tokens, embedding, x])
     for (number, layer) in layers.enumerated() {
-      try attend(layer, x, into: other, step, cache.layer(number))
-      try feedForward(layer, other, into: x)
+      try attend(layer, x, into: y, step, cache.layer(number))
+      try feedForward(layer, y, into: x)
     }
-    let wanted = batch.logitRows.count
-    guard wanted > 0 else { return try workspace.tensor("logits", .float32, [0, c.vocabularySize]) }
-    other = try workspace.tensor("y", .float32, [wanted, c.hiddenSize])
-    try gather.run([step.logitRows, x, other])
-    let normed = try workspace.tensor("normed", head.arithmetic.activation, [wanted, c.hiddenSize])
-    try finalNorm.kernel.run([other, finalNorm.weight, normed])
-    x = try workspace.tensor("logits", .float32, [wanted, c.vocabularySize])
-    try head(normed, into: x)
-    return x
+    let count = step.batch.logitRows.count
+    guard count > 0 else { return }
+    let wanted = try workspace.tensor("y", .float32, [count, c.hiddenSize])
+    try gather.run([step.logitRows, x, wanted])
+    let normed = try workspace.tensor("normed", head.arithmetic.activation, wanted.shape)
+    try finalNorm.kernel.run([wanted, finalNorm.weight, normed])
+    try head(normed, into: workspace.tensor("logits", .float32, [count, c.vocabularySize]))
   }
 
   private func attend(

@@ -48,6 +48,14 @@ public protocol Executor: Sendable {
   ///
   /// - Throws: what went wrong with one of them.
   func synchronize() throws
+
+  /// Notes the kernels that `body` starts instead of running them, to be started as one.
+  ///
+  /// Each must have run once with the same arguments, whose memory must outlive the record. `body` allocates, places and
+  /// fetches nothing.
+  ///
+  /// - Returns: `nil`, without a call of `body`, where kernels start as fast one by one.
+  func record(_ body: () throws -> Void) throws -> (any KernelRecord)?
 }
 
 extension Executor {
@@ -91,6 +99,9 @@ extension Executor {
   /// Returns at once: host kernels have run when `run` returns.
   public func synchronize() throws {}
 
+  /// Nothing: host kernels start at once.
+  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? { nil }
+
   /// A zeroed dense tensor in memory that its kernels can use.
   public func tensor(_ type: ElementType, _ shape: [Int]) throws -> Tensor {
     guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
@@ -98,6 +109,12 @@ extension Executor {
     }
     return try Tensor(allocate(byteCount: bytes), type: type, shape: shape)
   }
+}
+
+/// Kernels with their arguments, to be started as one.
+public protocol KernelRecord: Sendable {
+  /// Starts them, behind all that was asked of the executor before.
+  func run() throws
 }
 
 /// A kernel that a machine has prepared.

@@ -61,6 +61,20 @@ import TilesCPU
     #expect(executor.copied.in - before.in <= 10 * 256)
   }
 
+  /// Steps of equal shape are recorded and started as one; tokens stay the same over page and chunk boundaries.
+  @Test func stepsOfOneShapeAreReplayed() throws {
+    let requests = [40, 500].map { length in
+      GenerationRequest(prompt: (0..<length).map { Int32($0 % 290) }, maximumTokens: 100)
+    }
+    let (model, executor) = try model()
+    for (number, request) in requests.enumerated() {
+      let expected = try run([request], Generator(tinyModel()))
+      #expect(try run([request], Generator(model)) == expected)
+      #expect(executor.replays >= 90 * (number + 1))
+    }
+    #expect(try run(requests, Generator(model)) == run(requests, Generator(tinyModel())))
+  }
+
   /// Sixteen-bit factors round, but sharing, batching and splitting still change nothing on this executor.
   @Test func sixteenBitBatchesEqualSingles() throws {
     let (model, _) = try model(sixteenBit: true, cacheType: .float16)

@@ -28,6 +28,10 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   private var pending: [() throws -> Void] = []
   /// Bytes copied to the device and back.
   public private(set) var copied = (in: 0, out: 0)
+  /// Times that kernels were started as one.
+  public private(set) var replays = 0
+  /// What is noted instead of run.
+  private var recorded: [() throws -> Void]?
 
   public init(_ inner: any Executor, prefersSixteenBit: Bool = false) {
     self.inner = inner
@@ -42,7 +46,10 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
     DeviceKernel(name: kernel.name, inner: try inner.compile(kernel), executor: self)
   }
 
-  public func allocate(byteCount: Int) throws -> TensorStorage { try FakeDeviceStorage(byteCount: byteCount) }
+  public func allocate(byteCount: Int) throws -> TensorStorage {
+    requireNoRecord()
+    return try FakeDeviceStorage(byteCount: byteCount)
+  }
 
   public func place(_ tensor: Tensor) throws -> Tensor {
     guard tensor.storage.isOnHost else { return tensor }
@@ -63,6 +70,7 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
 
   public func copy(from source: Tensor, into target: Tensor) throws {
     var source = source
+    requireNoRecord()
     if source.storage.isOnHost {
       // Read now, written when it is its turn.
       copied.in += source.spannedBytes
@@ -85,12 +93,29 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   }
 
   public func synchronize() throws {
+    requireNoRecord()
     let work = pending
     pending = []
     for step in work { try step() }
   }
 
-  fileprivate func enqueue(_ work: @escaping () throws -> Void) { pending.append(work) }
+  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? {
+    recorded = []
+    defer { recorded = nil }
+    try body()
+    return DeviceRecord(work: recorded ?? [], executor: self)
+  }
+
+  fileprivate func replay(_ work: [() throws -> Void]) {
+    pending += work
+    replays += 1
+  }
+
+  fileprivate func enqueue(_ work: @escaping () throws -> Void) {
+    if recorded == nil { pending.append(work) } else { recorded?.append(work) }
+  }
+
+  private func requireNoRecord() { precondition(recorded == nil, "this cannot be recorded") }
 
   /// The tensor as the wrapped executor sees it.
   fileprivate func revealed(_ tensor: Tensor) -> Tensor {
@@ -99,6 +124,14 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
       unchecked: storage.hidden, byteOffset: tensor.byteOffset, type: tensor.type, shape: tensor.shape,
       strides: tensor.strides)
   }
+}
+
+/// Kernels of a ``DeviceExecutor`` with their arguments. `@unchecked Sendable`: as the executor.
+private struct DeviceRecord: KernelRecord, @unchecked Sendable {
+  let work: [() throws -> Void]
+  let executor: DeviceExecutor
+
+  func run() throws { executor.replay(work) }
 }
 
 /// A kernel of a ``DeviceExecutor``.

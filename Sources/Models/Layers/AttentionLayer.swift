@@ -60,9 +60,9 @@ struct AttentionCore {
     ]
     let isOneEach = step.batch.runs.count == 4 * rows
     try (isOneEach ? appendOne ?? append : append).run(inputs + [queries] + cache)
-    let chunks = step.batch.chunkCount
+    let chunks = step.chunkCount
     let flat = [kv, chunks, rows * group]
-    for phase in step.batch.phases where !phase.isEmpty {
+    for phase in step.phases where !phase.isEmpty {
       try attend.run(
         [
           step.items, step.pages, step.rowPositions.reshaped([rows * group]),

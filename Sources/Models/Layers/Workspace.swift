@@ -7,6 +7,8 @@ internal import Tiles
 final class Workspace {
   private let executor: any Executor
   private var buffers: [String: TensorStorage] = [:]
+  /// Counts the times that a buffer has come to lie elsewhere.
+  private(set) var generation = 0
   /// Where inputs are written for an executor that has memory of its own.
   private var staging: TensorStorage?
 
@@ -25,6 +27,7 @@ final class Workspace {
       buffers[name] = nil
       storage = try executor.allocate(byteCount: bytes)
       buffers[name] = storage
+      generation += 1
     }
     return try Tensor(storage, type: type, shape: shape)
   }

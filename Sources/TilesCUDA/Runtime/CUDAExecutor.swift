@@ -150,6 +150,9 @@ public final class CUDAExecutor: Executor {
 
   // MARK: Graphs
 
+  /// A ``CUDAGraph``.
+  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? { try capture(body) }
+
   /// Notes the kernels that `body` starts instead of running them, to be replayed as one.
   ///
   /// Tensors that they use must outlive the graph; nothing may be placed, fetched or waited for meanwhile, and each

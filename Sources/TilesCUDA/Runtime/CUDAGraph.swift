@@ -1,9 +1,10 @@
 internal import CCUDA
+public import Tiles
 
 /// Kernels that are started as one: what the driver checks and lays out for each is done once.
 ///
 /// `@unchecked Sendable`: nothing changes after `init`.
-@safe public final class CUDAGraph: @unchecked Sendable {
+@safe public final class CUDAGraph: KernelRecord, @unchecked Sendable {
   private let stream: CUDAStream
   private let executable: gw_graph_exec_t
   /// Machine code and orders of tasks that the graph refers to.
@@ -28,6 +29,9 @@ internal import CCUDA
 
   /// Kernels in it.
   public var kernelCount: Int { launches.count }
+
+  /// Starts its kernels; see ``launch()``.
+  public func run() throws { try launch() }
 
   /// Starts its kernels, behind all that was asked of the executor before; does not wait.
   public func launch() throws(CUDAError) {
