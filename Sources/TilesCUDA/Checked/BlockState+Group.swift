@@ -25,12 +25,16 @@ extension BlockState {
     case .stage(let tile):
       try requireSettled(warp, tile)
       try write(warp, shared: tile, roles[warp].registers[tile])
-    case .compute(let operands, let writes):
+    case .compute(let operands, let writes, let parts):
       for operand in operands { try read(warp, operand, entry) }
       for tile in writes {
         try requireSettled(warp, tile)
         roles[warp].registers[tile] = entry.execution
       }
+      for tile in parts { try write(warp, shared: tile, entry.execution) }
+    case .combine(let tile):
+      try read(warp, .shared(tile, byProduct: false), entry)
+      roles[warp].registers[tile] = shared[tile]?.contents[warp] ?? nil
     case .transpose(let tile, let source):
       try read(warp, source, entry)
       try write(warp, shared: tile, entry.execution)

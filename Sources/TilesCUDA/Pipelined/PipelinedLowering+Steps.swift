@@ -60,6 +60,7 @@ extension PipelinedLowering {
       code.line("async_fence();")
       code.line("group_barrier(1, \(128 * groups));")
     case .map(let program): printMap(program)
+    case .combine(let tile, let reduction, let continuing): printCombination(tile, reduction, continuing)
     case .transpose(let tile, let source): printTranspose(tile, source)
     case .fill(let tile, let value): printFill(tile, value)
     case .read(let tile, let reference): printRead(tile, reference)

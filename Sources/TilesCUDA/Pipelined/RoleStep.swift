@@ -42,6 +42,8 @@ indirect enum RoleStep {
   case meet
   /// Group: elementwise steps.
   case map(MapProgram)
+  /// Group: joins the groups' parts of a number a row, which each reduced over its own columns.
+  case combine(Tile, MapStep.Reduction, continuing: Bool)
   /// Group: hands numbers of rows to columns, through shared memory.
   case transpose(Tile, from: Tile)
   /// Group: sets a fragment.
