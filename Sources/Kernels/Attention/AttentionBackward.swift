@@ -42,6 +42,7 @@ public enum AttentionBackward {
       queries = 64
       stages = 2
       schedule = isSmall ? Kernel.Schedule(groups: 1, tasksPerCore: 2) : Kernel.Schedule(groups: 2)
+      schedule.trailsSteps = isSmall
     }
 
     /// Type of the sums for queries.
