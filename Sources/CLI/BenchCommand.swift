@@ -87,7 +87,7 @@ struct BenchCommand: ParsableCommand {
   /// Prints one measurement.
   func report(
     _ op: String, _ shape: String, milliseconds: Double, rate: (name: String, value: Double),
-    peer: String = "godwit", device: String? = nil
+    peer: String = "godwit", device: String? = nil, ofBandwidth share: Double? = nil
   ) {
     if json {
       Output.json([
@@ -96,10 +96,12 @@ struct BenchCommand: ParsableCommand {
         "ms": JSONField(milliseconds, decimals: 4),
         "gflops": rate.name == "gflops" ? JSONField(rate.value, decimals: 1) : nil,
         "tok_s": rate.name == "tok_s" ? JSONField(rate.value, decimals: 1) : nil,
+        "of_bandwidth": share.map { JSONField($0, decimals: 3) },
       ])
     } else {
+      let memory = share.map { ", \(Output.fixed(100 * $0, 1)) % of what memory allows" } ?? ""
       Output.write(
-        "\(op)  \(shape)\(peer == "godwit" ? "" : " (\(peer))"): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\n"
+        "\(op)  \(shape)\(peer == "godwit" ? "" : " (\(peer))"): \(Output.fixed(milliseconds, 3)) ms, \(Output.fixed(rate.value, 1)) \(rate.name)\(memory)\n"
       )
     }
   }

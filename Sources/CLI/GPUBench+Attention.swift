@@ -52,26 +52,33 @@ extension GPUBench {
   /// All gradients, from preparation to rounded results.
   func attentionBackward() throws {
     for problem in problems where bench.wants(problem.title) {
-      let shape = AttentionBackward.Shape(kvHeads: problem.heads, group: 1, headSize: problem.size)
-      let run = try AttentionGradients(
-        shape, mask: problem.mask, scale: problem.scale, batch: problem.batch, queries: problem.length,
-        executor: executor)
-      let tensors = try (0..<4).map { try random(.bfloat16, problem.shape, seed: UInt64($0)) }
-      let (y, lse) = (
-        try executor.tensor(.bfloat16, problem.shape),
-        try executor.tensor(.float32, Array(problem.shape.dropLast()))
-      )
-      try forward(problem).run(Array(tensors[..<3]) + [y, lse], integers: [problem.length])
-      let results = try (0..<3).map { _ in try executor.tensor(.bfloat16, problem.shape) }
-      let seconds = try time([
-        {
-          try run(
-            q: tensors[0], k: tensors[1], v: tensors[2], y: y, lse: lse, dy: tensors[3], dq: results[0],
-            dk: results[1], dv: results[2])
-        }
-      ])
-      report(
-        Figure(op: "attention_bwd", shape: problem.title, seconds: seconds, flops: 2.5 * problem.flops))
+      for isDeterministic in [false, true] { try attentionBackward(problem, isDeterministic) }
     }
+  }
+
+  private func attentionBackward(_ problem: Problem, _ isDeterministic: Bool) throws {
+    var shape = AttentionBackward.Shape(kvHeads: problem.heads, group: 1, headSize: problem.size)
+    shape.isDeterministic = isDeterministic
+    let run = try AttentionGradients(
+      shape, mask: problem.mask, scale: problem.scale, batch: problem.batch, queries: problem.length,
+      executor: executor)
+    let tensors = try (0..<4).map { try random(.bfloat16, problem.shape, seed: UInt64($0)) }
+    let (y, lse) = (
+      try executor.tensor(.bfloat16, problem.shape),
+      try executor.tensor(.float32, Array(problem.shape.dropLast()))
+    )
+    try forward(problem).run(Array(tensors[..<3]) + [y, lse], integers: [problem.length])
+    let results = try (0..<3).map { _ in try executor.tensor(.bfloat16, problem.shape) }
+    let seconds = try time([
+      {
+        try run(
+          q: tensors[0], k: tensors[1], v: tensors[2], y: y, lse: lse, dy: tensors[3], dq: results[0],
+          dk: results[1], dv: results[2])
+      }
+    ])
+    report(
+      Figure(
+        op: "attention_bwd", shape: problem.title, seconds: seconds, flops: 2.5 * problem.flops,
+        variant: isDeterministic ? "deterministic" : nil))
   }
 }

@@ -8,6 +8,12 @@ extension GPUBench {
   /// What the device can copy: the roof of the other kernels here.
   func copy() throws {
     guard bench.wants("2GiB") else { return }
+    let (seconds, bytes) = try copyTime()
+    report(Figure(op: "copy", shape: "2GiB", seconds: seconds, bytes: bytes))
+  }
+
+  /// Seconds to copy 2 GiB, and the bytes read and written.
+  func copyTime() throws -> (seconds: Double, bytes: Double) {
     let (rows, width) = (1 << 19, 1024)
     let kernel = try executor.compile(
       try Kernel("copy") { k in
@@ -21,8 +27,7 @@ extension GPUBench {
       })
     let x = try executor.tensor(.float32, [rows, width])
     let y = try executor.tensor(.float32, [rows, width])
-    let seconds = try time([{ try kernel.run([x, y]) }])
-    report(Figure(op: "copy", shape: "2GiB", seconds: seconds, bytes: 8 * Double(x.count)))
+    return (try time([{ try kernel.run([x, y]) }]), 8 * Double(x.count))
   }
 
   /// Rotary embedding of whole heads.

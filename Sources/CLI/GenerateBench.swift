@@ -1,4 +1,5 @@
 internal import Engine
+internal import Models
 internal import Synchronization
 internal import TilesCPU
 
@@ -19,7 +20,12 @@ struct GenerateBench {
     }
     if bench.wants("decode 128") {
       let time = try bench.median(bench.repeats) { try decode(loaded, [random(1, 1)], count: 128) }
-      report("decode 128", milliseconds: time * 1e3, tokens: 128 / time, loaded)
+      // Weights once a token, and keys and values of 65 positions on average.
+      let model = loaded.model
+      let read = 128 * (model.stepWeightBytes + model.cacheGeometry.pageBytes)
+      let share = try bandwidth(loaded).map { Double(read) / $0 / time }
+      report(
+        "decode 128", milliseconds: time * 1e3, tokens: 128 / time, loaded, ofBandwidth: share)
       bench.reportProfile(loaded.backEnd)
     }
     if bench.wants("batch 32 own prompts 128") {
@@ -39,9 +45,20 @@ struct GenerateBench {
     }
   }
 
-  private func report(_ shape: String, milliseconds: Double, tokens rate: Double, _ loaded: LoadedModel) {
+  /// Bytes a second that the GPU copies, measured; `nil` on cores.
+  private func bandwidth(_ loaded: LoadedModel) throws -> Double? {
+    guard case .gpu(let executor) = loaded.backEnd else { return nil }
+    let (seconds, bytes) = try GPUBench(bench: bench, executor: executor).copyTime()
+    return bytes / seconds
+  }
+
+  private func report(
+    _ shape: String, milliseconds: Double, tokens rate: Double, _ loaded: LoadedModel,
+    ofBandwidth share: Double? = nil
+  ) {
     bench.report(
-      "generate", shape, milliseconds: milliseconds, rate: ("tok_s", rate), device: loaded.backEnd.name)
+      "generate", shape, milliseconds: milliseconds, rate: ("tok_s", rate), device: loaded.backEnd.name,
+      ofBandwidth: share)
   }
 
   /// Tokens that differ from prompt to prompt.

@@ -20,6 +20,14 @@ public final class GPT2: LanguageModel {
   public let cacheGeometry: PagedCache.Geometry
   /// What attention multiplies.
   public let attentionFactor: ElementType
+  /// Of the linear layers.
+  public var stepWeightBytes: Int {
+    layers.reduce(head.weightBytes) { total, layer in
+      [layer.query, layer.key, layer.value, layer.output, layer.up, layer.down].reduce(total) {
+        $0 + $1.weightBytes
+      }
+    }
+  }
   /// What it runs on.
   public let executor: any Executor
 

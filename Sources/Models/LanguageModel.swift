@@ -13,6 +13,8 @@ public protocol LanguageModel: AnyObject {
   var cacheGeometry: PagedCache.Geometry { get }
   /// What attention multiplies, queries among them: float32, or the type of a cache of 16 bits.
   var attentionFactor: ElementType { get }
+  /// Bytes of the weights that every step reads; of embeddings only those that are a head too.
+  var stepWeightBytes: Int { get }
   /// What it runs on.
   var executor: any Executor { get }
   /// Keys further back than this are not seen; `nil` for all.

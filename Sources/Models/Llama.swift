@@ -20,6 +20,13 @@ public final class Llama: LanguageModel {
   public let cacheGeometry: PagedCache.Geometry
   /// What attention multiplies.
   public let attentionFactor: ElementType
+  /// Of the linear layers.
+  public var stepWeightBytes: Int {
+    layers.reduce(head.weightBytes) { total, layer in
+      let linear = [layer.query, layer.key, layer.value, layer.output, layer.down]
+      return linear.reduce(total + layer.gated.weightBytes) { $0 + $1.weightBytes }
+    }
+  }
   /// What it runs on.
   public let executor: any Executor
 

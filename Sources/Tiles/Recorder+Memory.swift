@@ -55,18 +55,21 @@ extension Recorder {
     append(.store(tile, to: reference), file, line)
   }
 
-  /// Adds the valid part of a float32 `tile` to a block of a float32 `tensor` that the kernel updates.
+  /// Adds the valid part of a float32 `tile` to a block of a float32 or int32 `tensor` that the kernel updates.
   ///
-  /// Tasks may add to one element at the same time; the sum then depends on their order in its last bits.
+  /// Tasks may add to one element at the same time; a float32 sum then depends on their order in its last bits. To an
+  /// int32 tensor go the nearest whole numbers, ties to even, NaN as 0, so that the sum depends on no order; beyond 32
+  /// bits it wraps round.
   public func add(
     _ tile: Tile, to tensor: TensorParameter, at origin: [Index], rowAxis: Int? = nil, columnAxis: Int? = nil,
     file: String = #fileID, line: Int = #line
   ) {
     requireDefined(tile, "add to \(tensor.name)", file, line)
     check(
-      tensor.access == .update && tensor.type == .float32 && tile.type == .float32, "add to \(tensor.name)",
-      file, line,
-      "\(tile) and \(tensor.type.rawValue) \(tensor.name) cannot be added. Use float32 and update(_:_:_:).")
+      tensor.access == .update && [.float32, .int32].contains(tensor.type) && tile.type == .float32,
+      "add to \(tensor.name)", file, line,
+      "\(tile) and \(tensor.type.rawValue) \(tensor.name) cannot be added. Use a float32 tile and a float32 or int32 "
+        + "tensor from update(_:_:_:).")
     let reference = makeReference(
       "add", tensor, origin, tile.rows, tile.columns, rowAxis, columnAxis, file, line)
     append(.add(tile, to: reference), file, line)

@@ -90,8 +90,18 @@ extension ReferenceRun {
         let outside = reference.rowAxis.map { place[$0] >= tensor.shape[$0] } ?? false
         if outside || reference.columnAxis.map({ place[$0] >= tensor.shape[$0] }) ?? false { continue }
         let value = try read(state, tile, row, column)
-        let old = adds ? try readElement(reference.tensor.number, place) : 0
-        try write(old + value, reference.tensor.number, place)
+        guard adds else {
+          try write(value, reference.tensor.number, place)
+          continue
+        }
+        if tensor.type == .int32 {
+          let offset = try offset(reference.tensor.number, place)
+          let address = unsafe tensor.address.assumingMemoryBound(to: Int32.self) + offset
+          unsafe address.pointee &+= Int32(Self.rounded(value, to: .int32))
+        } else {
+          try write(
+            readElement(reference.tensor.number, place) + value, reference.tensor.number, place)
+        }
       }
       if tile.type == .q16_rows { try storeScales(state, row, reference, place(reference, origin, row, 0)) }
     }
@@ -114,7 +124,7 @@ extension ReferenceRun {
     case .float32: unsafe address.storeBytes(of: Float(value), as: Float.self)
     case .float16: unsafe address.storeBytes(of: float16Bits(Float(value)), as: UInt16.self)
     case .bfloat16: unsafe address.storeBytes(of: BFloat16(Float(value)).bitPattern, as: UInt16.self)
-    case .int32: unsafe address.storeBytes(of: Int32(value.rounded(.toNearestOrEven)), as: Int32.self)
+    case .int32: unsafe address.storeBytes(of: Int32(Self.rounded(value, to: .int32)), as: Int32.self)
     case .int8: unsafe address.storeBytes(of: Int8(Self.rounded(value, to: .int8)), as: Int8.self)
     case .q16_rows:
       let width = tensor.shape[tensor.shape.count - 1]
@@ -153,6 +163,9 @@ extension ReferenceRun {
     case .bfloat16: Scalar(Float(BFloat16(Float(value))))
     case .int8:
       value.isNaN ? 0 : Swift.max(-127, Swift.min(127, value.rounded(.toNearestOrEven)))
+    case .int32:
+      // The largest float32 below 2³¹, so that either scalar can be converted back.
+      value.isNaN ? 0 : Swift.max(-0x1p31, Swift.min(Scalar(0x1.fffffep30), value.rounded(.toNearestOrEven)))
     default: value
     }
   }

@@ -22,6 +22,8 @@ struct Instruction: BitwiseCopyable {
     case matmul
     /// Tile a, which other threads add to as well, += tile b.
     case addShared
+    /// The same into integers, which take the nearest whole numbers.
+    case addSharedRounded
     /// Tile a ← rows of tile b as integer groups.
     case quantize
     /// Tile b's integer groups go to the rows of d columns that tile a looks at, from column register c on.

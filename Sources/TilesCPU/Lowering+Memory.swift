@@ -93,7 +93,8 @@ extension Lowering {
   mutating func lowerAdd(_ tile: Tile, _ reference: TileReference) {
     let (rows, columns) = storedExtent(tile, reference)
     let view = viewSlot(reference, rows: rows, columns: columns)
-    emit(Instruction(code: .addShared, a: Int32(view), b: Int32(slot(of: tile))))
+    let code: Instruction.Code = reference.tensor.type == .int32 ? .addSharedRounded : .addShared
+    emit(Instruction(code: code, a: Int32(view), b: Int32(slot(of: tile))))
   }
 
   /// Copies a column to a row, whose memory is looked at as a column.

@@ -129,6 +129,12 @@ internal import Memory
           target.rows, target.columns, source.base.assumingMemoryBound(to: Float.self), source.rowStride,
           source.columnStride, target.base.assumingMemoryBound(to: Float.self), target.rowStride,
           target.columnStride)
+      case .addSharedRounded:
+        let (target, source) = unsafe (tiles[a], tiles[b])
+        unsafe gw_add_shared_rounded(
+          target.rows, target.columns, source.base.assumingMemoryBound(to: Float.self), source.rowStride,
+          source.columnStride, target.base.assumingMemoryBound(to: Int32.self), target.rowStride,
+          target.columnStride)
       case .quantize:
         let (target, source) = unsafe (tiles[a], tiles[b])
         unsafe microkernels.quantizeRows(

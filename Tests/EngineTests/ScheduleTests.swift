@@ -14,6 +14,7 @@ final class HistoryModel: LanguageModel {
   let cacheGeometry = PagedCache.Geometry(layers: 1, kvHeads: 1, headSize: 1, type: .float32)
   let slidingWindow: Int? = nil
   let attentionFactor = ElementType.float32
+  let stepWeightBytes = 0
   let executor: any Executor = ReferenceExecutor<Float>()
   private var slots: [Int32]
 

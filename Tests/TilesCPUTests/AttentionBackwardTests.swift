@@ -3,6 +3,7 @@ import Memory
 import TestSupport
 import Testing
 import Tiles
+import TilesCPU
 
 @Suite struct AttentionBackwardTests {
   static let cases: [AttentionDefinition] = {
@@ -91,6 +92,48 @@ import Tiles
         #expect(abs(predicted - quotient) <= allowed, "\(name): operand \(which)")
       }
     }
+  }
+
+  /// Sums of whole numbers are as near to the analytic gradient, and the same bits on many threads as on one.
+  @Test(arguments: cases) func deterministicSumsAgree(_ c: AttentionDefinition) throws {
+    let given = try c.inputs(seed: 12)
+    let exact = c.gradients(values(given.q), values(given.k), values(given.v), values(given.dy))
+    var shape = Self.shape(c)
+    shape.isDeterministic = true
+    var bits: (q: [Double], k: [Double], v: [Double])?
+    for (name, executor) in judged(reference: c.work < 100_000) {
+      let found = try gradients(c, shape, given, on: executor)
+      #expect(error(found.q, exact.q, inUnitsOf: exact.qBound) <= 1, "\(name): dq")
+      #expect(error(found.k, exact.k, inUnitsOf: exact.kBound) <= 1, "\(name): dk")
+      #expect(error(found.v, exact.v, inUnitsOf: exact.vBound) <= 1, "\(name): dv")
+      guard executor is CPUExecutor else { continue }
+      #expect(try gradients(c, shape, given, on: executor) == found, "\(name): another run")
+      bits = bits ?? found
+    }
+    #expect(bits != nil)
+  }
+
+  /// Missing numbers stay missing though whole numbers have none, and rows of no gradient give zeros.
+  @Test func deterministicSumsKeepNaN() throws {
+    let c = AttentionDefinition(
+      m: 20, n: 33, size: 40, kvHeads: 1, group: 1, mask: .full, type: .bfloat16)
+    var shape = Self.shape(c)
+    shape.isDeterministic = true
+    for which in 0..<3 {
+      let given = try c.inputs(seed: 5)
+      let broken = [given.dy, given.k, given.v][which]
+      broken.withMutableElements(as: UInt16.self) { $0[7] = 0x7FC0 }
+      let found = try gradients(c, shape, given, on: executors[0])
+      // Element 7 is of row 0: as a gradient it reaches that row, as a key or value all rows.
+      #expect(found.q[..<40].allSatisfy { $0.isNaN }, "operand \(which)")
+    }
+    let given = try c.inputs(seed: 6)
+    given.dy.withMutableElements(as: UInt16.self) { span in
+      for index in 0..<40 { span[index] = 0 }
+    }
+    let found = try gradients(c, shape, given, on: executors[0])
+    #expect(found.q[..<40].allSatisfy { $0 == 0 })
+    #expect(found.q.allSatisfy { $0.isFinite })
   }
 
   /// Where the sums of a step stand makes no difference to what they are.

@@ -134,6 +134,10 @@ size_t gw_matmul_q16_workspace(long k);
 void gw_add_shared(long rows, long columns, const float *a, ptrdiff_t a_row, ptrdiff_t a_column, float *c,
                    ptrdiff_t c_row, ptrdiff_t c_column);
 
+// The same into integers, which take the nearest whole numbers, ties to even, NaN as 0; sums wrap round.
+void gw_add_shared_rounded(long rows, long columns, const float *a, ptrdiff_t a_row, ptrdiff_t a_column, int32_t *c,
+                           ptrdiff_t c_row, ptrdiff_t c_column);
+
 // Tells the core that the thread is waiting in a loop.
 static inline void gw_pause(void) {
 #if defined(__x86_64__)

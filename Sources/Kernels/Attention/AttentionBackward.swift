@@ -26,6 +26,9 @@ public enum AttentionBackward {
     public var stages: Int
     /// How groups of threads share a task.
     public var schedule: Kernel.Schedule
+    /// Whether results are the same bits in every run: the gradients of queries, to which many tasks add, are then summed
+    /// as whole numbers of a unit for each row, since float32 sums depend on their order.
+    public var isDeterministic = false
 
     /// Sizes with the default tiles.
     public init(kvHeads: Int, group: Int, headSize: Int, type: ElementType = .bfloat16) {
@@ -39,7 +42,14 @@ public enum AttentionBackward {
       queries = 64
       stages = 2
       schedule = isSmall ? Kernel.Schedule(groups: 1, tasksPerCore: 2) : Kernel.Schedule(groups: 2)
+      schedule.trailsSteps = isSmall
     }
+
+    /// Type of the sums for queries.
+    var sumType: ElementType { isDeterministic ? .int32 : .float32 }
+
+    /// What kernels of the shape are named by.
+    var variant: String { "\(headSize)_\(type.rawValue)\(isDeterministic ? "_deterministic" : "")" }
 
     /// Columns of a tile of heads.
     var columns: Int { (headSize + 15) / 16 * 16 }
@@ -47,40 +57,50 @@ public enum AttentionBackward {
 
   /// What the main kernel needs of each row: −lse in units of log₂, and Σ dy·y.
   ///
-  /// Arguments: y and dy `[B, kvHeads, group, M, D]`, lse `[B, kvHeads, group, M]`, results `offsets` and `deltas` of its
-  /// shape, float32.
+  /// Arguments: y and dy `[B, kvHeads, group, M, D]`, lse `[B, kvHeads, group, M]`, where sums are of whole numbers the
+  /// `limits` of ``limits(_:)``, then results `offsets`, `deltas` and there also `units` of lse's shape, float32.
   public static func preparation(_ shape: Shape) throws(TileError) -> Kernel {
-    try Kernel("attention_backward_preparation_\(shape.headSize)_\(shape.type.rawValue)") { k in
+    try Kernel("attention_backward_preparation_\(shape.variant)") { k in
       let (b, m) = (k.extent("B"), k.extent("M"))
       let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
       let y = k.input("y", shape.type, [b, kv, group, m, d])
       let dy = k.input("dy", shape.type, [b, kv, group, m, d])
       let lse = k.input("lse", .float32, [b, kv, group, m])
+      let limits = shape.isDeterministic ? k.input("limits", .float32, [b, kv, 1]) : nil
       let offsets = k.output("offsets", .float32, [b, kv, group, m])
       let deltas = k.output("deltas", .float32, [b, kv, group, m])
+      let units = shape.isDeterministic ? k.output("units", .float32, [b, kv, group, m]) : nil
       let block = 16
       k.grid([b, kv * group, m.ceilDiv(Index(block))]) { task in
         let at = [task[0], task[1] / group, task[1] % group, task[2] * Index(block)]
         func load(_ tensor: TensorParameter) -> Tile {
           k.load(tensor, at: at + [0], rows: block, columns: shape.headSize, as: .float32)
         }
-        let sums = k.rowSum(k.map(.multiply, load(y), load(dy)))
+        let gradient = load(dy)
+        let sums = k.rowSum(k.map(.multiply, load(y), gradient))
         k.store(sums, to: deltas, at: at, rowAxis: 3)
+        if let limits, let units {
+          // |dy·v − Σ dy·y| ≤ 2·|dy|·max |v|, weights of a row add up to 1, so 2³⁰ units are never reached.
+          let norm = k.map(.sqrt, k.rowSum(k.map(.multiply, gradient, gradient)))
+          let limit = k.load(limits, at: [at[0], at[1], 0], rows: 1, columns: 1)
+          let largest = k.map(.max, k.map(.multiply, norm, limit), 0x1p-96)
+          k.store(k.map(.divide, 0x1p28, largest), to: units, at: at, rowAxis: 3)
+        }
         let row = k.load(lse, at: at, rows: block, columns: 1, rowAxis: 3)
         k.store(k.map(.multiply, row, -OnlineSoftmax.log2e), to: offsets, at: at, rowAxis: 3)
       }
     }
   }
 
-  /// Arguments: q and dy `[B, kvHeads, group, M, D]`, k and v `[B, kvHeads, N, D]`, offsets and deltas `[B, kvHeads,
-  /// group, M]`, then dqSums `[B, kvHeads, group, M, D]` float32, to which the gradient of q over `scale` is added, and
-  /// the results dk and dv as k and v.
+  /// Arguments: q and dy `[B, kvHeads, group, M, D]`, k and v `[B, kvHeads, N, D]`, offsets and deltas (and, where sums
+  /// are of whole numbers, units) `[B, kvHeads, group, M]`, then dqSums `[B, kvHeads, group, M, D]` float32 or int32, to
+  /// which the gradient of q over `scale` (times its unit) is added, and the results dk and dv as k and v.
   ///
   /// - Parameter scale: that of the scores.
   public static func kernel(
     _ shape: Shape, mask: Attention.Mask, scale: Float
   ) throws(TileError) -> Kernel {
-    try Kernel("attention_backward_\(mask)_\(shape.headSize)_\(shape.type.rawValue)") { k in
+    try Kernel("attention_backward_\(mask)_\(shape.variant)") { k in
       let (b, m, n) = (k.extent("B"), k.extent("M"), k.extent("N"))
       let (kv, group, d) = (Index(shape.kvHeads), Index(shape.group), Index(shape.headSize))
       let q = k.input("q", shape.type, [b, kv, group, m, d])
@@ -89,7 +109,8 @@ public enum AttentionBackward {
       let values = k.input("v", shape.type, [b, kv, n, d])
       let offsets = k.input("offsets", .float32, [b, kv, group, m])
       let deltas = k.input("deltas", .float32, [b, kv, group, m])
-      let dqSums = k.update("dqSums", .float32, [b, kv, group, m, d])
+      let units = shape.isDeterministic ? k.input("units", .float32, [b, kv, group, m]) : nil
+      let dqSums = k.update("dqSums", shape.sumType, [b, kv, group, m, d])
       let dk = k.output("dk", shape.type, [b, kv, n, d])
       let dv = k.output("dv", shape.type, [b, kv, n, d])
       let (block, step) = (Index(shape.keys), Index(shape.queries))
@@ -106,7 +127,9 @@ public enum AttentionBackward {
         }
         let (dkSum, dvSum) = (sum(), sum())
         func place(_ number: Index) -> (member: Index, row: Index) {
-          (number / visible.count, (visible.first + number % visible.count) * step)
+          // Divisions take as long as a part of a product.
+          guard shape.group > 1 else { return (0, (visible.first + number) * step) }
+          return (number / visible.count, (visible.first + number % visible.count) * step)
         }
         k.pipeline(
           steps: group * visible.count, stages: shape.stages,
@@ -137,7 +160,12 @@ public enum AttentionBackward {
             if shape.schedule.overlapsSteps { k.matmul(into: dvSum, factors, tiles[1]) }
             k.matmul(into: dkSum, dFactors, tiles[0])
             let dq = k.matmul(dFactors, k0, transposesLeft: true)
-            k.add(dq, to: dqSums, at: [batch, head, member, row, 0])
+            // Read while the product runs.
+            let unit = units.map {
+              k.load($0, at: [batch, head, member, row], rows: shape.queries, columns: 1, rowAxis: 3)
+            }
+            k.add(
+              unit.map { k.map(.multiply, dq, $0) } ?? dq, to: dqSums, at: [batch, head, member, row, 0])
           })
         k.store(k.map(.multiply, dkSum, scale), to: dk, at: [batch, head, key, 0])
         k.store(dvSum, to: dv, at: [batch, head, key, 0])
@@ -195,15 +223,22 @@ public enum AttentionBackward {
     }
   }
 
-  /// dq = `scale` · sums, rounded. Arguments: dqSums and dq `[R, D]`.
+  /// dq = `scale` · sums (over their unit), rounded. Arguments: dqSums `[R, D]`, where they are whole numbers units
+  /// `[R]`, and dq as dqSums.
   public static func conversion(_ shape: Shape, scale: Float) throws(TileError) -> Kernel {
-    try Kernel("attention_backward_conversion_\(shape.headSize)_\(shape.type.rawValue)") { k in
+    try Kernel("attention_backward_conversion_\(shape.variant)") { k in
       let rows = k.extent("R")
-      let sums = k.input("dqSums", .float32, [rows, Index(shape.headSize)])
+      let sums = k.input("dqSums", shape.sumType, [rows, Index(shape.headSize)])
+      let units = shape.isDeterministic ? k.input("units", .float32, [rows]) : nil
       let dq = k.output("dq", shape.type, [rows, Index(shape.headSize)])
       k.grid([rows.ceilDiv(16)]) { task in
-        let tile = k.load(sums, at: [task[0] * 16, 0], rows: 16, columns: shape.headSize)
-        k.store(k.map(.multiply, tile, scale), to: dq, at: [task[0] * 16, 0])
+        let row = task[0] * 16
+        let tile = k.load(sums, at: [row, 0], rows: 16, columns: shape.headSize, as: .float32)
+        let factor = units.map {
+          k.map(.divide, scale, k.load($0, at: [row], rows: 16, columns: 1, rowAxis: 0))
+        }
+        k.store(
+          factor.map { k.map(.multiply, tile, $0) } ?? k.map(.multiply, tile, scale), to: dq, at: [row, 0])
       }
     }
   }

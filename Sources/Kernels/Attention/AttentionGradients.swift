@@ -16,6 +16,18 @@ public final class AttentionGradients {
   private let offsets: Tensor
   private let deltas: Tensor
   private let sums: Tensor
+  private let units: Units?
+  /// Of the last call's length.
+  private var keyLimits: [Tensor] = []
+
+  /// What sums of whole numbers need: how fine each row's unit is, and what that follows from.
+  private struct Units {
+    let keyLimits: any CompiledKernel
+    let limits: any CompiledKernel
+    let values: Tensor
+    /// Of a head.
+    let largest: Tensor
+  }
 
   /// - Parameters:
   ///   - scale: that of the scores.
@@ -39,12 +51,23 @@ public final class AttentionGradients {
       try executor.tensor(.float32, heads + [padded]).sliced(axis: 3, 0..<queries)
     }
     (offsets, deltas) = (try rows(), try rows())
-    sums = try executor.tensor(.float32, heads + [queries, shape.headSize])
+    sums = try executor.tensor(shape.sumType, heads + [queries, shape.headSize])
+    units =
+      shape.isDeterministic
+      ? Units(
+        keyLimits: try executor.compile(try AttentionBackward.keyLimits(shape)),
+        limits: try executor.compile(try AttentionBackward.limits(shape)),
+        values: try executor.tensor(.float32, heads + [queries]),
+        largest: try executor.tensor(.float32, [batch, shape.kvHeads, 1])) : nil
   }
 
-  /// Bytes of workspace: a float32 for each number of q and two for each of its rows.
+  /// Bytes of workspace: four for each number of q and eight for each of its rows; where results are the same in every
+  /// run, four more for each row and head, and, from the first call on, eight for each key.
   public var workspaceBytes: Int {
-    sums.count * 4 + 2 * (queries + 3) / 4 * 16 * batch * shape.kvHeads * shape.group
+    let rows = batch * shape.kvHeads * shape.group
+    let unitBytes = units.map { ($0.values.count + $0.largest.count) * 4 } ?? 0
+    let keyBytes = keyLimits.reduce(0) { $0 + $1.count * 4 }
+    return sums.count * 4 + 2 * (queries + 3) / 4 * 16 * rows + unitBytes + keyBytes
   }
 
   /// Writes dq, dk and dv.
@@ -58,10 +81,23 @@ public final class AttentionGradients {
   ) throws {
     let rows = [batch, shape.kvHeads, shape.group, queries]
     let heads = rows + [shape.headSize]
-    try preparation.run([y.reshaped(heads), dy.reshaped(heads), lse.reshaped(rows), offsets, deltas])
+    let given = [y.reshaped(heads), dy.reshaped(heads), lse.reshaped(rows)]
+    var perRow: [Tensor] = []
+    if let units {
+      let keys = [batch, shape.kvHeads, k.shape[2]]
+      if keyLimits.first?.shape != keys {
+        keyLimits = try (0..<2).map { _ in try executor.tensor(.float32, keys) }
+      }
+      try units.keyLimits.run([k, v] + keyLimits)
+      try units.limits.run(keyLimits + [units.largest])
+      perRow = [units.values]
+    }
+    try preparation.run(given + (units.map { [$0.largest] } ?? []) + [offsets, deltas] + perRow)
     try executor.clear(sums)
-    try main.run([q.reshaped(heads), dy.reshaped(heads), k, v, offsets, deltas, sums, dk, dv])
+    try main.run(
+      [q.reshaped(heads), dy.reshaped(heads), k, v, offsets, deltas] + perRow + [sums, dk, dv])
     let flat = [rows.reduce(1, *), shape.headSize]
-    try conversion.run([sums.reshaped(flat), dq.reshaped(flat)])
+    try conversion.run(
+      [sums.reshaped(flat)] + perRow.map { $0.reshaped([flat[0]]) } + [dq.reshaped(flat)])
   }
 }

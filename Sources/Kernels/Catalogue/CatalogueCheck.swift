@@ -133,7 +133,8 @@ extension CatalogueEntry.Tolerance {
     switch type {
     case .bfloat16: Self(absolute: absolute, relative: max(relative, 0x1p-7))
     case .float16: Self(absolute: absolute, relative: max(relative, 0x1p-10))
-    case .int8: Self(absolute: max(absolute, 1), relative: relative)
+    case .int8: Self(absolute: max(absolute, whole), relative: relative)
+    case .int32: Self(absolute: whole, relative: relative)
     default: self
     }
   }

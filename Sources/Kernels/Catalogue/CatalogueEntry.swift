@@ -52,6 +52,8 @@ public struct CatalogueEntry: Sendable {
     public var absolute: Double
     /// In proportion to it.
     public var relative: Double
+    /// Instead of `absolute` where results are whole numbers.
+    public var whole = 1.0
 
     /// Float32 results of sums of `terms` products of numbers within ±1.
     public static func sums(_ terms: Int) -> Tolerance {

@@ -5,7 +5,7 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   static let attention: [CatalogueEntry] =
-    plain + (wide + backward).map { $0.large() } + paged + rotary + prefix
+    plain + wide.map { $0.large() } + paged + rotary + prefix
 
   private static let masks: [(name: String, mask: Attention.Mask)] = [
     ("full", .full), ("causal", .causal), ("window70", .window(70)),
@@ -29,26 +29,6 @@ extension KernelCatalogue {
       ) {
         try Attention.kernel(
           Attention.Shape.gpu(kvHeads: 2, group: 1, headSize: size, mask: mask), mask: mask,
-          scale: 1 / Float(size).squareRoot())
-      }
-    }
-  }
-
-  private static let backward: [CatalogueEntry] = [64, 128].flatMap { size in
-    masks.prefix(2).map { name, mask in
-      CatalogueEntry(
-        "attention_backward_\(size)_\(name)",
-        // Sums of about 200 products of 16-bit weights below 1 with numbers below 1.
-        tolerance: CatalogueEntry.Tolerance(absolute: 0.06, relative: 0x1p-6),
-        cases: [(65, 65), (200, 200)].map {
-          Case(
-            ["B": 1, "M": $0.0, "N": $0.1],
-            // As if every row had a log-sum-exp of about 6.
-            ["offsets": .uniform(-9...(-8)), "deltas": .uniform(-0.1...0.1), "dqSums": .uniform(-1...1)])
-        }
-      ) {
-        try AttentionBackward.kernel(
-          AttentionBackward.Shape(kvHeads: 2, group: 1, headSize: size), mask: mask,
           scale: 1 / Float(size).squareRoot())
       }
     }

@@ -6,7 +6,7 @@ extension KernelCatalogue {
 
   /// Other head sizes, plans and parts than those of the families: what models and benchmarks use.
   static let sizes: [CatalogueEntry] =
-    (heads + gradients).map { $0.large() } + gradientSteps + products16 + segments + wideDecoding + seams
+    heads.map { $0.large() } + products16 + segments + wideDecoding + seams
 
   private static let heads: [CatalogueEntry] = [40, 80, 96, 256].flatMap { size in
     [("full", Attention.Mask.full), ("causal", .causal), ("window50", .window(50))].map { name, mask in
@@ -19,37 +19,6 @@ extension KernelCatalogue {
           scale: 1 / Float(size).squareRoot())
       }
     }
-  }
-
-  private static let gradients: [CatalogueEntry] = [
-    (40, 2, "causal", Attention.Mask.causal), (64, 1, "window50", .window(50)),
-    (128, 1, "window50", .window(50)),
-  ].map { size, group, name, mask in
-    CatalogueEntry(
-      "attention_backward_\(size)_\(name)",
-      tolerance: CatalogueEntry.Tolerance(absolute: 0.06, relative: 0x1p-6),
-      cases: [(4, 1), (64, 64), (100, 130)].map {
-        Case(
-          ["B": 1, "M": $0.0, "N": $0.1],
-          ["offsets": .uniform(-9...(-8)), "deltas": .uniform(-0.1...0.1), "dqSums": .uniform(-1...1)])
-      }
-    ) {
-      try AttentionBackward.kernel(
-        AttentionBackward.Shape(kvHeads: 2, group: group, headSize: size), mask: mask,
-        scale: 1 / Float(size).squareRoot())
-    }
-  }
-
-  private static let gradientSteps: [CatalogueEntry] = [64, 128].flatMap { size in
-    let shape = AttentionBackward.Shape(kvHeads: 2, group: 2, headSize: size)
-    return [
-      CatalogueEntry(
-        "attention_backward_preparation_\(size)", tolerance: .sums(size), cases: [Case(["B": 2, "M": 37])]
-      ) { try AttentionBackward.preparation(shape) },
-      CatalogueEntry(
-        "attention_backward_conversion_\(size)", tolerance: .bfloat16, cases: [Case(["R": 37])]
-      ) { try AttentionBackward.conversion(shape, scale: 0.125) },
-    ]
   }
 
   private static let products16: [CatalogueEntry] =

@@ -9,6 +9,9 @@ struct LinearLayer {
   private let bias: Tensor?
   private let kernels: RowKernels
 
+  /// Bytes that a step reads.
+  var weightBytes: Int { weight.spannedBytes }
+
   /// - Parameters:
   ///   - weight: `[out, in]`.
   ///   - exact: whether nothing is rounded.
@@ -48,6 +51,9 @@ struct GatedLayer {
   private let gate: Tensor
   private let up: Tensor
   private let kernels: RowKernels
+
+  /// Bytes that a step reads.
+  var weightBytes: Int { gate.spannedBytes + up.spannedBytes }
 
   /// - Parameters:
   ///   - gate: `[out, in]`; up likewise.

@@ -10,15 +10,15 @@ struct GroupProgram {
   let placement: Placement
   var result: [RoleStep] = []
   /// Products that may still run, oldest first, with the rings to give back when each is done.
-  private var running: [(product: Matmul, releases: [Int])] = []
+  var running: [(product: Matmul, releases: [Int])] = []
   /// Tiles in shared memory, written by the groups, that slower threads may still read.
-  private var dirty: Set<Int>
+  var dirty: Set<Int>
   /// Those that were written since all threads met.
-  private var unpublished: Set<Int> = []
+  var unpublished: Set<Int> = []
   /// Numbers of rows of which each group has its own part so far.
-  private var parts: [(tile: Tile, reduction: MapStep.Reduction, continuing: Bool)] = []
+  var parts: [(tile: Tile, reduction: MapStep.Reduction, continuing: Bool)] = []
 
-  private init(_ placement: Placement, dirty: Set<Int>) {
+  init(_ placement: Placement, dirty: Set<Int>) {
     self.placement = placement
     self.dirty = dirty
   }
@@ -171,7 +171,7 @@ struct GroupProgram {
   }
 
   /// Everything written before is then seen by all, and everything read before is read.
-  private mutating func meet() {
+  mutating func meet() {
     result.append(.meet)
     (dirty, unpublished) = ([], [])
   }
@@ -206,7 +206,7 @@ struct GroupProgram {
 
   mutating func finishProducts() { if !running.isEmpty { finish(running.count) } }
 
-  private mutating func finish(_ count: Int) {
+  mutating func finish(_ count: Int) {
     var finished: [Tile] = []
     for (product, _) in running[..<count] {
       for factor in [product.left, product.right] where placement.staged[factor.id] != nil {
@@ -238,6 +238,10 @@ struct GroupProgram {
       stream(product, ring, step, count)
     } else if placement.kernel.schedule.overlapsSteps, let parts = StepParts(body, own, self) {
       overlap(parts, step, count)
+    } else if placement.kernel.schedule.trailsSteps, kept.isEmpty, let parts = TrailingParts(body),
+      trail(parts, rings: own, step, count)
+    {
+      // Recorded.
     } else {
       let inner = repeated { $0.add(body, rings: own) }
       result.append(.loop(step: step, from: 0, below: count, body: inner))
@@ -359,7 +363,7 @@ extension Placement {
 
 extension Statement {
   /// Whether it only computes element by element, in registers that no product packs.
-  fileprivate var isElementwise: Bool { if case .map = operation { true } else { false } }
+  var isElementwise: Bool { if case .map = operation { true } else { false } }
 
   /// Whether a product in it takes the tile as its left factor, not transposed.
   fileprivate func hasLeftFactor(_ tile: Tile) -> Bool {

@@ -121,18 +121,23 @@ extension PipelinedLowering {
   /// How a fragment can leave through shared memory and bulk copies; `nil` where threads must store it themselves.
   ///
   /// A buffer holds a panel of 64 rows, or, where the tensor is contiguous along the tile's rows, 64 of its columns.
-  func storeForm(_ tile: Tile, _ reference: TileReference) -> SharedTile? {
+  func storeForm(_ tile: Tile, _ reference: TileReference, adds: Bool) -> SharedTile? {
     guard case .fragment(_, let columns, _) = placement.places[tile.id], columns % 16 == 0,
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
     else { return nil }
     let tensor = reference.tensor
     // A few rows are sooner written by the threads that hold them.
     if let rows = tile.validRows.constantValue, rows <= 8 { return nil }
-    guard tensor.extents.count <= 5, [.float32, .bfloat16, .float16].contains(tensor.type) else { return nil }
+    guard tensor.extents.count <= 5,
+      [.float32, .bfloat16, .float16].contains(tensor.type) || tensor.type == .int32 && adds
+    else { return nil }
     let shared: SharedTile
     if columnAxis == tensor.extents.count - 1 {
       shared = SharedTile(type: tensor.type, outer: 64, inner: columns, isTransposed: false)
-    } else if rowAxis == tensor.extents.count - 1, tensor.type != .float32, columns % min(64, columns) == 0 {
+    } else if rowAxis == tensor.extents.count - 1, tensor.type.blockBytes == 2, columns % min(64, columns) == 0,
+      // Else a tensor with odd strides would get the plain form for the sake of its stores.
+      let length = tensor.extents[rowAxis].constantValue, length % 8 == 0
+    {
       shared = SharedTile(type: tensor.type, outer: min(64, columns), inner: 64, isTransposed: true)
     } else {
       return nil
@@ -152,7 +157,7 @@ extension PipelinedLowering {
   }
 
   mutating func printStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {
-    guard let shared = storeForm(tile, reference),
+    guard let shared = storeForm(tile, reference, adds: adds),
       case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
     else { return printPlainStore(tile, reference, adds: adds) }
@@ -222,19 +227,22 @@ extension PipelinedLowering {
   ) {
     let first = panel * shared.panelElements / 8
     code.line("#pragma unroll")
-    guard type == .float32 else {
+    guard type == .float32 || type == .int32 else {
       code.line(
         "for (int j = 0; j < \(shared.panelElements / 8); j += 2) store_matrices(\(buffer) + swizzled<\(shared.span), 0>("
           + "thread / 32 * 16 + (lane & 15), 16 * j + 16 * (lane >> 4)), "
           + pairs(tile, "\(block)", "(j + \(first))", as: type) + ");")
       return
     }
+    let values = (0..<2).map { e in
+      let value = "t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h\(e == 0 ? "" : " + 1")]"
+      return type == .int32 ? "__int_as_float(__float2int_rn(\(value)))" : value
+    }
     code.open("for (int h = 0; h < 2; ++h)")
     code.line("#pragma unroll")
     code.line(
       "for (int j = 0; j < \(shared.panelElements / 8); ++j) shared_store_2(\(buffer) + swizzled<\(shared.span), 0>(row0 + 8 * h, 32 * j + 8 * quad), "
-        + "t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h], t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h + 1]);"
-    )
+        + values.joined(separator: ", ") + ");")
     code.close()
   }
 
@@ -254,7 +262,7 @@ extension PipelinedLowering {
     let pointer = "a.tensor[\(reference.tensor.number)]"
     let isPerRow = tile.columns == 1
     let type = reference.tensor.type
-    guard [.float32, .bfloat16, .float16].contains(type) else {
+    guard [.float32, .bfloat16, .float16].contains(type) || type == .int32 && adds else {
       return fail("\(type.rawValue) cannot be stored")
     }
     forEachElement(tile, reference) { place, inside, source in
@@ -266,6 +274,8 @@ extension PipelinedLowering {
       case .float16:
         return
           "if (\(condition)) ((unsigned short *)\(pointer))[\(place)] = (unsigned short)pack_f16(\(source), 0.0f);"
+      case .int32:
+        return "if (\(condition)) atomicAdd((int *)\(pointer) + \(place), __float2int_rn(\(source)));"
       default:
         return adds
           ? "if (\(condition)) atomicAdd((float *)\(pointer) + \(place), \(source));"

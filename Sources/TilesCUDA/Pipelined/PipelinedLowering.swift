@@ -159,7 +159,9 @@ package struct PipelinedLowering {
   }
 
   private func storesThroughBuffer(_ statement: Statement) -> Bool {
-    if let (tile, reference) = statement.operation.target, storeForm(tile, reference) != nil {
+    if let target = statement.operation.target,
+      storeForm(target.tile, target.reference, adds: target.adds) != nil
+    {
       return true
     }
     return statement.operation.blocks.contains { $0.contains { storesThroughBuffer($0) } }
@@ -321,9 +323,10 @@ package struct PipelinedLowering {
 
 extension Operation {
   /// What a store or sum writes, and where.
-  fileprivate var target: (Tile, TileReference)? {
+  fileprivate var target: (tile: Tile, reference: TileReference, adds: Bool)? {
     switch self {
-    case .store(let tile, let reference), .add(let tile, let reference): (tile, reference)
+    case .store(let tile, let reference): (tile, reference, false)
+    case .add(let tile, let reference): (tile, reference, true)
     default: nil
     }
   }

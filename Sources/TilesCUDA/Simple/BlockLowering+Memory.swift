@@ -96,7 +96,7 @@ extension BlockLowering {
         "(u8 *)a.tensor[\(tensor.number)] + (start + row * down + column * across) * \(type.blockBytes)"
       let value = read(tile, "row", "column")
       code.line(
-        adds ? "atomicAdd((float *)(\(place)), \(value));" : "\(type.cName)::put(\(place), \(value));")
+        adds ? "\(type.cName)::add(\(place), \(value));" : "\(type.cName)::put(\(place), \(value));")
       code.close()
     }
     code.close()

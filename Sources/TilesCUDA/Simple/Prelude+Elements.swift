@@ -35,6 +35,7 @@ extension Prelude {
       static __device__ __forceinline__ float unpack(const u32 *w, int i) { return __int_as_float((int)w[i]); }
       static __device__ __forceinline__ u32 pack(const float *x) { return (u32)__float_as_int(x[0]); }
       static __device__ __forceinline__ void put(u8 *p, float x) { *(float *)p = x; }
+      static __device__ __forceinline__ void add(u8 *p, float x) { atomicAdd((float *)p, x); }
     };
     struct bfloat16 {
       static const int size = 1, bytes = 2;
@@ -72,6 +73,7 @@ extension Prelude {
       static __device__ __forceinline__ float unpack(const u32 *w, int i) { return (float)(int)w[i]; }
       static __device__ __forceinline__ u32 pack(const float *x) { return (u32)__float2int_rn(x[0]); }
       static __device__ __forceinline__ void put(u8 *p, float x) { *(int *)p = __float2int_rn(x); }
+      static __device__ __forceinline__ void add(u8 *p, float x) { atomicAdd((int *)p, __float2int_rn(x)); }
     };
     struct float64 {
       static const int size = 1, bytes = 8;

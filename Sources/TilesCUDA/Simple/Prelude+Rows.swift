@@ -106,7 +106,7 @@ extension Prelude {
     #pragma unroll
       for (int i = 0; i < n; ++i) {
         const int c = (i / vec * lanes + lane) * vec + i % vec;
-        if (c < valid) atomicAdd((float *)p + c * stride, t[i]);
+        if (c < valid) T::add(p + c * stride * T::bytes, t[i]);
       }
     }
     // Integers of groups of 32, which 32 / vec lanes share, and the scale of each.

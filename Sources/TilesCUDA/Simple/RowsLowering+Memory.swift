@@ -83,7 +83,7 @@ extension RowsLowering {
     } else if tile.columns == 1 {
       let place = "\(base) + start * \(type.blockBytes)"
       let write =
-        adds ? "atomicAdd((float *)(\(place)), t\(tile.id))" : "\(type.cName)::put(\(place), t\(tile.id))"
+        adds ? "\(type.cName)::add(\(place), t\(tile.id))" : "\(type.cName)::put(\(place), t\(tile.id))"
       code.line("if (lane == 0 && valid > 0) \(write);")
     } else {
       code.line(
