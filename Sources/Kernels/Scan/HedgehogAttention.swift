@@ -120,14 +120,16 @@ public enum HedgehogAttention {
             // The block before enters the state once it is behind the window of what follows.
             let enters = number.min(1) * (n / block - number).min(1).max(0)
             guard let query, let loaded, let scores, let y else {
+              let share = state.share(values[0], k)
               var features = SoftmaxFeatures(keyProjection, k)
               features.raise(k)
-              state.absorb(features.normalized(enters, shape.type, k), values[0], k)
+              state.absorb(features.normalized(enters, shape.type, k), values[0], share: share, k)
               return
             }
             let projection = k.matmul(loaded, query.matrix, transposesRight: true)
             let sums = state.sums(k)
             let window = Window(scores, number: number, scale: scale, weight: query.window, shape.type, k)
+            let share = state.share(values[0], k)
             var (keyFeatures, queryFeatures) = (
               SoftmaxFeatures(keyProjection, k), SoftmaxFeatures(projection, k)
             )
@@ -142,7 +144,7 @@ public enum HedgehogAttention {
             for (sum, features) in zip(state.values, queryFactors.factors) {
               k.matmul(into: result, k.cast(sum, to: shape.type), features, transposesRight: true)
             }
-            state.absorb(keyFactors, values[0], k)
+            state.absorb(keyFactors, values[0], share: share, k)
             let total = (window.totals + queryFactors.products).reduceSum(k)
             let inverse = k.map(
               .selectGreaterEqual, total, Float.leastNormalMagnitude, k.map(.reciprocal, total), 0.0)
@@ -272,17 +274,21 @@ extension HedgehogAttention {
     /// Σ φ(k_s), `[F, 1]` each.
     func sums(_ k: Recorder) -> [Tile] { shares.map { k.rowSum($0) } }
 
-    /// Adds a block's keys, by features `[block, F]`, and values `[block, P]`.
-    func absorb(_ features: [Tile], _ values: Tile, _ k: Recorder) {
+    /// What the sums of features are products with: as many rows as the values.
+    func share(_ values: Tile, _ k: Recorder) -> Tile {
       let share = k.filled(
         1 / Float(columns), rows: HedgehogAttention.block, columns: columns, validRows: values.validRows,
         validColumns: Index(columns))
-      let shares = k.cast(share, to: values.type)
+      return k.cast(share, to: values.type)
+    }
+
+    /// Adds a block's keys, by features `[block, F]`, and values `[block, P]`.
+    func absorb(_ features: [Tile], _ values: Tile, share: Tile, _ k: Recorder) {
       for (sum, features) in zip(self.values, features) {
         k.matmul(into: sum, values, features, transposesLeft: true)
       }
       for (sum, features) in zip(self.shares, features) {
-        k.matmul(into: sum, features, shares, transposesLeft: true)
+        k.matmul(into: sum, features, share, transposesLeft: true)
       }
     }
 

@@ -145,7 +145,7 @@ extension BlockState {
     default:
       let position = roles[warp].position
       if roles[warp].meeting == nil {
-        roles[warp].knowledge.fenced[warp] = roles[warp].clock
+        if case .meet(fences: true) = entry.action { roles[warp].knowledge.fenced[warp] = roles[warp].clock }
         if meeting.waiting > 0, meetingEntry != position {
           let trace = program.trace(warp)
           throw error(

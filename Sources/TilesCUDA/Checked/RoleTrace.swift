@@ -33,7 +33,7 @@ enum RoleAction {
   case openTurns
   case pack(Int)
   case stage(Int)
-  case meet
+  case meet(fences: Bool)
   /// Reads operands and writes registers, and parts of numbers a row to shared memory, all at once.
   case compute([Operand], writes: [Int], parts: [Int] = [])
   /// Joins the parts of all groups in registers.
@@ -151,7 +151,7 @@ struct RoleTrace {
     case .passTurn: .passTurn
     case .pack(let tile): .pack(tile.id)
     case .stage(let tile): .stage(tile.id)
-    case .meet: .meet
+    case .meet(let fences): .meet(fences: fences)
     case .map(let program):
       compute(program)
     case .combine(let tile, _, _): .combine(tile.id)
@@ -244,7 +244,7 @@ extension RoleStep {
     case .passTurn: "passTurn"
     case .pack(let tile): "pack(%\(tile.id))"
     case .stage(let tile): "stage(%\(tile.id))"
-    case .meet: "meet"
+    case .meet(let fences): fences ? "meet" : "meet without a fence"
     case .map(let program): "map(into \(program.tilesWritten.map { "%\($0.id)" }))"
     case .combine(let tile, _, _): "combine(%\(tile.id))"
     case .transpose(let tile, let source): "transpose(%\(source.id) into %\(tile.id))"

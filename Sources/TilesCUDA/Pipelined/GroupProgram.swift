@@ -172,7 +172,7 @@ struct GroupProgram {
 
   /// Everything written before is then seen by all, and everything read before is read.
   mutating func meet() {
-    result.append(.meet)
+    result.append(.meet(fences: unpublished.contains { placement.staged[$0] != nil }))
     (dirty, unpublished) = ([], [])
   }
 

@@ -263,7 +263,7 @@ extension PipelinedLowering {
     case .abs: "fabsf(\(v[0]))"
     case .sqrt: "sqrtf(\(v[0]))"
     case .rsqrt: "rsqrtf(\(v[0]))"
-    case .reciprocal: "1.0f / \(v[0])"
+    case .reciprocal: "reciprocal_fast(\(v[0]))"
     case .exp: "expf(\(v[0]))"
     case .exp2: "exp2_fast(\(v[0]))"
     case .log: "logf(\(v[0]))"

@@ -56,8 +56,8 @@ extension PipelinedLowering {
       code.line("group_arrive(\(Self.turnBarrier) + \(next), 256);")
     case .pack(let tile): printPack(tile)
     case .stage(let tile): printStage(tile)
-    case .meet:
-      code.line("async_fence();")
+    case .meet(let fences):
+      if fences { code.line("async_fence();") }
       code.line("group_barrier(1, \(128 * groups));")
     case .map(let program): printMap(program)
     case .combine(let tile, let reduction, let continuing): printCombination(tile, reduction, continuing)
