@@ -225,7 +225,8 @@ package struct PipelinedLowering {
     code.line(
       "const int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
     if storeOffset != nil {
-      code.line("const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
+      code.line(
+        "const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
       if storeBuffers > 1 { code.line("u32 turn = 0;") }
     }
     declareTiles()
