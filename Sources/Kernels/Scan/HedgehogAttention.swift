@@ -87,7 +87,8 @@ public enum HedgehogAttention {
         let start = length.map { segment * $0 } ?? 0
         let steps = length.map { (n.ceilDiv(block) - start).min($0).max(0) } ?? n.ceilDiv(block)
         let place = isSegmented ? [row, head, segment, 0, 0] : [row, head, 0, 0]
-        let state = FeatureState(shape, k)
+        let state = FeatureState(
+          valueSize: shape.valueSize, width: shape.features, count: 2, groups: shape.schedule.groups, k)
         if let before { state.load(from: before, at: place, k) }
         let keyMatrix = k.load(keyMap, at: [head, 0, 0], rows: shape.features, columns: shape.headSize)
         let query = queryMap.map { queryMap in
@@ -146,11 +147,9 @@ public enum HedgehogAttention {
             }
             state.absorb(keyFactors, values[0], share: share, k)
             let total = (window.totals + queryFactors.products).reduceSum(k)
-            let inverse = k.map(
-              .selectGreaterEqual, total, Float.leastNormalMagnitude, k.map(.reciprocal, total), 0.0)
             k.store(
-              k.map(.multiply, result, k.transposed(inverse)), to: y, at: [row, head, at, 0], rowAxis: 3,
-              columnAxis: 2)
+              k.map(.multiply, result, k.transposed(k.inverse(total))), to: y, at: [row, head, at, 0],
+              rowAxis: 3, columnAxis: 2)
           })
         state.store(to: last, at: place, k)
       }
@@ -248,78 +247,4 @@ extension HedgehogAttention {
       normalized(factor, type, k, against: []).factors
     }
   }
-
-  /// What the linear part knows of earlier positions, for each sign of the features.
-  private struct FeatureState {
-    /// Σ v_s · φ(k_s), `[P, F]` each.
-    let values: [Tile]
-    /// Σ φ(k_s) shared out over equal columns, `[F, columns]` each.
-    private let shares: [Tile]
-    private let shape: Shape
-
-    /// Columns of products that only sum: the matrix units take 16 a group of threads.
-    private var columns: Int { 16 * shape.schedule.groups }
-
-    /// Zeros.
-    init(_ shape: Shape, _ k: Recorder) {
-      self.shape = shape
-      let (p, f, columns) = (shape.valueSize, shape.features, 16 * shape.schedule.groups)
-      func zeros(_ rows: Int, _ columns: Int) -> Tile {
-        k.filled(0, rows: rows, columns: columns, validRows: Index(rows), validColumns: Index(columns))
-      }
-      values = (0..<2).map { _ in zeros(p, f) }
-      shares = (0..<2).map { _ in zeros(f, columns) }
-    }
-
-    /// Σ φ(k_s), `[F, 1]` each.
-    func sums(_ k: Recorder) -> [Tile] { shares.map { k.rowSum($0) } }
-
-    /// What the sums of features are products with: as many rows as the values.
-    func share(_ values: Tile, _ k: Recorder) -> Tile {
-      let share = k.filled(
-        1 / Float(columns), rows: HedgehogAttention.block, columns: columns, validRows: values.validRows,
-        validColumns: Index(columns))
-      return k.cast(share, to: values.type)
-    }
-
-    /// Adds a block's keys, by features `[block, F]`, and values `[block, P]`.
-    func absorb(_ features: [Tile], _ values: Tile, share: Tile, _ k: Recorder) {
-      for (sum, features) in zip(self.values, features) {
-        k.matmul(into: sum, values, features, transposesLeft: true)
-      }
-      for (sum, features) in zip(self.shares, features) {
-        k.matmul(into: sum, features, share, transposesLeft: true)
-      }
-    }
-
-    /// Where the sums of one sign lie: those with values, and those without below them.
-    private func places(_ place: [Index], _ sign: Int) -> (values: [Index], sums: [Index]) {
-      let (first, column) = (place.dropLast(2), Index(sign * shape.features))
-      return (first + [0, column], first + [Index(shape.valueSize), column])
-    }
-
-    func load(from tensor: TensorParameter, at place: [Index], _ k: Recorder) {
-      for sign in 0..<2 {
-        let at = places(place, sign)
-        k.assign(
-          values[sign], k.load(tensor, at: at.values, rows: shape.valueSize, columns: shape.features))
-        let sums = k.load(
-          tensor, at: at.sums, rows: shape.features, columns: 1, rowAxis: place.count - 1)
-        k.assign(shares[sign], k.map(.multiply, sums, 1 / Float(columns)))
-      }
-    }
-
-    func store(to tensor: TensorParameter, at place: [Index], _ k: Recorder) {
-      for (sign, sums) in sums(k).enumerated() {
-        let at = places(place, sign)
-        k.store(values[sign], to: tensor, at: at.values)
-        k.store(sums, to: tensor, at: at.sums, rowAxis: place.count - 1)
-      }
-    }
-  }
-}
-
-extension [Tile] {
-  /// Their elementwise sum; there is at least one.
-  fileprivate func reduceSum(_ k: Recorder) -> Tile { dropFirst().reduce(self[0]) { k.map(.add, $0, $1) } }
 }

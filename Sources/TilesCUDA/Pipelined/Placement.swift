@@ -203,7 +203,11 @@ struct Placement {
         return SharedTile(vector: .float32, count: tile.rows, isTransposed: true)
       }
     }
-    if factors[tile.id] != nil {
+    // Rows of 16-bit numbers that only elementwise operations read come ahead like factors.
+    let isAhead =
+      isStep && tile.rows > 1 && tile.columns > 1 && tile.type == reference.tensor.type
+      && [.bfloat16, .float16].contains(tile.type) && reference.columnAxis == lastAxis
+    if factors[tile.id] != nil || isAhead {
       guard tile.type == reference.tensor.type else {
         fail("\(tile) is converted while it is loaded, which bulk copies cannot do")
         return nil
