@@ -7,6 +7,12 @@ extension Prelude {
       asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
       return y;
     }
+    // Within one unit of the last place, without the branch that numbers beyond 2^126 would need.
+    __device__ __forceinline__ float reciprocal_fast(float x) {
+      float y;
+      asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+      return y;
+    }
     // The first number goes to the lower half.
     __device__ __forceinline__ u32 pack_bf16(float low, float high) {
       u32 y;
@@ -71,6 +77,10 @@ extension Prelude {
     }
     __device__ __forceinline__ void store_matrices(u32 address, u32 a, u32 b, u32 c, u32 d) {
       asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
+                   ::"r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+    }
+    __device__ __forceinline__ void store_transposed_matrices(u32 address, u32 a, u32 b, u32 c, u32 d) {
+      asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
                    ::"r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
     }
     """

@@ -25,12 +25,16 @@ extension BlockState {
     case .stage(let tile):
       try requireSettled(warp, tile)
       try write(warp, shared: tile, roles[warp].registers[tile])
-    case .compute(let operands, let writes):
+    case .compute(let operands, let writes, let parts):
       for operand in operands { try read(warp, operand, entry) }
       for tile in writes {
         try requireSettled(warp, tile)
         roles[warp].registers[tile] = entry.execution
       }
+      for tile in parts { try write(warp, shared: tile, entry.execution) }
+    case .combine(let tile):
+      try read(warp, .shared(tile, byProduct: false), entry)
+      roles[warp].registers[tile] = shared[tile]?.contents[warp] ?? nil
     case .transpose(let tile, let source):
       try read(warp, source, entry)
       try write(warp, shared: tile, entry.execution)
@@ -141,7 +145,7 @@ extension BlockState {
     default:
       let position = roles[warp].position
       if roles[warp].meeting == nil {
-        roles[warp].knowledge.fenced[warp] = roles[warp].clock
+        if case .meet(fences: true) = entry.action { roles[warp].knowledge.fenced[warp] = roles[warp].clock }
         if meeting.waiting > 0, meetingEntry != position {
           let trace = program.trace(warp)
           throw error(

@@ -97,7 +97,9 @@ struct BlockState {
     let sharedTile = SharedState(
       contents: none.map { _ in nil }, lastWrite: none, lastRead: none, reading: none)
     let places = program.placement.places
-    let written = Array(program.placement.staged.keys) + places.keys.filter { places[$0] == .row }
+    let written =
+      Array(program.placement.staged.keys) + places.keys.filter { places[$0] == .row }
+      + program.placement.exchanged
     shared = Dictionary(uniqueKeysWithValues: written.map { ($0, sharedTile) })
     meeting = MeetingBarrier(roles: warps + 1)
     turns = [MeetingBarrier](repeating: meeting, count: program.placement.groups)

@@ -33,9 +33,11 @@ enum RoleAction {
   case openTurns
   case pack(Int)
   case stage(Int)
-  case meet
-  /// Reads operands and writes registers, all at once.
-  case compute([Operand], writes: [Int])
+  case meet(fences: Bool)
+  /// Reads operands and writes registers, and parts of numbers a row to shared memory, all at once.
+  case compute([Operand], writes: [Int], parts: [Int] = [])
+  /// Joins the parts of all groups in registers.
+  case combine(Int)
   /// Writes a row of numbers to shared memory from registers.
   case transpose(Int, from: Operand)
   /// A step that could not be settled.
@@ -149,14 +151,21 @@ struct RoleTrace {
     case .passTurn: .passTurn
     case .pack(let tile): .pack(tile.id)
     case .stage(let tile): .stage(tile.id)
-    case .meet: .meet
+    case .meet(let fences): .meet(fences: fences)
     case .map(let program):
-      .compute(program.tilesRead.compactMap { operand($0) }, writes: program.tilesWritten.map(\.id))
+      compute(program)
+    case .combine(let tile, _, _): .combine(tile.id)
     case .transpose(let tile, let source): .transpose(tile.id, from: .registers(source.id))
     case .fill(let tile, _), .read(let tile, _): .compute([], writes: [tile.id])
     case .store(let tile, _), .add(let tile, _): .compute([operand(tile)].compactMap { $0 }, writes: [])
     case .loop, .with, .behind, .when: .undefined
     }
+  }
+
+  private func compute(_ program: MapProgram) -> RoleAction {
+    let parts = placement.partialReductions(program).map(\.tile.id)
+    let writes = program.tilesWritten.map(\.id).filter { !parts.contains($0) }
+    return .compute(program.tilesRead.compactMap { operand($0) }, writes: writes, parts: parts)
   }
 
   /// Where elementwise steps and stores read a tile; `nil` for what they read from global memory.
@@ -235,8 +244,9 @@ extension RoleStep {
     case .passTurn: "passTurn"
     case .pack(let tile): "pack(%\(tile.id))"
     case .stage(let tile): "stage(%\(tile.id))"
-    case .meet: "meet"
+    case .meet(let fences): fences ? "meet" : "meet without a fence"
     case .map(let program): "map(into \(program.tilesWritten.map { "%\($0.id)" }))"
+    case .combine(let tile, _, _): "combine(%\(tile.id))"
     case .transpose(let tile, let source): "transpose(%\(source.id) into %\(tile.id))"
     case .fill(let tile, _): "fill(%\(tile.id))"
     case .read(let tile, _): "read(%\(tile.id))"

@@ -15,6 +15,8 @@ struct GroupProgram {
   var dirty: Set<Int>
   /// Those that were written since all threads met.
   var unpublished: Set<Int> = []
+  /// Numbers of rows of which each group has its own part so far.
+  var parts: [(tile: Tile, reduction: MapStep.Reduction, continuing: Bool)] = []
 
   init(_ placement: Placement, dirty: Set<Int>) {
     self.placement = placement
@@ -29,7 +31,7 @@ struct GroupProgram {
 
   /// Records what is done again and again: what is dirty at its end is so at its start, and nothing else.
   mutating func repeated(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
-    if !unpublished.isEmpty { meet() }
+    publish()
     var start = dirty
     while true {
       var turn = GroupProgram(placement, dirty: start)
@@ -46,7 +48,7 @@ struct GroupProgram {
 
   /// Records what is done once or not at all.
   private mutating func nested(_ record: (inout GroupProgram) -> Void) -> [RoleStep] {
-    if !unpublished.isEmpty { meet() }
+    publish()
     var inner = GroupProgram(placement, dirty: dirty)
     record(&inner)
     inner.finish()
@@ -109,19 +111,27 @@ struct GroupProgram {
       waitFor { running in
         program.tilesRead.contains(running.accumulator) || program.tilesWritten.contains(running.accumulator)
       }
+      combine(program.tilesRead + program.tilesWritten)
       if program.tilesRead.contains(where: { unpublished.contains($0.id) }) { meet() }
+      let reduced = placement.partialReductions(program)
+      if reduced.contains(where: { dirty.contains($0.tile.id) }) { meet() }
       result.append(.map(program))
+      parts += reduced.map { ($0.tile, $0.kind, $0.continuing) }
+      unpublished.formUnion(reduced.map(\.tile.id))
       for tile in program.tilesRead where placement.places[tile.id] == .row { dirty.insert(tile.id) }
       for tile in program.tilesWritten { handOver(tile) }
     case .fill(let tile, let value):
       waitFor { $0.accumulator == tile }
+      combine([tile])
       result.append(.fill(tile, value))
       handOver(tile)
     case .store(let tile, let reference):
       waitFor { $0.accumulator == tile }
+      combine([tile])
       result.append(.store(tile, reference))
     case .add(let tile, let reference):
       waitFor { $0.accumulator == tile }
+      combine([tile])
       result.append(.add(tile, reference))
     case .loop(let step, let count, _, let load, let body):
       finishProducts()
@@ -137,6 +147,7 @@ struct GroupProgram {
       let inner = nested { $0.add(body, rings: $0.rings(loadedBy: body)) }
       result.append(.when(less: lower, than: upper, body: inner))
     case .transpose(let tile, let source):
+      combine([source])
       if dirty.contains(tile.id) { meet() }
       result.append(.transpose(tile, from: source))
       unpublished.insert(tile.id)
@@ -161,8 +172,24 @@ struct GroupProgram {
 
   /// Everything written before is then seen by all, and everything read before is read.
   mutating func meet() {
-    result.append(.meet)
+    result.append(.meet(fences: unpublished.contains { placement.staged[$0] != nil }))
     (dirty, unpublished) = ([], [])
+  }
+
+  /// Joins the groups' parts where one of the tiles is still in parts: all at once, since one meeting publishes all.
+  private mutating func combine(_ tiles: [Tile]) {
+    guard parts.contains(where: { part in tiles.contains { $0.id == part.tile.id } }) else { return }
+    publish()
+  }
+
+  /// Makes known all that was written to shared memory, and joins what the groups have parts of.
+  private mutating func publish() {
+    if !unpublished.isEmpty { meet() }
+    for part in parts {
+      result.append(.combine(part.tile, part.reduction, continuing: part.continuing))
+      dirty.insert(part.tile.id)
+    }
+    parts = []
   }
 
   // MARK: Products that run
@@ -174,7 +201,7 @@ struct GroupProgram {
 
   private mutating func finish() {
     finishProducts()
-    if !unpublished.isEmpty { meet() }
+    publish()
   }
 
   mutating func finishProducts() { if !running.isEmpty { finish(running.count) } }

@@ -36,7 +36,7 @@ extension PipelinedLowering {
       && program.space.validColumns.constantValue != program.space.columns
     let rows = MapRows(
       blocks: blocks, columns: columns, isPerRow: isPerRow, isRow: isRow,
-      rowStart: rowStart(blocks, dealsColumns),
+      isPartial: !placement.partialReductions(program).isEmpty, rowStart: rowStart(blocks, dealsColumns),
       columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "")
     guard isBounded else {
       printRows(program, rows, hoisted, isBounded: false)
@@ -65,6 +65,8 @@ extension PipelinedLowering {
     var isPerRow: Bool
     /// One row, which all threads know: sums of it are numbers that all threads know.
     var isRow: Bool
+    /// Whether reductions end in a part for each group.
+    var isPartial: Bool
     var rowStart: String
     var columnStart: String
   }
@@ -77,7 +79,8 @@ extension PipelinedLowering {
     code.open("for (int b = 0; b < \(rows.blocks); ++b)")
     code.line("#pragma unroll")
     code.open("for (int h = 0; h < \(rows.isRow ? 1 : 2); ++h)")
-    let needsRow = program.steps.contains(.row) || program.tilesRead.contains { readsByRow($0) }
+    let needsRow =
+      program.steps.contains(.row) || rows.isPartial || program.tilesRead.contains { readsByRow($0) }
     if needsRow { code.line("const int row = \(rows.rowStart) + 64 * b + 8 * h;") }
     for (number, reduction) in reductions.enumerated() {
       let start = identity(reduction.kind)
@@ -101,11 +104,38 @@ extension PipelinedLowering {
       let combine = reduction.kind == .sum ? "sum_quad" : "max_quad"
       let both = rows.isPerRow ? "sum\(number)[0]" : "\(combine)(sum\(number)[0], sum\(number)[1])"
       let place = "t\(reduction.tile.id)[b][h]"
-      let joined =
-        !reduction.continuing
-        ? both : reduction.kind == .sum ? "\(place) + \(both)" : "fmaxf(\(place), \(both))"
-      code.line("\(place) = \(joined);")
+      if rows.isPartial, let offset = exchangeOffsets[reduction.tile.id] {
+        code.line("const float part\(number) = \(both);")
+        code.line(
+          "if (quad == 0) ((float *)(memory + \(offset)))[group * \(reduction.tile.rows) + row] = part\(number);")
+      } else {
+        code.line("\(place) = \(reduction.continuing ? joined(reduction.kind, place, both) : both);")
+      }
     }
+    code.close()
+    code.close()
+  }
+
+  /// Two partial results as one.
+  private func joined(_ reduction: MapStep.Reduction, _ a: String, _ b: String) -> String {
+    reduction == .sum ? "\(a) + \(b)" : "fmaxf(\(a), \(b))"
+  }
+
+  /// Each thread's rows from the parts of all groups, in one order, so that all groups find the same number.
+  mutating func printCombination(_ tile: Tile, _ reduction: MapStep.Reduction, _ continuing: Bool) {
+    guard let offset = exchangeOffsets[tile.id], case .perRow(let blocks) = placement.places[tile.id] else {
+      return fail("\(tile) is in no parts")
+    }
+    let place = "t\(tile.id)[b][h]"
+    let parts = (0..<groups).map { "parts[\($0 * tile.rows) + row0 + 64 * b + 8 * h]" }
+    let all = ((continuing ? [place] : []) + parts)
+    code.open("")
+    code.line("const float *parts = (const float *)(memory + \(offset));")
+    code.line("#pragma unroll")
+    code.open("for (int b = 0; b < \(blocks); ++b)")
+    code.line("#pragma unroll")
+    code.line(
+      "for (int h = 0; h < 2; ++h) \(place) = \(all.dropFirst().reduce(all[0]) { joined(reduction, $0, $1) });")
     code.close()
     code.close()
   }
@@ -233,7 +263,7 @@ extension PipelinedLowering {
     case .abs: "fabsf(\(v[0]))"
     case .sqrt: "sqrtf(\(v[0]))"
     case .rsqrt: "rsqrtf(\(v[0]))"
-    case .reciprocal: "1.0f / \(v[0])"
+    case .reciprocal: "reciprocal_fast(\(v[0]))"
     case .exp: "expf(\(v[0]))"
     case .exp2: "exp2_fast(\(v[0]))"
     case .log: "logf(\(v[0]))"

@@ -119,6 +119,8 @@ extension PipelinedLowering {
   }
 
   /// How a fragment can leave through shared memory and bulk copies; `nil` where threads must store it themselves.
+  ///
+  /// A buffer holds a panel of 64 rows, or, where the tensor is contiguous along the tile's rows, 64 of its columns.
   func storeForm(_ tile: Tile, _ reference: TileReference, adds: Bool) -> SharedTile? {
     guard case .fragment(_, let columns, _) = placement.places[tile.id], columns % 16 == 0,
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
@@ -126,11 +128,23 @@ extension PipelinedLowering {
     let tensor = reference.tensor
     // A few rows are sooner written by the threads that hold them.
     if let rows = tile.validRows.constantValue, rows <= 8 { return nil }
-    guard columnAxis == tensor.extents.count - 1, tensor.extents.count <= 5,
+    guard tensor.extents.count <= 5,
       [.float32, .bfloat16, .float16].contains(tensor.type) || tensor.type == .int32 && adds
     else { return nil }
-    let shared = SharedTile(type: tensor.type, outer: 64, inner: columns, isTransposed: false)
-    guard shared.panelBytes <= Self.storeBufferBytes, shared.inner == columns else { return nil }
+    let shared: SharedTile
+    if columnAxis == tensor.extents.count - 1 {
+      shared = SharedTile(type: tensor.type, outer: 64, inner: columns, isTransposed: false)
+    } else if rowAxis == tensor.extents.count - 1, tensor.type.blockBytes == 2, columns % min(64, columns) == 0,
+      // Else a tensor with odd strides would get the plain form for the sake of its stores.
+      let length = tensor.extents[rowAxis].constantValue, length % 8 == 0
+    {
+      shared = SharedTile(type: tensor.type, outer: min(64, columns), inner: 64, isTransposed: true)
+    } else {
+      return nil
+    }
+    guard shared.panelBytes <= Self.storeBufferBytes, shared.isTransposed || shared.inner == columns else {
+      return nil
+    }
     // Bulk copies stop at the tensor's edge and nowhere else.
     func reachesEdge(_ valid: Index, _ axis: Int, _ capacity: Int) -> Bool {
       valid.constantValue == capacity
@@ -149,24 +163,32 @@ extension PipelinedLowering {
     else { return printPlainStore(tile, reference, adds: adds) }
     let tensor = reference.tensor
     let rank = tensor.extents.count
+    // Columns of a panel, and how many of them there are.
+    let width = shared.isTransposed ? shared.outer : shared.panelElements
+    let panels = columns / width
     var box = [Int](repeating: 1, count: rank)
     box[rowAxis] = 64
-    box[columnAxis] = shared.panelElements
+    box[columnAxis] = width
     let descriptor = map(tensor.number, box: box, swizzle: shared.span)
     if adds { addRanks.insert(rank) } else { storeRanks.insert(rank) }
     // Where one task has a core to itself, sums leave both buffers at once: each pair of barriers saved counts. Tasks that
     // share a core fill each other's waits, and lose by waiting for both copies.
-    let count = adds && shared.panels % 2 == 0 && kernel.schedule.tasksPerCore == 1 ? 2 : 1
-    // The buffer of the store before the last is free again once its copy has read it; where sums leave through both, each
-    // store waits for the one before.
-    let pending = hasSums && kernel.schedule.tasksPerCore == 1 ? 0 : 1
+    let leavesBoth = hasSums && kernel.schedule.tasksPerCore == 1 && storeBuffers == 2
+    let count = adds && panels % 2 == 0 && leavesBoth ? 2 : 1
+    // The buffer of the store before the last is free again once its copy has read it; where sums leave through both, or
+    // there is but one, each store waits for the one before.
+    let pending = leavesBoth || storeBuffers == 1 ? 0 : 1
     for block in 0..<blocks {
-      for first in stride(from: 0, to: shared.panels, by: count) {
+      for first in stride(from: 0, to: panels, by: count) {
         code.line("if (thread == 0) store_wait_read<\(pending)>();")
         code.line("group_barrier(2 + group, 128);")
         for panel in first..<(first + count) {
-          printPanel(
-            tile, shared, tensor.type, block: block, panel: panel, buffer: buffer(panel - first, of: count))
+          let buffer = buffer(panel - first, of: count)
+          if shared.isTransposed {
+            printTransposedPanel(tile, shared, tensor.type, block: block, panel: panel, buffer: buffer)
+          } else {
+            printPanel(tile, shared, tensor.type, block: block, panel: panel, buffer: buffer)
+          }
         }
         code.line("async_fence();")
         code.line("group_barrier(2 + group, 128);")
@@ -179,8 +201,7 @@ extension PipelinedLowering {
                 ? "\(origin) + \(64 * block)" : "\(origin) + group * \(64 * blocks) + \(64 * block)"
             }
             if axis == columnAxis {
-              return "\(origin) + \(panel * shared.panelElements)"
-                + (dealsColumns ? " + group * \(columns)" : "")
+              return "\(origin) + \(panel * width)" + (dealsColumns ? " + group * \(columns)" : "")
             }
             return origin
           }
@@ -190,14 +211,14 @@ extension PipelinedLowering {
         }
         code.line("store_commit();")
         code.close()
-        if count == 1 { code.line("turn ^= \(Self.storeBufferBytes);") }
+        if count == 1, storeBuffers > 1 { code.line("turn ^= \(Self.storeBufferBytes);") }
       }
     }
   }
 
   /// Address of a store buffer: both in turn, or each of them.
   private func buffer(_ number: Int, of count: Int) -> String {
-    count == 1 ? "buffer + turn" : "buffer + \(number * Self.storeBufferBytes)"
+    storeBuffers == 1 ? "buffer" : count == 1 ? "buffer + turn" : "buffer + \(number * Self.storeBufferBytes)"
   }
 
   /// Writes one panel of a block of 64 rows to a store buffer.
@@ -223,6 +244,18 @@ extension PipelinedLowering {
       "for (int j = 0; j < \(shared.panelElements / 8); ++j) shared_store_2(\(buffer) + swizzled<\(shared.span), 0>(row0 + 8 * h, 32 * j + 8 * quad), "
         + values.joined(separator: ", ") + ");")
     code.close()
+  }
+
+  /// Writes some columns of a block of 64 rows to a store buffer, a row of the buffer for each.
+  private mutating func printTransposedPanel(
+    _ tile: Tile, _ shared: SharedTile, _ type: ElementType, block: Int, panel: Int, buffer: String
+  ) {
+    // Lanes name the rows of four matrices: columns 8j and 8j + 8, each with rows 0 and 8.
+    code.line("#pragma unroll")
+    code.line(
+      "for (int j = 0; j < \(shared.outer / 8); j += 2) store_transposed_matrices(\(buffer) + swizzled<\(shared.span), 0>("
+        + "8 * j + (lane & 7) + 8 * (lane >> 4), thread / 32 * 32 + (lane & 8) * 2), "
+        + pairs(tile, "\(block)", "(j + \(panel * shared.outer / 8))", as: type) + ");")
   }
 
   private mutating func printPlainStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {

@@ -56,10 +56,11 @@ extension PipelinedLowering {
       code.line("group_arrive(\(Self.turnBarrier) + \(next), 256);")
     case .pack(let tile): printPack(tile)
     case .stage(let tile): printStage(tile)
-    case .meet:
-      code.line("async_fence();")
+    case .meet(let fences):
+      if fences { code.line("async_fence();") }
       code.line("group_barrier(1, \(128 * groups));")
     case .map(let program): printMap(program)
+    case .combine(let tile, let reduction, let continuing): printCombination(tile, reduction, continuing)
     case .transpose(let tile, let source): printTranspose(tile, source)
     case .fill(let tile, let value): printFill(tile, value)
     case .read(let tile, let reference): printRead(tile, reference)

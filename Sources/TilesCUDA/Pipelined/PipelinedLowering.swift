@@ -20,8 +20,12 @@ package struct PipelinedLowering {
   var stagedOffsets: [Int: Int] = [:]
   /// Where rows of numbers lie, by tile.
   var rowOffsets: [Int: Int] = [:]
-  /// Where each group's two buffers for stores lie; `nil` where nothing is stored through them.
+  /// Where the groups' parts of numbers of rows lie, by tile.
+  var exchangeOffsets: [Int: Int] = [:]
+  /// Where each group's buffers for stores lie; `nil` where nothing is stored through them.
   var storeOffset: Int?
+  /// Buffers of a group: two, so that the next is written while the last is copied, or one where two have no room.
+  var storeBuffers = 2
   var barrierOffset = 0
   /// Rings of which the slot before the present one is read.
   var behind: Set<Int> = []
@@ -119,16 +123,25 @@ package struct PipelinedLowering {
     }
     if kernel.body.contains(where: { storesThroughBuffer($0) }) {
       storeOffset = offset
-      offset += groups * 2 * Self.storeBufferBytes
+      offset += groups * storeBuffers * Self.storeBufferBytes
     }
     for (tile, place) in placement.places.sorted(by: { $0.key < $1.key }) where place == .row {
       rowOffsets[tile] = offset
       offset += ((placement.tiles[tile]?.columns ?? 0) * 4 + 127) / 128 * 128
     }
+    for tile in placement.exchanged.sorted() {
+      exchangeOffsets[tile] = offset
+      offset += (groups * (placement.tiles[tile]?.rows ?? 0) * 4 + 127) / 128 * 128
+    }
     barrierOffset = (offset + 7) / 8 * 8
     sharedBytes = barrierOffset + rings.reduce(0) { $0 + 16 * $1.stages }
+    let available = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore
+    if sharedBytes > available, storeOffset != nil, storeBuffers == 2 {
+      storeBuffers = 1
+      return planShared()
+    }
     // Tiles of the next task are loaded before this one has ended, where there is room for both.
-    let limit = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore - 1024
+    let limit = available - 1024
     let single = rings.indices.filter { rings[$0].isOnce && rings[$0].stages == 1 }
     if !single.isEmpty, sharedBytes + single.reduce(0, { $0 + rings[$1].slotBytes + 16 }) <= limit {
       for number in single { rings[number].stages = 2 }
@@ -167,7 +180,7 @@ package struct PipelinedLowering {
     for (tile, offset) in stagedOffsets.sorted(by: { $0.key < $1.key }) {
       lines.append("staged tile \(tile) at \(offset)")
     }
-    if let storeOffset { lines.append("store buffers at \(storeOffset)") }
+    if let storeOffset { lines.append("store buffers at \(storeOffset), \(storeBuffers) a group") }
     if let registers { lines.append("registers: loader \(registers.loader), groups \(registers.group)") }
     return lines
   }
@@ -211,8 +224,8 @@ package struct PipelinedLowering {
     code.line(
       "const int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
     if storeOffset != nil {
-      code.line("const u32 buffer = shared + \(storeOffset ?? 0) + group * \(2 * Self.storeBufferBytes);")
-      code.line("u32 turn = 0;")
+      code.line("const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
+      if storeBuffers > 1 { code.line("u32 turn = 0;") }
     }
     declareTiles()
     if takesTurns(group) { code.line("if (group == \(groups - 1)) group_arrive(\(Self.turnBarrier), 256);") }

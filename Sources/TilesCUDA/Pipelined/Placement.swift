@@ -30,6 +30,8 @@ struct Placement {
   private(set) var rings: [Ring] = []
   /// Fragments that are also written to shared memory as factors.
   private(set) var staged: [Int: SharedTile] = [:]
+  /// Numbers of rows that are reduced where the groups share out columns, so that each group has a part of them.
+  private(set) var exchanged: Set<Int> = []
   /// References of ring tiles.
   private(set) var references: [Int: TileReference] = [:]
   /// Why the kernel does not fit this form.
@@ -79,11 +81,24 @@ struct Placement {
     return nil
   }
 
+  /// Reductions of which each group makes its own part, from its columns.
+  func partialReductions(
+    _ program: MapProgram
+  ) -> [(kind: MapStep.Reduction, tile: Tile, continuing: Bool)] {
+    let space = program.space
+    guard space.rows > 1, space.columns > 1, let (_, dealsColumns) = blocks(rows: space.rows), dealsColumns
+    else { return [] }
+    return program.reductions
+  }
+
   // MARK: Registers
 
   private mutating func placeComputed(_ statements: [Statement]) {
     for statement in statements {
       for tile in statement.operation.tilesWritten where places[tile.id] == nil { placeComputed(tile) }
+      if case .map(let program) = statement.operation {
+        exchanged.formUnion(partialReductions(program).map(\.tile.id))
+      }
       for block in statement.operation.blocks { placeComputed(block) }
     }
   }

@@ -38,10 +38,13 @@ indirect enum RoleStep {
   case pack(Tile)
   /// Group: writes a fragment to shared memory as a factor.
   case stage(Tile)
-  /// Groups: all have come here; what they wrote to shared memory is there for threads and for products.
-  case meet
+  /// Groups: all have come here; what they wrote to shared memory is there for threads, and, where they fence it, for
+  /// products and copies.
+  case meet(fences: Bool)
   /// Group: elementwise steps.
   case map(MapProgram)
+  /// Group: joins the groups' parts of a number a row, which each reduced over its own columns.
+  case combine(Tile, MapStep.Reduction, continuing: Bool)
   /// Group: hands numbers of rows to columns, through shared memory.
   case transpose(Tile, from: Tile)
   /// Group: sets a fragment.
