@@ -24,6 +24,7 @@ import Tiles
       + backward.map { ($0, [[1, 300, 500], [3, 30, 50]]) }
       + [
         (try selectiveScan(2, 1), [[2, 500]]), (try taylorAttention(2, 1), [[2, 500], [2, 64]]),
+        (try hedgehogAttention(2), [[2, 500], [2, 64], [2, 0]]),
       ]
   }
 
@@ -33,7 +34,7 @@ import Tiles
   @discardableResult
   func mutate(
     loader changesLoader: Bool = false, sites wanted: ClosedRange<Int> = 1...1000, rings: Int = 1,
-    subjects: Range<Int> = 0..<7,
+    subjects: Range<Int> = 0..<8,
     _ change: (RoleStep) -> [RoleStep]?, expect isRight: (Problem) -> Bool
   ) throws -> Int {
     var broken = 0
@@ -87,7 +88,8 @@ import Tiles
   }
 
   @Test func aReleaseOfTheWrongSlot() throws {
-    try mutate {
+    // Where rings have one slot, none is wrong.
+    try mutate(subjects: 0..<7) {
       if case .release(let ring, let behind) = $0 { [.release(ring, behind: 1 - behind)] } else { nil }
     } expect: {
       switch $0 {
@@ -312,6 +314,22 @@ import Tiles
       case .unpublished, .overwritten: true
       default: false
       }
+    }
+  }
+
+  @Test func meetsWithoutAFence() throws {
+    try mutate {
+      if case .meet(fences: true) = $0 { [.meet(fences: false)] } else { nil }
+    } expect: {
+      if case .unpublished = $0 { true } else { false }
+    }
+  }
+
+  @Test func droppedCombinations() throws {
+    try mutate(subjects: 7..<8) {
+      if case .combine = $0 { [] } else { nil }
+    } expect: {
+      if case .wrongContents = $0 { true } else { false }
     }
   }
 

@@ -53,6 +53,15 @@ import Tiles
     }
   }
 
+  /// Two groups share out columns of 64 rows: each has a part of every sum along them.
+  @Test(arguments: [1, 2, 3], [SelectiveScan.Part.whole, .states, .results])
+  func groupsCombineTheirParts(stages: Int, part: SelectiveScan.Part) throws {
+    let kernel = try hedgehogAttention(stages, part: part)
+    for n in [0, 1, 64, 65, 500] {
+      try RoleSimulator.check(kernel, parameters: part == .whole ? [2, n] : [2, n, 2, 3])
+    }
+  }
+
   @Test(arguments: KernelCatalogue.all.map(\.name)) func catalogueRuns(name: String) throws {
     let entry = try #require(KernelCatalogue.all.first { $0.name == name })
     let kernel = try entry.make()
@@ -157,4 +166,10 @@ func taylorAttention(_ stages: Int, _ groups: Int) throws -> Kernel {
   (shape.stages, shape.chunk) = (stages, 64 * groups)
   shape.schedule = Kernel.Schedule(groups: groups)
   return try TaylorAttention.kernel(shape, scale: 0.25)
+}
+
+func hedgehogAttention(_ stages: Int, part: SelectiveScan.Part = .whole) throws -> Kernel {
+  var shape = HedgehogAttention.Shape(heads: 2)
+  shape.stages = stages
+  return try HedgehogAttention.kernel(shape, scale: 0.1, part: part)
 }

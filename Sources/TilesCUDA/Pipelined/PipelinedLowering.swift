@@ -136,7 +136,8 @@ package struct PipelinedLowering {
     barrierOffset = (offset + 7) / 8 * 8
     sharedBytes = barrierOffset + rings.reduce(0) { $0 + 16 * $1.stages }
     let available = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore
-    if sharedBytes > available, storeOffset != nil, storeBuffers == 2 {
+    let saved = groups * Self.storeBufferBytes
+    if storeOffset != nil, storeBuffers == 2, sharedBytes > available, sharedBytes - saved <= available {
       storeBuffers = 1
       return planShared()
     }
