@@ -54,7 +54,7 @@ extension GroupProgram {
       }
       program.result += own.subtracting(early).sorted().map { .awaitFull($0) }
       program.add(parts.middle, rings: [])
-      program.finishProducts()
+      program.finish()
       program.result += own.sorted().flatMap { [.release($0, behind: 0), .advance($0)] }
     }
     var first = GroupProgram(placement, dirty: dirty)

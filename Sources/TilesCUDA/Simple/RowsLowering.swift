@@ -40,7 +40,7 @@ struct RowsLowering {
   /// Blocks that a multiprocessor must have room for, so that some compute while others wait for memory.
   private var blocksAtOnce: Int {
     let numbers = Lifetimes(kernel.body).peak { layout.count($0) }
-    return numbers <= 112 ? max(1, 512 / layout.threads) : 1
+    return layout.warps == 1 && numbers <= 112 ? max(1, 512 / layout.threads) : 1
   }
 
   private var plan: String {
