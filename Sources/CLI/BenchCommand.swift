@@ -19,7 +19,7 @@ struct BenchCommand: ParsableCommand {
     help:
       """
       What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
-      prefix, rotary, layernorm, copy.
+      hedgehog, prefix, rotary, layernorm, copy.
       """
   )
   var groups: [BenchGroup] = [.generate]
@@ -39,7 +39,8 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var options: ModelOptions
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
-    case generate, gemm, attention, ablations, attention_bwd, ssm, based, prefix, rotary, layernorm, copy
+    case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
+    case prefix, rotary, layernorm, copy
   }
 
   func run() throws {
@@ -70,6 +71,7 @@ struct BenchCommand: ParsableCommand {
       case .attention_bwd: try gpu.attentionBackward()
       case .ssm: try gpu.selectiveScan()
       case .based: try gpu.taylor()
+      case .hedgehog: try gpu.hedgehog()
       case .prefix: try gpu.prefix()
       case .rotary: try gpu.rotary()
       case .layernorm: try gpu.dropoutResidualNorm()

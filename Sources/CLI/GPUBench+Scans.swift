@@ -73,6 +73,53 @@ extension GPUBench {
     }
   }
 
+  /// Hedgehog's window with learned features behind it; one long sequence whole and in segments.
+  func hedgehog() throws {
+    for length in Self.lengths { try hedgehog(batch: 16, length: length, variants: [nil]) }
+    try hedgehog(batch: 1, length: 131_072, variants: ["unsplit", nil])
+  }
+
+  private func hedgehog(batch: Int, length: Int, variants: [String?]) throws {
+    let shape = HedgehogAttention.Shape(heads: 16)
+    let size = shape.headSize
+    let title = "B=\(batch) H=\(shape.heads) N=\(length) D=\(size) F=2x\(shape.features)"
+    guard bench.wants(title) else { return }
+    let scale = 1 / Float(size).squareRoot()
+    let (q, k, v) = (
+      try random(.bfloat16, [batch, shape.heads, length, size], seed: 1),
+      try random(.bfloat16, [batch, shape.heads, length, size], seed: 2),
+      try random(.bfloat16, [batch, shape.heads, length, shape.valueSize], seed: 3)
+    )
+    let maps = try [UInt64(4), 5].map {
+      try random(.bfloat16, [shape.heads, shape.features, size], seed: $0, scale: scale)
+    }
+    let weights = try [UInt64(6), 7].map { try positive([shape.heads], seed: $0, scale: 1) }
+    let (y, last) = (
+      try executor.tensor(.bfloat16, v.shape),
+      try executor.tensor(.float32, [batch, shape.heads, shape.valueSize + 1, 2 * shape.features])
+    )
+    for variant in variants {
+      let seconds: Double
+      if batch == 1, variant == nil {
+        let attention = try SegmentedHedgehog(
+          shape, scale: scale, batch: batch, length: length, cores: executor.device.multiprocessors,
+          executor: executor)
+        seconds = try time([
+          {
+            try attention(
+              q: q, k: k, v: v, queryMap: maps[0], keyMap: maps[1], linear: weights[0], window: weights[1],
+              y: y)
+          }
+        ])
+      } else {
+        let kernel = try executor.compile(try HedgehogAttention.kernel(shape, scale: scale))
+        seconds = try time([{ try kernel.run([q, k, v] + maps + weights + [y, last]) }])
+      }
+      report(
+        Figure(op: "hedgehog", shape: title, seconds: seconds, bytes: 8 * Double(q.count), variant: variant))
+    }
+  }
+
   /// Numbers above 0.
   private func positive(_ shape: [Int], seed: UInt64, scale: Float) throws -> Tensor {
     let host = try Tensor(zeros: .float32, shape)

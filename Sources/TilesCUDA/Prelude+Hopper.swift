@@ -62,8 +62,9 @@ extension Prelude {
     }
     """
 
-  /// A bulk tensor copy into shared memory, or out of it, for a tensor of that many axes.
-  static func copies(ranks: Set<Int>, stores: Set<Int>, sums: Set<Int>) -> String {
+  /// A bulk tensor copy into shared memory, into the second-level cache, or out of shared memory, for a tensor of that
+  /// many axes.
+  static func copies(ranks: Set<Int>, prefetches: Set<Int>, stores: Set<Int>, sums: Set<Int>) -> String {
     var lines: [String] = []
     func coordinates(_ rank: Int, from first: Int) -> (parameters: String, places: String, operands: String) {
       (
@@ -80,6 +81,16 @@ extension Prelude {
           asm volatile(
               "cp.async.bulk.tensor.\(rank)d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {\(c.places)}], [%2];"
               ::"r"(to), "l"(map), "r"(barrier)\(c.operands) : "memory");
+        }
+        """)
+    }
+    for rank in prefetches.sorted() {
+      let c = coordinates(rank, from: 1)
+      lines.append(
+        """
+        __device__ __forceinline__ void prefetch_\(rank)(const TensorMap *map\(c.parameters)) {
+          asm volatile("cp.async.bulk.prefetch.tensor.\(rank)d.L2.global.tile [%0, {\(c.places)}];"
+              ::"l"(map)\(c.operands) : "memory");
         }
         """)
     }

@@ -18,7 +18,7 @@ extension BlockState {
       roles[loader].announced[ring] = nil
       roles[loader].copied[ring] = 0
       roles[loader].turns[ring] += 1
-    case .openTurns: break
+    case .openTurns, .prefetch: break
     default: throw error(loader, .undefinedStep)
     }
     return true

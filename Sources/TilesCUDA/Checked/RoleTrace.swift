@@ -22,6 +22,8 @@ enum RoleAction {
   /// A tile into its ring, so many bytes.
   case copy(Int, ring: Int, bytes: Int)
   case advance(Int)
+  /// Moves nothing that a role could see.
+  case prefetch
   case awaitFull(Int)
   case release(Int, behind: Int)
   /// A product of operands into an accumulator.
@@ -141,6 +143,7 @@ struct RoleTrace {
       } else {
         .undefined
       }
+    case .prefetch: .prefetch
     case .advance(let ring): .advance(ring)
     case .awaitFull(let ring): .awaitFull(ring)
     case .release(let ring, let behind): .release(ring, behind: behind)
@@ -233,6 +236,7 @@ extension RoleStep {
     case .awaitEmpty(let ring): "awaitEmpty(\(ring))"
     case .expect(let ring): "expect(\(ring))"
     case .copy(let tile): "copy(%\(tile))"
+    case .prefetch(let tile): "prefetch(%\(tile))"
     case .advance(let ring): "advance(\(ring))"
     case .awaitFull(let ring): "awaitFull(\(ring))"
     case .release(let ring, let behind): "release(\(ring), behind: \(behind))"

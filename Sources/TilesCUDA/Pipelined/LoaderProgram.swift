@@ -4,23 +4,33 @@ internal import Tiles
 struct LoaderProgram {
   let placement: Placement
 
-  func steps() -> [RoleStep] { steps(placement.kernel.body) }
+  func steps() -> [RoleStep] { steps(placement.kernel.body, within: nil) }
 
-  private func steps(_ statements: [Statement]) -> [RoleStep] {
+  /// - Parameter loop: step and count of the loop whose body this is.
+  private func steps(_ statements: [Statement], within loop: (step: Int, count: Index)?) -> [RoleStep] {
     var result: [RoleStep] = []
     for statement in statements {
       switch statement.operation {
-      case .load: result += fills([statement])
+      case .load(let tile, _):
+        result += fills([statement])
+        if let loop, placement.isInRing(tile) { result.append(prefetch(tile, loop)) }
       case .loop(let step, let count, _, let load, let body):
-        let inner = fills(load) + steps(body)
+        let inner = fills(load) + steps(body, within: (step, count))
         if !inner.isEmpty { result.append(.loop(step: step, from: 0, below: count, body: inner)) }
       case .when(let lower, let upper, let body):
-        let inner = steps(body)
+        let inner = steps(body, within: nil)
         if !inner.isEmpty { result.append(.when(less: lower, than: upper, body: inner)) }
       default: break
       }
     }
     return result
+  }
+
+  /// Asks for the tile of the next step, which has no slot yet: it then comes from the second-level cache.
+  private func prefetch(_ tile: Tile, _ loop: (step: Int, count: Index)) -> RoleStep {
+    let next = Index.step(loop.step) + 1
+    return .when(
+      less: next, than: loop.count, body: [.with(step: loop.step, value: next, body: [.prefetch(tile.id)])])
   }
 
   /// Loads that go through rings, slot by slot.

@@ -107,7 +107,8 @@ extension PipelinedLowering {
       if rows.isPartial, let offset = exchangeOffsets[reduction.tile.id] {
         code.line("const float part\(number) = \(both);")
         code.line(
-          "if (quad == 0) ((float *)(memory + \(offset)))[group * \(reduction.tile.rows) + row] = part\(number);")
+          "if (quad == 0) ((float *)(memory + \(offset)))[group * \(reduction.tile.rows) + row] = part\(number);"
+        )
       } else {
         code.line("\(place) = \(reduction.continuing ? joined(reduction.kind, place, both) : both);")
       }
@@ -135,7 +136,8 @@ extension PipelinedLowering {
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")
     code.line(
-      "for (int h = 0; h < 2; ++h) \(place) = \(all.dropFirst().reduce(all[0]) { joined(reduction, $0, $1) });")
+      "for (int h = 0; h < 2; ++h) \(place) = \(all.dropFirst().reduce(all[0]) { joined(reduction, $0, $1) });"
+    )
     code.close()
     code.close()
   }

@@ -134,7 +134,8 @@ extension PipelinedLowering {
     let shared: SharedTile
     if columnAxis == tensor.extents.count - 1 {
       shared = SharedTile(type: tensor.type, outer: 64, inner: columns, isTransposed: false)
-    } else if rowAxis == tensor.extents.count - 1, tensor.type.blockBytes == 2, columns % min(64, columns) == 0,
+    } else if rowAxis == tensor.extents.count - 1, tensor.type.blockBytes == 2,
+      columns % min(64, columns) == 0,
       // Else a tensor with odd strides would get the plain form for the sake of its stores.
       let length = tensor.extents[rowAxis].constantValue, length % 8 == 0
     {

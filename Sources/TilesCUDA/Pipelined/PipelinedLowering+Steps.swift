@@ -30,7 +30,8 @@ extension PipelinedLowering {
     case .awaitEmpty(let ring): code.line("barrier_wait(empty\(ring) + 8 * slot\(ring), phase\(ring) ^ 1);")
     case .expect(let ring):
       code.line("barrier_expect(full\(ring) + 8 * slot\(ring), \(rings[ring].copiedBytes));")
-    case .copy(let tile): printCopy(tile)
+    case .copy(let tile): printCopy(tile, prefetches: false)
+    case .prefetch(let tile): printCopy(tile, prefetches: true)
     case .advance(let ring):
       let stages = rings[ring].stages
       code.line(
@@ -71,7 +72,7 @@ extension PipelinedLowering {
 
   // MARK: Copies
 
-  private mutating func printCopy(_ number: Int) {
+  private mutating func printCopy(_ number: Int, prefetches: Bool) {
     guard case .ring(let ring, let slot) = placement.places[number],
       let reference = placement.references[number]
     else {
@@ -82,7 +83,7 @@ extension PipelinedLowering {
     let innerAxis = rank - 1
     let outerAxis = shared.isTransposed ? reference.columnAxis : reference.rowAxis
     guard rank <= 5 else { return fail("\(reference.tensor.name) has \(rank) axes, bulk copies take 5") }
-    copyRanks.insert(rank)
+    if prefetches { prefetchRanks.insert(rank) } else { copyRanks.insert(rank) }
     let step = min(256, shared.outer)
     guard shared.outer % step == 0 else {
       return fail("a tile of \(shared.outer) rows is no multiple of 256")
@@ -103,6 +104,10 @@ extension PipelinedLowering {
           if axis == innerAxis { place = place + Index(inner) }
           if axis == outerAxis, !shared.isVector { place = place + Index(outer) }
           return index(place)
+        }
+        if prefetches {
+          code.line("prefetch_\(rank)(&a.map[\(descriptor)], \(places.joined(separator: ", ")));")
+          continue
         }
         let offset =
           shared.isVector

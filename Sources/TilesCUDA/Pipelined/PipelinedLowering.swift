@@ -14,6 +14,7 @@ package struct PipelinedLowering {
   var products: Set<WarpgroupProduct> = []
   var maps: [CUDAProgram.TensorMap] = []
   var copyRanks: Set<Int> = []
+  var prefetchRanks: Set<Int> = []
   var storeRanks: Set<Int> = []
   var addRanks: Set<Int> = []
   /// Where staged tiles lie, by tile.
@@ -85,7 +86,7 @@ package struct PipelinedLowering {
     let entry = CUDAProgram.entryName(kernel)
     let source = [
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.hopper, Prelude.numbers,
-      Prelude.copies(ranks: copyRanks, stores: storeRanks, sums: addRanks),
+      Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
       CUDAProgram.argumentsType(kernel, tensorMaps: maps.count),
       """
@@ -225,7 +226,8 @@ package struct PipelinedLowering {
     code.line(
       "const int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
     if storeOffset != nil {
-      code.line("const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
+      code.line(
+        "const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
       if storeBuffers > 1 { code.line("u32 turn = 0;") }
     }
     declareTiles()

@@ -20,6 +20,8 @@ indirect enum RoleStep {
   case expect(Int)
   /// Loader: starts the copy of a tile into its slot.
   case copy(Int)
+  /// Loader: asks for a tile in the second-level cache.
+  case prefetch(Int)
   /// Either: goes on to the ring's next slot.
   case advance(Int)
 
