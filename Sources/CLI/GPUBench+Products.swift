@@ -49,6 +49,11 @@ extension GPUBench {
       plan.stages = stages
       try row(4096, k: 4096, "stages=\(stages)", plan)
     }
+    for swizzle in Kernel.Schedule.Swizzle.allCases.reversed() {
+      var plan = Gemm.Plan.gpu
+      plan.schedule.swizzle = swizzle
+      try row(4096, k: 4096, "swizzle=\(swizzle)", plan)
+    }
     for rows in [1, 4, 8, 16] {
       var plan = Gemm.Plan.gpu
       plan.superRows = rows

@@ -48,6 +48,21 @@ public final class Kernel: Sendable {
 
     /// Whether a core goes on to its next task without a new start.
     public var persists = true
+    /// The widest pattern in which factors of products may lie in shared memory.
+    public var swizzle = Swizzle.bytes128
+
+    /// How the 16-byte pieces of a factor's rows are placed: rows of so many bytes follow each other, pieces exchanged by row
+    /// so that neither copies nor products meet in one bank.
+    public enum Swizzle: Int, Sendable, Hashable, CaseIterable {
+      /// Rows of one piece: blocks of 8 by 16 bytes, nothing exchanged.
+      case none = 16
+      /// Rows of two pieces.
+      case bytes32 = 32
+      /// Rows of four pieces.
+      case bytes64 = 64
+      /// Rows of eight pieces: all banks.
+      case bytes128 = 128
+    }
 
     /// One group, one task a core, steps one after the other.
     public init(groups: Int = 1, tasksPerCore: Int = 1, overlapsSteps: Bool = false, alternates: Bool = false)

@@ -1,4 +1,5 @@
 import Kernels
+import Memory
 import Testing
 import Tiles
 
@@ -91,5 +92,108 @@ import Tiles
     let ring = Ring(number: 0, stages: 3, slots: [tile, tile])
     #expect(ring.offset(of: 1) % 1024 == 0)
     #expect(ring.copiedBytes == 2 * tile.bytes)
+  }
+
+  /// Where bulk copies put an element, by the patterns as PTX defines them.
+  private func copied(_ tile: SharedTile, outer: Int, inner: Int) -> Int {
+    let byte = inner * 2
+    let place = byte / tile.span * tile.panelBytes + outer * tile.span + byte % tile.span
+    return exchanged(place, tile.swizzle)
+  }
+
+  /// The pattern on an address: bits from 7 on are added to those from 4 on.
+  private func exchanged(_ place: Int, _ swizzle: Int) -> Int {
+    let mask = [128: 7, 64: 3, 32: 1][swizzle] ?? 0
+    return place ^ ((place >> 7 & mask) << 4)
+  }
+
+  /// Where a product finds an element: the canonical layouts of descriptors, in pieces of 16 bytes.
+  private func read(_ tile: SharedTile, start: Int, side: Int, k: Int, isInner: Bool) -> Int {
+    let (leading, stride) = (tile.leadingBytes(isInner: isInner), tile.strideBytes(isInner: isInner))
+    let wide = tile.span / 16
+    let place: Int
+    switch (isInner, tile.mode == 0) {
+    case (true, true): place = side % 8 * 16 + side / 8 * stride + k / 8 * leading + k % 8 * 2
+    case (true, false): place = side % 8 * tile.span + side / 8 * stride + k * 2
+    case (false, true): place = side / 8 * stride + k % 8 * 16 + k / 8 * leading + side % 8 * 2
+    case (false, false):
+      place =
+        side / 8 % wide * 16 + side / 8 / wide * leading + k % 8 * tile.span + k / 8 * stride + side % 8 * 2
+    }
+    return exchanged(start + place, tile.swizzle)
+  }
+
+  /// Copies and products agree on where each element lies, whichever side is contiguous.
+  @Test(arguments: Kernel.Schedule.Swizzle.allCases, [true, false])
+  func productsFindWhatCopiesBring(swizzle: Kernel.Schedule.Swizzle, isInner: Bool) throws {
+    for (side, reduction) in [(128, 64), (64, 128), (256, 64), (16, 64), (8, 16), (64, 48)] {
+      let tile = SharedTile(
+        type: .bfloat16, outer: isInner ? side : reduction, inner: isInner ? reduction : side,
+        isTransposed: false, swizzle: swizzle)
+      #expect(tile.span <= swizzle.rawValue)
+      let parts = (side + 63) / 64
+      let part = try #require(tile.partOffset(min(64, side), parts: parts, isInner: isInner))
+      for first in stride(from: 0, to: side, by: 64) {
+        let start = first / 64 * part
+        for chunk in 0..<reduction / 16 {
+          let from = start + tile.chunkOffset(chunk, isInner: isInner)
+          for position in 0..<min(64, side) {
+            for k in 0..<16 {
+              let (at, along) = (first + position, 16 * chunk + k)
+              let place = copied(tile, outer: isInner ? at : along, inner: isInner ? along : at)
+              #expect(read(tile, start: from, side: position, k: k, isInner: isInner) == place)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [(Kernel.Schedule.Swizzle.bytes64, 32, 64), (.bytes32, 16, 32), (.none, 8, 0)])
+  func mapsFollowTheSwizzle(swizzle: Kernel.Schedule.Swizzle, width: Int, pattern: Int) throws {
+    var plan = Gemm.Plan.gpu
+    plan.schedule.swizzle = swizzle
+    let program = try PipelinedLowering.emit(Gemm.kernel(type: .bfloat16, plan: plan))
+    #expect(
+      program.tensorMaps == [
+        CUDAProgram.TensorMap(tensor: 0, box: [128, width], swizzle: pattern),
+        CUDAProgram.TensorMap(tensor: 1, box: [64, width], swizzle: pattern),
+        // Results leave through buffers of their own.
+        CUDAProgram.TensorMap(tensor: 2, box: [64, 64], swizzle: 128),
+      ])
+    let a = try Tensor(zeros: .bfloat16, [256, 512])
+    let request = try TensorMapRequest(program.tensorMaps[0], a)
+    #expect(request.box == [UInt32(width), 128])
+    #expect(request.swizzle == [64: 2, 32: 1, 0: 0][pattern])
+    #expect(
+      program.sharedBytes
+        == (try PipelinedLowering.emit(Gemm.kernel(type: .bfloat16, plan: .gpu))).sharedBytes)
+  }
+
+  @Test func partsThatPanelsDoNotHoldAreRefused() {
+    let tile = SharedTile(type: .bfloat16, outer: 64, inner: 192, isTransposed: false)
+    #expect(tile.partOffset(64, parts: 3, isInner: false) == tile.panelBytes)
+    #expect(tile.partOffset(32, parts: 2, isInner: false) == 64)
+    // The third part would start in the next panel, the second reach into it.
+    #expect(tile.partOffset(32, parts: 3, isInner: false) == nil)
+    #expect(tile.partOffset(96, parts: 2, isInner: false) == nil)
+    #expect(tile.partOffset(8, parts: 2, isInner: false) == nil)
+    #expect(tile.partOffset(96, parts: 2, isInner: true) == 96 * 128)
+  }
+
+  @Test func boxesWiderThanTheirPatternAreRefused() throws {
+    let a = try Tensor(zeros: .bfloat16, [256, 512])
+    for (width, pattern) in [(64, 64), (32, 32), (64, 16)] {
+      #expect(throws: CUDAError.self) {
+        try TensorMapRequest(CUDAProgram.TensorMap(tensor: 0, box: [128, width], swizzle: pattern), a)
+      }
+    }
+  }
+
+  /// A result with columns along rows of the tensor leaves through the same copies, turned on its way.
+  @Test func resultsOnTheirSideLeaveInBulk() throws {
+    let source = try PipelinedLowering.emit(hedgehogAttention(2)).source
+    #expect(source.contains("store_transposed_matrices(buffer + swizzled<128, 0>"))
+    #expect(source.contains("copy_out_4(buffer, &a.map["))
   }
 }

@@ -6,7 +6,7 @@ extension KernelCatalogue {
 
   /// Other head sizes, plans and parts than those of the families: what models and benchmarks use.
   static let sizes: [CatalogueEntry] =
-    heads.map { $0.large() } + products16 + segments + wideDecoding + seams
+    heads.map { $0.large() } + products16 + swizzles + segments + wideDecoding + seams
 
   private static let heads: [CatalogueEntry] = [40, 80, 96, 256].flatMap { size in
     [("full", Attention.Mask.full), ("causal", .causal), ("window50", .window(50))].map { name, mask in
@@ -34,6 +34,23 @@ extension KernelCatalogue {
         cases: [(1, 8, 8), (127, 264, 200)].map { Case(["M": $0.0, "N": $0.1, "K": $0.2]) }
       ) { try Gemm.kernel(type: .bfloat16, plan: .gpu(rows: size, columns: size)) }
     }
+
+  /// Factors in narrower patterns of shared memory: right ones along either side, left ones along either side.
+  private static let swizzles: [CatalogueEntry] = [Kernel.Schedule.Swizzle.bytes64, .bytes32, .none].flatMap {
+    swizzle in
+    [("gpu", Gemm.Plan.gpu, (136, 264, 200)), ("gpu16", .gpu(rows: 16, columns: 136), (16, 136, 264))].flatMap
+    {
+      name, plan, sizes in
+      [false, true].map { transposes in
+        var plan = plan
+        plan.schedule.swizzle = swizzle
+        return CatalogueEntry(
+          "gemm_bfloat16_\(name)_swizzle_\(swizzle)\(transposes ? "_nt" : "")", tolerance: .bfloat16,
+          cases: [Case(["M": sizes.0, "N": sizes.1, "K": sizes.2])]
+        ) { [plan] in try Gemm.kernel(transposesB: transposes, type: .bfloat16, plan: plan) }
+      }
+    }
+  }
 
   private static let segments: [CatalogueEntry] = {
     let shape = SelectiveScan.Shape(heads: 2, headSize: 64, stateSize: 64)

@@ -170,7 +170,7 @@ extension PipelinedLowering {
     var box = [Int](repeating: 1, count: rank)
     box[rowAxis] = 64
     box[columnAxis] = width
-    let descriptor = map(tensor.number, box: box, swizzle: shared.span)
+    let descriptor = map(tensor.number, box: box, swizzle: shared.swizzle)
     if adds { addRanks.insert(rank) } else { storeRanks.insert(rank) }
     // Where one task has a core to itself, or sums leave beside the next step's products, they leave both buffers at
     // once: each pair of barriers saved counts. Other tasks that share a core fill each other's waits, and would lose by

@@ -88,37 +88,46 @@ extension PipelinedLowering {
     guard shared.outer % step == 0 else {
       return fail("a tile of \(shared.outer) rows is no multiple of 256")
     }
+    // Vectors of more than 256 numbers come in pieces too.
+    let width = shared.isVector ? min(256, shared.inner) : shared.panelElements
+    guard shared.inner % width == 0 else {
+      return fail("a row of \(shared.inner) numbers is no multiple of 256")
+    }
+    var box = [Int](repeating: 1, count: rank)
+    box[innerAxis] = width
+    if let outerAxis, !shared.isVector { box[outerAxis] = step }
+    let descriptor = map(reference.tensor.number, box: box, swizzle: shared.swizzle)
+    let panels = shared.inner / width
+    let panelBytes = shared.isVector ? width * shared.type.blockBytes : shared.panelBytes
+    // The addresses of many copies in a row would not fit the loader's registers.
+    let isLoop = panels > Self.unrolledCopies
     for outer in stride(from: 0, to: shared.outer, by: step) {
-      // Vectors of more than 256 numbers come in pieces too.
-      let width = shared.isVector ? min(256, shared.inner) : shared.panelElements
-      guard shared.inner % width == 0 else {
-        return fail("a row of \(shared.inner) numbers is no multiple of 256")
-      }
-      for inner in stride(from: 0, to: shared.inner, by: width) {
-        var box = [Int](repeating: 1, count: rank)
-        box[innerAxis] = width
-        if let outerAxis, !shared.isVector { box[outerAxis] = step }
-        let descriptor = map(reference.tensor.number, box: box, swizzle: shared.isVector ? 0 : shared.span)
+      for panel in 0..<(isLoop ? 1 : panels) {
         let places = (0..<rank).reversed().map { axis in
           var place = reference.origin[axis]
-          if axis == innerAxis { place = place + Index(inner) }
+          if axis == innerAxis { place = place + Index(panel * width) }
           if axis == outerAxis, !shared.isVector { place = place + Index(outer) }
-          return index(place)
-        }
-        if prefetches {
-          code.line("prefetch_\(rank)(&a.map[\(descriptor)], \(places.joined(separator: ", ")));")
-          continue
-        }
+          return index(place) + (axis == innerAxis && isLoop ? " + p * \(width)" : "")
+        }.joined(separator: ", ")
         let offset =
-          shared.isVector
-          ? inner * shared.type.blockBytes
-          : inner / shared.panelElements * shared.panelBytes + outer * shared.span
+          "\(panel * panelBytes + (shared.isVector ? 0 : outer * shared.span))"
+          + (isLoop ? " + p * \(panelBytes)" : "")
+        if isLoop {
+          code.line("#pragma unroll 1")
+          code.open("for (int p = 0; p < \(panels); ++p)")
+        }
         code.line(
-          "copy_in_\(rank)(\(slotAddress(ring, slot)) + \(offset), &a.map[\(descriptor)], full\(ring) + 8 * slot\(ring), "
-            + places.joined(separator: ", ") + ");")
+          prefetches
+            ? "prefetch_\(rank)(&a.map[\(descriptor)], \(places));"
+            : "copy_in_\(rank)(\(slotAddress(ring, slot)) + \(offset), &a.map[\(descriptor)], full\(ring) + 8 * slot\(ring), \(places));"
+        )
+        if isLoop { code.close() }
       }
     }
   }
+
+  /// Copies of one tile that are printed one after the other.
+  private static let unrolledCopies = 8
 
   /// Address of a tile in the ring's present slot.
   func slotAddress(_ ring: Int, _ slot: Int) -> String {
@@ -176,32 +185,23 @@ extension PipelinedLowering {
     }
   }
 
-  /// Descriptor at the start of the factor, and the bytes from it for chunk `c` of the reduction.
+  /// Descriptor at the start of the factor, or some bytes from it.
   private mutating func descriptor(_ factor: Factor, offset: String?) -> String {
-    let shared = factor.shared
-    let leading = factor.isInnerContiguous ? 16 : shared.panelBytes
+    let (shared, isInner) = (factor.shared, factor.isInnerContiguous)
     let name = name("d")
+    let strides = "\(shared.leadingBytes(isInner: isInner)), \(shared.strideBytes(isInner: isInner))"
     code.line(
-      "const u64 \(name) = descriptor(\(factor.address)\(offset.map { " + \($0)" } ?? ""), \(leading), \(8 * shared.span), \(shared.mode));"
+      "const u64 \(name) = descriptor(\(factor.address)\(offset.map { " + \($0)" } ?? ""), \(strides), \(shared.mode));"
     )
     return name
   }
 
-  /// Bytes of chunk `c` (16 elements of the reduction) from the factor's start.
   private func chunkOffset(_ factor: Factor, _ c: Int) -> Int {
-    let shared = factor.shared
-    guard factor.isInnerContiguous else { return 16 * c * shared.span }
-    return c * 32 / shared.span * shared.panelBytes + c * 32 % shared.span
+    factor.shared.chunkOffset(c, isInner: factor.isInnerContiguous)
   }
 
-  /// Bytes from the factor's start to `position` along the side that is not the reduction's.
-  private func sideOffset(_ factor: Factor, _ position: Int) -> Int? {
-    let shared = factor.shared
-    if factor.isInnerContiguous { return position % 8 == 0 ? position * shared.span : nil }
-    // Within a panel the pattern follows the address, so whole 32 bytes may be skipped.
-    guard position * shared.type.blockBytes % 32 == 0 else { return nil }
-    return position / shared.panelElements * shared.panelBytes
-      + position % shared.panelElements * shared.type.blockBytes
+  private func partOffset(_ factor: Factor, _ width: Int, parts: Int) -> Int? {
+    factor.shared.partOffset(width, parts: parts, isInner: factor.isInnerContiguous)
   }
 
   private mutating func printProduct(_ product: Matmul) {
@@ -230,7 +230,7 @@ extension PipelinedLowering {
       starts: false)
     var rightOffset: String?
     if dealsColumns {
-      guard let each = sideOffset(right, columns) else {
+      guard let each = partOffset(right, columns, parts: groups) else {
         return fail("\(product.right) cannot be cut at \(columns)")
       }
       rightOffset = "group * \(each)"
@@ -240,7 +240,9 @@ extension PipelinedLowering {
     var a: [String] = []
     if let left {
       for block in 0..<blocks {
-        guard let step = sideOffset(left, 64) else { return fail("\(product.left) cannot be cut at 64 rows") }
+        guard let step = partOffset(left, 64, parts: dealsColumns ? blocks : groups * blocks) else {
+          return fail("\(product.left) cannot be cut at 64 rows")
+        }
         let offset = dealsColumns ? "\(block * step)" : "(group * \(blocks) + \(block)) * \(step)"
         a.append(descriptor(left, offset: offset))
       }

@@ -121,7 +121,7 @@ struct Placement {
     }
     places[tile.id] = .fragment(blocks: blocks, columns: columns, dealsColumns: dealsColumns)
     guard let factor = factors[tile.id], factor.right || factor.transposedLeft else { return }
-    staged[tile.id] = SharedTile(type: tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
+    staged[tile.id] = shared(tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
   }
 
   // MARK: Loads
@@ -209,15 +209,21 @@ struct Placement {
         return nil
       }
       if reference.columnAxis == lastAxis {
-        return SharedTile(type: tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
+        return shared(tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
       }
       if reference.rowAxis == lastAxis {
-        return SharedTile(type: tile.type, outer: tile.columns, inner: tile.rows, isTransposed: true)
+        return shared(tile.type, outer: tile.columns, inner: tile.rows, isTransposed: true)
       }
       fail("\(tile) is contiguous along neither of its sides")
       return nil
     }
     return nil
+  }
+
+  /// A factor's form, in the pattern that the schedule allows.
+  private func shared(_ type: ElementType, outer: Int, inner: Int, isTransposed: Bool) -> SharedTile {
+    SharedTile(
+      type: type, outer: outer, inner: inner, isTransposed: isTransposed, swizzle: kernel.schedule.swizzle)
   }
 
   private mutating func placeInRegisters(_ tile: Tile, _ reference: TileReference) {

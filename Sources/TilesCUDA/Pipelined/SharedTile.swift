@@ -2,7 +2,7 @@ internal import Memory
 internal import Tiles
 
 /// How a tile lies in shared memory: panels `span` bytes wide, the rows of a panel one after the other, their 16-byte
-/// chunks exchanged by the pattern that bulk copies and the matrix units share.
+/// chunks exchanged by the pattern that bulk copies and the matrix units share, or not, where a panel is one chunk wide.
 ///
 /// "Inner" is the side that is contiguous in memory, whichever of rows and columns that is.
 struct SharedTile: Hashable {
@@ -13,18 +13,22 @@ struct SharedTile: Hashable {
   let inner: Int
   /// Whether the contiguous side is the tile's rows.
   let isTransposed: Bool
-  /// Bytes of a panel's row: 128, 64 or 32; for vectors the whole row.
+  /// Bytes of a panel's row: 128, 64, 32 or 16; for vectors the whole row.
   let span: Int
   /// A tile of one row or column that only elementwise operations read: no pattern.
   let isVector: Bool
 
-  /// A factor of a product, with `inner` elements padded to 32 bytes.
-  init(type: ElementType, outer: Int, inner: Int, isTransposed: Bool) {
+  /// A factor of a product, with `inner` elements padded to 32 bytes; its span is the widest that divides it, up to
+  /// `swizzle`.
+  init(
+    type: ElementType, outer: Int, inner: Int, isTransposed: Bool,
+    swizzle: Kernel.Schedule.Swizzle = .bytes128
+  ) {
     self.type = type
     self.outer = (outer + 7) / 8 * 8
     self.isTransposed = isTransposed
     let bytes = (inner * type.blockBytes + 31) / 32 * 32
-    span = bytes % 128 == 0 ? 128 : bytes % 64 == 0 ? 64 : 32
+    span = [128, 64, 32].first { $0 <= swizzle.rawValue && bytes % $0 == 0 } ?? 16
     self.inner = bytes / type.blockBytes
     isVector = false
   }
@@ -49,8 +53,39 @@ struct SharedTile: Hashable {
   var alignedBytes: Int { (bytes + 1023) / 1024 * 1024 }
   /// Elements of a panel's row.
   var panelElements: Int { span / type.blockBytes }
-  /// Mode bits of a descriptor.
-  var mode: Int { span == 128 ? 1 : span == 64 ? 2 : 3 }
+  /// Bytes of the pattern by which chunks are exchanged; 0 for none.
+  var swizzle: Int { isVector || span == 16 ? 0 : span }
+}
+
+/// What descriptors of factors say. `isInner`: whether the contiguous side is the reduction's.
+extension SharedTile {
+  /// Mode bits.
+  var mode: Int { [128: 1, 64: 2, 32: 3][span] ?? 0 }
+
+  /// The leading offset: from panel to panel, where the pattern's rows run along the other side; without a pattern, from
+  /// one block of 8 by 16 bytes to the next along the reduction.
+  func leadingBytes(isInner: Bool) -> Int {
+    guard span == 16 else { return isInner ? 16 : panelBytes }
+    return isInner ? panelBytes : 8 * span
+  }
+
+  /// The stride offset: from 8 rows to the next 8; without a pattern, from one block to the next along the other side.
+  func strideBytes(isInner: Bool) -> Int { span == 16 && !isInner ? panelBytes : 8 * span }
+
+  /// Bytes from the start to chunk `c`, 16 elements of the reduction.
+  func chunkOffset(_ c: Int, isInner: Bool) -> Int {
+    isInner ? c * 32 / span * panelBytes + c * 32 % span : 16 * c * span
+  }
+
+  /// Bytes from part to part where the side that is not the reduction's is cut into parts of `width`; `nil` where
+  /// descriptors cannot start at all of them, or parts do not follow each other evenly.
+  func partOffset(_ width: Int, parts: Int, isInner: Bool) -> Int? {
+    if isInner { return width % 8 == 0 ? width * span : nil }
+    if width % panelElements == 0 { return width / panelElements * panelBytes }
+    // Within a panel the pattern follows the address, so whole 32 bytes may be skipped.
+    let bytes = width * type.blockBytes
+    return parts == 1 || bytes % min(32, span) == 0 && width * parts <= panelElements ? bytes : nil
+  }
 }
 
 /// Tiles that travel through shared memory together: `stages` slots that the loader fills and the groups empty.
