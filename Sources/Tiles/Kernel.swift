@@ -40,8 +40,8 @@ public final class Kernel: Sendable {
     public var tasksPerCore: Int
     /// Whether the products that open a step of a pipeline start before the step before has ended.
     public var overlapsSteps: Bool
-    /// Whether the products that close a step of a pipeline run on beside those that open the next, where what is done
-    /// with their results waits.
+    /// Whether what is done with the results of a step's last products, such as adding them to a tensor, is done in the
+    /// next step, beside the products that open that.
     public var trailsSteps = false
     /// Whether groups take turns at issuing products, so that one computes elementwise while another multiplies.
     public var alternates: Bool

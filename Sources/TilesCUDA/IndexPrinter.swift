@@ -75,7 +75,7 @@ extension Index {
   }
 
   /// Whether it has one value through a task; what is read from tensors may lie out of bounds where it is not asked for.
-  fileprivate var isFixedInTask: Bool {
+  var isFixedInTask: Bool {
     switch self {
     case .constant, .parameter, .task: true
     case .step, .element: false

@@ -1,8 +1,8 @@
 internal import Memory
 internal import Tiles
 
-/// A step of a loop whose last products run on into the next step: what is done with their results is done there, beside
-/// the products that open it.
+/// A step of a loop that is ended in the next: what is done with the results of its last products is done there, beside the
+/// products that open it.
 struct TrailingParts {
   /// Products that need nothing the step computes.
   let opening: [Statement]
@@ -35,65 +35,44 @@ struct TrailingParts {
 }
 
 extension GroupProgram {
-  /// Records the loop in that form; `false`, with nothing recorded, where its last products would not run on.
+  /// Records the loop in that form; `false`, with nothing recorded, where the tail reads what the next step overwrites.
+  ///
+  /// No product runs across the end of a turn: the compiler would then wait for each that reads or writes registers.
   mutating func trail(_ parts: TrailingParts, rings own: Set<Int>, _ step: Int, _ count: Index) -> Bool {
-    let rings = own.sorted()
-    guard rings.allSatisfy({ placement.rings[$0].stages > 1 }) else { return false }
-    let awaits = rings.map { RoleStep.awaitFull($0) }
-    let releases = rings.map { RoleStep.release($0, behind: 1) }
-    let advances = rings.map { RoleStep.advance($0) }
-    let isUnpublished = !unpublished.isEmpty
-
-    var first = GroupProgram(placement, dirty: isUnpublished ? [] : dirty)
-    first.add(parts.opening + parts.middle, rings: [])
-    let carried = first.running
-    guard !carried.isEmpty, first.unpublished.isEmpty else { return false }
-
-    var start = first.dirty
-    var steady = GroupProgram(placement, dirty: start)
-    while true {
-      steady = GroupProgram(placement, dirty: start)
-      steady.running = carried
-      steady.result += awaits
-      steady.add(parts.opening, rings: [])
-      steady.addBehind(parts, own, step, value: .step(step) - 1, opened: parts.opening.count)
-      steady.result += releases
-      steady.add(parts.middle, rings: [])
-      steady.result += advances
-      guard steady.running.map(\.product.accumulator) == carried.map(\.product.accumulator),
-        steady.unpublished.isEmpty
-      else { return false }
-      if steady.dirty.isSubset(of: start) { break }
-      start.formUnion(steady.dirty)
+    guard parts.tail.allSatisfy({ rings(readBy: $0).isEmpty }) else { return false }
+    if !unpublished.isEmpty { meet() }
+    let early = own.filter { ring in parts.opening.contains { rings(readBy: $0).contains(ring) } }
+    func turn(_ program: inout GroupProgram, tail: Bool) {
+      program.result += early.sorted().map { .awaitFull($0) }
+      program.add(parts.opening, rings: [])
+      if tail {
+        let start = program.result.count
+        program.add(parts.tail, rings: [])
+        let steps = Array(program.result[start...])
+        program.result.removeSubrange(start...)
+        program.result.append(.with(step: step, value: .step(step) - 1, body: steps))
+      }
+      program.result += own.subtracting(early).sorted().map { .awaitFull($0) }
+      program.add(parts.middle, rings: [])
+      program.finish()
+      program.result += own.sorted().flatMap { [.release($0, behind: 0), .advance($0)] }
     }
-
-    var last = GroupProgram(placement, dirty: start)
-    last.running = carried
-    last.addBehind(parts, own, step, value: count - 1, opened: 0)
-    guard last.unpublished.isEmpty else { return false }
-
-    if isUnpublished { meet() }
+    var first = GroupProgram(placement, dirty: dirty)
+    turn(&first, tail: false)
+    dirty.formUnion(first.dirty)
+    let steady = repeated { turn(&$0, tail: true) }
+    var last = GroupProgram(placement, dirty: dirty)
+    last.add(parts.tail, rings: [])
+    dirty.formUnion(last.dirty)
     result.append(
       .when(
         less: 0, than: count,
         body: [
-          .with(step: step, value: 0, body: awaits + first.result + advances),
-          .loop(step: step, from: 1, below: count, body: steady.result),
-        ] + last.result + releases))
-    dirty.formUnion(last.dirty)
+          .with(step: step, value: 0, body: first.result),
+          .loop(step: step, from: 1, below: count, body: steady),
+          .with(step: step, value: count - 1, body: last.result),
+        ]))
     return true
-  }
-
-  /// Records what belongs to the step before, with the products of that step at their ends: its slots are given back next.
-  private mutating func addBehind(
-    _ parts: TrailingParts, _ rings: Set<Int>, _ step: Int, value: Index, opened: Int
-  ) {
-    let start = result.count
-    add(parts.tail, rings: [])
-    if running.count > opened { finish(running.count - opened) }
-    let steps = Array(result[start...])
-    result.removeSubrange(start...)
-    result.append(.with(step: step, value: value, body: [.behind(rings.sorted(), body: steps)]))
   }
 }
 

@@ -15,6 +15,8 @@ struct GroupProgram {
   var dirty: Set<Int>
   /// Those that were written since all threads met.
   var unpublished: Set<Int> = []
+  /// Those that products want in shared memory and that are in registers only so far.
+  private var unstaged: [Tile] = []
   /// Numbers of rows of which each group has its own part so far.
   var parts: [(tile: Tile, reduction: MapStep.Reduction, continuing: Bool)] = []
 
@@ -95,6 +97,8 @@ struct GroupProgram {
   }
 
   private mutating func add(_ statement: Statement, releasing done: [Int]) {
+    let isNested = !statement.operation.blocks.isEmpty
+    stageWhat { tile in isNested || statement.writes(tile) }
     switch statement.operation {
     case .load(let tile, let reference):
       switch placement.places[tile.id] {
@@ -103,7 +107,9 @@ struct GroupProgram {
       }
     case .matmul(let product):
       waitFor { $0.accumulator != product.accumulator && $0.touches(product) }
-      if [product.left, product.right].contains(where: { unpublished.contains($0.id) }) { meet() }
+      let factors = placement.sharedFactors(product)
+      stageWhat { factors.contains($0) }
+      if factors.contains(where: { unpublished.contains($0.id) }) { meet() }
       result.append(.issue(product))
       running.append((product, done))
       return
@@ -162,8 +168,18 @@ struct GroupProgram {
       waitFor { $0.left == tile }
       result.append(.pack(tile))
     }
-    if placement.staged[tile.id] != nil {
-      waitFor { $0.left == tile || $0.right == tile }
+    guard placement.staged[tile.id] != nil else { return }
+    unstaged.append(tile)
+    if !placement.isLeftInRegisters(tile) { stageWhat { $0 == tile } }
+  }
+
+  /// Writes tiles to shared memory that products want there: late, beside products that take them from registers.
+  private mutating func stageWhat(_ condition: (Tile) -> Bool) {
+    let wanted = unstaged.filter(condition)
+    unstaged.removeAll(where: condition)
+    let placement = placement
+    for tile in wanted {
+      waitFor { placement.sharedFactors($0).contains(tile) }
       if dirty.contains(tile.id) { meet() }
       result.append(.stage(tile))
       unpublished.insert(tile.id)
@@ -184,6 +200,7 @@ struct GroupProgram {
 
   /// Makes known all that was written to shared memory, and joins what the groups have parts of.
   private mutating func publish() {
+    stageWhat { _ in true }
     if !unpublished.isEmpty { meet() }
     for part in parts {
       result.append(.combine(part.tile, part.reduction, continuing: part.continuing))
@@ -199,7 +216,7 @@ struct GroupProgram {
     finish(last + 1)
   }
 
-  private mutating func finish() {
+  mutating func finish() {
     finishProducts()
     publish()
   }
@@ -351,6 +368,12 @@ extension Matmul {
 }
 
 extension Placement {
+  /// Factors that the product reads in shared memory.
+  func sharedFactors(_ product: Matmul) -> [Tile] {
+    isLeftInRegisters(product.left) && !product.transposesLeft
+      ? [product.right] : [product.left, product.right]
+  }
+
   /// Whether products take the tile as left factor straight from registers.
   func isLeftInRegisters(_ tile: Tile) -> Bool {
     guard case .fragment = places[tile.id], tile.type != .float32 else { return false }

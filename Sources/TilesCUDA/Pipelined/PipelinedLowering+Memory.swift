@@ -172,9 +172,11 @@ extension PipelinedLowering {
     box[columnAxis] = width
     let descriptor = map(tensor.number, box: box, swizzle: shared.swizzle)
     if adds { addRanks.insert(rank) } else { storeRanks.insert(rank) }
-    // Where one task has a core to itself, sums leave both buffers at once: each pair of barriers saved counts. Tasks that
-    // share a core fill each other's waits, and lose by waiting for both copies.
-    let leavesBoth = hasSums && kernel.schedule.tasksPerCore == 1 && storeBuffers == 2
+    // Where one task has a core to itself, or sums leave beside the next step's products, they leave both buffers at
+    // once: each pair of barriers saved counts. Other tasks that share a core fill each other's waits, and would lose by
+    // waiting for both copies.
+    let leavesBoth =
+      hasSums && storeBuffers == 2 && (kernel.schedule.tasksPerCore == 1 || kernel.schedule.trailsSteps)
     let count = adds && panels % 2 == 0 && leavesBoth ? 2 : 1
     // The buffer of the store before the last is free again once its copy has read it; where sums leave through both, or
     // there is but one, each store waits for the one before.

@@ -106,7 +106,7 @@ package struct PipelinedLowering {
   var registers: (loader: Int, group: Int)? {
     let all = 512 / kernel.schedule.tasksPerCore
     guard all / (groups + 1) < 240 else { return nil }
-    let loader = groups == 2 && kernel.schedule.tasksPerCore == 1 ? 24 : groups == 3 ? 32 : 40
+    let loader = groups == 3 ? 32 : 24
     return (loader, (all - loader) / groups / 8 * 8)
   }
 

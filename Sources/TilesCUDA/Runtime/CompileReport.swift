@@ -6,7 +6,7 @@ public struct CompileReport: Sendable, Hashable {
   public var stackBytes = 0
   /// Bytes of registers stored to memory and loaded back.
   public var spillBytes = 0
-  /// Notes that setmaxnreg was ignored (C7508) or wgmma serialised (C7510, C7514), as the compiler wrote them.
+  /// Notes that setmaxnreg was ignored (C7508) or wgmma serialised (C7509 and on), as the compiler wrote them.
   public var notes: [String] = []
 
   /// Reads the compiler's log as `--ptxas-options=-v` makes it.
@@ -16,7 +16,7 @@ public struct CompileReport: Sendable, Hashable {
       stackBytes = max(stackBytes, Self.number(in: line, before: " bytes stack frame") ?? 0)
       spillBytes += Self.number(in: line, before: " bytes spill stores") ?? 0
       spillBytes += Self.number(in: line, before: " bytes spill loads") ?? 0
-      if ["C7508", "C7510", "C7514"].contains(where: { line.contains($0) }) { notes.append(String(line)) }
+      if (7508...7516).contains(where: { line.contains("(C\($0))") }) { notes.append(String(line)) }
     }
   }
 

@@ -47,6 +47,42 @@ extension Prelude {
       const int bytes = T::bytes * vec < 16 ? T::bytes * vec : 16;
       return stride == 1 && (u64)p % bytes == 0;
     }
+    // Rows of so many numbers that are all there, on whole vectors. All words are asked for before the first is used.
+    template <class T, int vec, int lanes, int columns, bool streams, int n>
+    __device__ __forceinline__ void load_whole(float (&t)[n], const u8 *p, int lane) {
+      u32 w[n / vec][T::bytes * vec / 4];
+    #pragma unroll
+      for (int k = 0; k < n / vec; ++k) {
+        const int c = (k * lanes + lane) * vec;
+    #pragma unroll
+        for (int i = 0; i < T::bytes * vec / 4; ++i) w[k][i] = 0;
+        if (n * lanes == columns || c < columns) load_words<T::bytes * vec, streams>(w[k], p + c * T::bytes);
+      }
+    #pragma unroll
+      for (int i = 0; i < n; ++i) t[i] = T::unpack(w[i / vec], i % vec);
+    }
+    // Written past what the caches keep.
+    template <int bytes> __device__ __forceinline__ void stream_words(u8 *p, const u32 *w) {
+      if constexpr (bytes == 32) {
+        stream_words<16>(p, w);
+        stream_words<16>(p + 16, w + 4);
+      } else if constexpr (bytes == 16) {
+        __stcs((uint4 *)p, make_uint4(w[0], w[1], w[2], w[3]));
+      } else {
+        store_words<bytes>(p, w);
+      }
+    }
+    template <class T, int vec, int lanes, int columns, int n>
+    __device__ __forceinline__ void store_whole(const float (&t)[n], u8 *p, int lane) {
+    #pragma unroll
+      for (int k = 0; k < n / vec; ++k) {
+        const int c = (k * lanes + lane) * vec;
+        u32 w[T::bytes * vec / 4];
+    #pragma unroll
+        for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = T::pack(&t[k * vec + 4 / T::bytes * i]);
+        if (n * lanes == columns || c < columns) stream_words<T::bytes * vec>(p + c * T::bytes, w);
+      }
+    }
     template <class T, int vec, int lanes, bool streams, int n>
     __device__ __forceinline__ void load_row(float (&t)[n], const u8 *p, long long stride, int lane, int valid) {
       if (allows_vectors<T, vec>(p, stride)) {

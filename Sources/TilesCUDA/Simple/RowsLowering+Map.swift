@@ -49,6 +49,7 @@ extension RowsLowering {
   private mutating func printSteps(_ program: MapProgram, isColumn: Bool, test: String?) {
     var values: [String] = []
     var reduction = 0
+    let definitions = isColumn ? [] : program.definitions
     for step in program.steps {
       let name = "v\(values.count)"
       switch step {
@@ -59,6 +60,10 @@ extension RowsLowering {
       case .column: code.line("const float \(name) = (float)column;")
       case .row: code.line("const float \(name) = \(layout.isDealt(program.space) ? "(float)row" : "0.0f");")
       case .random(let source): printRandom(source, name, program.space)
+      case .compute(.selectGreaterEqual, let sources) where wordsBound(sources, definitions) != nil:
+        let (word, least) = wordsBound(sources, definitions) ?? ("", 0)
+        code.line(
+          "const float \(name) = \(word) >= \(least)u ? \(values[sources[2]]) : \(values[sources[3]]);")
       case .compute(let function, let sources):
         code.line("const float \(name) = \(function.printed(sources.map { values[$0] }));")
       case .store(let value, let tile):
@@ -70,6 +75,16 @@ extension RowsLowering {
       }
       if step.definesValue { values.append(name) }
     }
+  }
+
+  /// Where a random number is compared with a constant: its word and the least word that is not below.
+  private func wordsBound(_ sources: [Int], _ definitions: [MapStep]) -> (word: String, least: UInt32)? {
+    guard definitions.indices.contains(sources[0]), definitions.indices.contains(sources[1]),
+      case .random = definitions[sources[0]], case .constant(let bound) = definitions[sources[1]],
+      (0..<1).contains(bound)
+    else { return nil }
+    // Numbers are the words' upper 24 bits over 2²⁴.
+    return ("wordsv\(sources[0])[i % 4]", UInt32((Double(bound) * 0x1p24).rounded(.up)) << 8)
   }
 
   /// Four neighbouring columns of a lane share one counter.

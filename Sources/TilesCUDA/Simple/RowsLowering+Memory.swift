@@ -27,11 +27,18 @@ extension RowsLowering {
     let name = "t\(tile.id)"
     // What every row or task reads again should stay in the nearest cache.
     let isStreamed = layout.isDealt(tile) && tensor.access == .input
+    let goesWhole = isWhole && canBeWhole(tile, reference, (tile.validRows, tile.validColumns))
     code.open("")
-    code.line("const int valid = \(columns(tile, tile.validRows, tile.validColumns));")
+    if !goesWhole {
+      code.line("const int valid = \(columns(tile, tile.validRows, tile.validColumns));")
+    }
     code.line("const long long start = \(start(tile, reference));")
     let base = "(const u8 *)a.tensor[\(tensor.number)]"
-    if tile.columns == 1 {
+    if goesWhole {
+      code.line(
+        "load_whole<\(type.cName), \(layout.vector), \(layout.lanes), \(tile.columns), \(isStreamed)>(\(name), \(base) + start * \(type.blockBytes), lane);"
+      )
+    } else if tile.columns == 1 {
       let value = "element<\(type.cName)>(\(base), start)"
       code.line("\(name) = valid > 0 ? \(tile.type.holds(type) ? value : tile.type.rounded(value)) : 0.0f;")
     } else if type.isBlocked || !type.isVectorType {
@@ -52,7 +59,7 @@ extension RowsLowering {
   }
 
   /// Rows and columns that lie within the tensor too.
-  private func clipped(_ tile: Tile, _ reference: TileReference) -> (rows: Index, columns: Index) {
+  func clipped(_ tile: Tile, _ reference: TileReference) -> (rows: Index, columns: Index) {
     func clip(_ valid: Index, _ capacity: Int, _ axis: Int?) -> Index {
       guard let axis else { return valid }
       let left = (reference.tensor.extents[axis] - reference.origin[axis])
@@ -69,13 +76,18 @@ extension RowsLowering {
     let type = tensor.type
     let (rows, columns) = clipped(tile, reference)
     code.open("")
+    let goesWhole = isWhole && !adds && layout.isDealt(tile) && canBeWhole(tile, reference, (rows, columns))
     var valid = self.columns(tile, rows, columns)
     // One group is enough for what all of them hold.
     if !layout.isDealt(tile) { valid = "row == 0 ? \(index(columns)) : 0" }
-    code.line("const int valid = \(valid);")
+    if !goesWhole { code.line("const int valid = \(valid);") }
     code.line("const long long start = \(start(tile, reference));")
     let base = "(u8 *)a.tensor[\(tensor.number)]"
-    if type == .q16_rows {
+    if goesWhole {
+      code.line(
+        "store_whole<\(type.cName), \(layout.vector), \(layout.lanes), \(tile.columns)>(t\(tile.id), \(base) + start * \(type.blockBytes), lane);"
+      )
+    } else if type == .q16_rows {
       let width = index(tensor.extents[tensor.extents.count - 1])
       code.line(
         "store_groups<\(layout.vector), \(layout.lanes)>(t\(tile.id), s\(tile.id), \(base), \(width), start, lane, valid);"

@@ -12,6 +12,8 @@ struct RowsLowering {
   /// Loads that wait until their tile is read, so that few tiles are alive at a time.
   private var waiting: [Int: (tile: Tile, reference: TileReference)] = [:]
   private var usesBlocks = false
+  /// Whether what is printed is for rows that are there from end to end.
+  var isWhole = false
 
   init(_ kernel: Kernel, _ layout: RowsLayout) {
     self.kernel = kernel
@@ -26,13 +28,19 @@ struct RowsLowering {
       "// \(plan)", Prelude.integers, Prelude.elements, Prelude.functions, usesBlocks ? Prelude.blocks : "",
       Prelude.rows, CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
-      extern "C" __global__ void __launch_bounds__(\(layout.threads))
+      extern "C" __global__ void __launch_bounds__(\(layout.threads), \(blocksAtOnce))
       \(entry)(const __grid_constant__ Arguments a) {
       """, code.text, "}", "",
     ].joined(separator: "\n")
     return CUDAProgram(
       kernel: kernel, entry: entry, source: source, target: target, threads: layout.threads, sharedBytes: 0,
       grid: layout.tasks == 1 ? .tasks : .persistent(perMultiprocessor: 2048 / layout.threads), plan: [plan])
+  }
+
+  /// Blocks that a multiprocessor must have room for, so that some compute while others wait for memory.
+  private var blocksAtOnce: Int {
+    let numbers = Lifetimes(kernel.body).peak { layout.count($0) }
+    return layout.warps == 1 && numbers <= 112 ? max(1, 512 / layout.threads) : 1
   }
 
   private var plan: String {
@@ -50,11 +58,22 @@ struct RowsLowering {
     let first =
       layout.tasks == 1
       ? "blockIdx.x" : "blockIdx.x * \(layout.tasks) + (int)threadIdx.x / \(layout.taskThreads)"
+    let conditions = wholeConditions()
+    if conditions.isUseful {
+      code.line("const bool aligned = \(conditions.launch.joined(separator: "\n    && "));")
+    }
     code.open("for (int number = \(first); number < a.tasks; number += gridDim.x * \(layout.tasks))")
     for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
     kernel.body.forEachOperation { operation in
       for expression in operation.indices { for line in index.hoist(expression) { code.line(line) } }
     }
+    // Expressions have their names by now.
+    if conditions.isUseful { printBodies(wholeConditions()) } else { printRows() }
+    code.close()
+  }
+
+  /// The task's program for each of a group's rows.
+  mutating func printRows() {
     if layout.passes > 1 {
       code.line("#pragma unroll 1")
       code.open("for (int row = group; row < \(layout.passes * layout.groups); row += \(layout.groups))")
@@ -64,7 +83,6 @@ struct RowsLowering {
     declareTiles()
     print(kernel.body)
     if layout.passes > 1 { code.close() }
-    code.close()
   }
 
   private mutating func declareTiles() {
@@ -115,6 +133,8 @@ struct RowsLowering {
     case .quantize(let tile, let source):
       code.line("quantize_row<\(layout.vector)>(t\(tile.id), s\(tile.id), t\(source.id));")
     case .loop(let step, let count, _, let load, let body):
+      let turns = turnsAtOnce(load + body)
+      if turns > 1 { code.line("#pragma unroll \(turns)") }
       code.open("for (int step\(step) = 0, end = \(index(count)); step\(step) < end; ++step\(step))")
       print(load + body)
       code.close()
