@@ -75,6 +75,42 @@ public final class SegmentedHedgehog {
   }
 }
 
+/// ``GatedLinearAttention`` with the sequence cut into segments that run at the same time, for few and long sequences.
+///
+/// Keys, values and gates are read twice. Not thread-safe: one call at a time.
+public final class SegmentedGatedAttention {
+  private let segments: SegmentStates
+  private let decays: Tensor
+
+  /// Cuts so that `cores` cores have the schedule's number of tasks each.
+  ///
+  /// - Throws: what the executor or the recorder refuses.
+  public init(
+    _ shape: GatedLinearAttention.Shape, scale: Float = 1, batch: Int, length: Int, cores: Int,
+    executor: any Executor
+  ) throws {
+    let block = GatedLinearAttention.block
+    let state = SelectiveScan.Shape(
+      heads: shape.heads, headSize: shape.headSize, stateSize: shape.valueSize)
+    segments = try SegmentStates(
+      blocks: max(1, (length + block - 1) / block), tasks: cores * shape.schedule.tasksPerCore, batch: batch,
+      state: state, executor: executor
+    ) { try GatedLinearAttention.kernel(shape, scale: scale, part: $0) }
+    decays = try executor.tensor(.float32, segments.rows)
+  }
+
+  /// The last state `[B, H, D, P]` after a call.
+  public var lastState: Tensor { segments.lastState }
+
+  /// Writes y as v; arguments as those of ``GatedLinearAttention/kernel(_:scale:part:)``.
+  public func callAsFunction(q: Tensor, k: Tensor, v: Tensor, gates: Tensor, y: Tensor) throws {
+    try segments.states.run([k, v, gates, segments.sums, decays], integers: [segments.blocks])
+    try segments.combination.run([segments.sums, decays, segments.before])
+    try segments.results.run(
+      [q, k, v, gates, segments.before, y, segments.after], integers: [segments.blocks])
+  }
+}
+
 /// The kernels of a scan in segments, and the states that go from one to the next.
 private struct SegmentStates {
   let states: any CompiledKernel

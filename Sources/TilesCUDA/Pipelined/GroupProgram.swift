@@ -374,9 +374,11 @@ extension Placement {
       ? [product.right] : [product.left, product.right]
   }
 
-  /// Whether products take the tile as left factor straight from registers.
+  /// Whether products take the tile as left factor straight from registers: each group must have whole rows of it.
   func isLeftInRegisters(_ tile: Tile) -> Bool {
-    guard case .fragment = places[tile.id], tile.type != .float32 else { return false }
+    guard case .fragment(_, _, dealsColumns: false) = places[tile.id], tile.type != .float32 else {
+      return false
+    }
     return kernel.body.contains { $0.hasLeftFactor(tile) }
   }
 

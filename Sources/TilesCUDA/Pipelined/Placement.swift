@@ -120,7 +120,7 @@ struct Placement {
       return fail("\(tile) has columns that are no multiple of 8 a group")
     }
     places[tile.id] = .fragment(blocks: blocks, columns: columns, dealsColumns: dealsColumns)
-    guard let factor = factors[tile.id], factor.right || factor.transposedLeft else { return }
+    guard let factor = factors[tile.id], factor.right || factor.transposedLeft || dealsColumns else { return }
     staged[tile.id] = shared(tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
   }
 
