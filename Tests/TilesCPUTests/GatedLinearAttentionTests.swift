@@ -11,11 +11,13 @@ import Tiles
 @Suite struct GatedLinearAttentionTests {
   struct Case: CustomTestStringConvertible, Sendable {
     var n: Int
-    var (headSize, valueSize) = (16, 16)
+    var headSize = 16
+    var valueSize = 16
     var type = ElementType.bfloat16
     /// Gates are within this and 0.
     var lowest: Float = -0.5
-    var (batch, heads) = (1, 2)
+    var batch = 1
+    var heads = 2
     var testDescription: String {
       "N \(n), D \(headSize), P \(valueSize), \(type.rawValue), gates from \(lowest)"
     }

@@ -11,11 +11,13 @@ import Tiles
 @Suite struct LinearAttentionTests {
   struct Case: CustomTestStringConvertible, Sendable {
     var n: Int
-    var (headSize, valueSize) = (16, 16)
+    var headSize = 16
+    var valueSize = 16
     var features = LinearAttention.FeatureMap.eluPlusOne
     var isNormalized = true
     var type = ElementType.bfloat16
-    var (batch, heads) = (1, 2)
+    var batch = 1
+    var heads = 2
     var testDescription: String {
       "\(features)\(isNormalized ? " normalised" : ""), N \(n), D \(headSize), P \(valueSize), \(type.rawValue)"
     }

@@ -101,7 +101,7 @@ public enum GatedLinearAttention {
           },
           compute: { step, tiles in
             let at = (start + step) * Index(block)
-            let decay = BlockDecay(tiles[2], valid: (n - at).min(Index(block)), shape, k)
+            var decay = BlockDecay(tiles[2], valid: (n - at).min(Index(block)), shape, k)
             let result = queries.map { _ in
               let weights = k.cast(decay.weights(tiles[3], tiles[0], k), to: shape.type)
               let query = k.cast(k.map(.multiply, tiles[3], decay.fromStart(k)), to: shape.type)
@@ -110,7 +110,7 @@ public enum GatedLinearAttention {
               return result
             }
             let whole = decay.whole(k)
-            let key = k.cast(k.map(.multiply, tiles[0], decay.toEnd(k)), to: shape.type)
+            let key = decay.decayed(tiles[0], by: decay.toEnd(k), k)
             k.assign(state, k.map(.multiply, state, k.transposed(k.map(.exp2, whole))))
             k.matmul(into: state, tiles[1], key, transposesLeft: true)
             if decays != nil { k.assign(passed, k.map(.add, passed, whole)) }
@@ -136,6 +136,8 @@ private struct BlockDecay {
   private let (square, column): (Tile, Tile)
   /// Which positions' gates each position sums, as a factor of products.
   private let selection: Tile
+  /// Keys times their decays as a factor of products, one memory for all of them.
+  private var key: Tile?
 
   private static let block = GatedLinearAttention.block
 
@@ -160,6 +162,18 @@ private struct BlockDecay {
     return k.map(.exp2, k.map(.multiply, sums, OnlineSoftmax.log2e))
   }
 
+  /// Keys times their decays, until the next call.
+  mutating func decayed(_ keys: Tile, by decay: Tile, _ k: Recorder) -> Tile {
+    let numbers = k.map(.multiply, keys, decay)
+    if let key {
+      k.assign(key, numbers)
+      return key
+    }
+    let factor = k.cast(numbers, to: type)
+    key = factor
+    return factor
+  }
+
   /// From the block's start to each position, its own gate counted.
   func fromStart(_ k: Recorder) -> Tile { decay(from: 0.0, to: MapValue.row(offset: 0), k) }
 
@@ -178,29 +192,23 @@ private struct BlockDecay {
   }
 
   /// Weights of positions for those up to them: products with a boundary between the two, coarse ones first.
-  func weights(_ queries: Tile, _ keys: Tile, _ k: Recorder) -> Tile {
+  mutating func weights(_ queries: Tile, _ keys: Tile, _ k: Recorder) -> Tile {
     let (position, source) = (MapValue.row(offset: 0), MapValue.column(offset: 0))
-    let products = k.matmul(queries, keys, transposesRight: true)
     var boundary = k.map(.add, column, Float(Self.block / 2))
     var scores: Tile?
-    var factors: (query: Tile, key: Tile)?
+    var query: Tile?
     var width = Self.block / 2
     while width > 0 {
       let first = k.map(.selectGreaterEqual, position, boundary, boundary, MapValue.row(offset: 1))
       let last = k.map(
         .selectGreaterEqual, position, boundary, position, k.map(.subtract, boundary, 1.0))
       let decay = decay(from: first, to: last, k)
-      let (query, key) = (k.map(.multiply, queries, decay), k.map(.multiply, keys, decay))
-      let pair: (query: Tile, key: Tile)
-      if let factors {
-        k.assign(factors.query, query)
-        k.assign(factors.key, key)
-        pair = factors
-      } else {
-        pair = (k.cast(query, to: type), k.cast(key, to: type))
-        factors = pair
-      }
-      let split = k.matmul(pair.query, pair.key, transposesRight: true)
+      let decayed = k.map(.multiply, queries, decay)
+      let left = query ?? k.cast(decayed, to: type)
+      if query != nil { k.assign(left, decayed) }
+      query = left
+      let right = self.decayed(keys, by: decay, k)
+      let split = k.matmul(left, right, transposesRight: true)
       // Only pairs within the two halves that meet here: others have a boundary of a coarser level.
       let start = k.map(.subtract, boundary, Float(width))
       scores = scores.map { k.map(.selectGreaterEqual, source, start, split, $0) } ?? split
@@ -210,7 +218,8 @@ private struct BlockDecay {
       )
       boundary = k.map(.selectGreaterEqual, position, boundary, above, below)
     }
-    let before = k.map(.selectGreaterEqual, source, position, products, scores ?? products)
+    let same = k.matmul(queries, keys, transposesRight: true)
+    let before = k.map(.selectGreaterEqual, source, position, same, scores ?? same)
     return k.map(.selectGreaterEqual, position, source, before, 0.0)
   }
 }
