@@ -110,7 +110,7 @@ public enum GatedLinearAttention {
               return result
             }
             let whole = decay.whole(k)
-            let key = decay.decayed(tiles[0], by: decay.toEnd(k), k)
+            let key = decay.toEnd(tiles[0], k)
             k.assign(state, k.map(.multiply, state, k.transposed(k.map(.exp2, whole))))
             k.matmul(into: state, tiles[1], key, transposesLeft: true)
             if decays != nil { k.assign(passed, k.map(.add, passed, whole)) }
@@ -131,12 +131,13 @@ public enum GatedLinearAttention {
 private struct BlockDecay {
   private let gates: Tile
   private let type: ElementType
+  /// Positions that there are.
+  private let valid: Index
   private let columns: Int
-  /// Zeros `[block, block]` and `[block, 1]`, which say where positions end.
-  private let (square, column): (Tile, Tile)
-  /// Which positions' gates each position sums, as a factor of products.
-  private let selection: Tile
-  /// Keys times their decays as a factor of products, one memory for all of them.
+  /// Zeros `[block, block]`, which say where positions end.
+  private let square: Tile
+  /// Which positions' gates each position sums, and keys times their decays: factors of products, one memory for each.
+  private var selection: Tile?
   private var key: Tile?
 
   private static let block = GatedLinearAttention.block
@@ -145,41 +146,41 @@ private struct BlockDecay {
   init(_ gates: Tile, valid: Index, _ shape: GatedLinearAttention.Shape, _ k: Recorder) {
     let block = Self.block
     self.gates = gates
+    self.valid = valid
     type = shape.type
     // The matrix units take 16 columns of each group.
     columns = 16 * shape.schedule.groups
     square = k.filled(0, rows: block, columns: block, validRows: valid, validColumns: valid)
-    column = k.filled(0, rows: block, columns: 1, validRows: valid, validColumns: 1)
-    selection = k.cast(square, to: shape.type)
+  }
+
+  /// The numbers as a factor, until the next call for the same one.
+  private mutating func factor(
+    _ place: WritableKeyPath<BlockDecay, Tile?>, _ numbers: Tile, _ k: Recorder
+  ) -> Tile {
+    if let tile = self[keyPath: place] {
+      k.assign(tile, numbers)
+      return tile
+    }
+    let tile = k.cast(numbers, to: type)
+    self[keyPath: place] = tile
+    return tile
   }
 
   /// exp of the sum of gates from a position to another, both counted, which each row names.
-  private func decay(from first: some MapOperand, to last: some MapOperand, _ k: Recorder) -> Tile {
+  private mutating func decay(from first: some MapOperand, to last: some MapOperand, _ k: Recorder) -> Tile {
     let source = MapValue.column(offset: 0)
     let upTo = k.map(.selectGreaterEqual, last, source, 1.0, square)
-    k.assign(selection, k.map(.selectGreaterEqual, source, first, upTo, 0.0))
-    let sums = k.matmul(selection, gates)
-    return k.map(.exp2, k.map(.multiply, sums, OnlineSoftmax.log2e))
-  }
-
-  /// Keys times their decays, until the next call.
-  mutating func decayed(_ keys: Tile, by decay: Tile, _ k: Recorder) -> Tile {
-    let numbers = k.map(.multiply, keys, decay)
-    if let key {
-      k.assign(key, numbers)
-      return key
-    }
-    let factor = k.cast(numbers, to: type)
-    key = factor
-    return factor
+    let selected = factor(\.selection, k.map(.selectGreaterEqual, source, first, upTo, 0.0), k)
+    return k.map(.exp2, k.map(.multiply, k.matmul(selected, gates), OnlineSoftmax.log2e))
   }
 
   /// From the block's start to each position, its own gate counted.
-  func fromStart(_ k: Recorder) -> Tile { decay(from: 0.0, to: MapValue.row(offset: 0), k) }
+  mutating func fromStart(_ k: Recorder) -> Tile { decay(from: 0.0, to: MapValue.row(offset: 0), k) }
 
-  /// From after each position to the block's end.
-  func toEnd(_ k: Recorder) -> Tile {
-    decay(from: MapValue.row(offset: 1), to: Float(Self.block), k)
+  /// Keys as those after the block see them: decayed by what comes after each.
+  mutating func toEnd(_ keys: Tile, _ k: Recorder) -> Tile {
+    let decay = decay(from: MapValue.row(offset: 1), to: Float(Self.block), k)
+    return factor(\.key, k.map(.multiply, keys, decay), k)
   }
 
   /// Sum of the block's gates in units of log₂, `[D, 1]`.
@@ -194,32 +195,29 @@ private struct BlockDecay {
   /// Weights of positions for those up to them: products with a boundary between the two, coarse ones first.
   mutating func weights(_ queries: Tile, _ keys: Tile, _ k: Recorder) -> Tile {
     let (position, source) = (MapValue.row(offset: 0), MapValue.column(offset: 0))
-    var boundary = k.map(.add, column, Float(Self.block / 2))
-    var scores: Tile?
-    var query: Tile?
-    var width = Self.block / 2
-    while width > 0 {
+    let scores = k.filled(
+      0, rows: Self.block, columns: Self.block, validRows: valid, validColumns: valid)
+    let half = Self.block / 2
+    let width = k.filled(Float(half), rows: 1, columns: 1, validRows: 1, validColumns: 1)
+    let boundary = k.filled(Float(half), rows: Self.block, columns: 1, validRows: valid, validColumns: 1)
+    // A loop, not so many copies: what levels have in common would be kept in registers that are not there.
+    k.loop(Index(half.trailingZeroBitCount + 1)) { _ in
       let first = k.map(.selectGreaterEqual, position, boundary, boundary, MapValue.row(offset: 1))
       let last = k.map(
         .selectGreaterEqual, position, boundary, position, k.map(.subtract, boundary, 1.0))
       let decay = decay(from: first, to: last, k)
-      let decayed = k.map(.multiply, queries, decay)
-      let left = query ?? k.cast(decayed, to: type)
-      if query != nil { k.assign(left, decayed) }
-      query = left
-      let right = self.decayed(keys, by: decay, k)
-      let split = k.matmul(left, right, transposesRight: true)
+      let query = k.cast(k.map(.multiply, queries, decay), to: type)
+      let split = k.matmul(
+        query, factor(\.key, k.map(.multiply, keys, decay), k), transposesRight: true)
       // Only pairs within the two halves that meet here: others have a boundary of a coarser level.
-      let start = k.map(.subtract, boundary, Float(width))
-      scores = scores.map { k.map(.selectGreaterEqual, source, start, split, $0) } ?? split
-      width /= 2
-      let (above, below) = (
-        k.map(.add, boundary, Float(width)), k.map(.subtract, boundary, Float(width))
-      )
-      boundary = k.map(.selectGreaterEqual, position, boundary, above, below)
+      let start = k.map(.subtract, boundary, width)
+      k.assign(scores, k.map(.selectGreaterEqual, source, start, split, scores))
+      k.assign(width, k.map(.multiply, width, 0.5))
+      let (above, below) = (k.map(.add, boundary, width), k.map(.subtract, boundary, width))
+      k.assign(boundary, k.map(.selectGreaterEqual, position, boundary, above, below))
     }
     let same = k.matmul(queries, keys, transposesRight: true)
-    let before = k.map(.selectGreaterEqual, source, position, same, scores ?? same)
+    let before = k.map(.selectGreaterEqual, source, position, same, scores)
     return k.map(.selectGreaterEqual, position, source, before, 0.0)
   }
 }
