@@ -102,23 +102,21 @@ public enum GatedLinearAttention {
           compute: { step, tiles in
             let at = (start + step) * Index(block)
             var decay = BlockDecay(tiles[2], valid: (n - at).min(Index(block)), shape, k)
-            let result = queries.map { _ in
+            if let y {
               let weights = k.cast(decay.weights(tiles[3], tiles[0], k), to: shape.type)
               let query = k.cast(k.map(.multiply, tiles[3], decay.fromStart(k)), to: shape.type)
               let result = k.matmul(k.cast(state, to: shape.type), query, transposesRight: true)
               k.matmul(into: result, tiles[1], weights, transposesLeft: true, transposesRight: true)
-              return result
+              // Stored here, results and the rounded state give their registers to what follows.
+              k.store(
+                scale == 1 ? result : k.map(.multiply, result, scale), to: y, at: [row, head, at, 0],
+                rowAxis: 3, columnAxis: 2)
             }
             let whole = decay.whole(k)
             let key = decay.toEnd(tiles[0], k)
             k.assign(state, k.map(.multiply, state, k.transposed(k.map(.exp2, whole))))
             k.matmul(into: state, tiles[1], key, transposesLeft: true)
             if decays != nil { k.assign(passed, k.map(.add, passed, whole)) }
-            if let y, let result {
-              k.store(
-                scale == 1 ? result : k.map(.multiply, result, scale), to: y, at: [row, head, at, 0],
-                rowAxis: 3, columnAxis: 2)
-            }
           })
         k.store(state, to: last, at: place, rowAxis: sides.row, columnAxis: sides.column)
         if let decays { k.store(passed, to: decays, at: [row, head, segment, 0], rowAxis: 3) }
@@ -207,10 +205,11 @@ private struct BlockDecay {
         .selectGreaterEqual, position, boundary, position, k.map(.subtract, boundary, 1.0))
       let decay = decay(from: first, to: last, k)
       let query = k.cast(k.map(.multiply, queries, decay), to: type)
-      let split = k.matmul(
-        query, factor(\.key, k.map(.multiply, keys, decay), k), transposesRight: true)
-      // Only pairs within the two halves that meet here: others have a boundary of a coarser level.
+      // Only pairs within the two halves that meet here: others have a boundary of a coarser level. (Found here, it parts
+      // keys from queries: in one pass over both, a thread would have to hold both.)
       let start = k.map(.subtract, boundary, width)
+      let key = factor(\.key, k.map(.multiply, keys, decay), k)
+      let split = k.matmul(query, key, transposesRight: true)
       k.assign(scores, k.map(.selectGreaterEqual, source, start, split, scores))
       k.assign(width, k.map(.multiply, width, 0.5))
       let (above, below) = (k.map(.add, boundary, width), k.map(.subtract, boundary, width))

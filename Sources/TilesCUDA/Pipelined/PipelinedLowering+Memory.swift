@@ -11,7 +11,7 @@ extension PipelinedLowering {
       !dealsColumns
     else { return fail("\(tile) cannot be a left factor from registers") }
     code.open("")
-    printBound(tile, columns: columns)
+    printBound(tile, first: "")
     code.line("#pragma unroll")
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")
@@ -26,10 +26,10 @@ extension PipelinedLowering {
   }
 
   /// Zeroes what lies beyond the valid columns, which the reduction of a product would take in.
-  private mutating func printBound(_ tile: Tile, columns: Int) {
+  private mutating func printBound(_ tile: Tile, first: String) {
     guard tile.validColumns.constantValue != tile.columns else { return }
-    code.line("const int bound = \(index(tile.validColumns));")
-    code.line("if (bound < \(tile.columns)) clear_columns(t\(tile.id), 2 * quad, bound);")
+    code.line("const int end = \(index(tile.validColumns));")
+    code.line("if (end < \(tile.columns)) clear_columns(t\(tile.id), \(first)2 * quad, end);")
   }
 
   func packName(_ type: ElementType) -> String { type == .float16 ? "pack_f16" : "pack_bf16" }
@@ -40,12 +40,14 @@ extension PipelinedLowering {
       let shared = placement.staged[tile.id], let offset = stagedOffsets[tile.id], columns % 16 == 0
     else { return fail("\(tile) cannot be a factor in shared memory") }
     code.open("")
-    if tile.validRows.constantValue != tile.rows {
+    let sums = placement.sums(over: tile)
+    if sums.rows, tile.validRows.constantValue != tile.rows {
       code.line("const int bound = \(index(tile.validRows)) - (\(rowStart(blocks, dealsColumns)));")
       code.line("if (bound < \(64 * blocks)) clear_rows(t\(tile.id), bound);")
     }
     let first = dealsColumns ? "0" : "group * \(64 * blocks)"
     let column = dealsColumns ? "group * \(columns) + " : ""
+    if sums.columns { printBound(tile, first: column) }
     code.line("#pragma unroll")
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")

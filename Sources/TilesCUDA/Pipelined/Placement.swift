@@ -36,7 +36,7 @@ struct Placement {
   private(set) var references: [Int: TileReference] = [:]
   /// Why the kernel does not fit this form.
   private(set) var problem: String?
-  private var factors: [Int: (left: Bool, transposedLeft: Bool, right: Bool)] = [:]
+  private var factors: [Int: Uses] = [:]
   private var ringKeys: [[SharedTile]: [Int]] = [:]
 
   init(_ kernel: Kernel) {
@@ -49,6 +49,23 @@ struct Placement {
     }
     placeComputed(kernel.body)
     place(kernel.body, busy: [])
+  }
+
+  /// How products take a tile.
+  private struct Uses: OptionSet {
+    let rawValue: Int
+    static let left = Uses(rawValue: 1)
+    static let transposedLeft = Uses(rawValue: 2)
+    static let right = Uses(rawValue: 4)
+    static let transposedRight = Uses(rawValue: 8)
+  }
+
+  /// Whether products sum over the tile's rows, and over its columns.
+  func sums(over tile: Tile) -> (rows: Bool, columns: Bool) {
+    let uses = factors[tile.id] ?? []
+    return (
+      !uses.isDisjoint(with: [.transposedLeft, .right]), !uses.isDisjoint(with: [.left, .transposedRight])
+    )
   }
 
   private mutating func fail(_ reason: String) { if problem == nil { problem = reason } }
@@ -64,9 +81,8 @@ struct Placement {
         if ![.bfloat16, .float16].contains(product.left.type) {
           fail("a product of \(product.left.type.rawValue) needs the plain form")
         }
-        factors[product.left.id, default: (false, false, false)].left = true
-        if product.transposesLeft { factors[product.left.id]?.transposedLeft = true }
-        factors[product.right.id, default: (false, false, false)].right = true
+        factors[product.left.id, default: []].insert(product.transposesLeft ? .transposedLeft : .left)
+        factors[product.right.id, default: []].insert(product.transposesRight ? .transposedRight : .right)
       case .quantize: fail("rows of integers need the plain form")
       default: break
       }
@@ -120,7 +136,7 @@ struct Placement {
       return fail("\(tile) has columns that are no multiple of 8 a group")
     }
     places[tile.id] = .fragment(blocks: blocks, columns: columns, dealsColumns: dealsColumns)
-    guard let factor = factors[tile.id], factor.right || factor.transposedLeft || dealsColumns else { return }
+    guard let uses = factors[tile.id], uses != .left || dealsColumns else { return }
     staged[tile.id] = shared(tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
   }
 
