@@ -19,7 +19,7 @@ struct BenchCommand: ParsableCommand {
     help:
       """
       What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
-      hedgehog, prefix, rotary, layernorm, copy.
+      hedgehog, linear_attention, gla, prefix, rotary, layernorm, copy.
       """
   )
   var groups: [BenchGroup] = [.generate]
@@ -40,6 +40,7 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
+    case linear_attention, gla
     case prefix, rotary, layernorm, copy
   }
 
@@ -72,6 +73,8 @@ struct BenchCommand: ParsableCommand {
       case .ssm: try gpu.selectiveScan()
       case .based: try gpu.taylor()
       case .hedgehog: try gpu.hedgehog()
+      case .linear_attention: try gpu.linearAttention()
+      case .gla: try gpu.gatedLinearAttention()
       case .prefix: try gpu.prefix()
       case .rotary: try gpu.rotary()
       case .layernorm: try gpu.dropoutResidualNorm()

@@ -4,7 +4,7 @@ internal import Tiles
 internal import TilesCUDA
 
 extension GPUBench {
-  private static let lengths = [1024, 2048, 4096, 8192, 16384]
+  static let lengths = [1024, 2048, 4096, 8192, 16384]
 
   /// Mamba-2's state-space duality; one long sequence whole and in segments.
   func selectiveScan() throws {

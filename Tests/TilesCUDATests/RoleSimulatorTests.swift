@@ -62,6 +62,25 @@ import Tiles
     }
   }
 
+  /// A loop within the steps, and factors that groups stage because they have columns of them only.
+  @Test(arguments: [1, 2, 3], [64, 128]) func linearAttentionRuns(stages: Int, size: Int) throws {
+    for part in [SelectiveScan.Part.whole, .states, .results] {
+      var shape = GatedLinearAttention.Shape(heads: 2, headSize: size, valueSize: size)
+      shape.stages = stages
+      let kernel = try GatedLinearAttention.kernel(shape, part: part)
+      for n in [0, 1, 64, 65, 500] {
+        try RoleSimulator.check(kernel, parameters: part == .whole ? [2, n] : [2, n, 2, 3])
+      }
+    }
+    for features in LinearAttention.FeatureMap.allCases {
+      var shape = LinearAttention.Shape(
+        heads: 2, headSize: size, valueSize: size, features: features, isNormalized: features != .identity)
+      shape.stages = stages
+      let kernel = try LinearAttention.kernel(shape)
+      for n in [0, 1, 64, 65, 500] { try RoleSimulator.check(kernel, parameters: [2, n]) }
+    }
+  }
+
   @Test(arguments: KernelCatalogue.all.map(\.name)) func catalogueRuns(name: String) throws {
     let entry = try #require(KernelCatalogue.all.first { $0.name == name })
     let kernel = try entry.make()
