@@ -5,7 +5,7 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   static let attention: [CatalogueEntry] =
-    plain + wide.map { $0.large() } + paged + rotary + prefix
+    plain + (wide + ragged).map { $0.large() } + paged + rotary + prefix
 
   private static let masks: [(name: String, mask: Attention.Mask)] = [
     ("full", .full), ("causal", .causal), ("window70", .window(70)),
@@ -29,6 +29,30 @@ extension KernelCatalogue {
       ) {
         try Attention.kernel(
           Attention.Shape.gpu(kvHeads: 2, group: 1, headSize: size, mask: mask), mask: mask,
+          scale: 1 / Float(size).squareRoot())
+      }
+    }
+  }
+
+  private static let ragged: [CatalogueEntry] = [64, 128].flatMap { size in
+    masks.map { name, mask in
+      CatalogueEntry(
+        "ragged_attention_bfloat16_\(size)_\(name)", tolerance: .bfloat16,
+        cases: [
+          // Sequences of 1, 63, 64, 65 and 127; and 1, 0 and 130 queries over 64, 5 and 257 keys.
+          Case(
+            ["T": 320, "S": 320, "ends": 6, "longest": 127],
+            [
+              "queryStarts": .integers([0, 1, 64, 128, 193, 320]),
+              "keyStarts": .integers([0, 1, 64, 128, 193, 320]),
+            ]),
+          Case(
+            ["T": 131, "S": 326, "ends": 4, "longest": 130],
+            ["queryStarts": .integers([0, 1, 1, 131]), "keyStarts": .integers([0, 64, 69, 326])]),
+        ]
+      ) {
+        try RaggedAttention.kernel(
+          Attention.Shape.gpu(kvHeads: 1, group: 2, headSize: size, mask: mask), mask: mask,
           scale: 1 / Float(size).squareRoot())
       }
     }
