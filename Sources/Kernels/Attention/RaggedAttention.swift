@@ -1,4 +1,4 @@
-public import Memory
+internal import Memory
 public import Tiles
 
 /// Attention over a batch of sequences of unequal lengths that lie one after the other, without padding.
@@ -97,7 +97,7 @@ public enum RaggedAttention {
         let (sequence, head, row) = (task[0], task[1], task[2] * Index(shape.rows))
         let (firstRow, m) = span(queryStarts, sequence)
         let (firstKey, n) = span(keyStarts, sequence)
-        let valid = (m - row).min(Index(shape.rows)).max(0)
+        let valid = (m - row).max(0).min(Index(shape.rows))
         let queries = k.load(
           q, at: [head, firstRow + row, 0], rows: shape.rows, columns: shape.columns, validRows: valid)
         func filled(_ value: Float, columns: Int, valid columnsValid: Index) -> Tile {
