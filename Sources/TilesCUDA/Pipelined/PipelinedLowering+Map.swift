@@ -277,9 +277,12 @@ extension PipelinedLowering {
 
   mutating func printFill(_ tile: Tile, _ value: Float) {
     switch placement.places[tile.id] {
-    case .fragment(let blocks, let columns, _):
+    case .fragment(let blocks, _, _):
       code.line("fill(t\(tile.id), \(literal(value)));")
-      _ = (blocks, columns)
+      // Else, in an unrolled loop, the compiler sets registers between products that run, and waits for those.
+      if placement.continued.contains(tile.id) {
+        for block in 0..<blocks { code.line("pin(t\(tile.id)[\(block)]);") }
+      }
     case .perRow, .scalar: code.line("fill(t\(tile.id), \(literal(value)));")
     default: fail("\(tile) is filled and is no fragment")
     }

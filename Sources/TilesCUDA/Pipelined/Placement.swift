@@ -32,6 +32,8 @@ struct Placement {
   private(set) var staged: [Int: SharedTile] = [:]
   /// Numbers of rows that are reduced where the groups share out columns, so that each group has a part of them.
   private(set) var exchanged: Set<Int> = []
+  /// Sums that products go on with.
+  private(set) var continued: Set<Int> = []
   /// References of ring tiles.
   private(set) var references: [Int: TileReference] = [:]
   /// Why the kernel does not fit this form.
@@ -81,6 +83,7 @@ struct Placement {
         if ![.bfloat16, .float16].contains(product.left.type) {
           fail("a product of \(product.left.type.rawValue) needs the plain form")
         }
+        if product.continuing { continued.insert(product.accumulator.id) }
         factors[product.left.id, default: []].insert(product.transposesLeft ? .transposedLeft : .left)
         factors[product.right.id, default: []].insert(product.transposesRight ? .transposedRight : .right)
       case .quantize: fail("rows of integers need the plain form")
