@@ -57,8 +57,9 @@ extension GPUBench {
   }
 
   private func attentionBackward(_ problem: Problem, _ isDeterministic: Bool) throws {
-    var shape = AttentionBackward.Shape(kvHeads: problem.heads, group: 1, headSize: problem.size)
-    shape.isDeterministic = isDeterministic
+    let shape = AttentionBackward.Shape(
+      kvHeads: problem.heads, group: 1, headSize: problem.size, mask: problem.mask,
+      isDeterministic: isDeterministic)
     let run = try AttentionGradients(
       shape, mask: problem.mask, scale: problem.scale, batch: problem.batch, queries: problem.length,
       executor: executor)

@@ -28,8 +28,12 @@ import TilesCPU
     return cases
   }()
 
-  static func shape(_ c: AttentionDefinition, overlapsSteps: Bool = false) -> AttentionBackward.Shape {
-    var shape = AttentionBackward.Shape(kvHeads: c.kvHeads, group: c.group, headSize: c.size, type: c.type)
+  static func shape(
+    _ c: AttentionDefinition, overlapsSteps: Bool = false, isDeterministic: Bool = false
+  ) -> AttentionBackward.Shape {
+    var shape = AttentionBackward.Shape(
+      kvHeads: c.kvHeads, group: c.group, headSize: c.size, type: c.type, mask: c.mask,
+      isDeterministic: isDeterministic)
     (shape.keys, shape.queries) = (48, 32)
     shape.schedule.overlapsSteps = overlapsSteps
     return shape
@@ -98,8 +102,7 @@ import TilesCPU
   @Test(arguments: cases) func deterministicSumsAgree(_ c: AttentionDefinition) throws {
     let given = try c.inputs(seed: 12)
     let exact = c.gradients(values(given.q), values(given.k), values(given.v), values(given.dy))
-    var shape = Self.shape(c)
-    shape.isDeterministic = true
+    let shape = Self.shape(c, isDeterministic: true)
     var bits: (q: [Double], k: [Double], v: [Double])?
     for (name, executor) in judged(reference: c.work < 100_000) {
       let found = try gradients(c, shape, given, on: executor)
@@ -117,8 +120,7 @@ import TilesCPU
   @Test func deterministicSumsKeepNaN() throws {
     let c = AttentionDefinition(
       m: 20, n: 33, size: 40, kvHeads: 1, group: 1, mask: .full, type: .bfloat16)
-    var shape = Self.shape(c)
-    shape.isDeterministic = true
+    let shape = Self.shape(c, isDeterministic: true)
     for which in 0..<3 {
       let given = try c.inputs(seed: 5)
       let broken = [given.dy, given.k, given.v][which]

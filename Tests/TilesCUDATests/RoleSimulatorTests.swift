@@ -167,7 +167,7 @@ func attention(
 func attentionBackward(
   _ mask: Attention.Mask, groups: Int, overlaps: Bool, alternates: Bool, stages: Int
 ) throws -> Kernel {
-  var shape = AttentionBackward.Shape(kvHeads: 1, group: 2, headSize: 64)
+  var shape = AttentionBackward.Shape(kvHeads: 1, group: 2, headSize: 64, mask: mask)
   (shape.keys, shape.stages) = (64 * groups, stages)
   shape.schedule = Kernel.Schedule(groups: groups, overlapsSteps: overlaps, alternates: alternates)
   return try AttentionBackward.kernel(shape, mask: mask, scale: 0.125)

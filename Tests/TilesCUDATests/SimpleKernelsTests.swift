@@ -71,7 +71,8 @@ import Tiles
       },
       Entry("attention backward \(mask)") {
         try AttentionBackward.kernel(
-          AttentionBackward.Shape(kvHeads: 4, group: 2, headSize: 128), mask: mask, scale: 0.1)
+          AttentionBackward.Shape(kvHeads: 4, group: 2, headSize: 128, mask: mask), mask: mask,
+          scale: 0.1)
       },
     ]
   }

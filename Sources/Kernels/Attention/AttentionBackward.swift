@@ -28,20 +28,26 @@ public enum AttentionBackward {
     public var schedule: Kernel.Schedule
     /// Whether results are the same bits in every run: the gradients of queries, to which many tasks add, are then summed
     /// as whole numbers of a unit for each row, since float32 sums depend on their order.
-    public var isDeterministic = false
+    public let isDeterministic: Bool
 
-    /// Sizes with the default tiles.
-    public init(kvHeads: Int, group: Int, headSize: Int, type: ElementType = .bfloat16) {
+    /// Sizes with the tiles that are fastest for the mask.
+    public init(
+      kvHeads: Int, group: Int, headSize: Int, type: ElementType = .bfloat16, mask: Attention.Mask,
+      isDeterministic: Bool = false
+    ) {
       self.kvHeads = kvHeads
       self.group = group
       self.headSize = headSize
       self.type = type
-      // Small heads leave room for two tasks a core, which hide each other's waits better than two groups of one task.
+      self.isDeterministic = isDeterministic
+      // Small heads leave room for two tasks a core, which hide each other's waits. Without a mask no step is cut short,
+      // and it pays more that 128 keys add half as often to the sums of queries: a sixth of the time goes there.
       let isSmall = headSize <= 64
-      keys = isSmall ? 64 : 128
+      let isWide = !isSmall || (headSize > 48 && mask == .full && !isDeterministic)
+      keys = isWide ? 128 : 64
       queries = 64
-      stages = 2
-      schedule = isSmall ? Kernel.Schedule(groups: 1, tasksPerCore: 2) : Kernel.Schedule(groups: 2)
+      stages = isSmall ? 3 : 2
+      schedule = isWide ? Kernel.Schedule(groups: 2) : Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.trailsSteps = isSmall
     }
 

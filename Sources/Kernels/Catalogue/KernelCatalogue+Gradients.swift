@@ -45,7 +45,7 @@ extension KernelCatalogue {
       }
     ) {
       try AttentionBackward.kernel(
-        shape(product.size, product.group, isDeterministic), mask: product.mask,
+        shape(product.size, product.group, product.mask, isDeterministic), mask: product.mask,
         scale: 1 / Float(product.size).squareRoot())
     }
   }
@@ -53,7 +53,7 @@ extension KernelCatalogue {
   private static func steps(_ isDeterministic: Bool) -> [CatalogueEntry] {
     let suffix = isDeterministic ? "_deterministic" : ""
     return [64, 128].flatMap { size in
-      let shape = shape(size, 2, isDeterministic)
+      let shape = shape(size, 2, .causal, isDeterministic)
       return [
         CatalogueEntry(
           "attention_backward_preparation_\(size)\(suffix)", tolerance: .sums(size),
@@ -75,18 +75,19 @@ extension KernelCatalogue {
     CatalogueEntry(
       "attention_backward_key_limits", tolerance: .sums(80),
       cases: [1, 63, 127].map { Case(["B": 2, "N": $0]) }
-    ) { try AttentionBackward.keyLimits(shape(80, 1, true)) },
+    ) { try AttentionBackward.keyLimits(shape(80, 1, .causal, true)) },
     CatalogueEntry(
       "attention_backward_limits", tolerance: .sums(1),
       cases: [1, 1000, 4097].map {
         Case(["B": 2, "N": $0], ["squares": .uniform(0...9), "peaks": .uniform(0...1)])
       }
-    ) { try AttentionBackward.limits(shape(80, 1, true)) },
+    ) { try AttentionBackward.limits(shape(80, 1, .causal, true)) },
   ]
 
-  private static func shape(_ size: Int, _ group: Int, _ isDeterministic: Bool) -> AttentionBackward.Shape {
-    var shape = AttentionBackward.Shape(kvHeads: 2, group: group, headSize: size)
-    shape.isDeterministic = isDeterministic
-    return shape
+  private static func shape(
+    _ size: Int, _ group: Int, _ mask: Attention.Mask, _ isDeterministic: Bool
+  ) -> AttentionBackward.Shape {
+    AttentionBackward.Shape(
+      kvHeads: 2, group: group, headSize: size, mask: mask, isDeterministic: isDeterministic)
   }
 }
