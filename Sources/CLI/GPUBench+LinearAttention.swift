@@ -10,7 +10,7 @@ extension GPUBench {
   /// Linear attention with features that cost nothing, and with normalised ones.
   func linearAttention() throws {
     for length in Self.lengths {
-      let title = "B=16 H=\(Self.heads) N=\(length) D=\(Self.size)"
+      let title = "B=16 H=\(Self.heads) N=\(length) Dqk=\(Self.size) Dv=\(Self.size)"
       guard bench.wants(title) else { continue }
       let rows = [16, Self.heads, length, Self.size]
       let inputs = try (1...3).map { try random(.bfloat16, rows, seed: $0) }
@@ -27,7 +27,7 @@ extension GPUBench {
         report(
           Figure(
             op: "linear_attention", shape: title, seconds: seconds, bytes: 8 * Double(y.count),
-            variant: "\(features)"))
+            variant: features == .identity ? nil : "\(features)"))
       }
     }
   }
