@@ -19,7 +19,7 @@ struct BenchCommand: ParsableCommand {
     help:
       """
       What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
-      hedgehog, linear_attention, gla, prefix, rotary, layernorm, copy.
+      hedgehog, linear_attention, gla, prefix, rotary, layernorm, copy, launch.
       """
   )
   var groups: [BenchGroup] = [.generate]
@@ -41,7 +41,7 @@ struct BenchCommand: ParsableCommand {
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
     case linear_attention, gla
-    case prefix, rotary, layernorm, copy
+    case prefix, rotary, layernorm, copy, launch
   }
 
   func run() throws {
@@ -79,6 +79,7 @@ struct BenchCommand: ParsableCommand {
       case .rotary: try gpu.rotary()
       case .layernorm: try gpu.dropoutResidualNorm()
       case .copy: try gpu.copy()
+      case .launch: try gpu.launching()
       }
     }
   }
