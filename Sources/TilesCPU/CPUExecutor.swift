@@ -14,6 +14,7 @@ public final class CPUExecutor: Executor {
   let pool: ThreadPool
   let microkernels: Microkernels
   let workers: WorkerSet
+  let convolutionTables = ConvolutionTableCache()
   /// Held by the launch that runs.
   let turn = Mutex(())
 

@@ -1,0 +1,162 @@
+public import Fourier
+public import Memory
+public import Tiles
+
+/// Convolution of sequences with filters as long as they are, by Fourier transforms.
+///
+/// With s = inputGate · input and c = k ∗ s, the output is outputGate · (c + skip · s): the operator of Hyena, H3, long
+/// convolutions and Monarch Mixer. Any length from 1 to ``Fourier/ConvolutionShape/longest``; filters as long as the sequence or
+/// shorter; causal, circular and two-sided. Sums are float32 whatever the type of the rows. Causal results depend on later
+/// numbers by rounding only: a transform spreads the rounding of a loud passage over the whole of it, relative to that passage.
+///
+/// - Complexity: O(B · H · L log L), the filter's transform once for each channel.
+///
+/// Fu et al., “FlashFFTConv”, 2023, arXiv:2311.05908; Fu et al., “Simple hardware-efficient long convolutions”, 2023,
+/// arXiv:2302.06646.
+public struct LongConvolution: Sendable {
+  /// Where the channels lie.
+  public enum Layout: Sendable, Hashable {
+    /// `[B, H, L]`: a row's numbers beside each other.
+    case channelsFirst
+    /// `[B, L, H]`: a position's channels beside each other.
+    case channelsLast
+  }
+
+  /// What rows are convolved with.
+  public enum Filter: Sendable {
+    /// Filters, transformed by every call.
+    case taps(ConvolutionFilters)
+    /// What ``LongConvolution/spectrum(of:)`` made of filters.
+    case spectrum(Tensor)
+  }
+
+  /// Mode and lengths.
+  public let shape: ConvolutionShape
+  /// Channels, H.
+  public let channels: Int
+  /// Type of the rows.
+  public let type: ElementType
+  /// Where the channels lie.
+  public let layout: Layout
+  private let prepared: any PreparedConvolution
+
+  /// How it is computed.
+  public var plan: ConvolutionPlan { prepared.plan }
+
+  /// - Parameters:
+  ///   - shape: mode, length L and taps of the filter.
+  ///   - channels: H.
+  ///   - type: float32, float16 or bfloat16, of inputs, gates and outputs.
+  ///   - layout: `[B, H, L]` or `[B, L, H]`.
+  ///   - mask: frequencies to keep; its size must be at least L.
+  ///   - planner: who chooses the plan.
+  ///   - executor: the machine.
+  /// - Throws: ``Fourier/ConvolutionError``, ``Tiles/ExecutionError``.
+  public init(
+    _ shape: ConvolutionShape, channels: Int, type: ElementType = .float32, layout: Layout = .channelsFirst,
+    mask: FrequencyMask? = nil, planner: ConvolutionPlanner = ConvolutionPlanner(), on executor: any Executor
+  ) throws {
+    guard [.float32, .float16, .bfloat16].contains(type) else {
+      throw ConvolutionError.tensor(
+        name: "input", found: type.rawValue, expected: "float32, float16 or bfloat16")
+    }
+    guard channels >= 1 else { throw ConvolutionError.operand(name: "channels", why: "\(channels) of them") }
+    if let mask {
+      let exact = shape.mode == .circular && Radices(of: shape.length) != nil
+      guard exact ? mask.size == shape.length : mask.size >= shape.length else {
+        throw ConvolutionError.mask(
+          factors: mask.factors, keep: mask.keep,
+          why: "a transform of \(mask.size) for \(shape.length) numbers")
+      }
+    }
+    guard let machine = executor as? any ConvolutionExecutor else {
+      throw ConvolutionError.operand(name: "executor", why: "it has no long convolution")
+    }
+    self.shape = shape
+    self.channels = channels
+    self.type = type
+    self.layout = layout
+    prepared = try machine.prepare(planner.plan(for: shape, mask: mask, on: machine), mask: mask)
+  }
+
+  /// Transforms filters `[H, taps]`, float32, to be used many times.
+  ///
+  /// - Returns: `[H, n]` float32 numbers in an order of the plan's own, about two for each number of the transform.
+  public func spectrum(of filters: ConvolutionFilters) throws -> Tensor {
+    guard filters.forward.shape == [channels, shape.filterLength] else {
+      throw ConvolutionError.tensor(
+        name: "filter", found: "\(filters.forward.shape)", expected: "[\(channels), \(shape.filterLength)]")
+    }
+    let spectrum = try Tensor(zeros: .float32, [channels, plan.spectrumCount])
+    try prepared.transform(filters, into: spectrum)
+    return spectrum
+  }
+
+  /// Convolves all rows.
+  ///
+  /// - Parameters:
+  ///   - rows: inputs and gates in the layout and the type it was made for; skip factors `[H]`, float32.
+  ///   - filter: filters `[H, taps]`, or their spectrum.
+  ///   - output: where results go; as the input, and not the same memory.
+  public func apply(_ rows: ConvolutionRows, _ filter: Filter, into output: Tensor) throws {
+    let rows = try checked(rows)
+    let output = try row(output, "output", like: rows.input)
+    switch filter {
+    case .taps(let filters): try prepared.run(rows, filters: filters, into: output)
+    case .spectrum(let spectrum): try prepared.run(rows, spectrum: spectrum, into: output)
+    }
+  }
+
+  /// Gradients of a sum of which `outputGradient` is the gradient with respect to the output.
+  ///
+  /// What the forward pass computed is computed again, so that nothing need be kept but its inputs. Working memory is
+  /// ``Fourier/ConvolutionPlan/workspaceBytes(gradients:)`` for each thread.
+  ///
+  /// - Parameters:
+  ///   - rows: what the forward pass read.
+  ///   - spectrum: of the filters it convolved with.
+  ///   - outputGradient: as the output.
+  ///   - gradients: where gradients go; what is `nil` is not computed.
+  public func gradients(
+    of rows: ConvolutionRows, spectrum: Tensor, outputGradient: Tensor, into gradients: ConvolutionGradients
+  ) throws {
+    let rows = try checked(rows)
+    var targets = gradients
+    targets.input = try gradients.input.map { try row($0, "gradient of the input", like: rows.input) }
+    targets.inputGate = try gradients.inputGate.map { try row($0, "gradient of the input's gate", like: rows.input) }
+    targets.outputGate = try gradients.outputGate.map {
+      try row($0, "gradient of the output's gate", like: rows.input)
+    }
+    try prepared.gradients(
+      of: rows, spectrum: spectrum, outputGradient: row(outputGradient, "gradient of the output", like: rows.input),
+      into: targets)
+  }
+
+  private func checked(_ rows: ConvolutionRows) throws(ConvolutionError) -> ConvolutionRows {
+    var rows = rows
+    let (first, second) = layout == .channelsFirst ? (channels, shape.length) : (shape.length, channels)
+    let found = rows.input.shape
+    guard found.count == 3, found[0] >= 0, found[1] == first, found[2] == second else {
+      throw .tensor(name: "input", found: "\(found)", expected: "[B, \(first), \(second)]")
+    }
+    let like = rows.input
+    rows.input = try row(rows.input, "input", like: like, turn: true)
+    if let gate = rows.inputGate { rows.inputGate = try row(gate, "gate of the input", like: rows.input) }
+    if let gate = rows.outputGate { rows.outputGate = try row(gate, "gate of the output", like: rows.input) }
+    return rows
+  }
+
+  /// The tensor as `[B, H, L]`.
+  private func row(
+    _ tensor: Tensor, _ name: String, like: Tensor, turn: Bool = false
+  ) throws(ConvolutionError) -> Tensor {
+    guard tensor.type == type else {
+      throw .tensor(name: name, found: tensor.type.rawValue, expected: type.rawValue)
+    }
+    let turned = layout == .channelsLast && tensor.shape.count == 3 ? tensor.permuted([0, 2, 1]) : tensor
+    guard turn || turned.shape == like.shape else {
+      throw .tensor(name: name, found: "\(turned.shape)", expected: "\(like.shape), as [B, H, L]")
+    }
+    return turned
+  }
+}
