@@ -58,7 +58,7 @@ let package = Package(
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Engine", "Tokenizers", "TilesCPU", "TilesCUDA",
+        "Engine", "Tokenizers", "TilesCPU", "TilesCUDA", "Kernels", "Fourier",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, plugins: ["CommitStamp"]),
     .plugin(name: "CommitStamp", capability: .buildTool()),

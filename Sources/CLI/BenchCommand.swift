@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
+      What to measure: generate, gemm, attention, fftconv; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
       hedgehog, linear_attention, gla, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -41,7 +41,7 @@ struct BenchCommand: ParsableCommand {
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
     case linear_attention, gla
-    case prefix, rotary, layernorm, copy, launch
+    case prefix, rotary, layernorm, copy, launch, fftconv
   }
 
   func run() throws {
@@ -55,6 +55,7 @@ struct BenchCommand: ParsableCommand {
       case .generate: try GenerateBench(self).run()
       case .gemm: try GemmBench(self).run()
       case .attention: try AttentionBench(self).run()
+      case .fftconv: try ConvolutionBench(self).run()
       default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
       }
     }
@@ -80,6 +81,7 @@ struct BenchCommand: ParsableCommand {
       case .layernorm: try gpu.dropoutResidualNorm()
       case .copy: try gpu.copy()
       case .launch: try gpu.launching()
+      case .fftconv: throw ValidationError("`bench fftconv` is for --device cpu.")
       }
     }
   }

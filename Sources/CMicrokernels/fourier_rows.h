@@ -119,8 +119,9 @@ void JOIN(gw_store_columns_, SUFFIX)(const gw_result *real, const gw_result *ima
       re = FMA(r, c, im * s);
       im = FMA(im, c, -(r * s));
     }
-    if (a.tail) put8(GW_F32, a.tail, n, width, im);
+    // The tail may lie where the carry is read.
     result8(&a, n, width, a.fold ? re + im : re);
+    if (a.tail) put8(GW_F32, a.tail, n, width, im);
     if (imaginary) result8(imaginary, n, width, im);
   }
 }

@@ -45,7 +45,8 @@ public struct ConvolutionOracle: Sendable {
   public func transformed(_ u: [Double], _ filter: [Double], reverse: [Double] = []) -> [Double] {
     let circular = shape.mode == .circular
     let exact = circular && (mask.map { $0.size == shape.length } ?? (Radices(of: shape.length) != nil))
-    let size = mask?.size ?? (exact ? shape.length : PlanSearch.smooth(from: shape.length).min() ?? shape.length)
+    let size =
+      mask?.size ?? (exact ? shape.length : PlanSearch.smooth(from: shape.length).min() ?? shape.length)
     let factors = mask?.factors ?? Radices(of: size)?.list ?? [size]
     let transform = MonarchTransform(factors, quarters: exact ? 0 : 1)
     var spectrum = transform.forward(padded(filter, size))

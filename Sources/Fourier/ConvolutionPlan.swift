@@ -21,7 +21,8 @@ public struct ConvolutionPlan: Sendable, Hashable {
     self.columns = columns
     self.rows = rows
     precondition(
-      size >= shape.leastSize && (!pairsRows || size == shape.length), "a transform smaller than the sequence")
+      size >= shape.leastSize && (!pairsRows || size == shape.length), "a transform smaller than the sequence"
+    )
   }
 
   /// Whether two rows are transformed as one, circular.

@@ -16,13 +16,19 @@ public struct FrequencyMask: Sendable, Hashable {
   /// - Throws: ``ConvolutionError/mask(factors:keep:why:)``.
   public init(factors: [Int], keep: [Int]) throws(ConvolutionError) {
     func refuse(_ why: String) -> ConvolutionError { .mask(factors: factors, keep: keep, why: why) }
-    guard !factors.isEmpty, factors.count == keep.count else { throw refuse("one bound for each factor is needed") }
+    guard !factors.isEmpty, factors.count == keep.count else {
+      throw refuse("one bound for each factor is needed")
+    }
     var size = 1
     for (factor, kept) in zip(factors, keep) {
-      guard factor >= 1, Radices(of: factor) != nil else { throw refuse("\(factor) is no product of 2, 3, 5 and 7") }
+      guard factor >= 1, Radices(of: factor) != nil else {
+        throw refuse("\(factor) is no product of 2, 3, 5 and 7")
+      }
       guard (1...factor).contains(kept) else { throw refuse("\(kept) of \(factor) values cannot be kept") }
       let (product, overflow) = size.multipliedReportingOverflow(by: factor)
-      guard !overflow, product <= ConvolutionShape.longest else { throw refuse("the transform would be too long") }
+      guard !overflow, product <= ConvolutionShape.longest else {
+        throw refuse("the transform would be too long")
+      }
       size = product
     }
     self.factors = factors

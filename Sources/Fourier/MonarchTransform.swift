@@ -13,7 +13,9 @@ public struct ComplexVector: Sendable, Equatable {
   }
 
   /// Zeros.
-  public init(zeros count: Int) { self.init(real: .init(repeating: 0, count: count), imaginary: .init(repeating: 0, count: count)) }
+  public init(zeros count: Int) {
+    self.init(real: .init(repeating: 0, count: count), imaginary: .init(repeating: 0, count: count))
+  }
 
   /// How many numbers.
   public var count: Int { real.count }

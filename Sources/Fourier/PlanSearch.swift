@@ -21,7 +21,8 @@ public struct PlanSearch: Sendable {
   }
 
   /// The plan that `time` finds fastest of the `count` best by estimate: `time` returns any measure that grows with it.
-  public func measured(_ count: Int = 8, time: (ConvolutionPlan) throws -> Double) rethrows -> ConvolutionPlan {
+  public func measured(_ count: Int = 8, time: (ConvolutionPlan) throws -> Double) rethrows -> ConvolutionPlan
+  {
     let plans = candidates(count)
     var best = (plan: plans[0], time: Double.infinity)
     for plan in plans {
@@ -70,7 +71,8 @@ public struct PlanSearch: Sendable {
 
   private func splits(_ size: Int) -> [ConvolutionPlan] {
     var plans: [ConvolutionPlan] = []
-    for columns in 1...max(8, min(size, 4096)) where size % columns == 0 && (columns % 8 == 0 || size % 8 != 0) {
+    for columns in 1...max(8, min(size, 4096))
+    where size % columns == 0 && (columns % 8 == 0 || size % 8 != 0) {
       guard let first = Radices(of: columns), let second = Radices(of: size / columns) else { continue }
       if size > 4096 && columns > 2 * (size / columns) && columns > 64 { continue }
       plans.append(ConvolutionPlan(shape: shape, columns: first, rows: second))

@@ -13,7 +13,8 @@ public struct Radices: Sendable, Hashable {
 
   /// - Precondition: each radix is supported.
   public init(_ list: [Int]) {
-    precondition(list.allSatisfy { Self.supported.contains($0) } && list.count <= Self.most, "radices of 2 to 8")
+    precondition(
+      list.allSatisfy { Self.supported.contains($0) } && list.count <= Self.most, "radices of 2 to 8")
     self.list = list
   }
 

@@ -7,7 +7,8 @@ public protocol ConvolutionExecutor: Executor {
   ///
   /// - Parameter mask: frequencies to keep, or `nil` for all.
   /// - Throws: ``ExecutionError`` where there is no memory for them.
-  func prepare(_ plan: ConvolutionPlan, mask: FrequencyMask?) throws(ExecutionError) -> any PreparedConvolution
+  func prepare(_ plan: ConvolutionPlan, mask: FrequencyMask?) throws(ExecutionError)
+    -> any PreparedConvolution
 }
 
 /// What a convolution reads and writes: rows `[B, H, L]` of one floating-point type, any strides.
@@ -84,4 +85,31 @@ public protocol PreparedConvolution: Sendable {
   func gradients(
     of rows: ConvolutionRows, spectrum: Tensor, outputGradient: Tensor, into gradients: ConvolutionGradients
   ) throws(ExecutionError)
+
+  /// The next piece of a stream, as long as the transform or shorter, convolved with a filter in blocks of that length.
+  ///
+  /// With U_c the transform of piece c and K_j that of block j, the result is the inverse of Σ_j K_j U_(c−j), and the part of it that
+  /// lies past the piece is added to the next.
+  func step(_ rows: ConvolutionRows, stream: ConvolutionStreamState, into output: Tensor)
+    throws(ExecutionError)
+}
+
+/// What a stream remembers, and the filter it convolves with.
+public struct ConvolutionStreamState: Sendable {
+  /// `[blocks, H, n]`: transforms of the filter's blocks.
+  public let blocks: Tensor
+  /// `[blocks, B, H, n]`: transforms of the last pieces, a ring.
+  public let history: Tensor
+  /// `[B, H, S]`, float32: what the pieces so far add to the next.
+  public let carry: Tensor
+  /// Number of the piece.
+  public var piece: Int
+
+  /// The state of a stream before `piece`.
+  public init(blocks: Tensor, history: Tensor, carry: Tensor, piece: Int) {
+    self.blocks = blocks
+    self.history = history
+    self.carry = carry
+    self.piece = piece
+  }
 }

@@ -10,7 +10,9 @@ import TilesCPU
   /// All gradients of ⟨g, y⟩ by float64 sums, in the order input, gates, skip, filter, reverse.
   func exact(_ test: ConvolutionCase, _ g: [Double]) -> [[Double]] {
     let (length, taps) = (test.shape.length, test.shape.filterLength)
-    let (u, w, v) = (values(test.rows.input), test.rows.inputGate.map(values), test.rows.outputGate.map(values))
+    let (u, w, v) = (
+      values(test.rows.input), test.rows.inputGate.map(values), test.rows.outputGate.map(values)
+    )
     let (k, q) = (values(test.filters.forward), test.filters.reverse.map(values))
     let oracle = ConvolutionOracle(test.shape)
     var (du, dw, dv) = (u.map { _ in 0.0 }, u.map { _ in 0.0 }, u.map { _ in 0.0 })
@@ -111,7 +113,8 @@ import TilesCPU
     let test = try ConvolutionCase(shape, type: type)
     let g = try uniform(type, test.rows.input.shape, seed: 22)
     compare(
-      try found(test, g, on: CPUExecutor(threads: 2)), exact(test, values(g)), 2 * roundoff(type), type.rawValue)
+      try found(test, g, on: CPUExecutor(threads: 2)), exact(test, values(g)), 2 * roundoff(type),
+      type.rawValue)
   }
 
   /// ⟨g, A u⟩ = ⟨Aᵀ g, u⟩ for a long row, where the sums would take too long.

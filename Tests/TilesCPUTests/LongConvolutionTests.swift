@@ -14,7 +14,8 @@ struct ConvolutionCase {
   let filters: ConvolutionFilters
 
   init(
-    _ shape: ConvolutionShape, batch: Int = 2, channels: Int = 3, type: ElementType = .float32, gated: Bool = true
+    _ shape: ConvolutionShape, batch: Int = 2, channels: Int = 3, type: ElementType = .float32,
+    gated: Bool = true
   ) throws {
     self.shape = shape
     (self.batch, self.channels) = (batch, channels)
@@ -46,7 +47,8 @@ struct ConvolutionCase {
       let small = mask == nil && length * shape.filterLength < 4_000_000
       let c =
         small
-        ? oracle.definition(s, filter.0, reverse: filter.1) : oracle.transformed(s, filter.0, reverse: filter.1)
+        ? oracle.definition(s, filter.0, reverse: filter.1)
+        : oracle.transformed(s, filter.0, reverse: filter.1)
       for i in 0..<length {
         let skip = rows.skip.map { values($0)[channel] * s[i] } ?? 0
         y.append((c[i] + skip) * (v?[span.lowerBound + i] ?? 1))
@@ -72,7 +74,8 @@ struct ConvolutionCase {
       test.shape, channels: test.channels, type: test.rows.input.type, mask: mask, on: executor)
     let y = try poisoned(test.rows.input.type, test.rows.input.shape)
     let filter =
-      cached ? LongConvolution.Filter.spectrum(try convolution.spectrum(of: test.filters)) : .taps(test.filters)
+      cached
+      ? LongConvolution.Filter.spectrum(try convolution.spectrum(of: test.filters)) : .taps(test.filters)
     try convolution.apply(test.rows, filter, into: y)
     return values(y)
   }
@@ -179,11 +182,14 @@ struct ConvolutionCase {
     try convolution.apply(rows, .taps(test.filters), into: y)
     let exact = test.exact()
     let found = values(y)
-    let back = (0..<3).flatMap { b in (0..<19).flatMap { h in (0..<100).map { found[(b * 100 + $0) * 19 + h] } } }
+    let back = (0..<3).flatMap { b in
+      (0..<19).flatMap { h in (0..<100).map { found[(b * 100 + $0) * 19 + h] } }
+    }
     #expect(relativeError(back, exact) < 1e-6)
   }
 
-  @Test(arguments: [[8, 16, 8], [16, 64]], [1, 2, 4]) func dropsFrequencies(factors: [Int], part: Int) throws {
+  @Test(arguments: [[8, 16, 8], [16, 64]], [1, 2, 4]) func dropsFrequencies(factors: [Int], part: Int) throws
+  {
     var keep = factors
     keep[0] /= part
     keep[factors.count - 1] /= part
@@ -214,6 +220,8 @@ struct ConvolutionCase {
       try convolution.apply(rows, .spectrum(try uniform([2, 3], seed: 1)), into: y)
     }
     let mask = try FrequencyMask(factors: [8], keep: [4])
-    #expect(throws: ConvolutionError.self) { try LongConvolution(shape, channels: 2, mask: mask, on: executor) }
+    #expect(throws: ConvolutionError.self) {
+      try LongConvolution(shape, channels: 2, mask: mask, on: executor)
+    }
   }
 }

@@ -123,12 +123,15 @@ public struct LongConvolution: Sendable {
     let rows = try checked(rows)
     var targets = gradients
     targets.input = try gradients.input.map { try row($0, "gradient of the input", like: rows.input) }
-    targets.inputGate = try gradients.inputGate.map { try row($0, "gradient of the input's gate", like: rows.input) }
+    targets.inputGate = try gradients.inputGate.map {
+      try row($0, "gradient of the input's gate", like: rows.input)
+    }
     targets.outputGate = try gradients.outputGate.map {
       try row($0, "gradient of the output's gate", like: rows.input)
     }
     try prepared.gradients(
-      of: rows, spectrum: spectrum, outputGradient: row(outputGradient, "gradient of the output", like: rows.input),
+      of: rows, spectrum: spectrum,
+      outputGradient: row(outputGradient, "gradient of the output", like: rows.input),
       into: targets)
   }
 

@@ -35,7 +35,9 @@ extension CPUConvolution {
   }
 
   /// The filter's gradient from the products of all rows.
-  func circularFilter(_ target: RowTensor, _ channel: Int, _ row: RowTransform, sum: UnsafeMutablePointer<Float>) {
+  func circularFilter(
+    _ target: RowTensor, _ channel: Int, _ row: RowTransform, sum: UnsafeMutablePointer<Float>
+  ) {
     let (length, taps) = (plan.shape.length, plan.shape.filterLength)
     let (work, turned) = unsafe (row.buffer(.work), row.buffer(.filter))
     unsafe work.update(from: sum, count: plan.spectrumCount)

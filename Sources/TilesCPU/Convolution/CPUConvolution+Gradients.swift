@@ -28,7 +28,8 @@ extension CPUConvolution {
         return try straightGradients(
           of: rows, spectrum: spectrum, outputGradient: outputGradient, into: gradients)
       }
-      _ = unsafe try check(spectrum: spectrum, channels: rows.input.shape.count == 3 ? rows.input.shape[1] : 0)
+      _ = unsafe try check(
+        spectrum: spectrum, channels: rows.input.shape.count == 3 ? rows.input.shape[1] : 0)
       try eachTurnedBlock(inputs: inputs, outputs: outputs) { block, inputs, outputs throws(ExecutionError) in
         guard let input = inputs[0], let gradient = inputs[3] else { return }
         var targets = ConvolutionGradients()
@@ -97,6 +98,10 @@ extension CPUConvolution {
     guard targets.wantsFilter else { return }
     let range = 0..<plan.shape.filterLength
     unsafe row.mask(sum)
+    if wraps {
+      if let target = targets.forward { unsafe circularFilter(target, channel, row, sum: sum) }
+      return
+    }
     let work = unsafe row.buffer(.work)
     for (target, isReverse) in [(targets.forward, false), (targets.reverse, true)] {
       guard let target else { continue }
@@ -125,7 +130,9 @@ extension CPUConvolution {
     let work = unsafe row.buffer(.work)
     var current = unsafe row.buffer(.input)
     let both = rowsAtOnce == 2 && batch + 1 < operands.batch
-    func range(_ chunk: Int) -> Range<Int> { chunk * plan.size..<min(plan.shape.length, (chunk + 1) * plan.size) }
+    func range(_ chunk: Int) -> Range<Int> {
+      chunk * plan.size..<min(plan.shape.length, (chunk + 1) * plan.size)
+    }
     func spectrumOfInput(_ chunk: Int, into buffer: UnsafeMutablePointer<Float>) {
       unsafe row.enter(
         operands.signal(batch, channel, range(chunk)),
@@ -145,15 +152,18 @@ extension CPUConvolution {
       unsafe row.pass(GW_GRADIENT, work, k: spectrum, u: current, dk: sum)
       if targets.wantsSource {
         var result = unsafe sourceResult(operands, upstream, targets, batch, channel, range(chunk))
-        let tails = unsafe plan.chunks > 1
-          ? (row.linear + chunk % 2 * plan.size, row.linear + (1 - chunk % 2) * plan.size) : (row.linear, row.linear)
+        let tails =
+          unsafe plan.chunks > 1
+          ? (row.linear + chunk % 2 * plan.size, row.linear + (1 - chunk % 2) * plan.size)
+          : (row.linear, row.linear)
         if chunk + 1 < plan.chunks {
           unsafe result.carry = UnsafePointer(tails.1)
           unsafe result.carry_scale = -1
         }
         if chunk > 0 { unsafe result.tail = tails.0 }
         unsafe row.leave(
-          result, both ? sourceResult(operands, upstream, targets, batch + 1, channel, range(chunk)) : nil, from: work)
+          result, both ? sourceResult(operands, upstream, targets, batch + 1, channel, range(chunk)) : nil,
+          from: work)
       }
       unsafe (current, before) = unsafe (before, current)
     }
@@ -195,12 +205,15 @@ extension CPUConvolution {
     }
   }
 
-  private func check(_ gradients: ConvolutionGradients, of rows: ConvolutionRows) throws(ExecutionError) -> GradientTargets {
+  private func check(_ gradients: ConvolutionGradients, of rows: ConvolutionRows) throws(ExecutionError)
+    -> GradientTargets
+  {
     let (shape, type) = (rows.input.shape, rows.input.type)
     var targets = GradientTargets()
     targets.input = try optional(gradients.input, "gradient of the input", shape: shape, type: type)
     for (target, operand, name) in [
-      (gradients.inputGate, rows.inputGate, "gate of the input"), (gradients.outputGate, rows.outputGate, "gate of the output"),
+      (gradients.inputGate, rows.inputGate, "gate of the input"),
+      (gradients.outputGate, rows.outputGate, "gate of the output"),
       (gradients.skip, rows.skip, "skip factors"),
     ] where target != nil && operand == nil {
       throw .invalid(kernel: "convolution", reason: "the gradient of the \(name) is wanted, there is none.")
@@ -217,7 +230,8 @@ extension CPUConvolution {
     if let skip = gradients.skip {
       guard skip.type == .float32, skip.shape == [shape[1]], skip.isDense, skip.storage.isOnHost else {
         throw .argumentShape(
-          kernel: "convolution", tensor: "gradient of the skip factors", expected: "dense float32 [\(shape[1])]",
+          kernel: "convolution", tensor: "gradient of the skip factors",
+          expected: "dense float32 [\(shape[1])]",
           found: skip.shape)
       }
       unsafe targets.skip = skip.address.assumingMemoryBound(to: Float.self)

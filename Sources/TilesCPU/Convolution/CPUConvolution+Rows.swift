@@ -27,10 +27,12 @@ extension CPUConvolution {
     let work = unsafe row.buffer(.work)
     let both = rowsAtOnce == 2 && batch + 1 < operands.batch
     unsafe row.enter(
-      operands.signal(batch, channel, range), both ? operands.signal(batch + 1, channel, range) : nil, into: work)
+      operands.signal(batch, channel, range), both ? operands.signal(batch + 1, channel, range) : nil,
+      into: work)
     unsafe row.pass(GW_CONVOLVE, work, k: spectrum)
     unsafe row.leave(
-      operands.result(batch, channel, range), both ? operands.result(batch + 1, channel, range) : nil, from: work)
+      operands.result(batch, channel, range), both ? operands.result(batch + 1, channel, range) : nil,
+      from: work)
   }
 
   /// One row in one transform.

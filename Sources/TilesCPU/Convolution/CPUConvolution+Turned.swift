@@ -11,7 +11,9 @@ extension CPUConvolution {
 
   /// Whether any tensor has to be turned.
   func mustTurn(_ tensors: [Tensor?]) -> Bool {
-    tensors.contains { tensor in tensor.map { ($0.strides.last ?? 1) != 1 && ($0.shape.last ?? 1) > 1 } ?? false }
+    tensors.contains { tensor in
+      tensor.map { ($0.strides.last ?? 1) != 1 && ($0.shape.last ?? 1) > 1 } ?? false
+    }
   }
 
   /// Calls `body` for blocks of channels, with inputs turned before and outputs turned back after it.
@@ -26,9 +28,13 @@ extension CPUConvolution {
     for start in stride(from: 0, to: channels, by: Self.blockChannels) {
       let block = start..<min(channels, start + Self.blockChannels)
       var dense: [Tensor?] = []
-      for tensor in inputs { dense.append(try tensor.map { t throws(ExecutionError) in try turned(t, block, copies: true) }) }
+      for tensor in inputs {
+        dense.append(try tensor.map { t throws(ExecutionError) in try turned(t, block, copies: true) })
+      }
       var results: [Tensor?] = []
-      for tensor in outputs { results.append(try tensor.map { t throws(ExecutionError) in try turned(t, block, copies: false) }) }
+      for tensor in outputs {
+        results.append(try tensor.map { t throws(ExecutionError) in try turned(t, block, copies: false) })
+      }
       try body(block, dense, results)
       for case (let target?, let result?) in zip(outputs, results) {
         turn(result, target.sliced(axis: 1, block), toRows: false)
@@ -68,7 +74,8 @@ extension CPUConvolution {
         } else {
           for channel in 0..<channels {
             for n in 0..<last - first {
-              let from = unsafe address(source) + bytes * (channel * source.strides[1] + n * source.strides[2])
+              let from =
+                unsafe address(source) + bytes * (channel * source.strides[1] + n * source.strides[2])
               let to = unsafe address(target) + bytes * (channel * target.strides[1] + n * target.strides[2])
               unsafe to.copyMemory(from: from, byteCount: bytes)
             }

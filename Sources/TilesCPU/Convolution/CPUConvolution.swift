@@ -27,7 +27,8 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
     _ plan: ConvolutionPlan, mask: FrequencyMask?, tables: ConvolutionTables, executor: CPUExecutor
   ) throws(ExecutionError) {
     guard let routines = TransformRoutines(named: executor.microkernelName) else {
-      throw .invalid(kernel: "convolution", reason: "there are no transforms named \(executor.microkernelName).")
+      throw .invalid(
+        kernel: "convolution", reason: "there are no transforms named \(executor.microkernelName).")
     }
     self.plan = plan
     self.mask = mask
@@ -48,7 +49,8 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
     for thread in 0..<executor.threads {
       guard
         let one = ConvolutionScratch(
-          spectrum: plan.spectrumCount, rows: plan.columns.length, linear: plan.needsLinear ? 2 * plan.size : 0,
+          spectrum: plan.spectrumCount, rows: plan.columns.length,
+          linear: plan.needsLinear ? 2 * plan.size : 0,
           buffers: shared && thread > 0 ? 0 : count)
       else { throw .outOfMemory(kernel: "convolution", bytes: plan.workspaceBytes(gradients: count > 2)) }
       made.append(one)
@@ -58,7 +60,8 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
   }
 
   /// Calls `body` for each channel, with the steps of a row as its crew runs them.
-  func eachChannel(_ channels: Int, buffers: Int, _ body: (Int, RowTransform) -> Void) throws(ExecutionError) {
+  func eachChannel(_ channels: Int, buffers: Int, _ body: (Int, RowTransform) -> Void) throws(ExecutionError)
+  {
     let shared = sharesRows(channels: channels)
     try reserve(buffers, shared: shared)
     func steps(_ crew: Crew) -> RowTransform {
@@ -101,7 +104,9 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
     }
   }
 
-  private func straightRun(_ rows: ConvolutionRows, spectrum: Tensor, into output: Tensor) throws(ExecutionError) {
+  private func straightRun(_ rows: ConvolutionRows, spectrum: Tensor, into output: Tensor)
+    throws(ExecutionError)
+  {
     let operands = try check(rows, output: output)
     let spectrum = unsafe try check(spectrum: spectrum, channels: operands.channels)
     try eachChannel(operands.channels, buffers: 2) { channel, row in
@@ -109,7 +114,9 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
     }
   }
 
-  private func turnedRun(_ rows: ConvolutionRows, spectrum: Tensor, into output: Tensor) throws(ExecutionError) {
+  private func turnedRun(_ rows: ConvolutionRows, spectrum: Tensor, into output: Tensor)
+    throws(ExecutionError)
+  {
     _ = unsafe try check(spectrum: spectrum, channels: rows.input.shape.count == 3 ? rows.input.shape[1] : 0)
     try eachTurnedBlock(inputs: [rows.input, rows.inputGate, rows.outputGate], outputs: [output]) {
       block, inputs, outputs throws(ExecutionError) in
@@ -127,7 +134,8 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
       let channels = rows.input.shape.count == 3 ? rows.input.shape[1] : 0
       guard taps.channels == channels else {
         throw .argumentShape(
-          kernel: "convolution", tensor: "filters", expected: "[\(channels), taps]", found: filters.forward.shape)
+          kernel: "convolution", tensor: "filters", expected: "[\(channels), taps]",
+          found: filters.forward.shape)
       }
       if mustTurn([rows.input, rows.inputGate, rows.outputGate, output]) {
         let shape = [channels, plan.spectrumCount]
@@ -160,7 +168,8 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
       // The transform of a single number at 0 is that number everywhere.
       let unwanted =
         taps.skipsLagZero
-        ? unsafe reverse.address(0, channel).assumingMemoryBound(to: Float.self).pointee / Float(plan.size) : 0
+        ? unsafe reverse.address(0, channel).assumingMemoryBound(to: Float.self).pointee / Float(plan.size)
+        : 0
       unsafe Self.addConjugate(other, minus: unwanted, to: spectrum, count: tables.groups * plan.rows.length)
     }
     unsafe row.mask(spectrum)

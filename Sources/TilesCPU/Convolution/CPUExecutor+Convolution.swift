@@ -7,7 +7,8 @@ extension CPUExecutor: ConvolutionExecutor {
   public func prepare(
     _ plan: ConvolutionPlan, mask: FrequencyMask?
   ) throws(ExecutionError) -> any PreparedConvolution {
-    try CPUConvolution(plan, mask: mask, tables: convolutionTables.tables(for: plan, mask: mask), executor: self)
+    try CPUConvolution(
+      plan, mask: mask, tables: convolutionTables.tables(for: plan, mask: mask), executor: self)
   }
 }
 

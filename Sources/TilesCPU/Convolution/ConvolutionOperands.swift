@@ -47,7 +47,9 @@ struct Taps {
 extension CPUConvolution {
 
   /// A tensor `[B, H, L]` or `[H, L]` of the type that is asked for.
-  func rows(_ tensor: Tensor, _ name: String, shape: [Int], type: ElementType) throws(ExecutionError) -> RowTensor {
+  func rows(_ tensor: Tensor, _ name: String, shape: [Int], type: ElementType) throws(ExecutionError)
+    -> RowTensor
+  {
     guard tensor.type == type else {
       throw .argumentType(
         kernel: "convolution", tensor: name, expected: type.rawValue, found: tensor.type.rawValue)
@@ -57,7 +59,8 @@ extension CPUConvolution {
     }
     guard tensor.strides.last == 1 || shape.last == 1 else {
       throw .argumentLayout(
-        kernel: "convolution", tensor: name, reason: "numbers of a row lie \(tensor.strides.last ?? 0) apart, not 1")
+        kernel: "convolution", tensor: name,
+        reason: "numbers of a row lie \(tensor.strides.last ?? 0) apart, not 1")
     }
     guard tensor.storage.isOnHost else {
       throw .argumentLayout(kernel: "convolution", tensor: name, reason: "it is not in host memory")
@@ -77,7 +80,8 @@ extension CPUConvolution {
       throw .invalid(
         kernel: "convolution",
         reason: plan.shape.mode.hasReverse
-          ? "a two-sided convolution takes a second filter." : "only a two-sided convolution takes a second filter.")
+          ? "a two-sided convolution takes a second filter."
+          : "only a two-sided convolution takes a second filter.")
     }
     return Taps(
       channels: shape[0], forward: try rows(filters.forward, "filter", shape: shape, type: .float32),
@@ -94,21 +98,25 @@ extension CPUConvolution {
 
   func check(spectrum: Tensor, channels: Int) throws(ExecutionError) -> UnsafeMutablePointer<Float> {
     let shape = [channels, plan.spectrumCount]
-    guard spectrum.type == .float32, spectrum.shape == shape, spectrum.isDense, spectrum.storage.isOnHost else {
+    guard spectrum.type == .float32, spectrum.shape == shape, spectrum.isDense, spectrum.storage.isOnHost
+    else {
       throw .argumentShape(
         kernel: "convolution", tensor: "spectrum", expected: "dense float32 \(shape)", found: spectrum.shape)
     }
     return unsafe spectrum.address.assumingMemoryBound(to: Float.self)
   }
 
-  func check(_ rows: ConvolutionRows, output: Tensor) throws(ExecutionError) -> Operands {
-    let (shape, type) = (rows.input.shape, rows.input.type)
-    guard shape.count == 3, shape[2] == plan.shape.length else {
+  func check(
+    _ rows: ConvolutionRows, output: Tensor, length: Int? = nil
+  ) throws(ExecutionError) -> Operands {
+    let (shape, type, length) = (rows.input.shape, rows.input.type, length ?? plan.shape.length)
+    guard shape.count == 3, shape[2] == length else {
       throw .argumentShape(
-        kernel: "convolution", tensor: "input", expected: "[B, H, \(plan.shape.length)]", found: shape)
+        kernel: "convolution", tensor: "input", expected: "[B, H, \(length)]", found: shape)
     }
     return Operands(
-      batch: shape[0], channels: shape[1], input: try self.rows(rows.input, "input", shape: shape, type: type),
+      batch: shape[0], channels: shape[1],
+      input: try self.rows(rows.input, "input", shape: shape, type: type),
       inputGate: try optional(rows.inputGate, "gate of the input", shape: shape, type: type),
       outputGate: try optional(rows.outputGate, "gate of the output", shape: shape, type: type),
       skip: try skip(rows.skip, channels: shape[1]),

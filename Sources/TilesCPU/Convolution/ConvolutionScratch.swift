@@ -26,7 +26,9 @@ internal import Glibc
     size = linear
     byteCount = 4 * (self.spectrum * buffers + columnFloats + linear)
     var memory: UnsafeMutableRawPointer?
-    guard unsafe posix_memalign(&memory, 64, max(64, byteCount)) == 0, let memory = unsafe memory else { return nil }
+    guard unsafe posix_memalign(&memory, 64, max(64, byteCount)) == 0, let memory = unsafe memory else {
+      return nil
+    }
     unsafe base = memory
   }
 

@@ -40,7 +40,9 @@ internal import Fourier
       mask?.contains(plan.frequency(column: frequencies[position], row: rowFrequencies[row])) ?? true
     }
     var order = Array(frequencies.indices)
-    if mask != nil { order = order.filter { position in rowFrequencies.indices.contains { kept(position, $0) } } }
+    if mask != nil {
+      order = order.filter { position in rowFrequencies.indices.contains { kept(position, $0) } }
+    }
     self.order = FlatArray(order.map(Int32.init))
 
     var (tables, counts): ([FlatArray<Float>], [FlatArray<Int32>]) = ([], [])
@@ -82,7 +84,9 @@ internal import Fourier
 
     let tiles = (second.length + 7) / 8
     // exp(−2πi (k − quarters/4) n / S)
-    func root(_ position: Int, _ n: Int) -> UnitRoot { UnitRoot(-(4 * frequencies[position] - quarters) * n, of: 4 * size) }
+    func root(_ position: Int, _ n: Int) -> UnitRoot {
+      UnitRoot(-(4 * frequencies[position] - quarters) * n, of: 4 * size)
+    }
     func line(_ position: Int, _ column: Int) -> [Float] {
       let roots = (0..<8).map { root(position, column + $0) }
       return roots.map { Float($0.cosine) } + roots.map { Float($0.sine) }
@@ -144,7 +148,8 @@ internal import Fourier
     unsafe withUnsafeMutableBytes(of: &transform.pointee.twiddles) { bytes in
       for (level, table) in twiddles.enumerated() {
         unsafe bytes.storeBytes(
-          of: table.base, toByteOffset: MemoryLayout<UnsafePointer<Float>>.stride * level, as: UnsafePointer<Float>.self)
+          of: table.base, toByteOffset: MemoryLayout<UnsafePointer<Float>>.stride * level,
+          as: UnsafePointer<Float>.self)
       }
     }
     tables += twiddles

@@ -17,14 +17,17 @@ struct RowTransform {
   private var pairs: Int { (tiles + 1) / 2 }
 
   /// A buffer of the row's owner.
-  func buffer(_ name: ConvolutionScratch.Buffer) -> UnsafeMutablePointer<Float> { unsafe scratch[crew.owner].row(name) }
+  func buffer(_ name: ConvolutionScratch.Buffer) -> UnsafeMutablePointer<Float> {
+    unsafe scratch[crew.owner].row(name)
+  }
 
   /// The owner's linear convolution.
   var linear: UnsafeMutablePointer<Float> { unsafe scratch[crew.owner].linear }
 
   /// Transforms columns, and turns the result to rows.
   func enter(
-    _ real: gw_signal, _ imaginary: gw_signal? = nil, isFilter: Bool = false, into row: UnsafeMutablePointer<Float>
+    _ real: gw_signal, _ imaginary: gw_signal? = nil, isFilter: Bool = false,
+    into row: UnsafeMutablePointer<Float>
   ) {
     let phase = unsafe isFilter ? tables.scaledPhase.base : tables.phase?.base
     crew.each(pairs) { pieces, thread in
