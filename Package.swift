@@ -35,7 +35,8 @@ let package = Package(
     .library(
       name: "Godwit",
       targets: [
-        "Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "TilesCUDA", "Kernels", "Tiles", "Fourier", "Memory",
+        "Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "TilesCUDA", "Kernels", "Tiles", "Fourier",
+        "Memory",
       ]),
     .executable(name: "godwit", targets: ["CLI"]),
   ],

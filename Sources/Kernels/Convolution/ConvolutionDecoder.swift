@@ -62,12 +62,9 @@ public final class ConvolutionDecoder {
       from: filters.sliced(axis: 1, 0..<taps), into: self.filters.sliced(axis: 1, 0..<taps))
     inputs = try Tensor(zeros: .float32, [batch, channels, capacity])
     sums = try Tensor(zeros: .float32, [batch, channels, capacity])
-    scratch = try Tensor(zeros: .float32, [batch, channels, max(1, capacity / 2)])
-    var length = Self.direct
-    while 2 * length <= capacity {
-      levels.append(try level(length))
-      length *= 2
-    }
+    let lengths = sequence(first: Self.direct) { 2 * $0 }.prefix { $0 < capacity }
+    scratch = try Tensor(zeros: .float32, [batch, channels, lengths.last ?? 1])
+    for length in lengths { levels.append(try level(length)) }
   }
 
   /// Reads numbers whose outputs are wanted together, at the start of a sequence.
@@ -150,9 +147,7 @@ public final class ConvolutionDecoder {
 
   private func addTransformed(_ block: Int) throws {
     let count = min(block, capacity - position)
-    let number = (block / Self.direct).trailingZeroBitCount
-    // A block that reaches past the capacity has no level of its own where it is longer than half of it.
-    let level = number < levels.count ? levels[number] : try self.level(block)
+    let level = levels[(block / Self.direct).trailingZeroBitCount]
     let result = scratchRows(block)
     try level.convolution.run(
       ConvolutionRows(inputs.sliced(axis: 2, position - block..<position)), spectrum: level.spectrum,
