@@ -1,5 +1,8 @@
 // Transforms of 2 to 8 vectors of complex numbers, in order. The inverse is the same with real and imaginary parts
 // exchanged.
+#ifndef GODWIT_FOURIER_BUTTERFLIES_H
+#define GODWIT_FOURIER_BUTTERFLIES_H
+
 #include "fourier_vectors.h"
 
 INLINE void butterfly2(v8 *re, v8 *im) {
@@ -99,3 +102,5 @@ INLINE void butterfly(int radix, v8 *re, v8 *im) {
     default: butterfly8(re, im); break;
   }
 }
+
+#endif

@@ -145,16 +145,20 @@ static void descend(const gw_transform *t, gw_transform_mode mode, long level, l
     memset(x, 0, (size_t)m * GW_LINE * sizeof(float));
     return;
   }
-  if (level == last) return middles[mode](radix, 1, x, o.k, o.u, o.dk);
+  int open = mode >= GW_OPEN_SPECTRUM;
+  if (level == last) {
+    if (!open) middles[mode](radix, 1, x, o.k, o.u, o.dk);
+    return;
+  }
   long part = m / radix;
-  if (mode <= GW_GRADIENT) forward_level(radix, part, x, t->twiddles[level]);
+  if (mode <= GW_GRADIENT || mode == GW_OPEN_SPECTRUM) forward_level(radix, part, x, t->twiddles[level]);
   if (level + 1 == last && !t->kept) {
-    middles[mode](t->radix[last], ends, x, o.k, o.u, o.dk);
+    if (!open) middles[mode](t->radix[last], ends, x, o.k, o.u, o.dk);
   } else {
     for (int q = 0; q < radix; q++)
       descend(t, mode, level + 1, part, block + q * (ends / radix), x + q * part * GW_LINE, advance(o, q * part));
   }
-  if (mode != GW_SPECTRUM) inverse_level(radix, part, x, t->twiddles[level]);
+  if (mode != GW_SPECTRUM && mode != GW_OPEN_SPECTRUM) inverse_level(radix, part, x, t->twiddles[level]);
 }
 
 void JOIN(gw_transform_, SUFFIX)(const gw_transform *t, gw_transform_mode mode, float *x, const float *k,

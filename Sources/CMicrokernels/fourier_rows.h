@@ -1,5 +1,5 @@
 // Rows of tensors to columns of lines and back, and the turn between columns and rows.
-#include "fourier_vectors.h"
+#include "fourier_butterflies.h"
 
 INLINE v8 read8(int type, const void *p, long n) {
   if (type == GW_F32) return load8((const float *)p + n);
@@ -71,58 +71,74 @@ INLINE void result8(const gw_result *r, long n, long width, v8 c) {
   if (r->y2) put8(r->type, r->y2, n, width, r->gate2 ? c * any8(r->type, r->gate2, n, width) : c);
 }
 
+// One line of a tile: columns from number n on, times a phase.
+INLINE void load_line(const gw_signal *a, const gw_signal *imaginary, int plain, long n, long width, const float *phase,
+                      float *line) {
+  if (plain && width == 8 && n + 8 <= a->length) {
+    v8 x = load8((const float *)a->x + n);
+    store8(line, x * splat(phase[0]));
+    store8(line + 8, x * splat(phase[1]));
+    return;
+  }
+  if (n >= a->length && (!imaginary || n >= imaginary->length)) {
+    memset(line, 0, GW_LINE * sizeof(float));
+    return;
+  }
+  v8 re = signal8(a, n, width), im = imaginary ? signal8(imaginary, n, width) : splat(0);
+  if (phase) {
+    v8 c = splat(phase[0]), s = splat(phase[1]), r = re;
+    re = FMA(r, c, -(im * s));
+    im = FMA(r, s, im * c);
+  }
+  store8(line, re);
+  store8(line + 8, im);
+}
+
 void JOIN(gw_load_columns_, SUFFIX)(const gw_signal *real, const gw_signal *imaginary, long rows, long stride,
                                     long column, long width, const float *phase, float *lines) {
   const gw_signal a = *real;
   // Plain whole columns of float32 are the common case.
-  int plain = a.type == GW_F32 && !a.gate && width == 8 && !imaginary && phase;
-  for (long p = 0; p < rows; p++, lines += GW_LINE) {
+  int plain = a.type == GW_F32 && !a.gate && !imaginary && phase;
+  float *second = lines + rows * GW_LINE;
+  for (long p = 0; p < rows; p++, lines += GW_LINE, second += GW_LINE) {
     long n = p * stride + column;
-    if (plain && n + 8 <= a.length) {
-      v8 x = load8((const float *)a.x + n);
-      store8(lines, x * splat(phase[2 * p]));
-      store8(lines + 8, x * splat(phase[2 * p + 1]));
-      continue;
-    }
-    if (n >= a.length && (!imaginary || n >= imaginary->length)) {
-      memset(lines, 0, GW_LINE * sizeof(float));
-      continue;
-    }
-    v8 re = signal8(&a, n, width), im = imaginary ? signal8(imaginary, n, width) : splat(0);
-    if (phase) {
-      v8 c = splat(phase[2 * p]), s = splat(phase[2 * p + 1]), r = re;
-      re = FMA(r, c, -(im * s));
-      im = FMA(r, s, im * c);
-    }
-    store8(lines, re);
-    store8(lines + 8, im);
+    const float *turn = phase ? phase + 2 * p : NULL;
+    load_line(&a, imaginary, plain, n, width < 8 ? width : 8, turn, lines);
+    if (width > 8) load_line(&a, imaginary, plain, n + 8, width - 8, turn, second);
   }
+}
+
+INLINE void store_line(const gw_result *a, const gw_result *imaginary, int plain, long n, long width, const float *phase,
+                       const float *line) {
+  if (plain && width == 8 && n + 8 <= a->length) {
+    v8 re = load8(line) * splat(phase[0]);
+    store8((float *)a->y + n, FMA(load8(line + 8), splat(phase[1]), re));
+    return;
+  }
+  if (n >= a->length && !a->tail && (!imaginary || n >= imaginary->length)) return;
+  v8 re = load8(line), im = load8(line + 8);
+  if (phase) {
+    v8 c = splat(phase[0]), s = splat(phase[1]), r = re;
+    re = FMA(r, c, im * s);
+    im = FMA(im, c, -(r * s));
+  }
+  // The tail may lie where the carry is read.
+  result8(a, n, width, a->fold ? re + im : re);
+  if (a->tail) put8(GW_F32, a->tail, n, width, im);
+  if (imaginary) result8(imaginary, n, width, im);
 }
 
 void JOIN(gw_store_columns_, SUFFIX)(const gw_result *real, const gw_result *imaginary, long rows, long stride,
                                      long column, long width, const float *phase, const float *lines) {
   const gw_result a = *real;
   // Plain whole columns of float32 are the common case.
-  int plain = a.type == GW_F32 && !a.gate && !a.y2 && !a.carry && !a.tail && !a.source.x && !a.fold && !imaginary && phase &&
-              width == 8;
-  for (long p = 0; p < rows; p++, lines += GW_LINE) {
+  int plain = a.type == GW_F32 && !a.gate && !a.y2 && !a.carry && !a.tail && !a.source.x && !a.fold && !imaginary && phase;
+  const float *second = lines + rows * GW_LINE;
+  for (long p = 0; p < rows; p++, lines += GW_LINE, second += GW_LINE) {
     long n = p * stride + column;
-    if (plain && n + 8 <= a.length) {
-      v8 re = load8(lines) * splat(phase[2 * p]);
-      store8((float *)a.y + n, FMA(load8(lines + 8), splat(phase[2 * p + 1]), re));
-      continue;
-    }
-    if (n >= a.length && !a.tail && (!imaginary || n >= imaginary->length)) continue;
-    v8 re = load8(lines), im = load8(lines + 8);
-    if (phase) {
-      v8 c = splat(phase[2 * p]), s = splat(phase[2 * p + 1]), r = re;
-      re = FMA(r, c, im * s);
-      im = FMA(im, c, -(r * s));
-    }
-    // The tail may lie where the carry is read.
-    result8(&a, n, width, a.fold ? re + im : re);
-    if (a.tail) put8(GW_F32, a.tail, n, width, im);
-    if (imaginary) result8(imaginary, n, width, im);
+    const float *turn = phase ? phase + 2 * p : NULL;
+    store_line(&a, imaginary, plain, n, width < 8 ? width : 8, turn, lines);
+    if (width > 8) store_line(&a, imaginary, plain, n + 8, width - 8, turn, second);
   }
 }
 
@@ -144,9 +160,15 @@ INLINE void spread8(const int32_t *order, long valid, const float *lines, const 
   for (int q = 0; q < 8; q++) {
     re[q] = im[q] = splat(0);
     if (q >= valid) continue;
-    long p = order[q];
-    v8 r = load8(lines + p * GW_LINE), i = load8(lines + p * GW_LINE + 8), c, s;
-    factor(lanes, tile, p, &c, &s);
+    long p = order ? order[q] : q;
+    re[q] = load8(lines + p * GW_LINE), im[q] = load8(lines + p * GW_LINE + 8);
+  }
+  if (!order) butterfly8(re, im);
+#pragma clang loop unroll(full)
+  for (int q = 0; q < 8; q++) {
+    if (q >= valid) continue;
+    v8 r = re[q], i = im[q], c, s;
+    factor(lanes, tile, order ? order[q] : q, &c, &s);
     re[q] = FMA(r, c, -(i * s));
     im[q] = FMA(r, s, i * c);
   }
@@ -170,17 +192,30 @@ INLINE void gather8(const int32_t *order, long valid, float *lines, const float 
 #pragma clang loop unroll(full)
   for (int q = 0; q < 8; q++) {
     if (q >= valid) continue;
-    long p = order[q];
-    v8 c, s;
-    factor(lanes, tile, p, &c, &s);
-    store8(lines + p * GW_LINE, FMA(re[q], c, im[q] * s));
-    store8(lines + p * GW_LINE + 8, FMA(im[q], c, -(re[q] * s)));
+    v8 r = re[q], i = im[q], c, s;
+    factor(lanes, tile, order ? order[q] : q, &c, &s);
+    re[q] = FMA(r, c, i * s);
+    im[q] = FMA(i, c, -(r * s));
+  }
+  if (!order) butterfly8(im, re);
+#pragma clang loop unroll(full)
+  for (int q = 0; q < 8; q++) {
+    if (q >= valid) continue;
+    long p = order ? order[q] : q;
+    store8(lines + p * GW_LINE, re[q]);
+    store8(lines + p * GW_LINE + 8, im[q]);
   }
 }
 
 void JOIN(gw_spread_, SUFFIX)(const int32_t *order, long count, const float *lines, const float *lanes,
                               const float *tile, float *groups, ptrdiff_t group_stride, long column, long width) {
   groups += column * GW_LINE;
+  for (; !order && count > 0; count -= 8, groups += group_stride) {
+    if (width < 8) spread8(NULL, 8, lines, lanes, tile, groups, width);
+    else if (tile) spread8(NULL, 8, lines, lanes, tile, groups, 8);
+    else spread8(NULL, 8, lines, lanes, NULL, groups, 8);
+    lines += 8 * GW_LINE, lanes += 8 * GW_LINE, tile += tile ? 16 : 0;
+  }
   for (; count >= 8 && width == 8; count -= 8, order += 8, groups += group_stride) {
     if (tile) spread8(order, 8, lines, lanes, tile, groups, 8);
     else spread8(order, 8, lines, lanes, NULL, groups, 8);
@@ -192,6 +227,12 @@ void JOIN(gw_spread_, SUFFIX)(const int32_t *order, long count, const float *lin
 void JOIN(gw_gather_, SUFFIX)(const int32_t *order, long count, float *lines, const float *lanes, const float *tile,
                               const float *groups, ptrdiff_t group_stride, long column, long width) {
   groups += column * GW_LINE;
+  for (; !order && count > 0; count -= 8, groups += group_stride) {
+    if (width < 8) gather8(NULL, 8, lines, lanes, tile, groups, width);
+    else if (tile) gather8(NULL, 8, lines, lanes, tile, groups, 8);
+    else gather8(NULL, 8, lines, lanes, NULL, groups, 8);
+    lines += 8 * GW_LINE, lanes += 8 * GW_LINE, tile += tile ? 16 : 0;
+  }
   for (; count >= 8 && width == 8; count -= 8, order += 8, groups += group_stride) {
     if (tile) gather8(order, 8, lines, lanes, tile, groups, 8);
     else gather8(order, 8, lines, lanes, NULL, groups, 8);

@@ -41,7 +41,7 @@ public struct ConvolutionPlan: Sendable, Hashable {
   /// Bytes of memory that each thread works in, beside inputs and outputs: the transformed row, one tile of columns and a
   /// filter's spectrum; for gradients two more transformed rows.
   public func workspaceBytes(gradients: Bool) -> Int {
-    4 * (spectrumCount * (gradients ? 4 : 2) + columns.length * 16 + (needsLinear ? 2 * size : 0))
+    4 * (spectrumCount * (gradients ? 4 : 2) + columns.length * 32 + (needsLinear ? 2 * size : 0))
   }
 
   /// Whether both halves of the linear convolution are needed before a result can be written.

@@ -31,6 +31,8 @@ typedef enum {
   GW_GRADIENT = 3,   // z = T x; dk <- dk + z conj(u); x <- T' (conj(k) z)
   GW_FILTER = 4,     // x <- T' (k u)
   GW_INVERSE = 5,    // x <- T' x
+  GW_OPEN_SPECTRUM = 6,  // as GW_SPECTRUM and GW_INVERSE without the last level
+  GW_OPEN_INVERSE = 7,
 } gw_transform_mode;
 
 // One row to be read: number n is x[n], times gate[n] where there is a gate, for n < length, else 0.
@@ -66,8 +68,9 @@ typedef struct {
   // T' is the inverse without its division by the length. u and dk are read in GW_GRADIENT only, u also in GW_FILTER.
   void (*transform)(const gw_transform *t, gw_transform_mode mode, float *x, const float *k, const float *u, float *dk);
 
-  // Columns column ..< column + 8 of the matrix as lines, one for each row, zero past `width` columns; multiplied by
-  // phase[row] (pairs; NULL for 1). `imaginary` is the row of imaginary parts, or NULL.
+  // Columns of the matrix as lines, one for each row: `width` columns, 8 or fewer in one tile of rows lines, up to 16 in two tiles,
+  // which share cache lines of the row; zero past `width`. Multiplied by phase[row] (pairs; NULL for 1). `imaginary` is the row of
+  // imaginary parts, or NULL.
   void (*load_columns)(const gw_signal *real, const gw_signal *imaginary, long rows, long stride, long column,
                        long width, const float *phase, float *lines);
 
@@ -77,10 +80,11 @@ typedef struct {
 
   // Lines order[0 ..< count] of a tile of columns, each times lanes[order] (a line) and times tile[order] (a pair; NULL for 1),
   // turned so that lanes are rows: group i / 8 has line `column + c` for column c, lane i % 8. Groups lie group_stride floats apart.
+  // Without an order lines follow each other, and their last level, of radix 8, is done before.
   void (*spread)(const int32_t *order, long count, const float *lines, const float *lanes, const float *tile,
                  float *groups, ptrdiff_t group_stride, long column, long width);
 
-  // Undoes `spread` with the conjugate factors.
+  // Undoes `spread` with the conjugate factors, up to the length of the transform.
   void (*gather)(const int32_t *order, long count, float *lines, const float *lanes, const float *tile,
                  const float *groups, ptrdiff_t group_stride, long column, long width);
 

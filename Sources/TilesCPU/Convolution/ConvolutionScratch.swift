@@ -12,6 +12,8 @@ internal import Glibc
   private let columnFloats: Int
   private let size: Int
 
+  private static let largePage = 2 << 20
+
   /// Buffers of the size of a transformed row.
   enum Buffer: Int { case work, filter, input, sum, before }
 
@@ -22,7 +24,7 @@ internal import Glibc
   ///   - buffers: how many of ``Buffer`` there are.
   init?(spectrum: Int, rows: Int, linear: Int, buffers: Int) {
     self.spectrum = (spectrum + 15) / 16 * 16
-    columnFloats = rows * GW_LINE
+    columnFloats = 2 * rows * GW_LINE
     size = linear
     byteCount = 4 * (self.spectrum * buffers + columnFloats + linear)
     var memory: UnsafeMutableRawPointer?
@@ -39,7 +41,7 @@ internal import Glibc
     unsafe (base + 4 * (columnFloats + spectrum * buffer.rawValue)).assumingMemoryBound(to: Float.self)
   }
 
-  /// One tile of columns.
+  /// Two tiles of columns.
   var columns: UnsafeMutablePointer<Float> { unsafe base.assumingMemoryBound(to: Float.self) }
 
   /// The linear convolution.

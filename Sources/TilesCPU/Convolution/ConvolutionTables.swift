@@ -44,6 +44,7 @@ internal import Fourier
       order = order.filter { position in rowFrequencies.indices.contains { kept(position, $0) } }
     }
     self.order = FlatArray(order.map(Int32.init))
+    endsInGroups = mask == nil && first.list.last == 8
 
     var (tables, counts): ([FlatArray<Float>], [FlatArray<Int32>]) = ([], [])
     unsafe columns = Self.transform(first, &tables)
@@ -117,6 +118,9 @@ internal import Fourier
     unsafe rows.deallocate()
     for index in unsafe maskedRows.indices { unsafe maskedRows[index].deallocate() }
   }
+
+  /// Whether the last level of the column transform is done where groups of eight rows are formed: each block of it is one.
+  let endsInGroups: Bool
 
   /// Rows of the matrix that are computed.
   var rowCount: Int { order.count }

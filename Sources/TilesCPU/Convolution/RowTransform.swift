@@ -12,9 +12,6 @@ struct RowTransform {
   private var rows: Int { plan.columns.length }
   private var width: Int { plan.rows.length }
   private var groupStride: Int { width * GW_LINE }
-  private var tiles: Int { (width + 7) / 8 }
-  /// Tiles side by side share cache lines, so they are taken in pairs.
-  private var pairs: Int { (tiles + 1) / 2 }
 
   /// A buffer of the row's owner.
   func buffer(_ name: ConvolutionScratch.Buffer) -> UnsafeMutablePointer<Float> {
@@ -24,26 +21,32 @@ struct RowTransform {
   /// The owner's linear convolution.
   var linear: UnsafeMutablePointer<Float> { unsafe scratch[crew.owner].linear }
 
+  /// Columns in one load: two tiles, which share cache lines, where rows of the matrix lie so far apart that the lines would be gone before
+  /// the second.
+  private var columnsAtOnce: Int { rows * width * 4 > 262_144 ? 16 : 8 }
+
   /// Transforms columns, and turns the result to rows.
   func enter(
     _ real: gw_signal, _ imaginary: gw_signal? = nil, isFilter: Bool = false,
     into row: UnsafeMutablePointer<Float>
   ) {
     let phase = unsafe isFilter ? tables.scaledPhase.base : tables.phase?.base
-    crew.each(pairs) { pieces, thread in
-      let lines = unsafe scratch[thread].columns
-      for tile in pieces.lowerBound * 2..<min(pieces.upperBound * 2, tiles) {
-        let count = min(8, width - tile * 8)
-        var real = unsafe real
-        if var imaginary = unsafe imaginary {
-          unsafe routines.loadColumns(&real, &imaginary, rows, width, tile * 8, count, phase, lines)
-        } else {
-          unsafe routines.loadColumns(&real, nil, rows, width, tile * 8, count, phase, lines)
-        }
-        unsafe routines.transform(tables.columns, GW_SPECTRUM, lines)
+    let order = unsafe tables.endsInGroups ? nil : tables.order.base
+    let mode = tables.endsInGroups ? GW_OPEN_SPECTRUM : GW_SPECTRUM
+    unsafe eachStrip { column, count, lines in
+      var real = unsafe real
+      if var imaginary = unsafe imaginary {
+        unsafe routines.loadColumns(&real, &imaginary, rows, width, column, count, phase, lines)
+      } else {
+        unsafe routines.loadColumns(&real, nil, rows, width, column, count, phase, lines)
+      }
+      for first in stride(from: 0, to: count, by: 8) {
+        let tile = unsafe lines + first / 8 * rows * GW_LINE
+        unsafe routines.transform(tables.columns, mode, tile)
         unsafe routines.spread(
-          tables.order.base, tables.rowCount, lines, tables.lanes.base + tile * tables.lanesPerTile,
-          factors(of: tile), row, groupStride, tile * 8, count)
+          order, tables.rowCount, tile, lanes(at: column + first), factors(at: column + first), row,
+          groupStride,
+          column + first, min(8, count - first))
       }
     }
   }
@@ -69,21 +72,36 @@ struct RowTransform {
     _ real: gw_result, _ imaginary: gw_result? = nil, isFilter: Bool = false, from row: UnsafePointer<Float>
   ) {
     let phase = unsafe isFilter ? tables.scaledPhase.base : tables.phase?.base
-    crew.each(pairs) { pieces, thread in
-      let lines = unsafe scratch[thread].columns
-      for tile in pieces.lowerBound * 2..<min(pieces.upperBound * 2, tiles) {
-        let count = min(8, width - tile * 8)
-        if tables.rowCount < rows { unsafe lines.update(repeating: 0, count: rows * GW_LINE) }
+    let order = unsafe tables.endsInGroups ? nil : tables.order.base
+    let mode = tables.endsInGroups ? GW_OPEN_INVERSE : GW_INVERSE
+    unsafe eachStrip { column, count, lines in
+      for first in stride(from: 0, to: count, by: 8) {
+        let tile = unsafe lines + first / 8 * rows * GW_LINE
+        if tables.rowCount < rows { unsafe tile.update(repeating: 0, count: rows * GW_LINE) }
         unsafe routines.gather(
-          tables.order.base, tables.rowCount, lines, tables.lanes.base + tile * tables.lanesPerTile,
-          factors(of: tile), row, groupStride, tile * 8, count)
-        unsafe routines.transform(tables.columns, GW_INVERSE, lines)
-        var real = unsafe real
-        if var imaginary = unsafe imaginary {
-          unsafe routines.storeColumns(&real, &imaginary, rows, width, tile * 8, count, phase, lines)
-        } else {
-          unsafe routines.storeColumns(&real, nil, rows, width, tile * 8, count, phase, lines)
-        }
+          order, tables.rowCount, tile, lanes(at: column + first), factors(at: column + first), row,
+          groupStride,
+          column + first, min(8, count - first))
+        unsafe routines.transform(tables.columns, mode, tile)
+      }
+      var real = unsafe real
+      if var imaginary = unsafe imaginary {
+        unsafe routines.storeColumns(&real, &imaginary, rows, width, column, count, phase, lines)
+      } else {
+        unsafe routines.storeColumns(&real, nil, rows, width, column, count, phase, lines)
+      }
+    }
+  }
+
+  /// Deals strips of columns out among the crew.
+  private func eachStrip(_ body: (_ column: Int, _ count: Int, _ lines: UnsafeMutablePointer<Float>) -> Void)
+  {
+    let step = columnsAtOnce
+    // Pieces of 16 columns, so that no two threads write to one cache line.
+    crew.each((width + 15) / 16) { pieces, thread in
+      let lines = unsafe scratch[thread].columns
+      for column in stride(from: pieces.lowerBound * 16, to: min(pieces.upperBound * 16, width), by: step) {
+        unsafe body(column, min(step, width - column), lines)
       }
     }
   }
@@ -98,7 +116,11 @@ struct RowTransform {
     }
   }
 
-  private func factors(of tile: Int) -> UnsafePointer<Float>? {
-    unsafe tables.tile.map { unsafe $0.base + tile * rows * 2 }
+  private func lanes(at column: Int) -> UnsafePointer<Float> {
+    unsafe tables.lanes.base + column / 8 * tables.lanesPerTile
+  }
+
+  private func factors(at column: Int) -> UnsafePointer<Float>? {
+    unsafe tables.tile.map { unsafe $0.base + column / 8 * rows * 2 }
   }
 }

@@ -1,0 +1,58 @@
+import Fourier
+import Kernels
+import Memory
+import TestSupport
+import Testing
+import Tiles
+import TilesCPU
+
+@Suite struct StatePassingTests {
+  static func space(channels: Int, states: Int) throws -> DiagonalStateSpace {
+    let numbers = values(try uniform([4, channels * states], seed: 31))
+    let count = channels * states
+    return try DiagonalStateSpace(
+      channels: channels,
+      poles: (0..<count).map { (0.9 + 0.09 * numbers[$0], 0.08 * numbers[count + $0]) }.map {
+        let size = ($0.0 * $0.0 + $0.1 * $0.1).squareRoot()
+        return size > 1 ? ($0.0 / size, $0.1 / size) : ($0.0, $0.1)
+      },
+      residues: (0..<count).map { (numbers[2 * count + $0], numbers[3 * count + $0]) })
+  }
+
+  /// Pieces with states in between equal one convolution with the whole filter.
+  @Test(arguments: [(1, 1, 8, 5), (2, 3, 16, 4), (3, 4, 63, 3)])
+  func piecesEqualTheWhole(batch: Int, states: Int, piece: Int, pieces: Int) throws {
+    let executor = try CPUExecutor(threads: 2)
+    let space = try Self.space(channels: 3, states: states)
+    let length = piece * pieces
+    let u = try uniform([batch, 3, length], seed: 32)
+    let whole = ConvolutionOracle(try ConvolutionShape(mode: .causal, length: length, filterLength: length))
+    let f = values(try space.filters(length: length))
+    let exact = (0..<batch * 3).flatMap { row in
+      whole.definition(
+        Array(values(u)[row * length..<(row + 1) * length]),
+        Array(f[row % 3 * length..<(row % 3 + 1) * length]))
+    }
+    let passing = try StatePassing(space, pieceLength: piece, batch: batch, on: executor)
+    for _ in 0..<2 {
+      let y = try poisoned([batch, 3, length])
+      for first in stride(from: 0, to: length, by: piece) {
+        try passing.push(
+          u.sliced(axis: 2, first..<first + piece), into: y.sliced(axis: 2, first..<first + piece))
+      }
+      #expect(relativeError(values(y), exact) < 2e-6)
+      try passing.restart()
+    }
+    #expect(throws: ConvolutionError.self) { try passing.push(u, into: u) }
+  }
+
+  @Test func badSpacesAreRefused() {
+    #expect(throws: StateSpaceError.unstable(index: 0, size: 2)) {
+      try DiagonalStateSpace(channels: 1, poles: [(2, 0)], residues: [(1, 0)])
+    }
+    #expect(throws: StateSpaceError.counts(poles: 3, residues: 3, channels: 2)) {
+      try DiagonalStateSpace(
+        channels: 2, poles: [(0, 0), (0, 0), (0, 0)], residues: [(1, 0), (1, 0), (1, 0)])
+    }
+  }
+}
