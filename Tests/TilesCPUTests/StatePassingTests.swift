@@ -10,13 +10,16 @@ import TilesCPU
   static func space(channels: Int, states: Int) throws -> DiagonalStateSpace {
     let numbers = values(try uniform([4, channels * states], seed: 31))
     let count = channels * states
-    return try DiagonalStateSpace(
-      channels: channels,
-      poles: (0..<count).map { (0.9 + 0.09 * numbers[$0], 0.08 * numbers[count + $0]) }.map {
-        let size = ($0.0 * $0.0 + $0.1 * $0.1).squareRoot()
-        return size > 1 ? ($0.0 / size, $0.1 / size) : ($0.0, $0.1)
-      },
-      residues: (0..<count).map { (numbers[2 * count + $0], numbers[3 * count + $0]) })
+    var (poles, residues): ([(real: Double, imaginary: Double)], [(real: Double, imaginary: Double)]) = (
+      [], []
+    )
+    for index in 0..<count {
+      let (re, im) = (0.9 + 0.09 * numbers[index], 0.08 * numbers[count + index])
+      let size = max(1, (re * re + im * im).squareRoot())
+      poles.append((re / size, im / size))
+      residues.append((numbers[2 * count + index], numbers[3 * count + index]))
+    }
+    return try DiagonalStateSpace(channels: channels, poles: poles, residues: residues)
   }
 
   /// Pieces with states in between equal one convolution with the whole filter.
@@ -28,10 +31,11 @@ import TilesCPU
     let u = try uniform([batch, 3, length], seed: 32)
     let whole = ConvolutionOracle(try ConvolutionShape(mode: .causal, length: length, filterLength: length))
     let f = values(try space.filters(length: length))
-    let exact = (0..<batch * 3).flatMap { row in
-      whole.definition(
-        Array(values(u)[row * length..<(row + 1) * length]),
-        Array(f[row % 3 * length..<(row % 3 + 1) * length]))
+    let input = values(u)
+    var exact: [Double] = []
+    for row in 0..<batch * 3 {
+      let filter = Array(f[row % 3 * length..<(row % 3 + 1) * length])
+      exact += whole.definition(Array(input[row * length..<(row + 1) * length]), filter)
     }
     let passing = try StatePassing(space, pieceLength: piece, batch: batch, on: executor)
     for _ in 0..<2 {

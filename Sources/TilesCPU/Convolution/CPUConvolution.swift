@@ -18,7 +18,8 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
   let tables: ConvolutionTables
   let routines: TransformRoutines
   private var scratch: [ConvolutionScratch] = []
-  private var buffers = 0
+  /// Buffers of each thread's scratch, and whether only the first thread has them.
+  private var reserved = (buffers: 0, shared: true)
 
   /// Rows from this size on are shared by all threads: together their spectra would not fit the shared cache.
   private static let sharedSize = 262_144
@@ -44,7 +45,7 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
 
   /// Makes memory for `count` buffers a thread; for the owner alone where rows are shared.
   func reserve(_ count: Int, shared: Bool) throws(ExecutionError) {
-    if buffers >= count && scratch.count == executor.threads { return }
+    if reserved.buffers >= count && (shared || !reserved.shared) { return }
     var made: [ConvolutionScratch] = []
     for thread in 0..<executor.threads {
       guard
@@ -56,7 +57,7 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
       made.append(one)
     }
     scratch = made
-    buffers = shared ? 0 : count
+    reserved = (count, shared)
   }
 
   /// Calls `body` for each channel, with the steps of a row as its crew runs them.
