@@ -19,7 +19,7 @@ struct BenchCommand: ParsableCommand {
     help:
       """
       What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
-      hedgehog, linear_attention, gla, prefix, rotary, layernorm, copy, launch.
+      hedgehog, linear_attention, gla, fftconv, prefix, rotary, layernorm, copy, launch.
       """
   )
   var groups: [BenchGroup] = [.generate]
@@ -40,7 +40,7 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
-    case linear_attention, gla
+    case linear_attention, gla, fftconv
     case prefix, rotary, layernorm, copy, launch
   }
 
@@ -75,6 +75,7 @@ struct BenchCommand: ParsableCommand {
       case .hedgehog: try gpu.hedgehog()
       case .linear_attention: try gpu.linearAttention()
       case .gla: try gpu.gatedLinearAttention()
+      case .fftconv: try gpu.convolution()
       case .prefix: try gpu.prefix()
       case .rotary: try gpu.rotary()
       case .layernorm: try gpu.dropoutResidualNorm()

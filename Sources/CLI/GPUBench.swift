@@ -79,6 +79,10 @@ struct GPUBench {
       host.withMutableElements(as: UInt16.self) { span in
         for index in span.indices { span[index] = BFloat16(next()).bitPattern }
       }
+    case .float16:
+      host.withMutableElements(as: UInt16.self) { span in
+        for index in span.indices { span[index] = float16Bits(next()) }
+      }
     default:
       host.withMutableElements(as: Float.self) { span in
         for index in span.indices { span[index] = next() }

@@ -99,7 +99,12 @@ extension PipelinedLowering {
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")
     code.open("for (int h = 0; h < 2; ++h)")
-    code.line("const int row = \(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h;")
+    // As in maps: addresses that the compiler knew to stay would fill the registers.
+    let isOpaque = kernel.schedule.bringsOperands
+    code.line(
+      "\(isOpaque ? "" : "const ")int row = \(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h;")
+    if isOpaque { code.line("int opaque = quad;") }
+    if isOpaque { code.line("asm volatile(\"\" : \"+r\"(row), \"+r\"(opaque));") }
     if isPerRow {
       code.line(line("start + row * \(rowStride)", "row < rows", "t\(tile.id)[b][h]"))
     } else {
@@ -107,7 +112,7 @@ extension PipelinedLowering {
       code.open("for (int j = 0; j < \(columns / 8); ++j)")
       code.line("#pragma unroll")
       code.open("for (int e = 0; e < 2; ++e)")
-      code.line("const int column = \(dealsColumns ? "group * \(columns) + " : "")8 * j + 2 * quad + e;")
+      code.line("const int column = \(dealsColumns ? "group * \(columns) + " : "")8 * j + 2 * \(isOpaque ? "opaque" : "quad") + e;")
       code.line(
         line(
           "start + row * \(rowStride) + column * \(columnStride)", "(row < rows && column < columns)",
