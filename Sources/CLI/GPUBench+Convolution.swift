@@ -6,28 +6,36 @@ internal import TilesCUDA
 /// Long convolution, with the filters' transform in the timed call as in the peers'.
 extension GPUBench {
   /// Batch and channels of a length, as FlashFFTConv's own benchmark has them.
-  private static let rows: [(length: Int, batch: Int, channels: Int)] =
-    [256, 512, 1024, 2048, 4096].map { ($0, 64, 768) }
+  static func rows(_ length: Int) -> (batch: Int, channels: Int) {
+    let batch = length <= 8192 ? 64 : max(8, 64 * 8192 / length)
+    let channels = [2_097_152: 32, 4_194_304: 16][length] ?? 768 * 65536 / max(65536, length)
+    return (batch, max(16, channels))
+  }
+
+  /// What peers are timed at, and lengths that have no power of two.
+  private static let convolutionLengths = (8...22).map { 1 << $0 } + [1000, 14_113, 100_003, 2_300_000]
 
   /// Circular, causal, and gated causal.
   func convolution() throws {
-    for (length, batch, channels) in Self.rows {
+    for length in Self.convolutionLengths {
+      let (batch, channels) = Self.rows(length)
       let title = "B=\(batch) H=\(channels) L=\(length)"
       guard bench.wants(title) else { continue }
       let shape = [batch, channels, length]
       let inputs = try (0..<3).map { try random(.float16, shape, seed: UInt64($0 + 1)) }
       let filter = try random(.float32, [channels, length], seed: 7, scale: 0.02)
       let y = try executor.tensor(.float16, shape)
-      for mode in [MonarchConvolution.Mode.circular, .causal] {
+      for mode in [MonarchConvolution.Mode.circular, .causal]
+      where mode == .causal || length & (length - 1) == 0 {
         let plan = try MonarchConvolution(
           MonarchConvolution.Shape(
             batch: batch, channels: channels, length: length, mode: mode, type: .float16),
           executor: executor)
         let spectrum = try plan.prepare(filter: filter)
-        func report(_ op: String, gates: [Tensor]) throws {
+        for gates in mode == .causal ? [[], [inputs[1], inputs[2]]] : [[]] {
+          let name = mode == .circular ? "circular" : gates.isEmpty ? "causal" : "gated_causal"
           func apply() throws {
-            try plan.apply(
-              inputs[0], spectrum, before: gates.first, after: gates.dropFirst().first, into: y)
+            try plan.apply(inputs[0], spectrum, before: gates.first, after: gates.last, into: y)
           }
           let bytes = Double(4 + 2 * gates.count) * Double(y.count)
           let whole = try time([
@@ -36,13 +44,53 @@ extension GPUBench {
               try apply()
             }
           ])
-          self.report(Figure(op: op, shape: title, seconds: whole, bytes: bytes))
-          self.report(
-            Figure(op: op, shape: title, seconds: try time([apply]), bytes: bytes, variant: "cached spectrum"))
+          let error = try convolutionError(
+            plan.shape, u: inputs[0], filter: filter, gates: gates, y: y)
+          report(
+            Figure(op: "fftconv_\(name)", shape: title, seconds: whole, bytes: bytes, error: error))
+          guard mode == .causal else { continue }
+          report(
+            Figure(
+              op: "fftconv_\(name)", shape: title, seconds: try time([apply]), bytes: bytes,
+              variant: "cached spectrum"))
         }
-        try report(mode == .causal ? "fftconv_causal" : "fftconv_circular", gates: [])
-        if mode == .causal { try report("fftconv_gated_causal", gates: [inputs[1], inputs[2]]) }
       }
     }
+  }
+
+  /// Of the last row: norm of the error at 61 positions over the norm of what the definition gives there, in float64.
+  func convolutionError(
+    _ shape: MonarchConvolution.Shape, u: Tensor, filter: Tensor, gates: [Tensor], y: Tensor
+  ) throws -> Double {
+    let n = shape.length
+    func row(_ tensor: Tensor) throws -> [Double] {
+      let count = tensor.shape[tensor.shape.count - 1]
+      let flat = tensor.reshaped([tensor.count])
+      let host = try executor.fetch(flat.sliced(axis: 0, (tensor.count - count)..<tensor.count))
+      switch host.type {
+      case .float32:
+        return host.withElements(as: Float.self) { span in span.indices.map { Double(span[$0]) } }
+      case .bfloat16:
+        return host.withElements(as: UInt16.self) { span in
+          span.indices.map { Double(Float(BFloat16(bitPattern: span[$0]))) }
+        }
+      default:
+        return host.withElements(as: UInt16.self) { span in span.indices.map { Double(float16(span[$0])) } }
+      }
+    }
+    var x = try row(u)
+    if let before = gates.first { x = zip(x, try row(before)).map(*) }
+    let (taps, after, found) = (try row(filter), try gates.last.map(row), try row(y))
+    var (difference, norm) = (0.0, 0.0)
+    for number in 0..<61 {
+      let t = (n - 1) * number / 60
+      var exact = 0.0
+      for s in 0..<min(t + 1, taps.count) { exact += taps[s] * x[t - s] }
+      if shape.mode == .circular { for s in (t + 1)..<max(t + 1, n) { exact += taps[s] * x[t - s + n] } }
+      if let after { exact *= after[t] }
+      difference += (found[t] - exact) * (found[t] - exact)
+      norm += exact * exact
+    }
+    return (difference / norm).squareRoot()
   }
 }

@@ -5,7 +5,7 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Long convolutions.
-  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients).map { $0.large() }
+  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer).map { $0.large() }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
@@ -50,10 +50,10 @@ extension KernelCatalogue {
         cases: [Case(["R": isComplex ? 64 : 96], fills)]
       ) { [shape] in try MonarchSpectrum.kernel(shape) },
       CatalogueEntry(
-        "monarch_filter_gradient_\(shape.variant)",
+        "monarch_filter_gradient_\(shape.variant)\(shape.isComplex ? "_imaginary" : "")",
         tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
         cases: [Case(["P": 2, "R": isComplex ? 64 : 96], fills)]
-      ) { [shape] in try MonarchSpectrum.inverse(shape) },
+      ) { [shape] in try MonarchSpectrum.inverse(shape, isImaginary: shape.isComplex) },
     ]
   }
 
@@ -68,5 +68,46 @@ extension KernelCatalogue {
       tolerance: CatalogueEntry.Tolerance(absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
       cases: [Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))]
     ) { try MonarchGradient.kernel(shape) }
+  }
+
+  private static let outer: [CatalogueEntry] =
+    [
+      MonarchOuter.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16),
+      MonarchOuter.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, gates: 1),
+      MonarchOuter.Shape(MonarchConstants(radix: 4, isShifted: false), type: .bfloat16, isComplex: true),
+    ].flatMap { shape -> [CatalogueEntry] in
+      let rows = shape.constants.rows
+      let fills = outerFills(shape.constants, [rows.re, rows.im, rows.im.map { -$0 }])
+      let cases = [Case(["B": 2, "R": 64, "M": 128, "share": 2], fills)]
+      let tolerance = CatalogueEntry.Tolerance(
+        absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6)
+      return [
+        CatalogueEntry("monarch_outer_\(shape.variant)", tolerance: tolerance, cases: cases) {
+          try MonarchOuter.forward(shape)
+        },
+        CatalogueEntry("monarch_outer_inverse_\(shape.variant)", tolerance: tolerance, cases: cases) {
+          try MonarchOuter.inverse(shape)
+        },
+      ]
+    }
+    + [false, true].map { isComplex in
+      let constants = MonarchConstants(radix: 8, isShifted: !isComplex)
+      let rows = constants.rows
+      let parts = [rows.re, rows.im, rows.im.map { -$0 }].flatMap { MonarchStack.split($0) }
+      return CatalogueEntry(
+        "monarch_outer_precise_8\(isComplex ? "_plain_complex" : "")",
+        tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-10, relative: 0x1p-12),
+        cases: [Case(["R": 88, "M": 128], outerFills(constants, parts))]
+      ) { try MonarchOuterPrecise.forward(constants, isComplex: isComplex) }
+    }
+
+  private static func outerFills(
+    _ constants: MonarchConstants, _ parts: [[Double]]
+  ) -> [String: CatalogueEntry.Fill] {
+    let twiddles = constants.twiddles(columns: 128)
+    return matrices(parts).merging([
+      "twiddles_re": .numbers(twiddles.re.map { Float($0) }),
+      "twiddles_im": .numbers(twiddles.im.map { Float($0) }),
+    ]) { $1 }
   }
 }

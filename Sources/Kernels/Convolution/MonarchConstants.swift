@@ -63,10 +63,13 @@ package struct MonarchConstants: Sendable, Hashable {
     }
   }
 
-  /// e^(−2πi·(k₁ − shift)·n₂/S), the same for each channel of a tile.
-  var twiddles: MonarchMatrix {
-    MonarchMatrix(Self.side, Self.side) { row, column in
-      MonarchMatrix.turn(quarters(row % radix) * column, of: 4 * points)
+  /// e^(−2πi·(k₁ − shift)·n₂/S) for the tile's own 64 columns.
+  var twiddles: MonarchMatrix { twiddles(columns: Self.side) }
+
+  /// e^(−2πi·(k₁ − shift)·m/(radix · columns)), the same for each channel of a tile.
+  func twiddles(columns: Int) -> MonarchMatrix {
+    MonarchMatrix(Self.side, columns) { row, column in
+      MonarchMatrix.turn(quarters(row % radix) * column, of: 4 * radix * columns)
     }
   }
 }

@@ -58,10 +58,13 @@ package final class MonarchConvolution {
   /// What the plan is for.
   package let shape: Shape
   let executor: any Executor
+  /// The transform of the innermost stage.
   let constants: MonarchConstants
-  private let spectrumShape: MonarchSpectrum.Shape
-  private let matrices: Tensor
-  private let precise: [Tensor]
+  let spectrumShape: MonarchSpectrum.Shape
+  let matrices: Tensor
+  let precise: [Tensor]
+  /// The outer stages, of more than 4,096 points.
+  let stages: MonarchStages?
   private let spectra: any CompiledKernel
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
   private var copies: [MonarchCopy.Shape: any CompiledKernel] = [:]
@@ -69,12 +72,19 @@ package final class MonarchConvolution {
 
   /// Records and compiles what every call needs, and places the matrices.
   ///
+  /// - Parameter workspaceBytes: how much rows in hand may take between the passes of long transforms; rows that take more
+  ///   are in hand one by one.
   /// - Throws: ``MonarchError`` for what has no plan; what the executor or the recorder refuses.
-  package init(_ shape: Shape, executor: any Executor) throws {
+  package init(_ shape: Shape, workspaceBytes: Int = 24 << 20, executor: any Executor) throws {
     try shape.validate()
     (self.shape, self.executor) = (shape, executor)
-    constants = MonarchConstants(radix: shape.points / MonarchConstants.side, isShifted: true)
-    spectrumShape = MonarchSpectrum.Shape(constants, isCircular: shape.mode == .circular)
+    let side = MonarchConstants.side
+    let isLong = shape.points > side * side
+    constants = MonarchConstants(radix: isLong ? side : shape.points / side, isShifted: !isLong)
+    stages =
+      isLong ? try MonarchStages(shape, workspaceBytes: workspaceBytes, executor: executor) : nil
+    spectrumShape = MonarchSpectrum.Shape(
+      constants, isComplex: isLong, isCircular: shape.mode == .circular)
     matrices = try executor.place(
       try MonarchFused.constants(MonarchFused.Shape(constants, type: shape.type)))
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
@@ -90,8 +100,8 @@ package final class MonarchConvolution {
   ///   - skip: float32 `[channels]`, added to each filter's first number.
   ///   - spectrum: where they go; new tensors where `nil`.
   package func prepare(filter: Tensor, skip: Tensor? = nil, into spectrum: Spectrum? = nil) throws -> Spectrum {
-    let rows = shape.channels * constants.radix
     let side = MonarchConstants.side
+    let rows = shape.channels * shape.points / side
     let result: Spectrum
     if let spectrum {
       result = spectrum
@@ -106,7 +116,12 @@ package final class MonarchConvolution {
       whole = try workspace("filter", .float32, shape.channels)
       try self.copy(copy).run([filter] + (skip.map { [$0] } ?? []) + [whole])
     }
-    try spectra.run(precise + [whole.reshaped([rows, side]), result.re, result.im])
+    if let stages {
+      try stages.prepare(whole, re: result.re, im: result.im)
+      try spectra.run(precise + [result.re, result.im, result.re, result.im])
+    } else {
+      try spectra.run(precise + [whole.reshaped([rows, side]), result.re, result.im])
+    }
     return result
   }
 
@@ -124,24 +139,21 @@ package final class MonarchConvolution {
     try run(u, spectrum, before: before, after: after.map { [$0] } ?? [], into: [y], isConjugated: false)
   }
 
-  /// One call of the fused kernel; rows of other lengths than the transform's go by way of padded ones.
+  /// One convolution, or its adjoint; rows of other lengths than the transform's go by way of padded ones.
   func run(
     _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor], isConjugated: Bool
   ) throws {
-    var fused = MonarchFused.Shape(constants, type: shape.type)
-    fused.isConjugated = isConjugated
-    fused.isWhole = shape.channels * constants.radix % MonarchConstants.side == 0
     guard shape.length != shape.points else {
-      (fused.isGatedBefore, fused.gatesAfter) = (before != nil, after.count)
-      return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
+      return try runWhole(
+        u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
     }
+    let input = try padded(u, gate: before, "u")
     let rows = shape.batch * shape.channels
+    let output = try workspace("y", shape.type, rows)
+    let sizes = [shape.batch, shape.channels, shape.points]
+    try runWhole(
+      input, spectrum, before: nil, after: [], into: [output.reshaped(sizes)], isConjugated: isConjugated)
     let flat = [rows, shape.length]
-    let (input, output) = (try workspace("u", shape.type, rows), try workspace("y", shape.type, rows))
-    var pad = MonarchCopy.Shape(from: shape.type, to: shape.type)
-    (pad.isOutput, pad.gates) = (false, before == nil ? 0 : 1)
-    try copy(pad).run([u.reshaped(flat)] + (before.map { [$0.reshaped(flat)] } ?? []) + [input])
-    try run(fused, spectrum, inputs: [input], outputs: [output])
     for (number, target) in y.enumerated() {
       var crop = MonarchCopy.Shape(from: shape.type, to: shape.type)
       crop.gates = after.isEmpty ? 0 : 1
@@ -150,28 +162,54 @@ package final class MonarchConvolution {
     }
   }
 
+  private func runWhole(
+    _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor], isConjugated: Bool
+  ) throws {
+    var fused = MonarchFused.Shape(constants, type: shape.type, isComplex: stages != nil)
+    fused.isConjugated = isConjugated
+    guard let stages else {
+      fused.isWhole = shape.channels * constants.radix % MonarchConstants.side == 0
+      (fused.isGatedBefore, fused.gatesAfter) = (before != nil, after.count)
+      return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
+    }
+    let rows = shape.points / MonarchConstants.side
+    for part in stages.parts() {
+      func cut(_ tensor: Tensor) -> Tensor {
+        tensor.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
+      }
+      let planes = try stages.planes(part)
+      let own = (part.channels.lowerBound * rows)..<(part.channels.upperBound * rows)
+      try stages.forward(cut(u), gate: before.map(cut), to: planes)
+      try run(
+        fused,
+        Spectrum(re: spectrum.re.sliced(axis: 0, own), im: spectrum.im.sliced(axis: 0, own)),
+        inputs: planes, outputs: planes)
+      try stages.inverse(planes, gates: after.map(cut), to: y.map(cut))
+    }
+  }
+
+  /// The fused kernel on dense rows.
   private func run(
     _ fused: MonarchFused.Shape, _ spectrum: Spectrum, inputs: [Tensor], outputs: [Tensor]
   ) throws {
     let side = MonarchConstants.side
-    let rows = [shape.batch, shape.channels * constants.radix, side]
+    let rows = [inputs[0].shape[0], spectrum.re.shape[0], side]
     let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
     kernels[fused] = kernel
+    let share = Self.share(batch: rows[0], tiles: (rows[1] + side - 1) / side, slots: 2 * executor.cores)
     try kernel.run(
       [matrices, spectrum.re, spectrum.im] + (inputs + outputs).map { $0.reshaped(rows) },
-      integers: [share(tiles: (rows[1] + side - 1) / side)])
+      integers: [share])
   }
 
   /// Rows of the batch for each task: so many that cores are filled, and no fewer than pays for what a task starts with.
-  func share(tiles: Int) -> Int {
-    let slots = executor.cores * 2
+  static func share(batch: Int, tiles: Int, slots: Int) -> Int {
     func cost(_ parts: Int) -> Int {
-      let share = (shape.batch + parts - 1) / parts
       // A task's start takes about as long as two of its steps.
-      return (tiles * parts + slots - 1) / slots * (share + 2)
+      (tiles * parts + slots - 1) / slots * ((batch + parts - 1) / parts + 2)
     }
-    let parts = (1...shape.batch).min { cost($0) < cost($1) } ?? 1
-    return (shape.batch + parts - 1) / parts
+    let parts = (1...batch).min { cost($0) < cost($1) } ?? 1
+    return (batch + parts - 1) / parts
   }
 
   // MARK: Other lengths
@@ -182,45 +220,22 @@ package final class MonarchConvolution {
     return kernel
   }
 
+  /// u, times a gate where there is one, in rows of the transform's length.
+  func padded(_ u: Tensor, gate: Tensor?, _ name: String) throws -> Tensor {
+    let rows = shape.batch * shape.channels
+    let flat = [rows, shape.length]
+    let target = try workspace(name, shape.type, rows)
+    var pad = MonarchCopy.Shape(from: shape.type, to: shape.type)
+    (pad.isOutput, pad.gates) = (shape.length == shape.points, gate == nil ? 0 : 1)
+    try copy(pad).run([u.reshaped(flat)] + (gate.map { [$0.reshaped(flat)] } ?? []) + [target])
+    return target.reshaped([shape.batch, shape.channels, shape.points])
+  }
+
   /// Zeroed rows of the transform's length; what lies beyond a row's end stays zero in those that are padded.
   func workspace(_ name: String, _ type: ElementType, _ rows: Int) throws -> Tensor {
     if let known = padded[name] { return known }
     let tensor = try executor.tensor(type, [rows, shape.points])
     padded[name] = tensor
     return tensor
-  }
-}
-
-/// What has no plan.
-package enum MonarchError: Error, Equatable, CustomStringConvertible {
-  case extent(name: String, value: Int, allowed: String)
-  case type(ElementType)
-
-  package var description: String {
-    switch self {
-    case .extent(let name, let value, let allowed):
-      "long convolution: \(name) is \(value); it must be \(allowed)."
-    case .type(let type):
-      "long convolution: rows are \(type.rawValue). Convert them to bfloat16 or float16."
-    }
-  }
-}
-
-extension MonarchConvolution.Shape {
-  /// - Throws: ``MonarchError`` that names what is out of bounds.
-  func validate() throws(MonarchError) {
-    guard batch > 0 else { throw .extent(name: "batch", value: batch, allowed: "1 or more") }
-    guard channels > 0 else { throw .extent(name: "channels", value: channels, allowed: "1 or more") }
-    guard (1...8_388_608).contains(length) else {
-      throw .extent(name: "length", value: length, allowed: "1 to 8388608")
-    }
-    guard (1...length).contains(filterLength) else {
-      throw .extent(name: "filterLength", value: filterLength, allowed: "1 to the length, \(length)")
-    }
-    guard mode == .causal || length == points else {
-      throw .extent(
-        name: "length", value: length, allowed: "a power of two from 64 on where convolution is circular")
-    }
-    guard [.bfloat16, .float16].contains(type) else { throw .type(type) }
   }
 }

@@ -96,7 +96,7 @@ package enum MonarchFused {
             let product = tile.product(
               tile.spectrum(begun), MonarchTile.Pair(re: filter[0], im: filter[1]),
               conjugated: shape.isConjugated)
-            let returned = tile.returned(tile.factor(product))
+            let returned = tile.returned(tile.spectrumFactor(product))
             let y = tile.real(returned)
             if shape.isComplex {
               let imaginary = tile.imaginary(returned)

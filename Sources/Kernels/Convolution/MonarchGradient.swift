@@ -55,13 +55,13 @@ package enum MonarchGradient {
         let (row, column) = (task[0] * Index(side), task[2] * Index(width))
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(
-          k, shape.constants, from: stack, valid: valid, width: width, column: column)
+          k, shape.constants, from: stack, valid: valid, width: width, column: column, loadsNegated: inputs.count > 2)
         let sums = outputs.map { _ in
           k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))
         }
         let first = task[1] * share
         k.pipeline(
-          steps: (batch - first).min(share), stages: 1,
+          steps: (batch - first).min(share), stages: inputs.count > 2 ? 1 : 2,
           load: { step in
             inputs.map {
               k.load($0, at: [first + step, row, 0], rows: side, columns: side, validRows: valid)

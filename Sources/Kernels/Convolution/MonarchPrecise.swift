@@ -124,18 +124,20 @@ struct MonarchPrecise {
     return result
   }
 
-  /// The real part of the inverse; and, where `isComplex`, the imaginary part.
-  func inverse(_ x: Pair, isComplex: Bool) -> [Tile] {
+  /// The real part of the inverse, or, of a complex one, the imaginary part.
+  func inverse(_ x: Pair, isImaginary: Bool) -> Tile {
     let spectrum = split(x)
     let sums = Pair(re: product(spectrum.re, columns.re), im: product(spectrum.im, columns.re))
     add(spectrum.im, columns.im, to: sums.re)
     add(spectrum.re, columnsNegated, to: sums.im)
     let returned = split(twiddled(sums, conjugated: true))
-    let real = product(rows.re, returned.re, transposesLeft: true)
-    add(rows.im, returned.im, to: real, transposesLeft: true)
-    guard isComplex else { return [real] }
+    guard isImaginary else {
+      let real = product(rows.re, returned.re, transposesLeft: true)
+      add(rows.im, returned.im, to: real, transposesLeft: true)
+      return real
+    }
     let imaginary = product(rows.re, returned.im, transposesLeft: true)
     add(columnsNegated, returned.re, to: imaginary, transposesLeft: true)
-    return [real, imaginary]
+    return imaginary
   }
 }

@@ -11,6 +11,8 @@ struct MonarchTile {
   struct Pair {
     var re: Tile
     var im: Tile
+    /// −im of a factor of the columns' product, or −re of one of its inverse, where no negated matrix is loaded.
+    var opposite: Tile?
   }
 
   let k: Recorder
@@ -70,7 +72,7 @@ struct MonarchTile {
   }
 
   /// a · b, or a · conj b, element by element.
-  func product(_ a: Pair, _ b: Pair, conjugated: Bool = false) -> Pair {
+  static func product(_ a: Pair, _ b: Pair, _ k: Recorder, conjugated: Bool = false) -> Pair {
     let (rr, ii) = (k.map(.multiply, a.re, b.re), k.map(.multiply, a.im, b.im))
     let (ri, ir) = (k.map(.multiply, a.re, b.im), k.map(.multiply, a.im, b.re))
     return conjugated
@@ -78,13 +80,31 @@ struct MonarchTile {
       : Pair(re: k.map(.subtract, rr, ii), im: k.map(.add, ri, ir))
   }
 
+  /// a · b, or a · conj b, element by element.
+  func product(_ a: Pair, _ b: Pair, conjugated: Bool = false) -> Pair {
+    Self.product(a, b, k, conjugated: conjugated)
+  }
+
   /// Rounded, as a factor of products.
   func factor(_ a: Pair) -> Pair { Pair(re: k.cast(a.re, to: type), im: k.cast(a.im, to: type)) }
 
   /// Rows of a real tile, and twiddles: a factor.
   func begun(_ x: Tile) -> Pair {
-    let sums = Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x))
-    return factor(product(sums, twiddles))
+    twiddled(Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x)))
+  }
+
+  private func twiddled(_ sums: Pair) -> Pair {
+    let x = product(sums, twiddles)
+    var result = factor(x)
+    if columnsNegated == nil { result.opposite = negated(x.im) }
+    return result
+  }
+
+  /// A spectrum rounded, as a factor of ``returned(_:)``.
+  func spectrumFactor(_ x: Pair) -> Pair {
+    var result = factor(x)
+    if columnsNegated == nil { result.opposite = negated(x.re) }
+    return result
   }
 
   /// Rows of a complex tile, and twiddles: a factor.
@@ -92,28 +112,26 @@ struct MonarchTile {
     let sums = Pair(re: k.matmul(rows.re, x.re), im: k.matmul(rows.im, x.re))
     if let rowsNegated { k.matmul(into: sums.re, rowsNegated, x.im) }
     k.matmul(into: sums.im, rows.re, x.im)
-    return factor(product(sums, twiddles))
+    return twiddled(sums)
   }
 
   private func negated(_ x: Tile) -> Tile { k.cast(k.map(.negate, x), to: type) }
 
   /// Columns of what ``begun(_:)-(Tile)`` left: the spectrum in float32.
   func spectrum(_ begun: Pair) -> Pair {
-    let opposite = columnsNegated == nil ? negated(begun.im) : nil
     let sums = Pair(re: k.matmul(begun.re, columns.re), im: k.matmul(begun.re, columns.im))
     if let negated = columnsNegated { k.matmul(into: sums.re, begun.im, negated) }
-    if let opposite { k.matmul(into: sums.re, opposite, columns.im) }
+    if let opposite = begun.opposite { k.matmul(into: sums.re, opposite, columns.im) }
     k.matmul(into: sums.im, begun.im, columns.re)
     return sums
   }
 
   /// Columns of a rounded spectrum back, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.
   func returned(_ spectrum: Pair) -> Pair {
-    let opposite = columnsNegated == nil ? negated(spectrum.re) : nil
     let sums = Pair(re: k.matmul(spectrum.re, columns.re), im: k.matmul(spectrum.im, columns.re))
     k.matmul(into: sums.re, spectrum.im, columns.im)
     if let negated = columnsNegated { k.matmul(into: sums.im, spectrum.re, negated) }
-    if let opposite { k.matmul(into: sums.im, opposite, columns.im) }
+    if let opposite = spectrum.opposite { k.matmul(into: sums.im, opposite, columns.im) }
     return factor(product(sums, twiddles, conjugated: true))
   }
 
