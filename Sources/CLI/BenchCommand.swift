@@ -19,7 +19,8 @@ struct BenchCommand: ParsableCommand {
     help:
       """
       What to measure: generate, gemm, attention; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
-      hedgehog, linear_attention, gla, fftconv, prefix, rotary, layernorm, copy, launch.
+      hedgehog, linear_attention, gla, fftconv, fftconv_bwd, \
+      prefix, rotary, layernorm, copy, launch.
       """
   )
   var groups: [BenchGroup] = [.generate]
@@ -40,7 +41,7 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
-    case linear_attention, gla, fftconv
+    case linear_attention, gla, fftconv, fftconv_bwd
     case prefix, rotary, layernorm, copy, launch
   }
 
@@ -76,6 +77,7 @@ struct BenchCommand: ParsableCommand {
       case .linear_attention: try gpu.linearAttention()
       case .gla: try gpu.gatedLinearAttention()
       case .fftconv: try gpu.convolution()
+      case .fftconv_bwd: try gpu.convolutionGradients()
       case .prefix: try gpu.prefix()
       case .rotary: try gpu.rotary()
       case .layernorm: try gpu.dropoutResidualNorm()

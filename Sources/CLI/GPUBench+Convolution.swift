@@ -63,24 +63,9 @@ extension GPUBench {
     _ shape: MonarchConvolution.Shape, u: Tensor, filter: Tensor, gates: [Tensor], y: Tensor
   ) throws -> Double {
     let n = shape.length
-    func row(_ tensor: Tensor) throws -> [Double] {
-      let count = tensor.shape[tensor.shape.count - 1]
-      let flat = tensor.reshaped([tensor.count])
-      let host = try executor.fetch(flat.sliced(axis: 0, (tensor.count - count)..<tensor.count))
-      switch host.type {
-      case .float32:
-        return host.withElements(as: Float.self) { span in span.indices.map { Double(span[$0]) } }
-      case .bfloat16:
-        return host.withElements(as: UInt16.self) { span in
-          span.indices.map { Double(Float(BFloat16(bitPattern: span[$0]))) }
-        }
-      default:
-        return host.withElements(as: UInt16.self) { span in span.indices.map { Double(float16(span[$0])) } }
-      }
-    }
-    var x = try row(u)
-    if let before = gates.first { x = zip(x, try row(before)).map(*) }
-    let (taps, after, found) = (try row(filter), try gates.last.map(row), try row(y))
+    var x = try numbers(u)
+    if let before = gates.first { x = zip(x, try numbers(before)).map(*) }
+    let (taps, after, found) = (try numbers(filter), try gates.last.map(numbers), try numbers(y))
     var (difference, norm) = (0.0, 0.0)
     for number in 0..<61 {
       let t = (n - 1) * number / 60

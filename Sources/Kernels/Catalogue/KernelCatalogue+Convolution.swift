@@ -17,7 +17,7 @@ extension KernelCatalogue {
 
   private static let fused: [CatalogueEntry] =
     [
-      shape(radix: 64), shape(radix: 64, type: .float16), shape(radix: 16), 
+      shape(radix: 64), shape(radix: 64, type: .float16), shape(radix: 16),
       shape(radix: 8) { $0.isWhole = false },
       shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
@@ -28,8 +28,12 @@ extension KernelCatalogue {
       CatalogueEntry(
         "monarch_fused_\(shape.variant)",
         // Rotations keep norms; each of five roundings is 2⁻⁹ of one.
-        tolerance: CatalogueEntry.Tolerance(absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-        cases: [Case(["B": 3, "R": shape.isWhole ? 64 : 88, "share": 2], matrices(MonarchTile.parts(shape.constants)))]
+        tolerance: CatalogueEntry.Tolerance(
+          absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+        cases: [
+          Case(
+            ["B": 3, "R": shape.isWhole ? 64 : 88, "share": 2], matrices(MonarchTile.parts(shape.constants)))
+        ]
       ) { try MonarchFused.kernel(shape) }
     }
 
@@ -46,7 +50,8 @@ extension KernelCatalogue {
     ]) { $1 }
     return [
       CatalogueEntry(
-        "monarch_spectrum_\(shape.variant)", tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
+        "monarch_spectrum_\(shape.variant)",
+        tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
         cases: [Case(["R": isComplex ? 64 : 96], fills)]
       ) { [shape] in try MonarchSpectrum.kernel(shape) },
       CatalogueEntry(
@@ -65,7 +70,8 @@ extension KernelCatalogue {
   ].map { shape in
     CatalogueEntry(
       "monarch_gradient_\(shape.variant)",
-      tolerance: CatalogueEntry.Tolerance(absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+      tolerance: CatalogueEntry.Tolerance(
+        absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
       cases: [Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))]
     ) { try MonarchGradient.kernel(shape) }
   }
@@ -90,15 +96,21 @@ extension KernelCatalogue {
         },
       ]
     }
-    + [false, true].map { isComplex in
+    + [false, true].flatMap { isComplex -> [CatalogueEntry] in
       let constants = MonarchConstants(radix: 8, isShifted: !isComplex)
       let rows = constants.rows
       let parts = [rows.re, rows.im, rows.im.map { -$0 }].flatMap { MonarchStack.split($0) }
-      return CatalogueEntry(
-        "monarch_outer_precise_8\(isComplex ? "_plain_complex" : "")",
-        tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-10, relative: 0x1p-12),
-        cases: [Case(["R": 88, "M": 128], outerFills(constants, parts))]
-      ) { try MonarchOuterPrecise.forward(constants, isComplex: isComplex) }
+      let tolerance = CatalogueEntry.Tolerance(absolute: 0x1p-10, relative: 0x1p-12)
+      let cases = [Case(["R": 88, "M": 128], outerFills(constants, parts))]
+      let name = "8\(isComplex ? "_plain_complex" : "")"
+      return [
+        CatalogueEntry("monarch_outer_precise_\(name)", tolerance: tolerance, cases: cases) {
+          try MonarchOuterPrecise.forward(constants, isComplex: isComplex)
+        },
+        CatalogueEntry("monarch_outer_precise_inverse_\(name)", tolerance: tolerance, cases: cases) {
+          try MonarchOuterPrecise.inverse(constants, isComplex: isComplex)
+        },
+      ]
     }
 
   private static func outerFills(

@@ -16,13 +16,16 @@ final class MonarchStages {
   private let filters: [any CompiledKernel]
   private var forwards: [MonarchOuter.Shape: any CompiledKernel] = [:]
   private var inverses: [MonarchOuter.Shape: any CompiledKernel] = [:]
-  private var planes: [Tensor] = []
+  private var planes: [Int: [Tensor]] = [:]
+  private var filterInverses: [Int: any CompiledKernel] = [:]
 
   init(_ shape: MonarchConvolution.Shape, workspaceBytes: Int, executor: any Executor) throws {
     (self.shape, self.executor, self.workspaceBytes) = (shape, executor, workspaceBytes)
     let side = MonarchConstants.side
     let outer = shape.points / (side * side)
-    var levels = [(MonarchConstants(radix: min(outer, side), isShifted: true), shape.points / min(outer, side))]
+    var levels = [
+      (MonarchConstants(radix: min(outer, side), isShifted: true), shape.points / min(outer, side))
+    ]
     if outer > side { levels.append((MonarchConstants(radix: outer / side, isShifted: false), side * side)) }
     self.levels = levels
     matrices = try levels.map {
@@ -52,33 +55,47 @@ final class MonarchStages {
     }
   }
 
-  /// Parts of the batch and of the channels that are in hand together.
+  /// Parts of the batch and of the channels that are in hand together: whole tiles, where there are so many channels.
   func parts() -> [(batch: Range<Int>, channels: Range<Int>)] {
-    let row = 4 * shape.points
-    let (batch, channels): (Int, Int)
-    if shape.batch * row <= workspaceBytes {
-      // Whole tiles of channels, where that is possible.
-      let unit = MonarchConstants.side / levels[0].constants.radix
-      let fitting = max(1, workspaceBytes / (shape.batch * row))
-      (batch, channels) = (shape.batch, fitting >= unit ? fitting / unit * unit : fitting)
-    } else {
-      (batch, channels) = (max(1, min(shape.batch, workspaceBytes / row)), 1)
-    }
+    let fitting = max(1, workspaceBytes / (4 * shape.points))
+    let unit = min(shape.channels, MonarchConstants.side / levels[0].constants.radix)
+    let batch = max(1, min(shape.batch, fitting / unit))
+    let channels = min(shape.channels, max(1, fitting / batch / unit) * unit)
+    // Parts of equal size.
+    let even = (shape.batch + (shape.batch - 1) / batch) / ((shape.batch - 1) / batch + 1)
     return stride(from: 0, to: shape.channels, by: channels).flatMap { channel in
-      stride(from: 0, to: shape.batch, by: batch).map { first in
-        (first..<min(shape.batch, first + batch), channel..<min(shape.channels, channel + channels))
+      stride(from: 0, to: shape.batch, by: even).map { first in
+        (first..<min(shape.batch, first + even), channel..<min(shape.channels, channel + channels))
       }
     }
   }
 
-  /// Planes re and im for one part.
-  func planes(_ part: (batch: Range<Int>, channels: Range<Int>)) throws -> [Tensor] {
-    let sizes = [part.batch.count, part.channels.count, shape.points]
-    let count = sizes.reduce(1, *)
-    if (planes.first?.count ?? 0) < count {
-      planes = try (0..<2).map { _ in try executor.tensor(shape.type, [count]) }
+  /// Parts of the channels, for all rows of the batch.
+  func channelParts() -> [Range<Int>] {
+    let unit = min(shape.channels, MonarchConstants.side / levels[0].constants.radix)
+    let fitting = workspaceBytes / (4 * shape.points * shape.batch)
+    let channels = max(1, fitting / unit) * unit
+    return stride(from: 0, to: shape.channels, by: channels).map {
+      $0..<min(shape.channels, $0 + channels)
     }
-    return planes.map { $0.sliced(axis: 0, 0..<count).reshaped(sizes) }
+  }
+
+  /// Planes re and im for one part; two sets, for what is multiplied with each other.
+  func planes(_ part: (batch: Range<Int>, channels: Range<Int>), set: Int = 0) throws -> [Tensor] {
+    try planes(shape.type, [part.batch.count, part.channels.count, shape.points], set: set)
+  }
+
+  /// Float32 planes re and im of spectra.
+  func spectrumPlanes(channels: Int) throws -> [Tensor] {
+    try planes(.float32, [channels, shape.points], set: 2)
+  }
+
+  private func planes(_ type: ElementType, _ sizes: [Int], set: Int) throws -> [Tensor] {
+    let count = sizes.reduce(1, *)
+    if (planes[set]?.first?.count ?? 0) < count {
+      planes[set] = try (0..<2).map { _ in try executor.tensor(type, [count]) }
+    }
+    return (planes[set] ?? []).map { $0.sliced(axis: 0, 0..<count).reshaped(sizes) }
   }
 
   /// Rows `[B, H, points]`, or part of them, as a stage sees them.
@@ -88,6 +105,20 @@ final class MonarchStages {
       unchecked: tensor.storage, byteOffset: tensor.byteOffset, type: tensor.type,
       shape: [tensor.shape[0], tensor.shape[1] * rows(level), columns],
       strides: [tensor.strides[0], columns, 1])
+  }
+
+  /// Outer stages of gradients of filters back: planes float32 `[channels, points]` to the gradient of that shape.
+  func inversePrecise(_ planes: [Tensor], to target: Tensor) throws {
+    for level in levels.indices.reversed() {
+      let kernel =
+        try filterInverses[level]
+        ?? executor.compile(try MonarchOuterPrecise.inverse(levels[level].constants, isComplex: level > 0))
+      filterInverses[level] = kernel
+      let sizes = [planes[0].shape[0] * rows(level), levels[level].columns]
+      try kernel.run(
+        [precise[level]] + twiddles[level]
+          + (planes + (level == 0 ? [target] : planes)).map { $0.reshaped(sizes) })
+    }
   }
 
   /// Forth: x, times a gate where there is one, to the planes.

@@ -69,6 +69,10 @@ package final class MonarchConvolution {
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
   private var copies: [MonarchCopy.Shape: any CompiledKernel] = [:]
   private var padded: [String: Tensor] = [:]
+  var gradients: [MonarchGradient.Shape: any CompiledKernel] = [:]
+  /// By whether they are of the imaginary part.
+  var inverses: [Bool: any CompiledKernel] = [:]
+  private var sums: [Tensor] = []
 
   /// Records and compiles what every call needs, and places the matrices.
   ///
@@ -99,7 +103,8 @@ package final class MonarchConvolution {
   ///   - filter: float32 `[channels, filterLength]`.
   ///   - skip: float32 `[channels]`, added to each filter's first number.
   ///   - spectrum: where they go; new tensors where `nil`.
-  package func prepare(filter: Tensor, skip: Tensor? = nil, into spectrum: Spectrum? = nil) throws -> Spectrum {
+  package func prepare(filter: Tensor, skip: Tensor? = nil, into spectrum: Spectrum? = nil) throws -> Spectrum
+  {
     let side = MonarchConstants.side
     let rows = shape.channels * shape.points / side
     let result: Spectrum
@@ -229,6 +234,15 @@ package final class MonarchConvolution {
     (pad.isOutput, pad.gates) = (shape.length == shape.points, gate == nil ? 0 : 1)
     try copy(pad).run([u.reshaped(flat)] + (gate.map { [$0.reshaped(flat)] } ?? []) + [target])
     return target.reshaped([shape.batch, shape.channels, shape.points])
+  }
+
+  /// Two float32 tensors for sums over the batch.
+  func accumulators(_ sizes: [Int]) throws -> [Tensor] {
+    let count = sizes.reduce(1, *)
+    if (sums.first?.count ?? 0) < count {
+      sums = try (0..<2).map { _ in try executor.tensor(.float32, [count]) }
+    }
+    return sums.map { $0.sliced(axis: 0, 0..<count).reshaped(sizes) }
   }
 
   /// Zeroed rows of the transform's length; what lies beyond a row's end stays zero in those that are padded.

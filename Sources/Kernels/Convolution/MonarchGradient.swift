@@ -44,7 +44,8 @@ package enum MonarchGradient {
       let stack = k.input(
         "constants", shape.type, [Index(MonarchTile.count(shape.constants)), Index(side), Index(side)])
       let names =
-        shape.isComplex ? ["u_re", "u_im", "g_re", "g_im"] : shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]
+        shape.isComplex
+        ? ["u_re", "u_im", "g_re", "g_im"] : shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]
       let inputs = names.map { k.input($0, shape.type, [batch, rows, Index(side)]) }
       let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(side)]) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: shape.isComplex ? 1 : 2)
@@ -55,7 +56,8 @@ package enum MonarchGradient {
         let (row, column) = (task[0] * Index(side), task[2] * Index(width))
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(
-          k, shape.constants, from: stack, valid: valid, width: width, column: column, loadsNegated: inputs.count > 2)
+          k, shape.constants, from: stack, valid: valid, width: width, column: column,
+          loadsNegated: true)
         let sums = outputs.map { _ in
           k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))
         }

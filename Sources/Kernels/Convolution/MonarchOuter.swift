@@ -83,7 +83,8 @@ package enum MonarchOuter {
     /// Records what a task does with its matrices, its twiddles and the place of each tile.
     func grid(
       loading tensors: [TensorParameter],
-      _ compute: @escaping (_ matrices: [Tile], _ twiddles: MonarchTile.Pair, _ tiles: [Tile], _ at: [Index]) -> Void
+      _ compute:
+        @escaping (_ matrices: [Tile], _ twiddles: MonarchTile.Pair, _ tiles: [Tile], _ at: [Index]) -> Void
     ) {
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true

@@ -43,9 +43,10 @@ extension PipelinedLowering {
       && program.space.validColumns.constantValue != program.space.columns
     let rows = MapRows(
       blocks: blocks, columns: columns, isPerRow: isPerRow, isRow: isRow,
-      isPartial: !placement.partialReductions(program).isEmpty, 
+      isPartial: !placement.partialReductions(program).isEmpty,
       rowStart: rowStart(blocks, dealsColumns, row: isOpaque ? "opaque_row" : "row0"),
-      columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "", quad: isOpaque ? "opaque" : "quad")
+      columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "",
+      quad: isOpaque ? "opaque" : "quad")
     guard isBounded else {
       printRows(program, rows, hoisted, isBounded: false)
       return code.close()
