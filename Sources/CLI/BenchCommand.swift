@@ -19,7 +19,7 @@ struct BenchCommand: ParsableCommand {
     help:
       """
       What to measure: generate, gemm, attention, fftconv; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
-      hedgehog, linear_attention, gla, prefix, rotary, layernorm, copy, launch.
+      hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
   var groups: [BenchGroup] = [.generate]
@@ -40,8 +40,8 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
-    case linear_attention, gla
-    case prefix, rotary, layernorm, copy, launch, fftconv
+    case linear_attention, gla, fftconv, fftconv_bwd
+    case prefix, rotary, layernorm, copy, launch
   }
 
   func run() throws {
@@ -76,12 +76,13 @@ struct BenchCommand: ParsableCommand {
       case .hedgehog: try gpu.hedgehog()
       case .linear_attention: try gpu.linearAttention()
       case .gla: try gpu.gatedLinearAttention()
+      case .fftconv: try gpu.convolution()
+      case .fftconv_bwd: try gpu.convolutionGradients()
       case .prefix: try gpu.prefix()
       case .rotary: try gpu.rotary()
       case .layernorm: try gpu.dropoutResidualNorm()
       case .copy: try gpu.copy()
       case .launch: try gpu.launching()
-      case .fftconv: throw ValidationError("`bench fftconv` is for --device cpu.")
       }
     }
   }

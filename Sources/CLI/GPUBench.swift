@@ -18,6 +18,8 @@ struct GPUBench {
     var flops: Double?
     var bytes: Double?
     var variant: String?
+    /// Norm of the error over the norm of what is right, where that was looked at.
+    var error: Double?
   }
 
   func report(_ figure: Figure) {
@@ -27,7 +29,9 @@ struct GPUBench {
     ]
     let peer = figure.variant.map { "godwit \($0)" } ?? "godwit"
     guard bench.json else {
-      let text = rates.compactMap { name, value in value.map { ", \(Output.fixed($0, 1)) \(name)" } }.joined()
+      let text =
+        rates.compactMap { name, value in value.map { ", \(Output.fixed($0, 1)) \(name)" } }.joined()
+        + (figure.error.map { ", error \(Output.fixed($0 * 1e3, 3))e-3" } ?? "")
       Output.write(
         "\(figure.op)  \(figure.shape)  \(peer): \(Output.fixed(figure.seconds * 1e3, 4)) ms\(text)\n")
       return
@@ -37,6 +41,7 @@ struct GPUBench {
       "ms": JSONField(figure.seconds * 1e3, decimals: 5), "device": JSONField(executor.device.name),
       "tflops": rates[0].1.map { JSONField($0, decimals: 1) },
       "gbps": rates[1].1.map { JSONField($0, decimals: 1) },
+      "error": figure.error.map { JSONField($0, decimals: 7) },
     ])
   }
 
@@ -78,6 +83,10 @@ struct GPUBench {
     case .bfloat16:
       host.withMutableElements(as: UInt16.self) { span in
         for index in span.indices { span[index] = BFloat16(next()).bitPattern }
+      }
+    case .float16:
+      host.withMutableElements(as: UInt16.self) { span in
+        for index in span.indices { span[index] = float16Bits(next()) }
       }
     default:
       host.withMutableElements(as: Float.self) { span in

@@ -71,7 +71,10 @@ public protocol PreparedConvolution: Sendable {
   /// The plan it follows.
   var plan: ConvolutionPlan { get }
 
-  /// Transforms filters, to be used many times: `[H, plan.spectrumCount]` float32 numbers in an order of its own.
+  /// The shape of the spectra of so many filters: float32, in an order of its own.
+  func spectrumShape(channels: Int) -> [Int]
+
+  /// Transforms filters, to be used many times: a dense tensor of ``spectrumShape(channels:)``.
   func transform(_ filters: ConvolutionFilters, into spectrum: Tensor) throws(ExecutionError)
 
   /// Convolves all rows with transformed filters.

@@ -189,6 +189,8 @@ extension MapProgram {
     if next.tilesWritten.contains(where: { loaded.contains($0.id) || reduced.contains($0.id) }) { return nil }
     if next.tilesRead.contains(where: { reduced.contains($0.id) }) { return nil }
     if next.tilesRead.contains(where: { stored.contains($0.id) && !$0.isCongruent(to: space) }) { return nil }
+    // What was rounded on its way into a tile is read back from there, once all of it is written.
+    if next.tilesRead.contains(where: { stored.contains($0.id) && current[$0.id] == nil }) { return nil }
     var merged = self
     var numbers: [Int] = []  // value of `next` → value of the merged chain
     for step in next.steps {

@@ -48,6 +48,9 @@ public final class Kernel: Sendable {
 
     /// Whether a core goes on to its next task without a new start.
     public var persists = true
+    /// Whether 16-bit tiles that only elementwise operations read are brought through shared memory like factors also where
+    /// they are not loaded ahead in a pipeline, rather than read into registers.
+    public var bringsOperands = false
     /// The widest pattern in which factors of products may lie in shared memory.
     public var swizzle = Swizzle.bytes128
 

@@ -60,6 +60,11 @@ extension Prelude {
     __device__ __forceinline__ u64 descriptor(u32 address, u32 leading, u32 stride, u32 mode) {
       return (u64)((address & 0x3FFFF) >> 4) | (u64)(leading >> 4) << 16 | (u64)(stride >> 4) << 32 | (u64)mode << 62;
     }
+    // One that is made where it stands: made before a loop, many of them would fill the registers.
+    __device__ __forceinline__ u64 descriptor_here(u32 address, u32 leading, u32 stride, u32 mode) {
+      asm volatile("" : "+r"(address));
+      return descriptor(address, leading, stride, mode);
+    }
     """
 
   /// A bulk tensor copy into shared memory, into the second-level cache, or out of shared memory, for a tensor of that

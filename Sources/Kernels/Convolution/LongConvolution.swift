@@ -9,6 +9,9 @@ public import Tiles
 /// shorter; causal, circular and two-sided. Sums are float32 whatever the type of the rows. Causal results depend on later
 /// numbers by rounding only: a transform spreads the rounding of a loud passage over the whole of it, relative to that passage.
 ///
+/// On the cores all of this; on a GPU float16 and bfloat16 rows on its matrix units, causal at any length and circular at powers of
+/// two from 64 on, without masks. Tensors must lie where the machine's kernels can use them.
+///
 /// - Complexity: O(B · H · L log L), the filter's transform once for each channel.
 ///
 /// Fu et al., “FlashFFTConv”, 2023, arXiv:2311.05908; Fu et al., “Simple hardware-efficient long convolutions”, 2023,
@@ -38,6 +41,7 @@ public struct LongConvolution: Sendable {
   public let type: ElementType
   /// Where the channels lie.
   public let layout: Layout
+  private let executor: any Executor
   private let prepared: any PreparedConvolution
 
   /// How it is computed.
@@ -69,25 +73,30 @@ public struct LongConvolution: Sendable {
           why: "a transform of \(mask.size) for \(shape.length) numbers")
       }
     }
-    guard let machine = executor as? any ConvolutionExecutor else {
-      throw ConvolutionError.operand(name: "executor", why: "it has no long convolution")
-    }
     self.shape = shape
     self.channels = channels
     self.type = type
     self.layout = layout
-    prepared = try machine.prepare(planner.plan(for: shape, mask: mask, on: machine), mask: mask)
+    self.executor = executor
+    if let machine = executor as? any ConvolutionExecutor {
+      prepared = try machine.prepare(planner.plan(for: shape, mask: mask, on: machine), mask: mask)
+    } else {
+      guard mask == nil else {
+        throw ConvolutionError.operand(name: "mask", why: "frequencies are dropped on the cores only")
+      }
+      prepared = try MonarchPrepared(shape, type: type, executor: executor)
+    }
   }
 
   /// Transforms filters `[H, taps]`, float32, to be used many times.
   ///
-  /// - Returns: `[H, n]` float32 numbers in an order of the plan's own, about two for each number of the transform.
+  /// - Returns: float32 numbers in an order of the machine's own, about two for each number of the transform.
   public func spectrum(of filters: ConvolutionFilters) throws -> Tensor {
     guard filters.forward.shape == [channels, shape.filterLength] else {
       throw ConvolutionError.tensor(
         name: "filter", found: "\(filters.forward.shape)", expected: "[\(channels), \(shape.filterLength)]")
     }
-    let spectrum = try Tensor(zeros: .float32, [channels, plan.spectrumCount])
+    let spectrum = try executor.tensor(.float32, prepared.spectrumShape(channels: channels))
     try prepared.transform(filters, into: spectrum)
     return spectrum
   }

@@ -83,6 +83,8 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
     }
   }
 
+  func spectrumShape(channels: Int) -> [Int] { [channels, plan.spectrumCount] }
+
   func transform(_ filters: ConvolutionFilters, into spectrum: Tensor) throws(ExecutionError) {
     try executor.turn.withLock { _ throws(ExecutionError) in try transformed(filters, into: spectrum) }
   }

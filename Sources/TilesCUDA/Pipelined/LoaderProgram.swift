@@ -9,11 +9,13 @@ struct LoaderProgram {
   /// - Parameter loop: step and count of the loop whose body this is.
   private func steps(_ statements: [Statement], within loop: (step: Int, count: Index)?) -> [RoleStep] {
     var result: [RoleStep] = []
+    var filled: Set<Int> = []
     for statement in statements {
       switch statement.operation {
       case .load(let tile, _):
-        result += fills([statement])
-        if let loop, placement.isInRing(tile) { result.append(prefetch(tile, loop)) }
+        guard case .ring(let ring, _) = placement.places[tile.id] else { break }
+        if filled.insert(ring).inserted { result += fills(statements.filter { loads($0, into: ring) }) }
+        if let loop { result.append(prefetch(tile, loop)) }
       case .loop(let step, let count, _, let load, let body):
         let inner = fills(load) + steps(body, within: (step, count))
         if !inner.isEmpty { result.append(.loop(step: step, from: 0, below: count, body: inner)) }
@@ -24,6 +26,12 @@ struct LoaderProgram {
       }
     }
     return result
+  }
+
+  private func loads(_ statement: Statement, into ring: Int) -> Bool {
+    guard case .load(let tile, _) = statement.operation, case .ring(let own, _) = placement.places[tile.id]
+    else { return false }
+    return own == ring
   }
 
   /// Asks for the tile of the next step, which has no slot yet: it then comes from the second-level cache.

@@ -20,6 +20,13 @@ extension PipelinedLowering {
     if program.steps.contains(.column), !isPerRow {
       code.line("const float column0 = (float)(\(dealsColumns ? "group * \(columns) + " : "")2 * quad);")
     }
+    // Addresses within tiles that stay would all be kept in registers through the loops, if the compiler knew them.
+    let isOpaque =
+      kernel.schedule.bringsOperands && !isPerRow && program.tilesRead.contains { readsByColumn($0) }
+    if isOpaque {
+      code.line("int opaque = quad, opaque_row = row0;")
+      code.line("asm volatile(\"\" : \"+r\"(opaque), \"+r\"(opaque_row));")
+    }
     // Numbers that are the same for the whole tile.
     var hoisted: [Int: String] = [:]
     var value = 0
@@ -36,8 +43,10 @@ extension PipelinedLowering {
       && program.space.validColumns.constantValue != program.space.columns
     let rows = MapRows(
       blocks: blocks, columns: columns, isPerRow: isPerRow, isRow: isRow,
-      isPartial: !placement.partialReductions(program).isEmpty, rowStart: rowStart(blocks, dealsColumns),
-      columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "")
+      isPartial: !placement.partialReductions(program).isEmpty,
+      rowStart: rowStart(blocks, dealsColumns, row: isOpaque ? "opaque_row" : "row0"),
+      columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "",
+      quad: isOpaque ? "opaque" : "quad")
     guard isBounded else {
       printRows(program, rows, hoisted, isBounded: false)
       return code.close()
@@ -69,6 +78,8 @@ extension PipelinedLowering {
     var isPartial: Bool
     var rowStart: String
     var columnStart: String
+    /// Name of the thread's place in its quad.
+    var quad: String
   }
 
   private mutating func printRows(
@@ -93,7 +104,7 @@ extension PipelinedLowering {
       code.open("for (int e = 0; e < 2; ++e)")
       let needsColumn =
         isBounded || program.tilesRead.contains { readsByColumn($0) }
-      if needsColumn { code.line("const int column = \(rows.columnStart)8 * j + 2 * quad + e;") }
+      if needsColumn { code.line("const int column = \(rows.columnStart)8 * j + 2 * \(rows.quad) + e;") }
     }
     printSteps(program, hoisted, isPerRow: rows.isPerRow, isBounded: isBounded)
     if !rows.isPerRow {
@@ -143,8 +154,8 @@ extension PipelinedLowering {
   }
 
   /// Row of the thread's first element within the tile.
-  func rowStart(_ blocks: Int, _ dealsColumns: Bool) -> String {
-    dealsColumns || groups == 1 ? "row0" : "group * \(64 * blocks) + row0"
+  func rowStart(_ blocks: Int, _ dealsColumns: Bool, row: String = "row0") -> String {
+    dealsColumns || groups == 1 ? row : "group * \(64 * blocks) + \(row)"
   }
 
   private func identity(_ reduction: MapStep.Reduction) -> String {

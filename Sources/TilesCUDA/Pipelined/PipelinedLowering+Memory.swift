@@ -48,15 +48,22 @@ extension PipelinedLowering {
     let first = dealsColumns ? "0" : "group * \(64 * blocks)"
     let column = dealsColumns ? "group * \(columns) + " : ""
     if sums.columns { printBound(tile, first: column) }
+    printPlace()
     code.line("#pragma unroll")
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")
     code.line(
       "for (int j = 0; j < \(columns / 8); j += 2) store_matrices(shared + \(offset) + swizzled<\(shared.span), \(shared.panelBytes)>("
-        + "\(first) + 64 * b + thread / 32 * 16 + (lane & 15), 2 * (\(column)8 * j + 8 * (lane >> 4))), "
+        + "\(first) + 64 * b + place, 2 * (\(column)8 * j + 8 * half)), "
         + pairs(tile, "b", "j") + ");")
     code.close()
     code.close()
+  }
+
+  /// Row and half of a row pair that a lane names of four matrices.
+  private mutating func printPlace() {
+    code.line("int place = thread / 32 * 16 + (lane & 15), half = lane >> 4;")
+    if kernel.schedule.bringsOperands { code.line("asm volatile(\"\" : \"+r\"(place), \"+r\"(half));") }
   }
 
   /// Four packed registers: columns 8j and 8j + 8, rows 0 and 8.
@@ -99,7 +106,12 @@ extension PipelinedLowering {
     code.open("for (int b = 0; b < \(blocks); ++b)")
     code.line("#pragma unroll")
     code.open("for (int h = 0; h < 2; ++h)")
-    code.line("const int row = \(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h;")
+    // As in maps: addresses that the compiler knew to stay would fill the registers.
+    let isOpaque = kernel.schedule.bringsOperands
+    code.line(
+      "\(isOpaque ? "" : "const ")int row = \(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h;")
+    if isOpaque { code.line("int opaque = quad;") }
+    if isOpaque { code.line("asm volatile(\"\" : \"+r\"(row), \"+r\"(opaque));") }
     if isPerRow {
       code.line(line("start + row * \(rowStride)", "row < rows", "t\(tile.id)[b][h]"))
     } else {
@@ -107,7 +119,9 @@ extension PipelinedLowering {
       code.open("for (int j = 0; j < \(columns / 8); ++j)")
       code.line("#pragma unroll")
       code.open("for (int e = 0; e < 2; ++e)")
-      code.line("const int column = \(dealsColumns ? "group * \(columns) + " : "")8 * j + 2 * quad + e;")
+      code.line(
+        "const int column = \(dealsColumns ? "group * \(columns) + " : "")8 * j + 2 * \(isOpaque ? "opaque" : "quad") + e;"
+      )
       code.line(
         line(
           "start + row * \(rowStride) + column * \(columnStride)", "(row < rows && column < columns)",
@@ -231,14 +245,18 @@ extension PipelinedLowering {
     _ tile: Tile, _ shared: SharedTile, _ type: ElementType, block: Int, panel: Int, buffer: String
   ) {
     let first = panel * shared.panelElements / 8
-    code.line("#pragma unroll")
     guard type == .float32 || type == .int32 else {
+      code.open("")
+      printPlace()
+      code.line("#pragma unroll")
       code.line(
         "for (int j = 0; j < \(shared.panelElements / 8); j += 2) store_matrices(\(buffer) + swizzled<\(shared.span), 0>("
-          + "thread / 32 * 16 + (lane & 15), 16 * j + 16 * (lane >> 4)), "
+          + "place, 16 * j + 16 * half), "
           + pairs(tile, "\(block)", "(j + \(first))", as: type) + ");")
+      code.close()
       return
     }
+    code.line("#pragma unroll")
     let values = (0..<2).map { e in
       let value = "t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h\(e == 0 ? "" : " + 1")]"
       return type == .int32 ? "__int_as_float(__float2int_rn(\(value)))" : value

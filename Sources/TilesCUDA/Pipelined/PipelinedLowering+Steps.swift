@@ -190,8 +190,9 @@ extension PipelinedLowering {
     let (shared, isInner) = (factor.shared, factor.isInnerContiguous)
     let name = name("d")
     let strides = "\(shared.leadingBytes(isInner: isInner)), \(shared.strideBytes(isInner: isInner))"
+    let make = kernel.schedule.bringsOperands ? "descriptor_here" : "descriptor"
     code.line(
-      "const u64 \(name) = descriptor(\(factor.address)\(offset.map { " + \($0)" } ?? ""), \(strides), \(shared.mode));"
+      "const u64 \(name) = \(make)(\(factor.address)\(offset.map { " + \($0)" } ?? ""), \(strides), \(shared.mode));"
     )
     return name
   }

@@ -146,14 +146,23 @@ struct Placement {
   // MARK: Loads
 
   private mutating func place(_ statements: [Statement], busy: Set<Int>) {
+    var once: [(Tile, TileReference, SharedTile)] = []
     for statement in statements {
       switch statement.operation {
       case .load(let tile, let reference):
         if let shared = sharedTile(tile, reference, isStep: false) {
-          _ = addRing([(tile, reference, shared)], stages: 1, busy: busy, isOnce: true)
+          once.append((tile, reference, shared))
         } else {
           placeInRegisters(tile, reference)
         }
+      default: break
+      }
+    }
+    // Each ring costs the loader registers: where there may be many, all that a list loads once travels together.
+    let sets = kernel.schedule.bringsOperands && !once.isEmpty ? [once] : once.map { [$0] }
+    for set in sets { _ = addRing(set, stages: 1, busy: busy, isOnce: true) }
+    for statement in statements {
+      switch statement.operation {
       case .loop(_, _, let stages, let load, let body):
         place(body, busy: busy.union(placeLoop(load, body, stages: stages, busy: busy)))
       case .when(_, _, let body): place(body, busy: busy)
@@ -224,7 +233,8 @@ struct Placement {
     }
     // Rows of 16-bit numbers that only elementwise operations read come ahead like factors.
     let isAhead =
-      isStep && tile.rows > 1 && tile.columns > 1 && tile.type == reference.tensor.type
+      (isStep || kernel.schedule.bringsOperands) && tile.rows > 1 && tile.columns > 1
+      && tile.type == reference.tensor.type
       && [.bfloat16, .float16].contains(tile.type) && reference.columnAxis == lastAxis
     if factors[tile.id] != nil || isAhead {
       guard tile.type == reference.tensor.type else {

@@ -1,0 +1,125 @@
+internal import Memory
+internal import Tiles
+
+extension KernelCatalogue {
+  private typealias Case = CatalogueEntry.Case
+
+  /// Long convolutions.
+  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer).map { $0.large() }
+
+  private static func shape(
+    radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
+  ) -> MonarchFused.Shape {
+    var shape = MonarchFused.Shape(MonarchConstants(radix: radix, isShifted: true), type: type)
+    change(&shape)
+    return shape
+  }
+
+  private static let fused: [CatalogueEntry] =
+    [
+      shape(radix: 64), shape(radix: 64, type: .float16), shape(radix: 16),
+      shape(radix: 8) { $0.isWhole = false },
+      shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
+      shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
+      shape(radix: 32) { ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true) },
+      MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
+      MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true),
+    ].map { shape in
+      CatalogueEntry(
+        "monarch_fused_\(shape.variant)",
+        // Rotations keep norms; each of five roundings is 2⁻⁹ of one.
+        tolerance: CatalogueEntry.Tolerance(
+          absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+        cases: [
+          Case(
+            ["B": 3, "R": shape.isWhole ? 64 : 88, "share": 2], matrices(MonarchTile.parts(shape.constants)))
+        ]
+      ) { try MonarchFused.kernel(shape) }
+    }
+
+  private static func matrices(_ parts: [[Double]]) -> [String: CatalogueEntry.Fill] {
+    ["constants": .numbers(parts.flatMap { $0.map { Float($0) } })]
+  }
+
+  private static let spectra: [CatalogueEntry] = [false, true].flatMap { isComplex in
+    var shape = MonarchSpectrum.Shape(MonarchConstants(radix: isComplex ? 64 : 32, isShifted: !isComplex))
+    (shape.isComplex, shape.isCircular) = (isComplex, !isComplex)
+    let twiddles = shape.constants.twiddles
+    let fills = matrices(MonarchPrecise.parts(shape.constants)).merging([
+      "twiddles": .numbers((twiddles.re + twiddles.im).map { Float($0) })
+    ]) { $1 }
+    return [
+      CatalogueEntry(
+        "monarch_spectrum_\(shape.variant)",
+        tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
+        cases: [Case(["R": isComplex ? 64 : 96], fills)]
+      ) { [shape] in try MonarchSpectrum.kernel(shape) },
+      CatalogueEntry(
+        "monarch_filter_gradient_\(shape.variant)\(shape.isComplex ? "_imaginary" : "")",
+        tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
+        cases: [Case(["P": 2, "R": isComplex ? 64 : 96], fills)]
+      ) { [shape] in try MonarchSpectrum.inverse(shape, isImaginary: shape.isComplex) },
+    ]
+  }
+
+  private static let spectrumGradients: [CatalogueEntry] = [
+    MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: true), type: .bfloat16),
+    MonarchGradient.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16, isGated: true),
+    MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, isGated: true),
+    MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
+  ].map { shape in
+    CatalogueEntry(
+      "monarch_gradient_\(shape.variant)",
+      tolerance: CatalogueEntry.Tolerance(
+        absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+      cases: [Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))]
+    ) { try MonarchGradient.kernel(shape) }
+  }
+
+  private static let outer: [CatalogueEntry] =
+    [
+      MonarchOuter.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16),
+      MonarchOuter.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, gates: 1),
+      MonarchOuter.Shape(MonarchConstants(radix: 4, isShifted: false), type: .bfloat16, isComplex: true),
+    ].flatMap { shape -> [CatalogueEntry] in
+      let rows = shape.constants.rows
+      let fills = outerFills(shape.constants, [rows.re, rows.im, rows.im.map { -$0 }])
+      let cases = [Case(["B": 2, "R": 64, "M": 128, "share": 2], fills)]
+      let tolerance = CatalogueEntry.Tolerance(
+        absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6)
+      return [
+        CatalogueEntry("monarch_outer_\(shape.variant)", tolerance: tolerance, cases: cases) {
+          try MonarchOuter.forward(shape)
+        },
+        CatalogueEntry("monarch_outer_inverse_\(shape.variant)", tolerance: tolerance, cases: cases) {
+          try MonarchOuter.inverse(shape)
+        },
+      ]
+    }
+    + [false, true].flatMap { isComplex -> [CatalogueEntry] in
+      let constants = MonarchConstants(radix: 8, isShifted: !isComplex)
+      let rows = constants.rows
+      let parts = [rows.re, rows.im, rows.im.map { -$0 }].flatMap { MonarchStack.split($0) }
+      let tolerance = CatalogueEntry.Tolerance(absolute: 0x1p-10, relative: 0x1p-12)
+      let cases = [Case(["R": 88, "M": 128], outerFills(constants, parts))]
+      let name = "8\(isComplex ? "_plain_complex" : "")"
+      return [
+        CatalogueEntry("monarch_outer_precise_\(name)", tolerance: tolerance, cases: cases) {
+          try MonarchOuterPrecise.forward(constants, isComplex: isComplex)
+        },
+        CatalogueEntry("monarch_outer_precise_inverse_\(name)", tolerance: tolerance, cases: cases) {
+          try MonarchOuterPrecise.inverse(constants, isComplex: isComplex)
+        },
+      ]
+    }
+
+  private static func outerFills(
+    _ constants: MonarchConstants, _ parts: [[Double]]
+  ) -> [String: CatalogueEntry.Fill] {
+    let twiddles = constants.twiddles(columns: 128)
+    return matrices(parts).merging([
+      "twiddles_re": .numbers(twiddles.re.map { Float($0) }),
+      "twiddles_im": .numbers(twiddles.im.map { Float($0) }),
+    ]) { $1 }
+  }
+}

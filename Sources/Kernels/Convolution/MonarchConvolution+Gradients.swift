@@ -1,0 +1,119 @@
+package import Memory
+internal import Tiles
+
+extension MonarchConvolution {
+  /// Where gradients go; what is `nil` is not computed.
+  package struct Gradients: Sendable {
+    /// Of u, as u.
+    package var u: Tensor
+    /// Of the gate before, as u; given exactly where that gate is.
+    package var before: Tensor?
+    /// Of the gate after, likewise.
+    package var after: Tensor?
+    /// Of the filter, float32 `[channels, filterLength]`; its first numbers are those of the skip term.
+    package var filter: Tensor?
+
+    /// Targets.
+    package init(u: Tensor, before: Tensor? = nil, after: Tensor? = nil, filter: Tensor? = nil) {
+      (self.u, self.before, self.after, self.filter) = (u, before, after, filter)
+    }
+  }
+
+  /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
+  ///
+  /// Memory beside the gradients: two float32 numbers for each number of a spectrum and each part of the batch that tasks
+  /// sum over, for long rows twice the planes of a part, for padded rows two copies.
+  ///
+  /// - Parameter dy: gradient of y.
+  package func gradients(
+    _ dy: Tensor, u: Tensor, _ spectrum: Spectrum, before: Tensor? = nil, after: Tensor? = nil,
+    into targets: Gradients
+  ) throws {
+    // dx = after · dy correlated with the filter; of it come those of u and of the gate before.
+    try run(
+      dy, spectrum, before: after, after: before.map { [$0] + (targets.before == nil ? [] : [u]) } ?? [],
+      into: [targets.u] + (before == nil ? [] : targets.before.map { [$0] } ?? []), isConjugated: true)
+    if let target = targets.after {
+      try run(u, spectrum, before: before, after: [dy], into: [target], isConjugated: false)
+    }
+    if let target = targets.filter {
+      try filterGradient(dy, u, before: before, after: after, into: target)
+    }
+  }
+
+  private func filterGradient(
+    _ dy: Tensor, _ u: Tensor, before: Tensor?, after: Tensor?, into target: Tensor
+  ) throws {
+    let isDirect = shape.length == shape.points && (before == nil) == (after == nil)
+    var factors = [u, dy]
+    var gates = [before, after].compactMap { $0 }
+    if !isDirect {
+      factors = [try padded(u, gate: before, "u"), try padded(dy, gate: after, "y")]
+      gates = []
+    }
+    var whole = target
+    if shape.filterLength != shape.points { whole = try workspace("filter", .float32, shape.channels) }
+    if let stages {
+      try longFilterGradient(stages, factors, gates, into: whole)
+    } else {
+      let side = MonarchConstants.side
+      let rows = [shape.batch, shape.channels * constants.radix, side]
+      let sums = try self.sums(
+        factors.map { $0.reshaped(rows) }, gates: gates.map { $0.reshaped(rows) }, isComplex: false)
+      try inverse(isImaginary: false).run(precise + sums + [whole.reshaped([rows[1], side])])
+    }
+    guard shape.filterLength != shape.points else { return }
+    try copy(MonarchCopy.Shape(from: .float32, to: .float32)).run([whole, target])
+  }
+
+  /// Sums of products of spectra `[P, R, 64]`, re and im.
+  ///
+  /// - Parameter factors: u and g `[B, R, 64]`, of complex numbers u re, u im, g re, g im.
+  private func sums(_ factors: [Tensor], gates: [Tensor], isComplex: Bool) throws -> [Tensor] {
+    let (batch, rows, side) = (factors[0].shape[0], factors[0].shape[1], MonarchConstants.side)
+    var gradient = MonarchGradient.Shape(
+      constants, type: shape.type, isComplex: isComplex, isGated: !gates.isEmpty)
+    gradient.isWhole = rows % side == 0
+    let kernel = try gradients[gradient] ?? executor.compile(try MonarchGradient.kernel(gradient))
+    gradients[gradient] = kernel
+    // Two tasks for each tile; parts of the batch are summed up afterwards.
+    let share = Self.share(batch: batch, tiles: (rows + side - 1) / side * 2, slots: 2 * executor.cores)
+    let parts = (batch + share - 1) / share
+    let sums = try accumulators([parts, rows, side])
+    let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
+    try kernel.run([matrices] + inputs + sums, integers: [share])
+    return sums
+  }
+
+  private func longFilterGradient(
+    _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], into target: Tensor
+  ) throws {
+    let side = MonarchConstants.side
+    let rows = shape.points / side
+    // All rows of the batch at once: parts of it would have to be added up.
+    for channels in stages.channelParts() {
+      func cut(_ tensor: Tensor) -> Tensor { tensor.sliced(axis: 1, channels) }
+      let part = (batch: 0..<shape.batch, channels: channels)
+      let planes = try [0, 1].map { try stages.planes(part, set: $0) }
+      for number in 0..<2 {
+        try stages.forward(
+          cut(factors[number]), gate: gates.isEmpty ? nil : cut(gates[number]), to: planes[number])
+      }
+      let sizes = [shape.batch, channels.count * rows, side]
+      let sums = try self.sums(planes.flatMap { $0.map { $0.reshaped(sizes) } }, gates: [], isComplex: true)
+      let parts = try stages.spectrumPlanes(channels: channels.count)
+      for (plane, isImaginary) in zip(parts, [false, true]) {
+        try inverse(isImaginary: isImaginary).run(precise + sums + [plane.reshaped([sizes[1], side])])
+      }
+      try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
+    }
+  }
+
+  private func inverse(isImaginary: Bool) throws -> any CompiledKernel {
+    if let known = inverses[isImaginary] { return known }
+    let kernel = try executor.compile(
+      try MonarchSpectrum.inverse(spectrumShape, isImaginary: isImaginary))
+    inverses[isImaginary] = kernel
+    return kernel
+  }
+}

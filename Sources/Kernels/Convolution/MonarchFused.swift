@@ -1,0 +1,118 @@
+package import Memory
+package import Tiles
+
+/// Convolution with filters whose spectra are known, of up to 4,096 points, in one pass over memory.
+///
+/// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch. Floor: 4 bytes a point
+/// (8 with gates) over the bandwidth; 12 products of 64 by 64 by 64 a tile (16 where numbers are complex), 1,536
+/// operations a point, over the rate of the matrix units, which is the higher for inputs without gates.
+package enum MonarchFused {
+  /// What is fixed while recording.
+  package struct Shape: Sendable, Hashable {
+    /// Points and kind of the transform.
+    package var constants: MonarchConstants
+    /// bfloat16 or float16.
+    package var type: ElementType
+    /// Whether numbers are complex, in two tensors; such convolutions have no gates.
+    package var isComplex = false
+    /// Whether inputs are multiplied by a gate.
+    package var isGatedBefore = false
+    /// Gates by which results are multiplied, each for a tensor of its own; 0 for the results themselves.
+    package var gatesAfter = 0
+    /// Whether spectra are conjugated, which makes it the adjoint: a correlation.
+    package var isConjugated = false
+    /// Whether rows are known to be a multiple of 64.
+    package var isWhole = true
+
+    /// Whether results leave beside the next step's first products.
+    package var trails = false
+
+    /// A convolution without gates.
+    package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false) {
+      (self.constants, self.type, self.isComplex) = (constants, type, isComplex)
+    }
+
+    /// What kernels of the shape are named by.
+    var variant: String {
+      let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
+      return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
+        + "\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")\(trails ? "_trailing" : "")_\(type.rawValue)"
+    }
+
+    /// Tensors that a call takes before its results: inputs, gate before, gates after.
+    package var inputCount: Int { (isComplex ? 2 : 1) + (isGatedBefore ? 1 : 0) + gatesAfter }
+    /// Tensors of results.
+    package var outputCount: Int { isComplex ? 2 : max(1, gatesAfter) }
+  }
+
+  /// Matrices that kernels of the shape take.
+  package static func constants(_ shape: Shape) throws -> Tensor {
+    let side = MonarchConstants.side
+    return try MonarchStack.tensor(
+      MonarchTile.parts(shape.constants), rows: side, columns: side, shape.type)
+  }
+
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 64]`, inputs `[B, R, 64]`, where there are, the gate before
+  /// and the gates after of that shape, then results likewise; R rows are channels · radix. Integer: how many rows of the
+  /// batch a task visits.
+  package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
+    try Kernel("monarch_fused_\(shape.variant)") { k in
+      let side = MonarchConstants.side
+      let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
+      let stack = k.input(
+        "constants", shape.type, [Index(MonarchTile.count(shape.constants)), Index(side), Index(side)])
+      let filters = ["re", "im"].map { k.input("spectrum_\($0)", .float32, [rows, Index(side)]) }
+      func tensors(_ names: [String], _ make: (String, ElementType, [Index]) -> TensorParameter)
+        -> [TensorParameter]
+      { names.map { make($0, shape.type, [batch, rows, Index(side)]) } }
+      let inputs = tensors(shape.isComplex ? ["re", "im"] : ["u"]) { k.input($0, $1, $2) }
+      let before = tensors(shape.isGatedBefore ? ["before"] : []) { k.input($0, $1, $2) }
+      let after = tensors((0..<shape.gatesAfter).map { "after\($0)" }) { k.input($0, $1, $2) }
+      let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
+      var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
+      schedule.bringsOperands = true
+      schedule.trailsSteps = shape.trails
+      k.grid([rows.ceilDiv(Index(side)), batch.ceilDiv(share)], schedule: schedule) { task in
+        let row = task[0] * Index(side)
+        let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
+        let tile = MonarchTile(
+          k, shape.constants, from: stack, valid: valid, loadsNegated: shape.gatesAfter < 2)
+        func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
+          k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
+        }
+        let filter = filters.map { load($0, [row, 0]) }
+        let first = task[1] * share
+        k.pipeline(
+          steps: (batch - first).min(share), stages: shape.isGatedBefore ? 1 : 2,
+          load: { step in (inputs + before).map { load($0, [first + step, row, 0]) } },
+          compute: { step, tiles in
+            let at = [first + step, row, 0]
+            let gates = after.map { load($0, at) }
+            let begun: MonarchTile.Pair
+            if shape.isComplex {
+              begun = tile.begun(MonarchTile.Pair(re: tiles[0], im: tiles[1]))
+            } else {
+              let gated =
+                shape.isGatedBefore
+                ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
+              begun = tile.begun(gated)
+            }
+            let product = tile.product(
+              tile.spectrum(begun), MonarchTile.Pair(re: filter[0], im: filter[1]),
+              conjugated: shape.isConjugated)
+            let returned = tile.returned(tile.spectrumFactor(product))
+            let y = tile.real(returned)
+            if shape.isComplex {
+              let imaginary = tile.imaginary(returned)
+              k.store(y, to: outputs[0], at: at)
+              k.store(imaginary, to: outputs[1], at: at)
+            } else {
+              for (number, output) in outputs.enumerated() {
+                k.store(gates.isEmpty ? y : k.map(.multiply, y, gates[number]), to: output, at: at)
+              }
+            }
+          })
+      }
+    }
+  }
+}

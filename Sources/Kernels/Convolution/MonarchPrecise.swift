@@ -1,0 +1,143 @@
+internal import Memory
+internal import Tiles
+
+/// The transform of ``MonarchTile`` for filters and their gradients: factors are sums of two bfloat16 numbers, products are
+/// three, and errors 2⁻¹⁶ of a result's norm instead of 2⁻⁸.
+struct MonarchPrecise {
+  /// A tile as a rounded part and what that leaves.
+  struct Split {
+    var high: Tile
+    var low: Tile
+  }
+
+  /// A complex tile of factors.
+  struct SplitPair {
+    var re: Split
+    var im: Split
+  }
+
+  typealias Pair = MonarchTile.Pair
+
+  let k: Recorder
+  let constants: MonarchConstants
+  let valid: Index
+  let rows: SplitPair
+  let columns: SplitPair
+  let columnsNegated: Split
+  let twiddles: TensorParameter
+
+  /// Matrices in the order in which they are loaded, each as two.
+  static func parts(_ constants: MonarchConstants) -> [[Double]] {
+    let (rows, columns) = (constants.rows, constants.columns)
+    let own = constants.sharesMatrix ? [] : [rows.re, rows.im]
+    return (own + [columns.re, columns.im, columns.im.map { -$0 }]).flatMap { MonarchStack.split($0) }
+  }
+
+  /// The matrices `[count, 64, 64]` in bfloat16 and the twiddles `[2, 64, 64]` in float32.
+  static func tensors(_ constants: MonarchConstants) throws -> [Tensor] {
+    let (side, twiddles) = (MonarchConstants.side, constants.twiddles)
+    return [
+      try MonarchStack.tensor(parts(constants), rows: side, columns: side, .bfloat16),
+      try MonarchStack.tensor([twiddles.re, twiddles.im], rows: side, columns: side, .float32),
+    ]
+  }
+
+  /// The two parameters for ``tensors(_:)``.
+  static func parameters(_ k: Recorder, _ constants: MonarchConstants) -> [TensorParameter] {
+    let side = Index(MonarchConstants.side)
+    let count = constants.sharesMatrix ? 6 : 10
+    return [
+      k.input("constants", .bfloat16, [Index(count), side, side]),
+      k.input("twiddles", .float32, [2, side, side]),
+    ]
+  }
+
+  /// Loads the matrices.
+  init(_ k: Recorder, _ constants: MonarchConstants, from parameters: [TensorParameter], valid: Index) {
+    (self.k, self.constants, self.valid, twiddles) = (k, constants, valid, parameters[1])
+    let side = MonarchConstants.side
+    var next = 0
+    func load(_ valid: Index) -> Split {
+      func part() -> Tile {
+        defer { next += 1 }
+        return k.load(
+          parameters[0], at: [Index(next), 0, 0], rows: side, columns: side, validRows: valid,
+          validColumns: valid)
+      }
+      let high = part()
+      return Split(high: high, low: part())
+    }
+    let own = constants.sharesMatrix ? nil : SplitPair(re: load(valid), im: load(valid))
+    let whole = Index(side)
+    columns = SplitPair(re: load(whole), im: load(whole))
+    columnsNegated = load(whole)
+    rows = own ?? columns
+  }
+
+  /// A float32 tile as two factors.
+  func split(_ x: Tile) -> Split {
+    let high = k.cast(x, to: .bfloat16)
+    return Split(high: high, low: k.cast(k.map(.subtract, x, high), to: .bfloat16))
+  }
+
+  private func split(_ x: Pair) -> SplitPair { SplitPair(re: split(x.re), im: split(x.im)) }
+
+  private func product(_ a: Split, _ b: Split, transposesLeft: Bool = false) -> Tile {
+    let sum = k.matmul(a.high, b.high, transposesLeft: transposesLeft)
+    k.matmul(into: sum, a.high, b.low, transposesLeft: transposesLeft)
+    k.matmul(into: sum, a.low, b.high, transposesLeft: transposesLeft)
+    return sum
+  }
+
+  private func add(_ a: Split, _ b: Split, to sum: Tile, transposesLeft: Bool = false) {
+    for (left, right) in [(a.high, b.high), (a.high, b.low), (a.low, b.high)] {
+      k.matmul(into: sum, left, right, transposesLeft: transposesLeft)
+    }
+  }
+
+  /// Twiddles, by which sums are multiplied; read only now, since registers are scarce.
+  private func twiddled(_ a: Pair, conjugated: Bool) -> Pair {
+    let side = MonarchConstants.side
+    let t = (0..<2).map {
+      k.load(twiddles, at: [Index($0), 0, 0], rows: side, columns: side, validRows: valid)
+    }
+    func multiply(_ x: Tile, _ y: Tile) -> Tile { k.map(.multiply, x, y) }
+    let (rr, ii) = (multiply(a.re, t[0]), multiply(a.im, t[1]))
+    let (ri, ir) = (multiply(a.re, t[1]), multiply(a.im, t[0]))
+    return conjugated
+      ? Pair(re: k.map(.add, rr, ii), im: k.map(.subtract, ir, ri))
+      : Pair(re: k.map(.subtract, rr, ii), im: k.map(.add, ri, ir))
+  }
+
+  /// The spectrum of float32 tiles: a real one, or the parts of a complex one with ``MonarchConstants/sharesMatrix``.
+  func spectrum(_ x: [Tile]) -> Pair {
+    let inputs = x.map { split($0) }
+    let sums = Pair(re: product(rows.re, inputs[0]), im: product(rows.im, inputs[0]))
+    if inputs.count > 1 {
+      add(columnsNegated, inputs[1], to: sums.re)
+      add(rows.re, inputs[1], to: sums.im)
+    }
+    let begun = split(twiddled(sums, conjugated: false))
+    let result = Pair(re: product(begun.re, columns.re), im: product(begun.re, columns.im))
+    add(begun.im, columnsNegated, to: result.re)
+    add(begun.im, columns.re, to: result.im)
+    return result
+  }
+
+  /// The real part of the inverse, or, of a complex one, the imaginary part.
+  func inverse(_ x: Pair, isImaginary: Bool) -> Tile {
+    let spectrum = split(x)
+    let sums = Pair(re: product(spectrum.re, columns.re), im: product(spectrum.im, columns.re))
+    add(spectrum.im, columns.im, to: sums.re)
+    add(spectrum.re, columnsNegated, to: sums.im)
+    let returned = split(twiddled(sums, conjugated: true))
+    guard isImaginary else {
+      let real = product(rows.re, returned.re, transposesLeft: true)
+      add(rows.im, returned.im, to: real, transposesLeft: true)
+      return real
+    }
+    let imaginary = product(rows.re, returned.im, transposesLeft: true)
+    add(columnsNegated, returned.re, to: imaginary, transposesLeft: true)
+    return imaginary
+  }
+}

@@ -1,0 +1,217 @@
+internal import Fourier
+internal import Memory
+internal import Synchronization
+internal import Tiles
+
+/// Long convolutions as tile programs, for machines without transforms of their own: 16-bit rows on matrix units.
+final class MonarchPrepared: PreparedConvolution {
+  let plan: ConvolutionPlan
+  private let type: ElementType
+  private let executor: any Executor
+  private let states: Mutex<States>
+
+  /// What was made so far: a convolution for each batch and number of channels, and what they work in.
+  private struct States: ~Copyable {
+    var convolutions: [[Int]: MonarchConvolution] = [:]
+    var spectra: [String: Tensor] = [:]
+    var turn: (any CompiledKernel)?
+    var skips: (any CompiledKernel)?
+    /// The transform of a single 1 at the start.
+    var impulse: Tensor?
+  }
+
+  init(_ shape: ConvolutionShape, type: ElementType, executor: any Executor) throws {
+    guard !shape.mode.hasReverse else {
+      throw ConvolutionError.operand(name: "mode", why: "two-sided convolutions run on the cores only")
+    }
+    let side = MonarchConstants.side
+    var points = side
+    while points < shape.length { points *= 2 }
+    guard shape.mode == .causal || shape.length == points else {
+      throw ConvolutionError.operand(
+        name: "length", why: "\(shape.length); circular convolutions on this machine take powers of two from \(side) on")
+    }
+    guard type == .bfloat16 || type == .float16 else {
+      throw ConvolutionError.operand(
+        name: "type", why: "\(type.rawValue); this machine convolves bfloat16 and float16. Convert the rows")
+    }
+    guard let columns = Radices(of: points / side), let rows = Radices(of: side) else {
+      throw ConvolutionError.length(shape.length)
+    }
+    plan = ConvolutionPlan(shape: shape, columns: columns, rows: rows)
+    (self.type, self.executor) = (type, executor)
+    states = Mutex(States())
+  }
+
+  func spectrumShape(channels: Int) -> [Int] {
+    [2, channels * plan.columns.length, plan.rows.length]
+  }
+
+  func transform(_ filters: ConvolutionFilters, into spectrum: Tensor) throws(ExecutionError) {
+    try run { states in
+      let channels = filters.forward.shape[0]
+      _ = try convolution(batch: 1, channels: channels, &states)
+        .prepare(filter: filters.forward, into: try halves(spectrum, channels: channels))
+    }
+  }
+
+  func run(_ rows: ConvolutionRows, spectrum: Tensor, into output: Tensor) throws(ExecutionError) {
+    try run { states in
+      let channels = rows.input.shape[1]
+      var known = try halves(spectrum, channels: channels)
+      if let skip = rows.skip { known = try adding(skip, to: known, &states) }
+      try apply(rows, known, into: output, &states)
+    }
+  }
+
+  func run(_ rows: ConvolutionRows, filters: ConvolutionFilters, into output: Tensor) throws(ExecutionError) {
+    try run { states in
+      let (batch, channels) = (rows.input.shape[0], rows.input.shape[1])
+      let target = try halves(scratch("filters", channels: channels, &states), channels: channels)
+      let spectrum = try convolution(batch: batch, channels: channels, &states)
+        .prepare(filter: filters.forward, skip: rows.skip, into: target)
+      try apply(rows, spectrum, into: output, &states)
+    }
+  }
+
+  func gradients(
+    of rows: ConvolutionRows, spectrum: Tensor, outputGradient: Tensor, into gradients: ConvolutionGradients
+  ) throws(ExecutionError) {
+    try run { states in
+      let (batch, channels) = (rows.input.shape[0], rows.input.shape[1])
+      for (target, operand, name) in [
+        (gradients.inputGate, rows.inputGate, "gate of the input"),
+        (gradients.outputGate, rows.outputGate, "gate of the output"), (gradients.skip, rows.skip, "skip factors"),
+      ] where target != nil && operand == nil {
+        throw ConvolutionError.operand(name: name, why: "its gradient is wanted, there is none")
+      }
+      var known = try halves(spectrum, channels: channels)
+      if let skip = rows.skip { known = try adding(skip, to: known, &states) }
+      // The skip factors are part of the filters' first taps, and so are their gradients.
+      var filter = gradients.filters?.forward
+      if filter == nil && gradients.skip != nil {
+        filter = try executor.tensor(.float32, [channels, plan.shape.filterLength])
+      }
+      let shape = rows.input.shape
+      func target(_ tensor: Tensor?) throws -> Tensor? {
+        try tensor.map { $0.isDense ? $0 : try executor.tensor(type, shape) }
+      }
+      let targets = (
+        try target(gradients.input) ?? executor.tensor(type, shape), try target(gradients.inputGate),
+        try target(gradients.outputGate)
+      )
+      try convolution(batch: batch, channels: channels, &states).gradients(
+        try dense(outputGradient, &states), u: try dense(rows.input, &states), known,
+        before: try rows.inputGate.map { try dense($0, &states) },
+        after: try rows.outputGate.map { try dense($0, &states) },
+        into: MonarchConvolution.Gradients(
+          u: targets.0, before: targets.1, after: targets.2, filter: filter))
+      for (wanted, found) in [
+        (gradients.input, targets.0), (gradients.inputGate, targets.1), (gradients.outputGate, targets.2),
+      ] {
+        if let wanted, let found, !wanted.isDense { try turn(found, into: wanted, &states) }
+      }
+      if let skip = gradients.skip, let filter {
+        try executor.copy(from: filter.sliced(axis: 1, 0..<1), into: skip.reshaped([channels, 1]))
+      }
+    }
+  }
+
+  func step(_ rows: ConvolutionRows, stream: ConvolutionStreamState, into output: Tensor) throws(ExecutionError) {
+    throw .invalid(kernel: "convolution", reason: "streams run on the cores only.")
+  }
+
+  private func run(_ body: (inout States) throws -> Void) throws(ExecutionError) {
+    do {
+      try states.withLock { states in try body(&states) }
+    } catch let error as ExecutionError {
+      throw error
+    } catch {
+      throw .invalid(kernel: "convolution", reason: "\(error)")
+    }
+  }
+
+  private func apply(
+    _ rows: ConvolutionRows, _ spectrum: MonarchConvolution.Spectrum, into output: Tensor, _ states: inout States
+  ) throws {
+    let target = output.isDense ? output : try executor.tensor(type, output.shape)
+    try convolution(batch: output.shape[0], channels: output.shape[1], &states).apply(
+      try dense(rows.input, &states), spectrum, before: try rows.inputGate.map { try dense($0, &states) },
+      after: try rows.outputGate.map { try dense($0, &states) }, into: target)
+    if !output.isDense { try turn(target, into: output, &states) }
+  }
+
+  private func convolution(batch: Int, channels: Int, _ states: inout States) throws -> MonarchConvolution {
+    if let known = states.convolutions[[batch, channels]] { return known }
+    let made = try MonarchConvolution(
+      MonarchConvolution.Shape(
+        batch: batch, channels: channels, length: plan.shape.length, filterLength: plan.shape.filterLength,
+        mode: plan.shape.mode == .causal ? .causal : .circular, type: type), executor: executor)
+    states.convolutions[[batch, channels]] = made
+    return made
+  }
+
+  private func halves(_ spectrum: Tensor, channels: Int) throws(ConvolutionError) -> MonarchConvolution.Spectrum {
+    let shape = spectrumShape(channels: channels)
+    guard spectrum.type == .float32, spectrum.shape == shape, spectrum.isDense else {
+      throw .tensor(name: "spectrum", found: "\(spectrum.shape)", expected: "dense float32 \(shape)")
+    }
+    func half(_ number: Int) -> Tensor {
+      spectrum.sliced(axis: 0, number..<number + 1).reshaped(Array(shape.dropFirst()))
+    }
+    return MonarchConvolution.Spectrum(re: half(0), im: half(1))
+  }
+
+  private func scratch(_ name: String, channels: Int, _ states: inout States) throws -> Tensor {
+    let shape = spectrumShape(channels: channels)
+    if let known = states.spectra[name], known.shape == shape { return known }
+    let made = try executor.tensor(.float32, shape)
+    states.spectra[name] = made
+    return made
+  }
+
+  /// The spectrum with the skip factors: D times the transform of an impulse is added.
+  private func adding(
+    _ skip: Tensor, to spectrum: MonarchConvolution.Spectrum, _ states: inout States
+  ) throws -> MonarchConvolution.Spectrum {
+    let (channels, rows) = (skip.shape[0], plan.columns.length)
+    if states.impulse == nil {
+      let taps = try Tensor(zeros: .float32, [1, plan.shape.filterLength])
+      taps.withMutableElements(as: Float.self) { $0[0] = 1 }
+      let impulse = try executor.tensor(.float32, spectrumShape(channels: 1))
+      _ = try convolution(batch: 1, channels: 1, &states)
+        .prepare(filter: try executor.place(taps), into: try halves(impulse, channels: 1))
+      states.impulse = impulse
+    }
+    guard let impulse = states.impulse else { return spectrum }
+    let kernel = try states.skips ?? executor.compile(try MonarchRows.addingSkip())
+    states.skips = kernel
+    let target = try halves(scratch("skip", channels: channels, &states), channels: channels)
+    let one = try halves(impulse, channels: 1)
+    for (from, unit, to) in [(spectrum.re, one.re, target.re), (spectrum.im, one.im, target.im)] {
+      let sizes = [channels, rows, plan.rows.length]
+      try kernel.run([from.reshaped(sizes), skip, unit, to.reshaped(sizes)])
+    }
+    return target
+  }
+
+  /// The tensor itself, or a dense copy.
+  private func dense(_ tensor: Tensor, _ states: inout States) throws -> Tensor {
+    if tensor.isDense { return tensor }
+    let copy = try executor.tensor(tensor.type, tensor.shape)
+    try turn(tensor, into: copy, &states)
+    return copy
+  }
+
+  /// Copies between `[B, H, L]` with channels beside each other and with numbers beside each other.
+  private func turn(_ source: Tensor, into target: Tensor, _ states: inout States) throws {
+    let kernel = try states.turn ?? executor.compile(try MonarchRows.turning(type: type))
+    states.turn = kernel
+    let axes = [0, 2, 1]
+    if source.isDense {
+      try kernel.run([source, target.permuted(axes)])
+    } else {
+      try kernel.run([source.permuted(axes), target])
+    }
+  }
+}

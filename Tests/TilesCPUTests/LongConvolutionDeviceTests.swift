@@ -1,0 +1,82 @@
+import Fourier
+import Kernels
+import Memory
+import TestSupport
+import Testing
+import Tiles
+import TilesCPU
+
+/// The convolution on machines without transforms of their own: tile programs, here run by the cores.
+@Suite struct LongConvolutionDeviceTests {
+  /// Cores that only run tile programs.
+  struct TilesOnly: Executor {
+    let host: CPUExecutor
+    func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel { try host.compile(kernel) }
+  }
+
+  func machine() throws -> TilesOnly { TilesOnly(host: try CPUExecutor(threads: 2)) }
+
+  @Test(arguments: [100, 128, 200], [LongConvolution.Layout.channelsFirst, .channelsLast])
+  func agreesWithTheDefinition(length: Int, layout: LongConvolution.Layout) throws {
+    let executor = try machine()
+    let shape = try ConvolutionShape(mode: .causal, length: length, filterLength: length)
+    let test = try ConvolutionCase(shape, batch: 2, channels: 3, type: .float16)
+    let isLast = layout == .channelsLast
+    func turned(_ t: Tensor) throws -> Tensor {
+      guard isLast else { return t }
+      let result = try Tensor(zeros: t.type, [2, length, 3])
+      try executor.copy(from: t.permuted([0, 2, 1]), into: result)
+      return result
+    }
+    func back(_ t: Tensor) throws -> [Double] {
+      guard isLast else { return values(t) }
+      let result = try Tensor(zeros: t.type, [2, 3, length])
+      try executor.copy(from: t.permuted([0, 2, 1]), into: result)
+      return values(result)
+    }
+    let rows = ConvolutionRows(
+      try turned(test.rows.input), inputGate: try test.rows.inputGate.map(turned),
+      outputGate: try test.rows.outputGate.map(turned), skip: test.rows.skip)
+    let convolution = try LongConvolution(shape, channels: 3, type: .float16, layout: layout, on: executor)
+    let spectrum = try convolution.spectrum(of: test.filters)
+    for filter in [LongConvolution.Filter.taps(test.filters), .spectrum(spectrum)] {
+      let y = try poisoned(.float16, rows.input.shape)
+      try convolution.apply(rows, filter, into: y)
+      #expect(relativeError(try back(y), test.exact()) < 2e-3)
+    }
+    let g = try uniform(.float16, test.rows.input.shape, seed: 40)
+    var targets = ConvolutionGradients()
+    targets.input = try poisoned(.float16, rows.input.shape)
+    targets.inputGate = try poisoned(.float16, rows.input.shape)
+    targets.outputGate = try poisoned(.float16, rows.input.shape)
+    targets.skip = try poisoned([3])
+    targets.filters = ConvolutionFilters(try poisoned([3, length]))
+    try convolution.gradients(of: rows, spectrum: spectrum, outputGradient: turned(g), into: targets)
+    let exact = LongConvolutionGradientTests().exact(test, values(g))
+    let found = [
+      try targets.input.map(back), try targets.inputGate.map(back), try targets.outputGate.map(back),
+      targets.skip.map(values), targets.filters.map { values($0.forward) },
+    ]
+    for (number, result) in found.enumerated() {
+      #expect(relativeError(result ?? [], exact[number]) < 2e-3, "gradient \(number)")
+    }
+  }
+
+  @Test func whatIsOnlyOnTheCoresIsRefused() throws {
+    let executor = try machine()
+    func refuses(_ mode: ConvolutionMode, _ length: Int, _ type: ElementType) {
+      #expect(throws: ConvolutionError.self) {
+        try LongConvolution(
+          ConvolutionShape(mode: mode, length: length, filterLength: length), channels: 1, type: type, on: executor)
+      }
+    }
+    refuses(.bidirectional(lagZero: .both), 64, .float16)
+    refuses(.circular, 100, .float16)
+    refuses(.causal, 64, .float32)
+    let shape = try ConvolutionShape(mode: .causal, length: 64, filterLength: 64)
+    #expect(throws: ConvolutionError.self) {
+      try LongConvolution(
+        shape, channels: 1, type: .float16, mask: FrequencyMask(factors: [64], keep: [32]), on: executor)
+    }
+  }
+}

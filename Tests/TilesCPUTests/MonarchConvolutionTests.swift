@@ -1,0 +1,95 @@
+import Kernels
+import Memory
+import TestSupport
+import Testing
+import Tiles
+
+/// Convolutions of one tile and the least rows, on the reference executor: it takes a second for each transform.
+@Suite struct MonarchConvolutionTests {
+  private typealias Plan = MonarchConvolution
+
+  /// y[t] = after[t] · (Σ filter[s] · x[t − s] + skip · x[t]), x = before · u, rows of channels one after the other.
+  private func definition(
+    _ shape: Plan.Shape, u: [Double], filter: [Double], skip: [Double], before: [Double], after: [Double]
+  ) -> [Double] {
+    let (n, taps) = (shape.length, shape.filterLength)
+    return (0..<shape.batch * shape.channels).flatMap { row in
+      let channel = row % shape.channels
+      let x = (0..<n).map { u[row * n + $0] * before[row * n + $0] }
+      return (0..<n).map { t in
+        var sum = skip[channel] * x[t]
+        for s in 0..<taps where s <= t || shape.mode == .circular {
+          sum += filter[channel * taps + s] * x[(t - s + n) % n]
+        }
+        return sum * after[row * n + t]
+      }
+    }
+  }
+
+  /// Norm of the difference over the norm of what is right, for the worst row; infinite where a number is missing.
+  private func distance(_ found: [Double], _ exact: [Double], row: Int) -> Double {
+    guard found.count == exact.count else { return .infinity }
+    return stride(from: 0, to: exact.count, by: row).reduce(0) { worst, start in
+      var (difference, norm) = (0.0, 0.0)
+      for index in start..<(start + row) {
+        difference += (found[index] - exact[index]) * (found[index] - exact[index])
+        norm += exact[index] * exact[index]
+      }
+      let ratio = (difference / norm).squareRoot()
+      return ratio.isNaN ? .infinity : max(worst, ratio)
+    }
+  }
+
+  private func ones(_ type: ElementType, _ shape: [Int]) throws -> Tensor {
+    let result = try Tensor(zeros: type, shape)
+    result.withMutableElements(as: UInt16.self) { span in
+      for index in span.indices { span[index] = type == .float16 ? 0x3C00 : 0x3F80 }
+    }
+    return result
+  }
+
+  private static let shapes = [
+    Plan.Shape(batch: 2, channels: 3, length: 64),
+    Plan.Shape(batch: 1, channels: 3, length: 1000, filterLength: 17, type: .float16),
+    Plan.Shape(batch: 1, channels: 2, length: 2048, mode: .circular),
+  ]
+
+  @Test(arguments: shapes, [false, true])
+  func agreesWithTheDefinition(shape: MonarchConvolution.Shape, isGated: Bool) throws {
+    let sizes = [shape.batch, shape.channels, shape.length]
+    let executor = ReferenceExecutor<Double>()
+    let plan = try Plan(shape, executor: executor)
+    let u = try uniform(shape.type, sizes, seed: 1)
+    let gates = try (2...3).map {
+      isGated ? try uniform(shape.type, sizes, seed: $0) : try ones(shape.type, sizes)
+    }
+    let filter = try uniform([shape.channels, shape.filterLength], seed: 4)
+    let skip = try uniform([shape.channels], seed: 5)
+    let y = try poisoned(shape.type, sizes)
+    let spectrum = try plan.prepare(filter: filter, skip: isGated ? skip : nil)
+    try plan.apply(
+      u, spectrum, before: isGated ? gates[0] : nil, after: isGated ? gates[1] : nil, into: y)
+    let exact = definition(
+      shape, u: values(u), filter: values(filter),
+      skip: isGated ? values(skip) : [Double](repeating: 0, count: shape.channels),
+      before: values(gates[0]), after: values(gates[1]))
+    // Bounds of the emulation in 16 bits with a margin of two.
+    let bound = shape.type == .float16 ? 2e-3 : 1.5e-2
+    #expect(distance(values(y), exact, row: shape.length) <= bound)
+    // The judge refuses zeros and another row's result.
+    #expect(distance([Double](repeating: 0, count: exact.count), exact, row: shape.length) > 0.5)
+    #expect(distance(Array(exact.reversed()), exact, row: shape.length) > 0.5)
+  }
+
+  @Test func whatHasNoPlanIsNamed() {
+    func reason(_ shape: MonarchConvolution.Shape) -> String {
+      message { _ = try MonarchConvolution(shape, executor: ReferenceExecutor<Float>()) }
+    }
+    #expect(reason(Plan.Shape(batch: 0, channels: 1, length: 64)).contains("batch is 0"))
+    #expect(
+      reason(Plan.Shape(batch: 1, channels: 1, length: 100, mode: .circular)).contains("power of two"))
+    #expect(
+      reason(Plan.Shape(batch: 1, channels: 1, length: 64, filterLength: 65)).contains("filterLength is 65"))
+    #expect(reason(Plan.Shape(batch: 1, channels: 1, length: 64, type: .float32)).contains("float32"))
+  }
+}
