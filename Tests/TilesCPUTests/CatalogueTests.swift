@@ -10,7 +10,8 @@ import TilesCPU
   static let entries = KernelCatalogue.all.filter { entry in
     ![
       "gemm_bfloat16", "gemm_float16", "attention_bfloat16", "attention_backward", "prefix_states",
-      "suffix_attention", "selective_scan", "taylor_attention", "monarch_fused", "monarch_spectrum", "monarch_gradient",
+      "suffix_attention", "selective_scan", "taylor_attention", "monarch_fused", "monarch_spectrum",
+      "monarch_gradient",
       "monarch_filter",
     ].contains { entry.name.hasPrefix($0) }
   }

@@ -5,7 +5,9 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Long convolutions.
-  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer).map { $0.large() }
+  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer + wide).map {
+    $0.large()
+  }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
@@ -121,5 +123,29 @@ extension KernelCatalogue {
       "twiddles_re": .numbers(twiddles.re.map { Float($0) }),
       "twiddles_im": .numbers(twiddles.im.map { Float($0) }),
     ]) { $1 }
+  }
+
+  private static let wide: [CatalogueEntry] = [
+    MonarchWide.Shape(type: .bfloat16),
+    MonarchWide.Shape(type: .float16, isGatedBefore: true, isGatedAfter: true),
+  ].map { shape in
+    let columns = MonarchConstants(radix: 64, isShifted: false).columns
+    let (rows, twiddles) = (MonarchWide.rows, MonarchWide.twiddles)
+    func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
+      .numbers(parts.flatMap { $0.map { Float($0) } })
+    }
+    return CatalogueEntry(
+      "monarch_wide_\(shape.variant)",
+      tolerance: CatalogueEntry.Tolerance(
+        absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+      cases: [
+        Case(
+          ["B": 2, "R": 128, "share": 2],
+          [
+            "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
+            "columns": numbers([columns.re, columns.im, columns.im.map { -$0 }]),
+          ])
+      ]
+    ) { try MonarchWide.kernel(shape) }
   }
 }

@@ -48,7 +48,7 @@ extension MonarchConvolution {
     var factors = [u, dy]
     var gates = [before, after].compactMap { $0 }
     if !isDirect {
-      factors = [try padded(u, gate: before, "u"), try padded(dy, gate: after, "y")]
+      factors = [try padded(u, gate: before, "u"), try padded(dy, gate: after, "dy")]
       gates = []
     }
     var whole = target

@@ -65,8 +65,11 @@ package final class MonarchConvolution {
   let precise: [Tensor]
   /// The outer stages, of more than 4,096 points.
   let stages: MonarchStages?
+  /// Matrices of the kernel for 8,192 points, which needs no outer stages but for filters.
+  private let wide: [Tensor]?
   private let spectra: any CompiledKernel
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
+  private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
   private var copies: [MonarchCopy.Shape: any CompiledKernel] = [:]
   private var padded: [String: Tensor] = [:]
   var gradients: [MonarchGradient.Shape: any CompiledKernel] = [:]
@@ -79,7 +82,7 @@ package final class MonarchConvolution {
   /// - Parameter workspaceBytes: how much rows in hand may take between the passes of long transforms; rows that take more
   ///   are in hand one by one.
   /// - Throws: ``MonarchError`` for what has no plan; what the executor or the recorder refuses.
-  package init(_ shape: Shape, workspaceBytes: Int = 24 << 20, executor: any Executor) throws {
+  package init(_ shape: Shape, workspaceBytes: Int = 2 << 30, executor: any Executor) throws {
     try shape.validate()
     (self.shape, self.executor) = (shape, executor)
     let side = MonarchConstants.side
@@ -93,6 +96,9 @@ package final class MonarchConvolution {
       try MonarchFused.constants(MonarchFused.Shape(constants, type: shape.type)))
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
     spectra = try executor.compile(try MonarchSpectrum.kernel(spectrumShape))
+    wide =
+      shape.points == MonarchWide.height * side
+      ? try MonarchWide.constants(shape.type).map { try executor.place($0) } : nil
   }
 
   // MARK: Filters
@@ -178,6 +184,15 @@ package final class MonarchConvolution {
       return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
     }
     let rows = shape.points / MonarchConstants.side
+    if let wide {
+      // Room is for one gate after: two take two calls.
+      for (number, target) in y.enumerated() {
+        try runWide(
+          wide, u, spectrum, before: before, after: after.isEmpty ? nil : after[number], into: target,
+          isConjugated: isConjugated)
+      }
+      return
+    }
     for part in stages.parts() {
       func cut(_ tensor: Tensor) -> Tensor {
         tensor.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
@@ -205,6 +220,23 @@ package final class MonarchConvolution {
     try kernel.run(
       [matrices, spectrum.re, spectrum.im] + (inputs + outputs).map { $0.reshaped(rows) },
       integers: [share])
+  }
+
+  /// The kernel for 8,192 points.
+  private func runWide(
+    _ matrices: [Tensor], _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: Tensor?, into y: Tensor,
+    isConjugated: Bool
+  ) throws {
+    var wide = MonarchWide.Shape(
+      type: shape.type, isGatedBefore: before != nil, isGatedAfter: after != nil)
+    wide.isConjugated = isConjugated
+    let kernel = try wideKernels[wide] ?? executor.compile(try MonarchWide.kernel(wide))
+    wideKernels[wide] = kernel
+    let rows = [shape.batch, shape.channels * MonarchWide.height, MonarchConstants.side]
+    let rowTensors = [u] + [before, after].compactMap { $0 } + [y]
+    try kernel.run(
+      matrices + [spectrum.re, spectrum.im] + rowTensors.map { $0.reshaped(rows) },
+      integers: [Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)])
   }
 
   /// Rows of the batch for each task: so many that cores are filled, and no fewer than pays for what a task starts with.

@@ -56,7 +56,7 @@ package enum MonarchSpectrum {
         k.input($0, .float32, [rows, Index(side)])
       }
       let outputs = ["spectrum_re", "spectrum_im"].map { k.output($0, .float32, [rows, Index(side)]) }
-      k.grid([rows.ceilDiv(Index(side))], schedule: schedule(tasksPerCore: shape.isComplex ? 1 : 2)) { task in
+      k.grid([rows.ceilDiv(Index(side))], schedule: schedule(tasksPerCore: 2)) { task in
         let row = task[0] * Index(side)
         let valid = valid(shape, rows, from: row)
         let precise = MonarchPrecise(k, shape.constants, from: constants, valid: valid)

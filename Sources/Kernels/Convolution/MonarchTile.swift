@@ -36,6 +36,15 @@ struct MonarchTile {
   /// How many there are.
   static func count(_ constants: MonarchConstants) -> Int { constants.sharesMatrix ? 5 : 7 }
 
+  /// A transform with matrices that are loaded already.
+  init(
+    k: Recorder, type: ElementType, rows: Pair, rowsNegated: Tile?, columns: Pair, columnsNegated: Tile?,
+    twiddles: Pair
+  ) {
+    (self.k, self.type, self.rows, self.rowsNegated) = (k, type, rows, rowsNegated)
+    (self.columns, self.columnsNegated, self.twiddles) = (columns, columnsNegated, twiddles)
+  }
+
   /// Loads the matrices.
   ///
   /// - Parameters:

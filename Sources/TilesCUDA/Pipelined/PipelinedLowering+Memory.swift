@@ -256,6 +256,9 @@ extension PipelinedLowering {
       code.close()
       return
     }
+    code.open("")
+    code.line("int place = row0, own = quad;")
+    if kernel.schedule.bringsOperands { code.line("asm volatile(\"\" : \"+r\"(place), \"+r\"(own));") }
     code.line("#pragma unroll")
     let values = (0..<2).map { e in
       let value = "t\(tile.id)[\(block)][4 * (j + \(first)) + 2 * h\(e == 0 ? "" : " + 1")]"
@@ -264,8 +267,9 @@ extension PipelinedLowering {
     code.open("for (int h = 0; h < 2; ++h)")
     code.line("#pragma unroll")
     code.line(
-      "for (int j = 0; j < \(shared.panelElements / 8); ++j) shared_store_2(\(buffer) + swizzled<\(shared.span), 0>(row0 + 8 * h, 32 * j + 8 * quad), "
+      "for (int j = 0; j < \(shared.panelElements / 8); ++j) shared_store_2(\(buffer) + swizzled<\(shared.span), 0>(place + 8 * h, 32 * j + 8 * own), "
         + values.joined(separator: ", ") + ");")
+    code.close()
     code.close()
   }
 

@@ -1,0 +1,118 @@
+package import Memory
+package import Tiles
+
+/// ``MonarchFused`` for 8,192 points: a tile of 128 rows is one channel, and two groups share it.
+///
+/// Rows are frequencies in the order in which an outer stage of two and the fused kernel leave them, so that spectra are the
+/// same numbers as those of ``MonarchStages``. Floor: as ``MonarchFused``'s, with 32 products of 64 by 64 by 64 a channel.
+package enum MonarchWide {
+  /// Rows of a tile, and of a channel.
+  package static let height = 128
+  private static let side = MonarchConstants.side
+
+  /// What is fixed while recording.
+  package struct Shape: Sendable, Hashable {
+    /// bfloat16 or float16.
+    package var type: ElementType
+    /// Whether inputs are multiplied by a gate.
+    package var isGatedBefore = false
+    /// Whether results are.
+    package var isGatedAfter = false
+    /// Whether spectra are conjugated, which makes it the adjoint.
+    package var isConjugated = false
+
+    /// A convolution without gates.
+    package init(type: ElementType, isGatedBefore: Bool = false, isGatedAfter: Bool = false) {
+      (self.type, self.isGatedBefore, self.isGatedAfter) = (type, isGatedBefore, isGatedAfter)
+    }
+
+    var variant: String {
+      "\(isGatedBefore ? "before_" : "")\(isGatedAfter ? "after_" : "")\(isConjugated ? "adjoint_" : "")"
+        + type.rawValue
+    }
+  }
+
+  /// Quarters of the frequency, k₁ − 1/4, of a row.
+  private static func quarters(_ row: Int) -> Int { 4 * (row % side * 2 + row / side) - 1 }
+
+  static var rows: MonarchMatrix {
+    // A stage of two scales by 1/2, one of 64 by 1/8.
+    MonarchMatrix(height, height) { row, column in
+      let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
+      return (turn.re / 16, turn.im / 16)
+    }
+  }
+
+  static var twiddles: MonarchMatrix {
+    MonarchMatrix(height, side) { row, column in
+      MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
+    }
+  }
+
+  /// Matrices of rows `[2, 128, 128]` and columns `[3, 64, 64]`, and twiddles `[2, 128, 64]`.
+  package static func constants(_ type: ElementType) throws -> [Tensor] {
+    let columns = MonarchConstants(radix: side, isShifted: false).columns
+    let (rows, twiddles) = (rows, twiddles)
+    return [
+      try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
+      try MonarchStack.tensor(
+        [columns.re, columns.im, columns.im.map { -$0 }], rows: side, columns: side, type),
+      try MonarchStack.tensor([twiddles.re, twiddles.im], rows: height, columns: side, type),
+    ]
+  }
+
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 64]`, inputs `[B, H · 128, 64]`, where there are, the
+  /// gate before and the gate after of that shape, then results likewise. Integer: how many rows of the batch a task
+  /// visits.
+  package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
+    try Kernel("monarch_wide_\(shape.variant)") { k in
+      let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
+      let stacks = [("rows", 2, height, height), ("columns", 3, side, side), ("twiddles", 2, height, side)]
+        .map { k.input($0.0, shape.type, [Index($0.1), Index($0.2), Index($0.3)]) }
+      let filters = ["re", "im"].map { k.input("spectrum_\($0)", .float32, [rows, Index(side)]) }
+      func tensor(_ name: String) -> TensorParameter {
+        k.input(name, shape.type, [batch, rows, Index(side)])
+      }
+      let inputs = ([tensor("u")] + (shape.isGatedBefore ? [tensor("before")] : []))
+      let after = shape.isGatedAfter ? tensor("after") : nil
+      let y = k.output("y", shape.type, [batch, rows, Index(side)])
+      var schedule = Kernel.Schedule(groups: 2)
+      schedule.bringsOperands = true
+      k.grid([rows / Index(height), batch.ceilDiv(share)], schedule: schedule) { task in
+        func load(_ tensor: TensorParameter, _ at: [Index], rows: Int = height, columns: Int = side) -> Tile {
+          k.load(
+            tensor, at: at, rows: rows, columns: columns, validRows: Index(rows), validColumns: Index(columns)
+          )
+        }
+        func pair(_ stack: TensorParameter, rows: Int, columns: Int) -> MonarchTile.Pair {
+          MonarchTile.Pair(
+            re: load(stack, [0, 0, 0], rows: rows, columns: columns),
+            im: load(stack, [1, 0, 0], rows: rows, columns: columns))
+        }
+        let row = task[0] * Index(height)
+        // With both gates there is no room for the negated matrix.
+        let hasRoom = !(shape.isGatedBefore && shape.isGatedAfter)
+        let tile = MonarchTile(
+          k: k, type: shape.type, rows: pair(stacks[0], rows: height, columns: height), rowsNegated: nil,
+          columns: pair(stacks[1], rows: side, columns: side),
+          columnsNegated: hasRoom ? load(stacks[1], [2, 0, 0], rows: side, columns: side) : nil,
+          twiddles: pair(stacks[2], rows: height, columns: side))
+        let filter = MonarchTile.Pair(re: load(filters[0], [row, 0]), im: load(filters[1], [row, 0]))
+        let first = task[1] * share
+        k.pipeline(
+          steps: (batch - first).min(share), stages: inputs.count > 1 ? 1 : 2,
+          load: { step in inputs.map { load($0, [first + step, row, 0]) } },
+          compute: { step, tiles in
+            let at = [first + step, row, 0]
+            let gate = after.map { load($0, at) }
+            let x =
+              inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
+            let product = tile.product(
+              tile.spectrum(tile.begun(x)), filter, conjugated: shape.isConjugated)
+            let result = tile.real(tile.returned(tile.spectrumFactor(product)))
+            k.store(gate.map { k.map(.multiply, result, $0) } ?? result, to: y, at: at)
+          })
+      }
+    }
+  }
+}
