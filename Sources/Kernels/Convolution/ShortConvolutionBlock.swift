@@ -38,13 +38,13 @@ struct SignalBlock {
   static func forward(_ shape: ShortConvolutionShape) -> SignalBlock {
     shape.isLast
       ? SignalBlock(rows: 32, columns: shape.width > 8 ? 128 : 256, isLast: true)
-      : SignalBlock(rows: 16, columns: 512, isLast: false)
+      : SignalBlock(rows: 32, columns: 256, isLast: false)
   }
 
   /// Tiles of gradients: with channels last there is a sum a tap for each of their numbers.
   static func gradients(_ shape: ShortConvolutionShape) -> SignalBlock {
     shape.isLast
-      ? SignalBlock(rows: 16, columns: 64, isLast: true) : SignalBlock(rows: 16, columns: 512, isLast: false)
+      ? SignalBlock(rows: 16, columns: 64, isLast: true) : SignalBlock(rows: 32, columns: 256, isLast: false)
   }
 
   var channels: Int { isLast ? columns : rows }
