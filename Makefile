@@ -29,3 +29,4 @@ peers: setup
 	@Scripts/peers/setup
 	@.peers/bin/python Scripts/peers/llama_cpp.py
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .peers/bin/python Scripts/peers/openblas.py
+	@.peers/bin/python Scripts/peers/fftw.py

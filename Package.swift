@@ -53,13 +53,14 @@ let package = Package(
     library("TilesCUDA", ["Tiles", "CCUDA"]),
     library("Kernels", ["Tiles", "Fourier"]),
     library("Formats", ["Memory"]),
+    library("Charts", ["Formats"]),
     library("Tokenizers", ["Formats"]),
     library("Models", ["Kernels", "Formats"]),
     library("Engine", ["Models"]),
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Engine", "Tokenizers", "TilesCPU", "TilesCUDA", "Kernels", "Fourier",
+        "Engine", "Tokenizers", "TilesCPU", "TilesCUDA", "Kernels", "Fourier", "Charts",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict, plugins: ["CommitStamp"]),
     .plugin(name: "CommitStamp", capability: .buildTool()),
@@ -67,6 +68,7 @@ let package = Package(
     tests("Memory", ["TestSupport"]),
     tests("Fourier", ["TestSupport"]),
     tests("Formats", ["Memory", "TestSupport"]),
+    tests("Charts", []),
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
     tests("TilesCUDA", ["Kernels", "Tiles", "Memory", "TestSupport"]),
     tests("TilesCPU", ["Kernels", "Fourier", "Tiles", "Memory", "TestSupport"]),

@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention, fftconv; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
+      What to measure: generate, gemm, attention, fftconv, short_conv; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
       hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -39,7 +39,7 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var options: ModelOptions
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
-    case generate, gemm, attention, ablations, attention_bwd, ssm, based, hedgehog
+    case generate, gemm, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
     case linear_attention, gla, fftconv, fftconv_bwd
     case prefix, rotary, layernorm, copy, launch
   }
@@ -56,6 +56,7 @@ struct BenchCommand: ParsableCommand {
       case .gemm: try GemmBench(self).run()
       case .attention: try AttentionBench(self).run()
       case .fftconv: try ConvolutionBench(self).run()
+      case .short_conv: try ShortConvolutionBench(self).run()
       default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
       }
     }
@@ -82,6 +83,7 @@ struct BenchCommand: ParsableCommand {
       case .rotary: try gpu.rotary()
       case .layernorm: try gpu.dropoutResidualNorm()
       case .copy: try gpu.copy()
+      case .short_conv: throw ValidationError("`bench short_conv` is for --device cpu.")
       case .launch: try gpu.launching()
       }
     }

@@ -16,6 +16,6 @@ struct Godwit: ParsableCommand {
     subcommands: [
       AskCommand.self, GenerateCommand.self, ScoreCommand.self, TokenizeCommand.self, InspectCommand.self,
       BatchCommand.self,
-      InfoCommand.self, BenchCommand.self, KernelsCommand.self,
+      InfoCommand.self, BenchCommand.self, PlotCommand.self, KernelsCommand.self,
     ])
 }

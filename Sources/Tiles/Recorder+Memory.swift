@@ -9,27 +9,32 @@ extension Recorder {
   ///   - validRows: how many rows there are, where that is less than what the tensor has left.
   ///   - validColumns: likewise for columns.
   ///   - type: type of the tile, by default the tensor's; scalars can be widened or narrowed.
+  ///   - paddedAxis: axis of rows or columns that goes on with zeros before the tensor's first number and after its last.
+  ///     `origin` may be negative there, and all that the tile can hold is valid, or what is stated.
   /// - Returns: a tile of which the part inside the tensor is valid.
   public func load(
     _ tensor: TensorParameter, at origin: [Index], rows: Int = 1, columns: Int = 1, rowAxis: Int? = nil,
     columnAxis: Int? = nil, validRows: Index? = nil, validColumns: Index? = nil, as type: ElementType? = nil,
-    file: String = #fileID, line: Int = #line
+    paddedAxis: Int? = nil, file: String = #fileID, line: Int = #line
   ) -> Tile {
     let reference = makeReference(
-      "load", tensor, origin, rows, columns, rowAxis, columnAxis, file, line)
+      "load", tensor, origin, rows, columns, rowAxis, columnAxis, file, line, paddedAxis: paddedAxis)
     check(
       tensor.access != .output, "load of \(tensor.name)", file, line,
       "it is declared an output, which is only written. Declare it with update(_:_:_:).")
     let tile = makeTile(
       type ?? tensor.type, rows: rows, columns: columns,
-      validRows: valid(validRows, rows, reference.rowAxis, tensor, origin),
-      validColumns: valid(validColumns, columns, reference.columnAxis, tensor, origin))
+      validRows: valid(validRows, rows, reference.rowAxis, reference),
+      validColumns: valid(validColumns, columns, reference.columnAxis, reference))
     check(
       tile.type == tensor.type
         || !tile.type.isBlocked && tensor.type != .q16_rows
           && (!tensor.type.isBlocked || tile.type == .float32),
       "load of \(tensor.name)", file, line,
       "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself or as float32.")
+    check(
+      paddedAxis == nil || !tensor.type.isBlocked, "load of \(tensor.name)", file, line,
+      "blocks of \(tensor.type.rawValue) have no zeros beside them. Convert the tensor first.")
     append(.load(tile, from: reference), file, line)
     define(tile)
     return tile
@@ -37,7 +42,7 @@ extension Recorder {
 
   /// Writes the valid part of `tile` to the block of `tensor` whose first element is at `origin`.
   ///
-  /// Parts outside the tensor are left out. The axes are chosen as in ``load(_:at:rows:columns:rowAxis:columnAxis:validRows:validColumns:as:file:line:)``.
+  /// Parts outside the tensor are left out. The axes are chosen as in ``load(_:at:rows:columns:rowAxis:columnAxis:validRows:validColumns:as:paddedAxis:file:line:)``.
   public func store(
     _ tile: Tile, to tensor: TensorParameter, at origin: [Index], rowAxis: Int? = nil, columnAxis: Int? = nil,
     file: String = #fileID, line: Int = #line
@@ -102,17 +107,18 @@ extension Recorder {
   }
 
   private func valid(
-    _ stated: Index?, _ capacity: Int, _ axis: Int?, _ tensor: TensorParameter, _ origin: [Index]
+    _ stated: Index?, _ capacity: Int, _ axis: Int?, _ reference: TileReference
   ) -> Index {
-    guard let axis, tensor.extents.indices.contains(axis), origin.indices.contains(axis) else { return 1 }
-    let left = tensor.extents[axis] - origin[axis]
+    let (extents, origin) = (reference.tensor.extents, reference.origin)
+    guard let axis, extents.indices.contains(axis), origin.indices.contains(axis) else { return 1 }
+    let left = axis == reference.paddedAxis ? Index(capacity) : extents[axis] - origin[axis]
     if capacity == 1 && stated == nil { return 1 }
     return (stated ?? left).min(Index(capacity))
   }
 
   private func makeReference(
     _ operation: String, _ tensor: TensorParameter, _ origin: [Index], _ rows: Int, _ columns: Int,
-    _ rowAxis: Int?, _ columnAxis: Int?, _ file: String, _ line: Int
+    _ rowAxis: Int?, _ columnAxis: Int?, _ file: String, _ line: Int, paddedAxis: Int? = nil
   ) -> TileReference {
     let rank = tensor.extents.count
     let described = "\(operation) \(tensor.name)\(tensor.extents) as [\(rows), \(columns)]"
@@ -126,6 +132,10 @@ extension Recorder {
       row.map { (0..<rank).contains($0) } ?? true && column.map { (0..<rank).contains($0) } ?? true,
       described, file, line, "rows run along axis \(row ?? -1) and columns along \(column ?? -1) of \(rank).")
     check(row == nil || row != column, described, file, line, "rows and columns run along the same axis.")
-    return TileReference(tensor: tensor, origin: origin, rowAxis: row, columnAxis: column)
+    check(
+      paddedAxis == nil || paddedAxis == row || paddedAxis == column, described, file, line,
+      "axis \(paddedAxis ?? -1) is padded, and neither rows nor columns run along it.")
+    return TileReference(
+      tensor: tensor, origin: origin, rowAxis: row, columnAxis: column, paddedAxis: paddedAxis)
   }
 }

@@ -50,7 +50,11 @@ extension ReferenceRun {
     let origin = try origin(reference)
     for row in 0..<state.rows {
       for column in 0..<state.columns {
-        let value = try readElement(reference.tensor.number, place(reference, origin, row, column))
+        let place = place(reference, origin, row, column)
+        let isZero = reference.paddedAxis.map {
+          !(0..<tensors[reference.tensor.number].shape[$0]).contains(place[$0])
+        }
+        let value = isZero == true ? 0 : try readElement(reference.tensor.number, place)
         state.values[row * state.columns + column] = Self.rounded(value, to: tile.type)
         state.isWritten[row * state.columns + column] = true
       }

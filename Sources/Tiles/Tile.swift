@@ -76,12 +76,17 @@ public struct TileReference: Sendable, Hashable {
   public let rowAxis: Int?
   /// Axis along which the tile's columns run; `nil` for a tile of one column.
   public let columnAxis: Int?
+  /// Axis along which the tile may reach over the tensor's ends, where it reads zeros: that of rows or of columns.
+  public let paddedAxis: Int?
 
   /// A reference whose coordinates the maker vouches for.
-  package init(tensor: TensorParameter, origin: [Index], rowAxis: Int?, columnAxis: Int?) {
+  package init(
+    tensor: TensorParameter, origin: [Index], rowAxis: Int?, columnAxis: Int?, paddedAxis: Int? = nil
+  ) {
     self.tensor = tensor
     self.origin = origin
     self.rowAxis = rowAxis
     self.columnAxis = columnAxis
+    self.paddedAxis = paddedAxis
   }
 }

@@ -14,6 +14,7 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
   private let owned: FlatArray<OwnedTile>
   private let matmuls: FlatArray<MatmulPlan>
   private let maps: FlatArray<MapPlan>
+  private let windows: FlatArray<WindowPlan>
   private let ops: FlatArray<gw_map_op>
   private let operands: FlatArray<MapOperandPlan>
   private let gridRegisters: FlatArray<Int>
@@ -28,6 +29,7 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
     owned = FlatArray(program.owned)
     matmuls = FlatArray(program.matmuls)
     maps = FlatArray(program.maps)
+    windows = FlatArray(program.windows)
     ops = FlatArray(program.ops)
     operands = FlatArray(program.operands)
     gridRegisters = FlatArray(program.gridRegisters)
@@ -88,9 +90,10 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
         let launch = unsafe Launch(
           instructions: instructions.base, prologue: program.prologue, taskStart: program.taskStart,
           integers: registers, integerCount: integers.count, tensors: tensors, owned: owned.base,
-          ownedCount: owned.count, matmuls: matmuls.base, maps: maps.base, ops: ops.base,
-          operands: operands.base, gridRegisters: gridRegisters.base, taskRegisters: taskRegisters.base,
-          axisCount: gridRegisters.count, workspaceOffset: program.arenaBytes)
+          ownedCount: owned.count, matmuls: matmuls.base, maps: maps.base, windows: windows.base,
+          ops: ops.base, operands: operands.base, gridRegisters: gridRegisters.base,
+          taskRegisters: taskRegisters.base, axisCount: gridRegisters.count,
+          workspaceOffset: program.arenaBytes)
         body(launch)
       }
     }

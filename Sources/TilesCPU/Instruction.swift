@@ -14,6 +14,8 @@ struct Instruction: BitwiseCopyable {
     case element
     /// Tile a looks at tensor b from element offset c on, with row stride d and column stride e.
     case view
+    /// Tile a looks at window number b: in the tensor, or at a copy where zeros belong to it.
+    case window
     /// Tile a has b valid rows and c valid columns.
     case extent
     /// Tile a is set to the float whose bits are b.
@@ -51,6 +53,21 @@ struct Instruction: BitwiseCopyable {
   var columnStride: Int
   var rows: Int
   var columns: Int
+}
+
+/// A part of a tensor that may reach over its ends along one axis.
+struct WindowPlan {
+  /// Tile register that looks at the tensor, or would if it had all of it.
+  var view: Int
+  /// Tile register with memory for the window where the tensor has not all of it.
+  var copy: Int
+  /// Integer registers with the window's first coordinate along the axis and the tensor's extent.
+  var origin: Int
+  var extent: Int
+  /// Whether the axis is that of rows.
+  var isAlongRows: Bool
+  /// Bytes of an element.
+  var bytes: Int
 }
 
 /// How a matrix product reads its operands.

@@ -20,6 +20,7 @@ internal import Synchronization
   var ownedCount: Int
   var matmuls: UnsafePointer<MatmulPlan>
   var maps: UnsafePointer<MapPlan>
+  var windows: UnsafePointer<WindowPlan>
   var ops: UnsafePointer<gw_map_op>
   var operands: UnsafePointer<MapOperandPlan>
   var gridRegisters: UnsafePointer<Int>

@@ -58,7 +58,8 @@ extension Lowering {
   }
 
   mutating func lowerLoad(_ tile: Tile, _ reference: TileReference) {
-    let view = viewSlot(reference, rows: tile.validRows, columns: tile.validColumns)
+    var view = viewSlot(reference, rows: tile.validRows, columns: tile.validColumns)
+    if let axis = reference.paddedAxis { view = windowSlot(tile, reference, axis, view: view) }
     let readsInPlace =
       reference.tensor.access == .input && writes[tile.id] == nil && tile.type == reference.tensor.type
     if readsInPlace {

@@ -32,6 +32,7 @@ struct Program {
   var workspaceBytes = 0
   var matmuls: [MatmulPlan] = []
   var maps: [MapPlan] = []
+  var windows: [WindowPlan] = []
   var ops: [gw_map_op] = []
   var operands: [MapOperandPlan] = []
   /// Most operands of one elementwise program.

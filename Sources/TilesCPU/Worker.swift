@@ -118,6 +118,7 @@ internal import Memory
         unsafe tiles[a].base = tensor.base + offset
         unsafe tiles[a].rowStride = integers[Int(step.d)]
         unsafe tiles[a].columnStride = integers[Int(step.e)]
+      case .window: unsafe window(launch.windows[b], to: a)
       case .extent:
         unsafe tiles[a].rows = Swift.max(0, integers[b])
         unsafe tiles[a].columns = Swift.max(0, integers[c])

@@ -78,7 +78,9 @@ struct Placement {
     for statement in statements {
       for tile in statement.operation.tilesRead + statement.operation.tilesWritten { tiles[tile.id] = tile }
       switch statement.operation {
-      case .load(let tile, _): tiles[tile.id] = tile
+      case .load(let tile, let reference):
+        if reference.paddedAxis != nil { fail("a load that starts before its tensor needs the plain form") }
+        tiles[tile.id] = tile
       case .matmul(let product):
         if ![.bfloat16, .float16].contains(product.left.type) {
           fail("a product of \(product.left.type.rawValue) needs the plain form")

@@ -18,7 +18,7 @@ extension BlockLowering {
         let width = index(reference.tensor.extents[reference.tensor.extents.count - 1])
         return "q16_element(\(base), \(width), \(place))"
       }
-      let value = "element<\(type.cName)>(\(base), \(place))"
+      let value = padded("element<\(type.cName)>(\(base), \(place))", reference, r, c)
       return tile.type.holds(type) ? value : tile.type.rounded(value)
     }
     let place = "(\(r)) * \(tile.columns) + (\(c))"
@@ -27,6 +27,13 @@ extension BlockLowering {
     }
     let type = tile.type.storageType
     return "\(type)::at(\(address(tile)) + (\(place)) * \(tile.storageBytes), 0)"
+  }
+
+  /// The value of an element that is there, 0 for one beside the tensor.
+  func padded(_ value: String, _ reference: TileReference, _ row: String, _ column: String) -> String {
+    guard let axis = reference.paddedAxis else { return value }
+    let place = "\(index(reference.origin[axis])) + \(axis == reference.rowAxis ? row : column)"
+    return "((u32)(\(place)) < (u32)\(index(reference.tensor.extents[axis])) ? \(value) : 0.0f)"
   }
 
   /// Where a tile begins in shared memory.
@@ -63,7 +70,7 @@ extension BlockLowering {
     printElements(tile) {
       let value =
         "element<\(type.cName)>((const u8 *)a.tensor[\(tensor)], start + row * down + column * across)"
-      return $0.write(tile, "row", "column", value)
+      return $0.write(tile, "row", "column", $0.padded(value, reference, "row", "column"))
     }
     code.close()
   }

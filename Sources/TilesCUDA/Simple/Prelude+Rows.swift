@@ -105,6 +105,16 @@ extension Prelude {
         });
       }
     }
+    // Columns from `first` up to `end` of a row that goes on with zeros on both sides.
+    template <class T, int vec, int lanes, int n>
+    __device__ __forceinline__ void load_window(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
+                                                int first, int end) {
+    #pragma unroll
+      for (int i = 0; i < n; ++i) {
+        const int c = (i / vec * lanes + lane) * vec + i % vec;
+        t[i] = c >= first && c < end ? element<T>(p, start + c * stride) : 0.0f;
+      }
+    }
     template <class T, int vec, int lanes, int n>
     __device__ __forceinline__ void load_elements(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
                                                   int valid) {

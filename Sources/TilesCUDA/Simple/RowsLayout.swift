@@ -60,6 +60,8 @@ struct RowsLayout {
     while groups * 2 * self.lanes <= 256, groups < rows || groups * self.lanes < 32 { groups *= 2 }
     self.groups = groups
     tasks = warps == 1 ? max(1, 128 / (groups * self.lanes)) : 1
+    // Whole vectors of narrow tiles may be more than what was reckoned with.
+    guard Lifetimes(kernel.body).peak(count) <= 2 * Self.columnRegisters else { return nil }
   }
 
   /// Threads of a task.

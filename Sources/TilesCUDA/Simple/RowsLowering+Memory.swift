@@ -21,16 +21,27 @@ extension RowsLowering {
     return "row < \(index(validRows)) ? \(index(validColumns)) : 0"
   }
 
+  /// The same, none where the row is one of the zeros beside the tensor.
+  private func paddedColumns(_ tile: Tile, _ reference: TileReference) -> String {
+    let columns = columns(tile, tile.validRows, tile.validColumns)
+    guard let axis = reference.paddedAxis, axis == reference.rowAxis || tile.columns == 1 else {
+      return columns
+    }
+    let row = axis == reference.rowAxis && layout.isDealt(tile) && tile.rows > 1 ? " + row" : ""
+    return
+      "(u32)(\(index(reference.origin[axis]))\(row)) >= (u32)\(index(reference.tensor.extents[axis])) ? 0 : \(columns)"
+  }
+
   mutating func printLoad(_ tile: Tile, _ reference: TileReference) {
     let tensor = reference.tensor
     let type = tensor.type
     let name = "t\(tile.id)"
     // What every row or task reads again should stay in the nearest cache.
-    let isStreamed = layout.isDealt(tile) && tensor.access == .input
+    let isStreamed = layout.isDealt(tile) && tensor.access == .input && reference.paddedAxis == nil
     let goesWhole = isWhole && canBeWhole(tile, reference, (tile.validRows, tile.validColumns))
     code.open("")
     if !goesWhole {
-      code.line("const int valid = \(columns(tile, tile.validRows, tile.validColumns));")
+      code.line("const int valid = \(paddedColumns(tile, reference));")
     }
     code.line("const long long start = \(start(tile, reference));")
     let base = "(const u8 *)a.tensor[\(tensor.number)]"
@@ -41,6 +52,11 @@ extension RowsLowering {
     } else if tile.columns == 1 {
       let value = "element<\(type.cName)>(\(base), start)"
       code.line("\(name) = valid > 0 ? \(tile.type.holds(type) ? value : tile.type.rounded(value)) : 0.0f;")
+    } else if let axis = reference.paddedAxis, axis == reference.columnAxis {
+      let (origin, extent) = (index(reference.origin[axis]), index(tensor.extents[axis]))
+      code.line(
+        "load_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
+      )
     } else if type.isBlocked || !type.isVectorType {
       code.line(
         "load_elements<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, valid);"

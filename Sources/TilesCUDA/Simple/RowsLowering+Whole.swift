@@ -54,6 +54,7 @@ extension RowsLowering {
     _ tile: Tile, _ reference: TileReference, _ valid: (rows: Index, columns: Index)
   ) -> Bool {
     guard tile.columns % layout.vector == 0, tile.type != .q16_rows, reference.tensor.type.isVectorType,
+      reference.paddedAxis == nil,
       let axis = reference.columnAxis, let column = reference.origin[axis].constantValue,
       column % layout.vector == 0, valid.rows.isFixedInTask, valid.columns.isFixedInTask
     else { return false }

@@ -122,7 +122,8 @@ struct Slabs {
       origin[axis] = origin[axis] + .step(step) * Index(size)
     }
     return TileReference(
-      tensor: reference.tensor, origin: origin, rowAxis: reference.rowAxis, columnAxis: reference.columnAxis)
+      tensor: reference.tensor, origin: origin, rowAxis: reference.rowAxis, columnAxis: reference.columnAxis,
+      paddedAxis: reference.paddedAxis)
   }
 
   private func cut(_ body: [Statement], _ side: Int, _ size: Int) -> [Statement] {
