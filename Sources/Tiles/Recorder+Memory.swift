@@ -8,7 +8,8 @@ extension Recorder {
   ///   - columns: capacity in columns; they run along `columnAxis`, by default the last axis.
   ///   - validRows: how many rows there are, where that is less than what the tensor has left.
   ///   - validColumns: likewise for columns.
-  ///   - type: type of the tile, by default the tensor's; scalars can be widened or narrowed.
+  ///   - type: type of the tile, by default the tensor's; scalars can be widened or narrowed, numbers of blocks decoded
+  ///     to float32 or on to 16 bits, rounded to nearest.
   /// - Returns: a tile of which the part inside the tensor is valid.
   public func load(
     _ tensor: TensorParameter, at origin: [Index], rows: Int = 1, columns: Int = 1, rowAxis: Int? = nil,
@@ -27,9 +28,10 @@ extension Recorder {
     check(
       tile.type == tensor.type
         || !tile.type.isBlocked && tensor.type != .q16_rows
-          && (!tensor.type.isBlocked || tile.type == .float32),
+          && (!tensor.type.isBlocked || [.float32, .bfloat16, .float16].contains(tile.type)),
       "load of \(tensor.name)", file, line,
-      "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself or as float32.")
+      "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself, as float32 or as a "
+        + "16-bit float.")
     append(.load(tile, from: reference), file, line)
     define(tile)
     return tile

@@ -5,7 +5,7 @@ internal import Tiles
 public enum KernelCatalogue {
   /// All entries, in the order of the families.
   public static let all: [CatalogueEntry] =
-    products + rows + attention + gradients + scans + features + sizes + steps
+    products + rows + attention + gradients + scans + features + sizes + steps + packed
 
   /// The entries whose names contain one of `words`; all where there is none.
   public static func entries(matching words: [String]) -> [CatalogueEntry] {
