@@ -124,10 +124,10 @@ public enum Gemm {
 
   /// The task's part of A · B.
   ///
-  /// - Parameter split: which of the plan's parts of the inner side is summed over; all where there is but one.
+  /// - Parameter split: which of the plan's parts of the inner side is summed over; all of them by default.
   static func product(
     _ k: Recorder, _ a: TensorParameter, _ b: TensorParameter, row: Index, column: Index, transposesB: Bool,
-    _ plan: Plan, split: Index = 0
+    _ plan: Plan, split: Index? = nil
   ) -> Tile {
     let (m, inner) = (a.extents[0], a.extents[1])
     let n = b.extents[transposesB ? 0 : 1]

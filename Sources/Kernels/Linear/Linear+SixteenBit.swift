@@ -87,10 +87,10 @@ extension Linear {
   /// Sums of products of bfloat16 activations, loaded as they are stored so that bulk copies can bring them; weights in
   /// blocks are rounded to bfloat16 as they are decoded.
   ///
-  /// - Parameter split: which of the shape's parts of the inputs is summed over; all where there is but one.
+  /// - Parameter split: which of the shape's parts of the inputs is summed over; all of them by default.
   static func sixteenBitProducts(
     _ k: Recorder, _ x: TensorParameter, _ weights: [TensorParameter], row: Index, column: Index,
-    _ shape: Shape, split: Index = 0
+    _ shape: Shape, split: Index? = nil
   ) -> [Tile] {
     let validRows = (x.extents[0] - row).min(Index(shape.rows))
     let validColumns = (Index(shape.outputs) - column).min(Index(shape.columns))

@@ -43,12 +43,16 @@ struct SplitRange {
   private let first: Index
   private let step: Index
 
-  init(inner: Index, step: Int, splits: Int, split: Index) {
+  /// - Parameter split: which part; all of the inner side where there is none.
+  init(inner: Index, step: Int, splits: Int, split: Index?) {
     self.step = Index(step)
     let all = inner.ceilDiv(Index(step))
+    guard let split else {
+      (count, first) = (all, 0)
+      return
+    }
     let each = all.ceilDiv(Index(splits))
-    count = splits == 1 ? all : (all - split * each).min(each).max(0)
-    first = splits == 1 ? 0 : split * each
+    (count, first) = ((all - split * each).min(each).max(0), split * each)
   }
 
   /// Where a step starts along the inner side.

@@ -34,10 +34,12 @@ struct LinearLayer {
       case (true, true): .biasAndResidual
       }
     let (type, inputs, outputs) = (self.weight.type, weight.shape[1], weight.shape[0])
-    let cores = preparation.executor.cores
+    let executor = preparation.executor
     func shape(_ limit: Int?) -> Linear.Shape {
       guard arithmetic == .sixteenBit else { return Linear.Shape(inputs: inputs, outputs: outputs) }
-      return .sixteenBit(inputs: inputs, outputs: outputs, rowLimit: limit, weight: type)
+      return .planned(
+        inputs: inputs, outputs: outputs, rowLimit: limit, weight: type, cores: executor.cores,
+        plans: executor.plans)
     }
     kernels = try RowKernels(
       arithmetic, name: "linear \(type) \(epilogue)", preparation, shape: shape
@@ -47,8 +49,7 @@ struct LinearLayer {
     split =
       arithmetic == .sixteenBit
       ? try SplitKernels(
-        preparation, weight: type, epilogue: epilogue, outputs: outputs,
-        shape: { shape($0).split(for: cores) }) : nil
+        preparation, weight: type, epilogue: epilogue, outputs: outputs, shape: shape) : nil
   }
 
   func callAsFunction(_ x: Tensor, residual: Tensor? = nil, into y: Tensor) throws {
@@ -87,6 +88,7 @@ struct GatedLayer {
     let types = (gate: self.gate.type, up: self.up.type)
     let largest = types.gate.blockBytes > types.up.blockBytes ? types.gate : types.up
     let (inputs, outputs) = (gate.shape[1], gate.shape[0])
+    let executor = preparation.executor
     kernels = try RowKernels(arithmetic, name: "gated \(types) \(next)", preparation) { limit in
       guard arithmetic == .sixteenBit else {
         var shape = Linear.Shape(inputs: inputs, outputs: outputs)
@@ -94,7 +96,9 @@ struct GatedLayer {
         shape.columns = 64
         return shape
       }
-      return .sixteenBit(inputs: inputs, outputs: outputs, rowLimit: limit, sums: 2, weight: largest)
+      return .planned(
+        inputs: inputs, outputs: outputs, rowLimit: limit, sums: 2, weight: largest, cores: executor.cores,
+        plans: executor.plans)
     } record: { shape in
       try GatedLinear.kernel(shape, weights: types, arithmetic: arithmetic, output: next.activation)
     }
