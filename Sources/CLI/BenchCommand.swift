@@ -18,8 +18,8 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention, fftconv, short_conv; on a GPU gemm, ablations, attention, attention_bwd, ssm, based, \
-      hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
+      What to measure: generate, gemm, attention, fftconv, short_conv; on a GPU gemm, linear, ablations, attention, attention_bwd, ssm, \
+      based, hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
   var groups: [BenchGroup] = [.generate]
@@ -36,10 +36,14 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Print which kernels took the time, on standard error (generate only).")
   var profile = false
 
+  @Flag(
+    help: "On a GPU, time candidates for each product first, and keep the best for this run and later ones.")
+  var tune = false
+
   @OptionGroup var options: ModelOptions
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
-    case generate, gemm, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
+    case generate, gemm, linear, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
     case linear_attention, gla, fftconv, fftconv_bwd
     case prefix, rotary, layernorm, copy, launch
   }
@@ -48,6 +52,9 @@ struct BenchCommand: ParsableCommand {
     guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must be 1 to 1000.") }
     guard !profile || groups == [.generate] else {
       throw ValidationError("--profile is for `bench generate` alone.")
+    }
+    guard !tune || options.machine.device == .cuda else {
+      throw ValidationError("--tune is for --device cuda.")
     }
     if options.machine.device == .cuda { return try runOnGPU() }
     for group in groups {
@@ -64,11 +71,13 @@ struct BenchCommand: ParsableCommand {
 
   private func runOnGPU() throws {
     if groups == [.generate] { return try GenerateBench(self).run() }
-    let gpu = GPUBench(bench: self, executor: try options.machine.gpu())
+    let executor = try options.machine.gpu()
+    let gpu = GPUBench(bench: self, executor: executor, tuner: tune ? GPUTuner(executor) : nil)
     for group in groups {
       switch group {
       case .generate: throw ValidationError("`bench generate` is a run of its own on a GPU.")
       case .gemm: try gpu.gemm()
+      case .linear: try gpu.linear()
       case .ablations: try gpu.ablations()
       case .attention: try gpu.attention()
       case .attention_bwd: try gpu.attentionBackward()

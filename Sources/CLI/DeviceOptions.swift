@@ -34,8 +34,12 @@ struct DeviceOptions: ParsableArguments {
 
   /// The GPU, or what is missing for it.
   func gpu() throws -> CUDAExecutor {
-    try CUDAExecutor(
+    let executor = try CUDAExecutor(
       memoryCap: gpuMemory?.bytes, cacheFolder: Files.cacheFolder + "/cuda", compilerPath: nvrtc)
+    let kept = PlanFile(folder: Files.planFolder).load(for: executor.machine)
+    if let note = kept.note { Output.note("note: \(note)\n") }
+    executor.use(kept.plans)
+    return executor
   }
 
   /// The cores of this machine.

@@ -47,6 +47,9 @@ enum Files {
     return (environment("HOME") ?? ".") + "/.cache/godwit"
   }
 
+  /// Where tuned plans are kept.
+  static var planFolder: String { cacheFolder + "/plans" }
+
   /// Most memory this process has held, in bytes.
   static var peakMemory: Int {
     var usage = rusage()

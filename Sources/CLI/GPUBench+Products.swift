@@ -3,6 +3,32 @@ internal import Memory
 internal import Tiles
 internal import TilesCUDA
 
+extension KernelTiming {
+  /// Calls of C = A · B in bfloat16 on so many sets of factors, with a plan in one kernel or, cut into parts, in two.
+  func gemmCalls(_ plan: Gemm.Plan, m: Int, n: Int, k: Int, sets: Int) throws -> [() throws -> Void] {
+    let c = try executor.tensor(.bfloat16, [m, n])
+    let inputs = try (0..<sets).map { number in
+      (
+        try random(.bfloat16, [m, k], seed: UInt64(2 * number)),
+        try random(.bfloat16, [k, n], seed: UInt64(2 * number + 1))
+      )
+    }
+    guard plan.splits > 1 else {
+      let kernel = try executor.compile(try Gemm.kernel(type: .bfloat16, plan: plan))
+      return inputs.map { a, b in { try kernel.run([a, b, c]) } }
+    }
+    let kernel = try executor.compile(try Gemm.parts(plan: plan))
+    let sum = try executor.compile(try SplitSum.kernel(splits: plan.splits, output: .bfloat16))
+    let parts = try executor.tensor(.float32, [plan.splits, m, n])
+    return inputs.map { a, b in
+      {
+        try kernel.run([a, b, parts])
+        try sum.run([parts, c])
+      }
+    }
+  }
+}
+
 extension GPUBench {
   /// C = A · B in bfloat16.
   func gemm() throws {
@@ -16,15 +42,9 @@ extension GPUBench {
 
   private func gemm(m: Int, n: Int, k: Int, title: String, sets: Int) throws {
     guard bench.wants(title) else { return }
-    let kernel = try executor.compile(try Gemm.kernel(type: .bfloat16, plan: .gpu(rows: m, columns: n)))
-    let c = try executor.tensor(.bfloat16, [m, n])
-    let inputs = try (0..<sets).map { number in
-      (
-        try random(.bfloat16, [m, k], seed: UInt64(2 * number)),
-        try random(.bfloat16, [k, n], seed: UInt64(2 * number + 1))
-      )
-    }
-    let seconds = try time(inputs.map { a, b in { try kernel.run([a, b, c]) } })
+    if let tuner { try tuner.gemm(m: m, n: n, k: k, sets: sets) }
+    let plan = Gemm.Plan.gpu(.bfloat16, rows: m, columns: n, inner: k, plans: executor.plans)
+    let seconds = try time(gemmCalls(plan, m: m, n: n, k: k, sets: sets))
     report(
       Figure(
         op: "gemm", shape: title, seconds: seconds, flops: 2 * Double(m) * Double(n) * Double(k),

@@ -5,15 +5,17 @@ internal import TilesCUDA
 /// The kernels as they are printed, compiled and judged.
 struct KernelsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "kernels", abstract: "List, show, compile and check the catalogue of kernels.",
+    commandName: "kernels", abstract: "List, show, compile, check and tune the catalogue of kernels.",
     discussion: """
         godwit kernels show gemm_bfloat16_gpu
         godwit kernels compile --target sm_90a --nvrtc .nvrtc attention
         godwit kernels check --device cuda attention
+        godwit kernels tune --weight q4_0 8x4096x14336
       A name stands for every entry that contains it.
       """,
     subcommands: [
       KernelsListCommand.self, KernelsShowCommand.self, KernelsCompileCommand.self, KernelsCheckCommand.self,
+      KernelsTuneCommand.self,
     ])
 
   /// The target of that name.

@@ -18,6 +18,9 @@ public protocol Executor: Sendable {
   /// How many tasks it works on at a time; kernels with fewer may leave most of it idle.
   var cores: Int { get }
 
+  /// Plans that were found by measuring on this machine; `nil` where there are none.
+  var plans: TunedPlans? { get }
+
   /// Zeroed memory that its kernels can use.
   ///
   /// - Throws: what says how much was asked for and how much there is.
@@ -64,6 +67,9 @@ extension Executor {
 
   /// A few, so that tasks had better be large.
   public var cores: Int { 1 }
+
+  /// None.
+  public var plans: TunedPlans? { nil }
 
   /// They are not.
   public var prefersSixteenBit: Bool { false }

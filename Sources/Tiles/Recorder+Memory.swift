@@ -8,7 +8,8 @@ extension Recorder {
   ///   - columns: capacity in columns; they run along `columnAxis`, by default the last axis.
   ///   - validRows: how many rows there are, where that is less than what the tensor has left.
   ///   - validColumns: likewise for columns.
-  ///   - type: type of the tile, by default the tensor's; scalars can be widened or narrowed.
+  ///   - type: type of the tile, by default the tensor's; scalars can be widened or narrowed, numbers of blocks decoded
+  ///     to float32 or on to 16 bits, rounded to nearest.
   ///   - paddedAxis: axis of rows or columns that goes on with zeros before the tensor's first number and after its last.
   ///     `origin` may be negative there, and all that the tile can hold is valid, or what is stated.
   /// - Returns: a tile of which the part inside the tensor is valid.
@@ -29,9 +30,10 @@ extension Recorder {
     check(
       tile.type == tensor.type
         || !tile.type.isBlocked && tensor.type != .q16_rows
-          && (!tensor.type.isBlocked || tile.type == .float32),
+          && (!tensor.type.isBlocked || [.float32, .bfloat16, .float16].contains(tile.type)),
       "load of \(tensor.name)", file, line,
-      "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself or as float32.")
+      "\(tensor.type.rawValue) cannot be loaded as \(tile.type.rawValue). Load it as itself, as float32 or as a "
+        + "16-bit float.")
     check(
       paddedAxis == nil || !tensor.type.isBlocked, "load of \(tensor.name)", file, line,
       "blocks of \(tensor.type.rawValue) have no zeros beside them. Convert the tensor first.")

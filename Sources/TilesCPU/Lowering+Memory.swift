@@ -67,19 +67,29 @@ extension Lowering {
       return
     }
     let owned = ownedSlot(tile)
-    if reference.tensor.type.isBlocked, tile.type == .float32 {
-      let type = reference.tensor.type
-      guard let number = type.microkernelType else { return fail("\(type.rawValue) cannot be widened.") }
-      emit(
-        Instruction(
-          code: .widen, a: Int32(owned), b: Int32(view), c: Int32(type.blockElements),
-          d: Int32(number.rawValue),
-          e: Int32(type.blockBytes)))
-      return
-    }
-    let source = MapPiece(slot: view, tile: tile, type: reference.tensor.type)
     let target = MapPiece(slot: owned, tile: tile, type: tile.type)
-    emitCopy(from: source, to: target, rows: tile.validRows, columns: tile.validColumns)
+    guard reference.tensor.type.isBlocked else {
+      let source = MapPiece(slot: view, tile: tile, type: reference.tensor.type)
+      return emitCopy(from: source, to: target, rows: tile.validRows, columns: tile.validColumns)
+    }
+    guard tile.type != .float32 else { return emitWiden(view, into: owned, reference.tensor.type) }
+    // Blocks are widened to float32; on the way to 16 bits they pass through a tile that no statement names.
+    let wide = Tile(
+      id: -2 - tile.id, type: .float32, rows: tile.rows, columns: tile.columns, validRows: tile.validRows,
+      validColumns: tile.validColumns)
+    let passed = ownedSlot(wide)
+    emitWiden(view, into: passed, reference.tensor.type)
+    emitCopy(
+      from: MapPiece(slot: passed, tile: wide, type: .float32), to: target, rows: tile.validRows,
+      columns: tile.validColumns)
+  }
+
+  private mutating func emitWiden(_ view: Int, into target: Int, _ type: ElementType) {
+    guard let number = type.microkernelType else { return fail("\(type.rawValue) cannot be widened.") }
+    emit(
+      Instruction(
+        code: .widen, a: Int32(target), b: Int32(view), c: Int32(type.blockElements),
+        d: Int32(number.rawValue), e: Int32(type.blockBytes)))
   }
 
   mutating func lowerStore(_ tile: Tile, _ reference: TileReference) {

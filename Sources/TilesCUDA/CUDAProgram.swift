@@ -30,7 +30,7 @@ package struct CUDAProgram: Sendable {
   package struct TensorMap: Sendable, Hashable {
     /// Which of the kernel's tensors.
     package var tensor: Int
-    /// Extent of the box along each axis of the tensor.
+    /// Extent of the box along each axis of the tensor, in blocks along the last where its type has such.
     package var box: [Int]
     /// Bytes of a swizzle span: 32, 64 or 128; 0 for none.
     package var swizzle: Int

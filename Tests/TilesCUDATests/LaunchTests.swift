@@ -184,11 +184,26 @@ func fakeTensor(
       problem(try fakeTensor([128, 64], strides: [1, 128], type: .bfloat16))
         == "its last axis has stride 128, not 1.")
     #expect(problem(try fakeTensor([0, 64], type: .bfloat16)) == "it has no elements: shape [0, 64].")
-    #expect(problem(try fakeTensor([4, 64], type: .q8_0)) == "q8_0 cannot be copied in boxes.")
+    #expect(problem(try fakeTensor([4, 256], type: .q6_K)) == "q6_K cannot be copied in boxes.")
     #expect(problem(try fakeTensor([4, 4, 64], type: .bfloat16)).contains("does not fit 3 axes"))
     #expect(problem(try fakeTensor([128, 64])) == "boxes of [64, 64] cannot be copied.")
     let tall = CUDAProgram.TensorMap(tensor: 0, box: [257, 64], swizzle: 128)
     #expect(problem(try fakeTensor([512, 64], type: .bfloat16), tall) != "")
+  }
+
+  /// Blocks of 18 bytes as pairs of bytes, rows on whole pieces of 16.
+  @Test func blocksGoAsPairsOfBytes() throws {
+    let box = CUDAProgram.TensorMap(tensor: 0, box: [64, 8], swizzle: 0)
+    let request = try TensorMapRequest(box, try fakeTensor([72, 576], strides: [768, 1], type: .q4_0))
+    #expect(request.extents == [576 / 32 * 9, 72])
+    #expect(request.strides == [768 / 32 * 18])
+    #expect(request.box == [72, 64])
+    #expect((request.type, request.swizzle) == (1, 0))
+    #expect(
+      problem(try fakeTensor([72, 576], type: .q4_0), box)
+        == "axis 0 has a stride of 324 bytes, no multiple of 16.")
+    let wide = CUDAProgram.TensorMap(tensor: 0, box: [64, 32], swizzle: 0)
+    #expect(problem(try fakeTensor([72, 1024], type: .q8_0), wide) == "boxes of [64, 32] cannot be copied.")
   }
 
   /// An axis that is never stepped along may have any stride.

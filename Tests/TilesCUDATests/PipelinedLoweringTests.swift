@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 import Memory
 import Testing
@@ -168,6 +169,31 @@ import Tiles
     #expect(
       program.sharedBytes
         == (try PipelinedLowering.emit(Gemm.kernel(type: .bfloat16, plan: .gpu))).sharedBytes)
+  }
+
+  /// What is read of weights in blocks are the blocks alone: they are decoded between the instructions of a product.
+  @Test(arguments: [(ElementType.q4_0, 18), (.q4_1, 20), (.q8_0, 34)], [8, nil])
+  func blocksAreReadAsTheyAreStored(type: (ElementType, Int), limit: Int?) throws {
+    let shape = Linear.Shape.sixteenBit(inputs: 608, outputs: 136, rowLimit: limit, weight: type.0)
+    let program = try Emitter.emit(
+      Linear.kernel(shape, weight: type.0, arithmetic: .sixteenBit), target: .sm_90a)
+    #expect(
+      program.tensorMaps.contains(
+        CUDAProgram.TensorMap(tensor: 1, box: [shape.columns, 8], swizzle: 0)))
+    let slot = shape.columns * 8 * type.1 + shape.rows * 512
+    #expect(program.source.contains("barrier_expect(full0 + 8 * slot0, \(slot));"))
+    let decoded = program.source.components(separatedBy: "decode_\(type.0.rawValue)<").count - 1
+    #expect(decoded == 16)
+    // No number of the weights is read from global memory.
+    #expect(!program.source.contains("a.tensor[1]"))
+  }
+
+  @Test func blocksThatAreNoLeftFactorTakeThePlainForm() throws {
+    var shape = Linear.Shape.sixteenBit(inputs: 608, outputs: 136, rowLimit: nil, weight: .q4_0)
+    shape.swapsSides = false
+    let kernel = try Linear.kernel(shape, weight: .q4_0, arithmetic: .sixteenBit)
+    #expect(!PipelinedLowering.suits(kernel))
+    #expect(try Emitter.emit(kernel, target: .sm_90a).tensorMaps.isEmpty)
   }
 
   @Test func partsThatPanelsDoNotHoldAreRefused() {

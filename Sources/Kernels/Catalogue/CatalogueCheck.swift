@@ -49,6 +49,11 @@ extension CatalogueEntry {
     _ parameter: TensorParameter, _ shape: [Int], _ fill: Fill?
   ) throws -> Tensor {
     let seed = UInt64(parameter.number + 1)
+    // Rows of blocks start where bulk copies can, as those of networks do: they are cut out of longer ones.
+    if parameter.type.isBlocked, parameter.type != .q16_rows, shape.count == 2, parameter.access == .input {
+      let width = (shape[1] + 255) / 256 * 256
+      return try Tensor(random: parameter.type, [shape[0], width], seed: seed).sliced(axis: 1, 0..<shape[1])
+    }
     if fill == nil && parameter.access != .input { return try poisoned(parameter.type, shape) }
     switch fill {
     case .uniform(let range): return try Tensor(random: parameter.type, shape, seed: seed, in: range)

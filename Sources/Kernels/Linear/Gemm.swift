@@ -20,6 +20,8 @@ public enum Gemm {
     public var schedule: Kernel.Schedule
     /// Whether Cᵀ = Bᵀ · Aᵀ is formed instead, for products with fewer rows than the matrix units take.
     public var swapsSides = false
+    /// Parts into which the inner side is cut, each a task of its own; ``Gemm/parts(transposesB:type:plan:)`` alone looks at it.
+    public var splits = 1
     /// Tasks of so many rows of tiles are near in time, so that they share what is in cache.
     public var superRows: Int
 
@@ -105,41 +107,77 @@ public enum Gemm {
       let a = k.input("A", type, [m, inner])
       let b = k.input("B", type, transposesB ? [n, inner] : [inner, n])
       let c = k.output("C", type, [m, n])
-      let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
+      let (rows, columns) = (Index(plan.rows), Index(plan.columns))
       k.grid(
         [m.ceilDiv(rows), n.ceilDiv(columns)], order: .superRows(plan.superRows), schedule: plan.schedule
       ) { task in
         let (row, column) = (task[0] * rows, task[1] * columns)
-        let (validRows, validColumns) = ((m - row).min(rows), (n - column).min(columns))
-        let sum =
-          plan.swapsSides
-          ? k.filled(
-            0, rows: plan.columns, columns: plan.rows, validRows: validColumns, validColumns: validRows)
-          : k.filled(
-            0, rows: plan.rows, columns: plan.columns, validRows: validRows, validColumns: validColumns)
-        k.pipeline(
-          steps: inner.ceilDiv(step), stages: plan.stages,
-          load: { number in
-            let at = number * step
-            return [
-              k.load(a, at: [row, at], rows: plan.rows, columns: plan.inner),
-              transposesB
-                ? k.load(b, at: [column, at], rows: plan.columns, columns: plan.inner)
-                : k.load(b, at: [at, column], rows: plan.inner, columns: plan.columns),
-            ]
-          },
-          compute: { _, tiles in
-            if plan.swapsSides {
-              k.matmul(into: sum, tiles[1], tiles[0], transposesLeft: !transposesB, transposesRight: true)
-            } else {
-              k.matmul(into: sum, tiles[0], tiles[1], transposesRight: transposesB)
-            }
-          })
+        let sum = product(k, a, b, row: row, column: column, transposesB: transposesB, plan)
         if plan.swapsSides {
           k.store(sum, to: c, at: [row, column], rowAxis: 1, columnAxis: 0)
         } else {
           k.store(sum, to: c, at: [row, column])
         }
+      }
+    }
+  }
+
+  /// The task's part of A · B.
+  ///
+  /// - Parameter split: which of the plan's parts of the inner side is summed over; all of them by default.
+  static func product(
+    _ k: Recorder, _ a: TensorParameter, _ b: TensorParameter, row: Index, column: Index, transposesB: Bool,
+    _ plan: Plan, split: Index? = nil
+  ) -> Tile {
+    let (m, inner) = (a.extents[0], a.extents[1])
+    let n = b.extents[transposesB ? 0 : 1]
+    let (validRows, validColumns) = ((m - row).min(Index(plan.rows)), (n - column).min(Index(plan.columns)))
+    let sum =
+      plan.swapsSides
+      ? k.filled(
+        0, rows: plan.columns, columns: plan.rows, validRows: validColumns, validColumns: validRows)
+      : k.filled(
+        0, rows: plan.rows, columns: plan.columns, validRows: validRows, validColumns: validColumns)
+    let range = SplitRange(inner: inner, step: plan.inner, splits: plan.splits, split: split)
+    k.pipeline(
+      steps: range.count, stages: plan.stages,
+      load: { number in
+        let at = range.start(number)
+        return [
+          k.load(a, at: [row, at], rows: plan.rows, columns: plan.inner),
+          transposesB
+            ? k.load(b, at: [column, at], rows: plan.columns, columns: plan.inner)
+            : k.load(b, at: [at, column], rows: plan.inner, columns: plan.columns),
+        ]
+      },
+      compute: { _, tiles in
+        if plan.swapsSides {
+          k.matmul(into: sum, tiles[1], tiles[0], transposesLeft: !transposesB, transposesRight: true)
+        } else {
+          k.matmul(into: sum, tiles[0], tiles[1], transposesRight: transposesB)
+        }
+      })
+    return sum
+  }
+
+  /// Sums over parts of the inner side, `[splits, M, N]` in float32, for ``SplitSum`` to join.
+  ///
+  /// For products with few tiles and a long inner side, whose tasks would leave most cores idle. Arguments: A, B, parts.
+  public static func parts(
+    transposesB: Bool = false, type: ElementType = .bfloat16, plan: Plan
+  ) throws(TileError) -> Kernel {
+    try Kernel("gemm_\(type.rawValue)_parts\(plan.splits)\(transposesB ? "_nt" : "")") { k in
+      let (m, n, inner) = (k.extent("M"), k.extent("N"), k.extent("K"))
+      let a = k.input("A", type, [m, inner])
+      let b = k.input("B", type, transposesB ? [n, inner] : [inner, n])
+      let parts = k.output("parts", .float32, [Index(plan.splits), m, n])
+      let (rows, columns) = (Index(plan.rows), Index(plan.columns))
+      k.grid([Index(plan.splits), m.ceilDiv(rows), n.ceilDiv(columns)], schedule: plan.schedule) { task in
+        let (row, column) = (task[1] * rows, task[2] * columns)
+        let sum = product(k, a, b, row: row, column: column, transposesB: transposesB, plan, split: task[0])
+        k.store(
+          sum, to: parts, at: [task[0], row, column], rowAxis: plan.swapsSides ? 2 : 1,
+          columnAxis: plan.swapsSides ? 1 : 2)
       }
     }
   }

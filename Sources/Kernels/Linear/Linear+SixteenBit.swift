@@ -1,5 +1,5 @@
-internal import Memory
-internal import Tiles
+public import Memory
+public import Tiles
 
 extension Linear.Shape {
   /// Numbers of rows up to which kernels of their own are made; more rows take tiles of 128.
@@ -10,7 +10,13 @@ extension Linear.Shape {
   /// - Parameters:
   ///   - rowLimit: one of ``rowLimits`` for steps of no more rows, `nil` for any.
   ///   - sums: matrices that a task multiplies with the same activations.
-  public static func sixteenBit(inputs: Int, outputs: Int, rowLimit: Int?, sums: Int = 1) -> Self {
+  ///   - weight: type of the matrices, the one with the largest blocks where they differ.
+  public static func sixteenBit(
+    inputs: Int, outputs: Int, rowLimit: Int?, sums: Int = 1, weight: ElementType = .bfloat16
+  ) -> Self {
+    if weight.isBlocked {
+      return packed(inputs: inputs, outputs: outputs, rowLimit: rowLimit, sums: sums, weight: weight)
+    }
     var shape = Self(inputs: inputs, outputs: outputs)
     if let rowLimit {
       // Time is that of reading W: 64 outputs a task where 128 would leave some of about 130 cores without one.
@@ -29,6 +35,44 @@ extension Linear.Shape {
     return shape
   }
 
+  /// Tiles for weights in blocks, which are decoded to left factors: W is on that side whatever the rows.
+  private static func packed(
+    inputs: Int, outputs: Int, rowLimit: Int?, sums: Int, weight: ElementType
+  ) -> Self {
+    var shape = Self(inputs: inputs, outputs: outputs)
+    shape.innerStep = packedStep
+    shape.swapsSides = true
+    // Two tasks a core where rows are few: one decodes while the other waits for its blocks.
+    let shares = rowLimit ?? .max <= 32
+    shape.columns = rowLimit == nil ? 128 : 64
+    shape.schedule = Kernel.Schedule(groups: shape.columns / 64, tasksPerCore: shares ? 2 : 1)
+    let weights = sums * shape.columns * packedStep / weight.blockElements * weight.blockBytes
+    func stages(_ rows: Int) -> Int { stageBytes / (shares ? 2 : 1) / (weights + 2 * rows * packedStep) }
+    // Registers hold 96 numbers of two sums a thread, or of a sum and a residual, and shared memory two stages of 64.
+    shape.rows = rowLimit ?? (stages(96) >= 2 ? 96 : 64)
+    shape.stages = max(1, min(8, stages(shape.rows)))
+    return shape
+  }
+
+  /// The tiles with the inputs cut into parts where few rows would leave most of `cores` idle, and parts are long enough to
+  /// pay for a second kernel that joins them.
+  public func split(for cores: Int) -> Self {
+    var shape = self
+    let tasks = (outputs + columns - 1) / columns
+    shape.splits = max(1, min(cores / max(1, tasks), inputs / Self.leastPart, 8))
+    return shape
+  }
+
+  /// Inputs of a part, at the least: reading them takes about as long as starting another kernel.
+  private static let leastPart = 1024
+
+  /// Numbers of a step along the inputs: 128 bytes, as wide as bulk copies and matrix units share a pattern.
+  static let plainStep = 64
+  /// Those of a step of blocks of 32: as few as are whole 16 bytes of every type.
+  static let packedStep = 256
+  /// Shared memory that stages of blocks may take, beside buffers for stores.
+  private static let stageBytes = 200 << 10
+
   /// Rows and columns of a task's sums.
   var tile: (rows: Int, columns: Int) { swapsSides ? (columns, rows) : (rows, columns) }
 
@@ -37,13 +81,16 @@ extension Linear.Shape {
 }
 
 extension Linear {
-  /// Numbers of a step along the inputs: 128 bytes, as wide as bulk copies and matrix units share a pattern.
-  private static let sixteenBitStep = 64
+  /// Types of weights whose blocks products in 16-bit arithmetic decode as they go.
+  public static let packedTypes: Set<ElementType> = [.q4_0, .q4_1, .q8_0]
 
-  /// Sums of bfloat16 products, loaded as they are stored so that bulk copies can bring them.
+  /// Sums of products of bfloat16 activations, loaded as they are stored so that bulk copies can bring them; weights in
+  /// blocks are rounded to bfloat16 as they are decoded.
+  ///
+  /// - Parameter split: which of the shape's parts of the inputs is summed over; all of them by default.
   static func sixteenBitProducts(
     _ k: Recorder, _ x: TensorParameter, _ weights: [TensorParameter], row: Index, column: Index,
-    _ shape: Shape
+    _ shape: Shape, split: Index? = nil
   ) -> [Tile] {
     let validRows = (x.extents[0] - row).min(Index(shape.rows))
     let validColumns = (Index(shape.outputs) - column).min(Index(shape.columns))
@@ -53,13 +100,14 @@ extension Linear {
         0, rows: size.rows, columns: size.columns, validRows: shape.swapsSides ? validColumns : validRows,
         validColumns: shape.swapsSides ? validRows : validColumns)
     }
-    let step = sixteenBitStep
+    let step = shape.innerStep
+    let range = SplitRange(inner: Index(shape.inputs), step: step, splits: shape.splits, split: split)
     k.pipeline(
-      steps: Index(shape.inputs).ceilDiv(Index(step)), stages: shape.stages,
+      steps: range.count, stages: shape.stages,
       load: { number in
-        let at = number * Index(step)
+        let at = range.start(number)
         return [k.load(x, at: [row, at], rows: shape.rows, columns: step)]
-          + weights.map { k.load($0, at: [column, at], rows: shape.columns, columns: step) }
+          + weights.map { k.load($0, at: [column, at], rows: shape.columns, columns: step, as: .bfloat16) }
       },
       compute: { _, tiles in
         for (sum, w) in zip(sums, tiles.dropFirst()) {
@@ -71,5 +119,28 @@ extension Linear {
         }
       })
     return sums
+  }
+
+  /// Sums over parts of the inputs, `[splits, M, out]` in float32, for ``SplitSum`` to join.
+  ///
+  /// For layers of few rows and outputs, whose tasks would leave most cores idle. Arguments: x, W, parts.
+  public static func parts(_ shape: Shape, weight: ElementType) throws(TileError) -> Kernel {
+    try Kernel("linear_\(weight.rawValue)_parts\(shape.splits)") { k in
+      let m = k.extent("M")
+      let (inputs, outputs) = (Index(shape.inputs), Index(shape.outputs))
+      let x = k.input("x", .bfloat16, [m, inputs])
+      let w = k.input("W", weight, [outputs, inputs])
+      let parts = k.output("parts", .float32, [Index(shape.splits), m, outputs])
+      let (rows, columns) = (Index(shape.rows), Index(shape.columns))
+      k.grid(
+        [outputs.ceilDiv(columns), m.ceilDiv(rows), Index(shape.splits)], schedule: shape.schedule
+      ) { task in
+        let (row, column) = (task[1] * rows, task[0] * columns)
+        let sum = sixteenBitProducts(k, x, [w], row: row, column: column, shape, split: task[2])[0]
+        k.store(
+          sum, to: parts, at: [task[2], row, column], rowAxis: shape.axes.row + 1,
+          columnAxis: shape.axes.column + 1)
+      }
+    }
   }
 }

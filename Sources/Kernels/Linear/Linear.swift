@@ -15,7 +15,7 @@ public enum Linear {
     /// times the sum of the magnitudes of its weights.
     case integer
     /// Activations and weights of bfloat16 with float32 sums, for machines with units for such products. Their order
-    /// within a sum is the machine's.
+    /// within a sum is the machine's. Weights in blocks are rounded to bfloat16 as they are decoded.
     case sixteenBit
 
     /// Type of the activations.
@@ -56,6 +56,10 @@ public enum Linear {
     public var columns = 48
     /// Steps along the inputs that may be loaded ahead.
     public var stages = 4
+    /// Numbers along the inputs that a step takes (``Arithmetic/sixteenBit`` only).
+    public var innerStep = plainStep
+    /// Parts into which the inputs are cut, each a task of its own; ``Linear/parts(_:weight:)`` alone looks at it.
+    public var splits = 1
     /// Whether yᵀ = W · xᵀ is formed instead, for fewer rows than matrix units take (``Arithmetic/sixteenBit`` only).
     public var swapsSides = false
     /// How groups of threads share a task.

@@ -8,9 +8,10 @@ struct LinearLayer {
   private let weight: Tensor
   private let bias: Tensor?
   private let kernels: RowKernels
+  private let split: SplitKernels?
 
   /// Bytes that a step reads.
-  var weightBytes: Int { weight.spannedBytes }
+  var weightBytes: Int { weight.heldBytes }
 
   /// - Parameters:
   ///   - weight: `[out, in]`.
@@ -22,7 +23,8 @@ struct LinearLayer {
   ) throws {
     let arithmetic = preparation.arithmetic(weight, exact: exact)
     self.arithmetic = arithmetic
-    self.weight = try preparation.weight(weight, for: arithmetic)
+    self.weight = try preparation.weight(
+      weight, for: arithmetic, staysPacked: preparation.staysPacked(weight))
     self.bias = try bias.map { try preparation.placed($0) }
     let epilogue: Linear.Epilogue =
       switch (bias != nil, addsResidual) {
@@ -31,17 +33,29 @@ struct LinearLayer {
       case (false, true): .residual
       case (true, true): .biasAndResidual
       }
-    let type = self.weight.type
+    let (type, inputs, outputs) = (self.weight.type, weight.shape[1], weight.shape[0])
+    let executor = preparation.executor
+    func shape(_ limit: Int?) -> Linear.Shape {
+      guard arithmetic == .sixteenBit else { return Linear.Shape(inputs: inputs, outputs: outputs) }
+      return .planned(
+        inputs: inputs, outputs: outputs, rowLimit: limit, weight: type, cores: executor.cores,
+        plans: executor.plans)
+    }
     kernels = try RowKernels(
-      inputs: weight.shape[1], outputs: weight.shape[0], arithmetic, name: "linear \(type) \(epilogue)",
-      preparation
+      arithmetic, name: "linear \(type) \(epilogue)", preparation, shape: shape
     ) { shape in
       try Linear.kernel(shape, weight: type, arithmetic: arithmetic, epilogue: epilogue)
     }
+    split =
+      arithmetic == .sixteenBit
+      ? try SplitKernels(
+        preparation, weight: type, epilogue: epilogue, outputs: outputs, shape: shape) : nil
   }
 
   func callAsFunction(_ x: Tensor, residual: Tensor? = nil, into y: Tensor) throws {
-    try kernels.run(rows: x.shape[0], [x, weight] + [bias, residual].compactMap { $0 } + [y])
+    let others = [bias, residual].compactMap { $0 } + [y]
+    if try split?.run(x, weight, others) ?? false { return }
+    try kernels.run(rows: x.shape[0], [x, weight] + others)
   }
 }
 
@@ -53,7 +67,7 @@ struct GatedLayer {
   private let kernels: RowKernels
 
   /// Bytes that a step reads.
-  var weightBytes: Int { gate.spannedBytes + up.spannedBytes }
+  var weightBytes: Int { gate.heldBytes + up.heldBytes }
 
   /// - Parameters:
   ///   - gate: `[out, in]`; up likewise.
@@ -67,64 +81,31 @@ struct GatedLayer {
       throw ModelError.mixedArithmetic(layer: "feed-forward inputs")
     }
     self.arithmetic = arithmetic
-    self.gate = try preparation.weight(gate, for: arithmetic)
-    self.up = try preparation.weight(up, for: arithmetic)
+    // Steps of one kernel are of blocks in both or in neither.
+    let staysPacked = preparation.staysPacked(gate) && preparation.staysPacked(up)
+    self.gate = try preparation.weight(gate, for: arithmetic, staysPacked: staysPacked)
+    self.up = try preparation.weight(up, for: arithmetic, staysPacked: staysPacked)
     let types = (gate: self.gate.type, up: self.up.type)
-    kernels = try RowKernels(
-      inputs: gate.shape[1], outputs: gate.shape[0], arithmetic, sums: 2, name: "gated \(types) \(next)",
-      preparation
-    ) { shape in
-      var shape = shape
-      // Whole groups of 32, because the result may be stored as integer groups.
-      if arithmetic != .sixteenBit { shape.columns = 64 }
-      return try GatedLinear.kernel(shape, weights: types, arithmetic: arithmetic, output: next.activation)
+    let largest = types.gate.blockBytes > types.up.blockBytes ? types.gate : types.up
+    let (inputs, outputs) = (gate.shape[1], gate.shape[0])
+    let executor = preparation.executor
+    kernels = try RowKernels(arithmetic, name: "gated \(types) \(next)", preparation) { limit in
+      guard arithmetic == .sixteenBit else {
+        var shape = Linear.Shape(inputs: inputs, outputs: outputs)
+        // Whole groups of 32, because the result may be stored as integer groups.
+        shape.columns = 64
+        return shape
+      }
+      return .planned(
+        inputs: inputs, outputs: outputs, rowLimit: limit, sums: 2, weight: largest, cores: executor.cores,
+        plans: executor.plans)
+    } record: { shape in
+      try GatedLinear.kernel(shape, weights: types, arithmetic: arithmetic, output: next.activation)
     }
   }
 
   func callAsFunction(_ x: Tensor, into y: Tensor) throws {
     try kernels.run(rows: x.shape[0], [x, gate, up, y])
-  }
-}
-
-/// One layer's kernels by the number of rows of a step: a single one where tiles suit any number, otherwise one for each
-/// class of ``Linear/Shape/rowLimits``, compiled when it is first needed.
-final class RowKernels {
-  private let preparation: Preparation
-  private let describe: (Int?) -> (name: String, shape: Linear.Shape)
-  private let record: (Linear.Shape) throws -> Kernel
-  private let limits: [Int]
-  private var compiled: [(any CompiledKernel)?]
-
-  init(
-    inputs: Int, outputs: Int, _ arithmetic: Linear.Arithmetic, sums: Int = 1, name: String,
-    _ preparation: Preparation, record: @escaping (Linear.Shape) throws -> Kernel
-  ) throws {
-    self.preparation = preparation
-    self.record = record
-    let isSixteenBit = arithmetic == .sixteenBit
-    limits = isSixteenBit ? Linear.Shape.rowLimits : []
-    compiled = [(any CompiledKernel)?](repeating: nil, count: limits.count + 1)
-    describe = { limit in
-      let shape =
-        isSixteenBit
-        ? Linear.Shape.sixteenBit(inputs: inputs, outputs: outputs, rowLimit: limit, sums: sums)
-        : Linear.Shape(inputs: inputs, outputs: outputs)
-      return ("\(name) \(arithmetic) \(shape)", shape)
-    }
-    // A network that cannot run is refused while it is loaded.
-    if !isSixteenBit { _ = try kernel(0) }
-  }
-
-  func run(rows: Int, _ tensors: [Tensor]) throws {
-    try kernel(limits.firstIndex { rows <= $0 } ?? limits.count).run(tensors)
-  }
-
-  private func kernel(_ number: Int) throws -> any CompiledKernel {
-    if let known = compiled[number] { return known }
-    let (name, shape) = describe(number < limits.count ? limits[number] : nil)
-    let kernel = try preparation.kernel(name) { try record(shape) }
-    compiled[number] = kernel
-    return kernel
   }
 }
 
@@ -137,8 +118,17 @@ extension Preparation {
     return weight.type.isBlocked ? .integer : .exact
   }
 
+  /// Whether products in 16-bit arithmetic decode the weight's blocks as they go.
+  func staysPacked(_ weight: Tensor) -> Bool { Linear.packedTypes.contains(weight.type) }
+
   /// A weight as that arithmetic takes it.
-  func weight(_ weight: Tensor, for arithmetic: Linear.Arithmetic) throws -> Tensor {
-    try arithmetic == .sixteenBit ? rounded(weight) : placed(weight)
+  func weight(_ weight: Tensor, for arithmetic: Linear.Arithmetic, staysPacked: Bool) throws -> Tensor {
+    guard arithmetic == .sixteenBit else { return try placed(weight) }
+    return try staysPacked ? packed(weight) : rounded(weight)
   }
+}
+
+extension Tensor {
+  /// Bytes of its numbers, without what may lie between rows.
+  fileprivate var heldBytes: Int { type.byteCount(of: count) ?? spannedBytes }
 }

@@ -250,7 +250,7 @@ struct GroupProgram {
     }
     let body = kept + body
     if body.count == 1, case .matmul(let product) = body[0].operation, own.count == 1, let ring = own.first,
-      placement.rings[ring].stages > 1
+      placement.rings[ring].stages > 1, !placement.isPacked(product.left)
     {
       stream(product, ring, step, count)
     } else if placement.kernel.schedule.overlapsSteps, let parts = StepParts(body, own, self) {
@@ -380,6 +380,12 @@ extension Placement {
       return false
     }
     return kernel.body.contains { $0.hasLeftFactor(tile) }
+  }
+
+  /// Whether the loader brings the tile in blocks, which a product decodes as it goes.
+  func isPacked(_ tile: Tile) -> Bool {
+    guard case .ring(let ring, let slot) = places[tile.id] else { return false }
+    return rings[ring].slots[slot].type.isBlocked
   }
 
   /// Whether the loader brings the tile.

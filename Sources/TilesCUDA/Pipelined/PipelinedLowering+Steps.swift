@@ -105,6 +105,10 @@ extension PipelinedLowering {
       for panel in 0..<(isLoop ? 1 : panels) {
         let places = (0..<rank).reversed().map { axis in
           var place = reference.origin[axis]
+          // Blocks travel as pairs of bytes.
+          if axis == innerAxis, shared.type.isBlocked {
+            place = place / Index(shared.type.blockElements) * Index(shared.type.blockBytes / 2)
+          }
           if axis == innerAxis { place = place + Index(panel * width) }
           if axis == outerAxis, !shared.isVector { place = place + Index(outer) }
           return index(place) + (axis == innerAxis && isLoop ? " + p * \(width)" : "")
@@ -172,7 +176,7 @@ extension PipelinedLowering {
     var isInnerContiguous: Bool
   }
 
-  private func factor(_ tile: Tile, reductionIsColumns: Bool) -> Factor? {
+  func factor(_ tile: Tile, reductionIsColumns: Bool) -> Factor? {
     switch placement.places[tile.id] {
     case .ring(let ring, let slot):
       let shared = rings[ring].slots[slot]
@@ -186,7 +190,7 @@ extension PipelinedLowering {
   }
 
   /// Descriptor at the start of the factor, or some bytes from it.
-  private mutating func descriptor(_ factor: Factor, offset: String?) -> String {
+  mutating func descriptor(_ factor: Factor, offset: String?) -> String {
     let (shared, isInner) = (factor.shared, factor.isInnerContiguous)
     let name = name("d")
     let strides = "\(shared.leadingBytes(isInner: isInner)), \(shared.strideBytes(isInner: isInner))"
@@ -197,7 +201,7 @@ extension PipelinedLowering {
     return name
   }
 
-  private func chunkOffset(_ factor: Factor, _ c: Int) -> Int {
+  func chunkOffset(_ factor: Factor, _ c: Int) -> Int {
     factor.shared.chunkOffset(c, isInner: factor.isInnerContiguous)
   }
 
@@ -206,6 +210,7 @@ extension PipelinedLowering {
   }
 
   private mutating func printProduct(_ product: Matmul) {
+    if let left = packedLeft(product) { return printPackedProduct(product, left) }
     guard
       case .fragment(let blocks, let columns, let dealsColumns) = placement.places[product.accumulator.id],
       let right = factor(product.right, reductionIsColumns: product.transposesRight)

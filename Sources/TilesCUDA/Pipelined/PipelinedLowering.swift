@@ -12,6 +12,8 @@ package struct PipelinedLowering {
   var rings: [Ring]
   var code = CodeWriter(depth: 1)
   var products: Set<WarpgroupProduct> = []
+  /// Types of blocks that are decoded to factors.
+  var packedTypes: Set<ElementType> = []
   var maps: [CUDAProgram.TensorMap] = []
   var copyRanks: Set<Int> = []
   var prefetchRanks: Set<Int> = []
@@ -86,6 +88,7 @@ package struct PipelinedLowering {
     let entry = CUDAProgram.entryName(kernel)
     let source = [
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.hopper, Prelude.numbers,
+      Prelude.packed(packedTypes),
       Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
       CUDAProgram.argumentsType(kernel, tensorMaps: maps.count),

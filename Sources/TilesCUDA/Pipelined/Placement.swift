@@ -238,6 +238,7 @@ struct Placement {
       (isStep || kernel.schedule.bringsOperands) && tile.rows > 1 && tile.columns > 1
       && tile.type == reference.tensor.type
       && [.bfloat16, .float16].contains(tile.type) && reference.columnAxis == lastAxis
+    if let packed = packed(tile, reference) { return packed }
     if factors[tile.id] != nil || isAhead {
       guard tile.type == reference.tensor.type else {
         fail("\(tile) is converted while it is loaded, which bulk copies cannot do")
@@ -253,6 +254,17 @@ struct Placement {
       return nil
     }
     return nil
+  }
+
+  /// The form of a left factor whose numbers are decoded from blocks: as they are stored, whole rows of it a group.
+  private func packed(_ tile: Tile, _ reference: TileReference) -> SharedTile? {
+    let type = reference.tensor.type
+    guard Prelude.packedTypes.contains(type), tile.type == .bfloat16, factors[tile.id] == .left,
+      reference.columnAxis == reference.tensor.extents.count - 1,
+      let (blocks, dealsColumns) = blocks(rows: tile.rows),
+      blocks == 1, !dealsColumns, tile.columns % type.blockElements == 0
+    else { return nil }
+    return SharedTile(blocks: type, rows: tile.rows, count: tile.columns / type.blockElements)
   }
 
   /// A factor's form, in the pattern that the schedule allows.

@@ -9,11 +9,11 @@ struct SharedTile: Hashable {
   let type: ElementType
   /// Extent of the side that is not contiguous.
   let outer: Int
-  /// Extent of the contiguous side, padded to whole spans.
+  /// Extent of the contiguous side, padded to whole spans; blocks where the type has such.
   let inner: Int
   /// Whether the contiguous side is the tile's rows.
   let isTransposed: Bool
-  /// Bytes of a panel's row: 128, 64, 32 or 16; for vectors the whole row.
+  /// Bytes of a panel's row: 128, 64, 32 or 16; for vectors and blocks the whole row.
   let span: Int
   /// A tile of one row or column that only elementwise operations read: no pattern.
   let isVector: Bool
@@ -43,6 +43,17 @@ struct SharedTile: Hashable {
     isVector = true
   }
 
+  /// Rows of blocks, one after the other; `nil` where they are no whole pieces of 16 bytes, or wider than a copy.
+  init?(blocks type: ElementType, rows: Int, count: Int) {
+    self.type = type
+    outer = (rows + 7) / 8 * 8
+    inner = count
+    isTransposed = false
+    span = count * type.blockBytes
+    isVector = false
+    guard span % 16 == 0, span / 2 <= 256 else { return nil }
+  }
+
   /// Vertical panels.
   var panels: Int { inner * type.blockBytes / span }
   /// Bytes from one panel to the next.
@@ -54,7 +65,7 @@ struct SharedTile: Hashable {
   /// Elements of a panel's row.
   var panelElements: Int { span / type.blockBytes }
   /// Bytes of the pattern by which chunks are exchanged; 0 for none.
-  var swizzle: Int { isVector || span == 16 ? 0 : span }
+  var swizzle: Int { isVector || type.isBlocked || span == 16 ? 0 : span }
 }
 
 /// What descriptors of factors say. `isInner`: whether the contiguous side is the reduction's.

@@ -22,6 +22,7 @@ public final class CUDAExecutor: Executor {
     var lastKernel = "-"
     /// Launches of the graph that is being captured.
     var captured: [PreparedLaunch]?
+    var plans: TunedPlans?
   }
 
   /// Opens a GPU, its compiler and a pool of memory.
@@ -52,6 +53,24 @@ public final class CUDAExecutor: Executor {
 
   /// Version of the compiler.
   public var compilerVersion: String { compiler.versionText }
+
+  /// What times of its kernels depend on.
+  public var machine: TunedPlans.Machine {
+    TunedPlans.Machine(
+      device: device.name, driver: "driver \(device.driverVersion)", compiler: "NVRTC \(compiler.versionText)"
+    )
+  }
+
+  /// Those given to ``use(_:)`` last.
+  public var plans: TunedPlans? { state.withLock { $0.plans } }
+
+  /// Has kernels recorded from now on take these plans where they suit.
+  ///
+  /// - Precondition: they were measured on this machine.
+  public func use(_ plans: TunedPlans) {
+    precondition(plans.machine == machine, "plans of \(plans.machine) are of no use on \(machine)")
+    state.withLock { $0.plans = plans }
+  }
 
   /// Prints the kernel, compiles it where no earlier run has, and loads it.
   public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {

@@ -16,9 +16,10 @@ package struct TensorMapRequest: Sendable, Hashable {
   /// CUtensorMapSwizzle.
   package var swizzle: Int32
 
-  /// CUtensorMapDataType of what bulk copies can carry, with its size in bytes.
+  /// CUtensorMapDataType of what bulk copies can carry; blocks go as pairs of bytes.
   private static let types: [ElementType: Int32] = [
-    .uint8: 0, .int8: 0, .int16: 1, .int32: 3, .float16: 6, .float32: 7, .bfloat16: 9,
+    .uint8: 0, .int8: 0, .int16: 1, .q4_0: 1, .q4_1: 1, .q8_0: 1, .int32: 3, .float16: 6, .float32: 7,
+    .bfloat16: 9,
   ]
 
   private static let swizzles: [Int: Int32] = [0: 0, 32: 1, 64: 2, 128: 3]
@@ -27,7 +28,7 @@ package struct TensorMapRequest: Sendable, Hashable {
   ///   program then.
   package init(_ map: CUDAProgram.TensorMap, _ tensor: Tensor) throws(CUDAError) {
     let address = unsafe UInt64(UInt(bitPattern: tensor.address))
-    let size = tensor.type.blockBytes
+    let (elements, size) = (tensor.type.blockElements, tensor.type.blockBytes)
     let rank = tensor.shape.count
     guard let type = Self.types[tensor.type] else {
       throw .layout(reason: "\(tensor.type.rawValue) cannot be copied in boxes")
@@ -46,10 +47,10 @@ package struct TensorMapRequest: Sendable, Hashable {
     }
     var strides: [UInt64] = []
     for axis in (0..<rank - 1).reversed() {
-      let bytes = tensor.strides[axis] * size
+      let bytes = tensor.strides[axis] / elements * size
       // An axis of one element is never stepped along: any legal stride does.
       guard tensor.shape[axis] > 1 || (bytes > 0 && bytes % 16 == 0) else {
-        strides.append(UInt64(tensor.shape[rank - 1] * size + 15) / 16 * 16)
+        strides.append(UInt64(tensor.shape[rank - 1] / elements * size + 15) / 16 * 16)
         continue
       }
       guard bytes > 0, bytes % 16 == 0, bytes < 1 << 40 else {
@@ -58,14 +59,19 @@ package struct TensorMapRequest: Sendable, Hashable {
       strides.append(UInt64(bytes))
     }
     let inner = map.box[rank - 1] * size
-    guard map.box.allSatisfy({ (1...256).contains($0) }), inner % 16 == 0,
+    var (extents, box) = (tensor.shape, map.box)
+    if tensor.type.isBlocked {
+      extents[rank - 1] = extents[rank - 1] / elements * size / 2
+      box[rank - 1] = inner / 2
+    }
+    guard box.allSatisfy({ (1...256).contains($0) }), inner % 16 == 0,
       map.swizzle == 0 || inner <= map.swizzle
     else { throw .layout(reason: "boxes of \(map.box) cannot be copied") }
     self.address = address
     self.type = type
-    extents = tensor.shape.reversed().map { UInt64($0) }
+    self.extents = extents.reversed().map { UInt64($0) }
     self.strides = strides
-    box = map.box.reversed().map { UInt32($0) }
+    self.box = box.reversed().map { UInt32($0) }
     self.swizzle = swizzle
   }
 
