@@ -67,7 +67,8 @@ import TilesCPU
     func refuses(_ mode: ConvolutionMode, _ length: Int, _ type: ElementType) {
       #expect(throws: ConvolutionError.self) {
         try LongConvolution(
-          ConvolutionShape(mode: mode, length: length, filterLength: length), channels: 1, type: type, on: executor)
+          ConvolutionShape(mode: mode, length: length, filterLength: length), channels: 1, type: type,
+          on: executor)
       }
     }
     refuses(.bidirectional(lagZero: .both), 64, .float16)

@@ -29,7 +29,8 @@ final class MonarchPrepared: PreparedConvolution {
     while points < shape.length { points *= 2 }
     guard shape.mode == .causal || shape.length == points else {
       throw ConvolutionError.operand(
-        name: "length", why: "\(shape.length); circular convolutions on this machine take powers of two from \(side) on")
+        name: "length",
+        why: "\(shape.length); circular convolutions on this machine take powers of two from \(side) on")
     }
     guard type == .bfloat16 || type == .float16 else {
       throw ConvolutionError.operand(
@@ -81,7 +82,8 @@ final class MonarchPrepared: PreparedConvolution {
       let (batch, channels) = (rows.input.shape[0], rows.input.shape[1])
       for (target, operand, name) in [
         (gradients.inputGate, rows.inputGate, "gate of the input"),
-        (gradients.outputGate, rows.outputGate, "gate of the output"), (gradients.skip, rows.skip, "skip factors"),
+        (gradients.outputGate, rows.outputGate, "gate of the output"),
+        (gradients.skip, rows.skip, "skip factors"),
       ] where target != nil && operand == nil {
         throw ConvolutionError.operand(name: name, why: "its gradient is wanted, there is none")
       }
@@ -117,7 +119,9 @@ final class MonarchPrepared: PreparedConvolution {
     }
   }
 
-  func step(_ rows: ConvolutionRows, stream: ConvolutionStreamState, into output: Tensor) throws(ExecutionError) {
+  func step(_ rows: ConvolutionRows, stream: ConvolutionStreamState, into output: Tensor)
+    throws(ExecutionError)
+  {
     throw .invalid(kernel: "convolution", reason: "streams run on the cores only.")
   }
 
@@ -132,7 +136,8 @@ final class MonarchPrepared: PreparedConvolution {
   }
 
   private func apply(
-    _ rows: ConvolutionRows, _ spectrum: MonarchConvolution.Spectrum, into output: Tensor, _ states: inout States
+    _ rows: ConvolutionRows, _ spectrum: MonarchConvolution.Spectrum, into output: Tensor,
+    _ states: inout States
   ) throws {
     let target = output.isDense ? output : try executor.tensor(type, output.shape)
     try convolution(batch: output.shape[0], channels: output.shape[1], &states).apply(
@@ -151,7 +156,9 @@ final class MonarchPrepared: PreparedConvolution {
     return made
   }
 
-  private func halves(_ spectrum: Tensor, channels: Int) throws(ConvolutionError) -> MonarchConvolution.Spectrum {
+  private func halves(_ spectrum: Tensor, channels: Int) throws(ConvolutionError)
+    -> MonarchConvolution.Spectrum
+  {
     let shape = spectrumShape(channels: channels)
     guard spectrum.type == .float32, spectrum.shape == shape, spectrum.isDense else {
       throw .tensor(name: "spectrum", found: "\(spectrum.shape)", expected: "dense float32 \(shape)")
