@@ -33,6 +33,8 @@ package struct PipelinedLowering {
   var sharedBytes = 0
   /// First reason why the kernel does not fit.
   var problem: String?
+  /// Whether what is printed is for the groups, not for the loader.
+  var isGroup = false
   /// Names already given to hoisted numbers.
   var nameCount = 0
 
@@ -222,9 +224,12 @@ package struct PipelinedLowering {
     code = CodeWriter(depth: 2)
     if let registers { code.line("registers_take<\(registers.group)>();") }
     code.line("const int group = role;")
-    code.line("const int thread = threadIdx.x & 127, quad = threadIdx.x & 3, lane = threadIdx.x & 31;")
+    code.line("const int thread = threadIdx.x & 127, lane = threadIdx.x & 31;")
+    let isFixed = kernel.schedule.bringsOperands ? "" : "const "
+    code.line("\(isFixed)int quad = threadIdx.x & 3;")
     code.line(
-      "const int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
+      "\(isFixed)int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
+    isGroup = true
     if storeOffset != nil {
       code.line(
         "const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
@@ -236,6 +241,7 @@ package struct PipelinedLowering {
     if storeOffset != nil { code.line("if (thread == 0) store_wait_all();") }
     let groupCode = code
     code = outer
+    isGroup = false
     code.line("if (role == \(groups)) {")
     code.append(loaderCode)
     code.line("} else {")
