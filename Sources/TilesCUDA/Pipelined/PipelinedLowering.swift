@@ -224,11 +224,10 @@ package struct PipelinedLowering {
     code = CodeWriter(depth: 2)
     if let registers { code.line("registers_take<\(registers.group)>();") }
     code.line("const int group = role;")
-    code.line("const int thread = threadIdx.x & 127, lane = threadIdx.x & 31;")
-    let isFixed = kernel.schedule.bringsOperands ? "" : "const "
-    code.line("\(isFixed)int quad = threadIdx.x & 3;")
+    code.line("const int thread = threadIdx.x & 127, quad = threadIdx.x & 3, lane = threadIdx.x & 31;")
     code.line(
-      "\(isFixed)int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
+      "\(kernel.schedule.recomputesAddresses ? "" : "const ")int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64"
+    )
     isGroup = true
     if storeOffset != nil {
       code.line(
