@@ -51,8 +51,7 @@ extension GPUBench {
           guard mode == .causal else { continue }
           report(
             Figure(
-              op: "fftconv_\(name)", shape: title, seconds: try time([apply]), bytes: bytes,
-              variant: "cached spectrum"))
+              op: "fftconv_\(name)_cached", shape: title, seconds: try time([apply]), bytes: bytes))
         }
       }
     }

@@ -51,6 +51,8 @@ public final class Kernel: Sendable {
     /// Whether 16-bit tiles that only elementwise operations read are brought through shared memory like factors also where
     /// they are not loaded ahead in a pipeline, rather than read into registers.
     public var bringsOperands = false
+    /// Whether addresses are computed anew in each turn of a loop, for kernels that need their registers for numbers.
+    public var recomputesAddresses = false
     /// The widest pattern in which factors of products may lie in shared memory.
     public var swizzle = Swizzle.bytes128
 

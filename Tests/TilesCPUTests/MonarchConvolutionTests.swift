@@ -61,7 +61,7 @@ import Tiles
     let plan = try Plan(shape, executor: executor)
     let u = try uniform(shape.type, sizes, seed: 1)
     let gates = try (2...3).map {
-      isGated ? try uniform(shape.type, sizes, seed: $0) : try ones(shape.type, sizes)
+      isGated ? try uniform(shape.type, sizes, seed: UInt64($0)) : try ones(shape.type, sizes)
     }
     let filter = try uniform([shape.channels, shape.filterLength], seed: 4)
     let skip = try uniform([shape.channels], seed: 5)
@@ -79,6 +79,42 @@ import Tiles
     // The judge refuses zeros and another row's result.
     #expect(distance([Double](repeating: 0, count: exact.count), exact, row: shape.length) > 0.5)
     #expect(distance(Array(exact.reversed()), exact, row: shape.length) > 0.5)
+  }
+
+  /// Of rows of 60 positions, which go by way of padded ones, with both gates.
+  @Test func gradientsAgreeWithTheirDefinition() throws {
+    let shape = Plan.Shape(batch: 2, channels: 1, length: 60, filterLength: 50)
+    let sizes = [shape.batch, shape.channels, shape.length]
+    let executor = ReferenceExecutor<Double>()
+    let plan = try Plan(shape, executor: executor)
+    let inputs = try (1...4).map { try uniform(shape.type, sizes, seed: UInt64($0)) }
+    let filter = try uniform([1, shape.filterLength], seed: 5)
+    let targets = try (0..<3).map { _ in try poisoned(shape.type, sizes) }
+    let filterTarget = try poisoned([1, shape.filterLength])
+    try plan.gradients(
+      inputs[0], u: inputs[1], try plan.prepare(filter: filter), before: inputs[2], after: inputs[3],
+      into: Plan.Gradients(u: targets[0], before: targets[1], after: targets[2], filter: filterTarget))
+    let (dy, u, before, after) = (values(inputs[0]), values(inputs[1]), values(inputs[2]), values(inputs[3]))
+    let (taps, n) = (values(filter), shape.length)
+    var exact = [[Double]](repeating: [Double](repeating: 0, count: dy.count), count: 3)
+    var exactFilter = [Double](repeating: 0, count: taps.count)
+    for row in 0..<shape.batch {
+      for t in 0..<n {
+        for s in 0...t where t - s < taps.count {
+          // y[t] holds after[t] · taps[t − s] · before[s] · u[s].
+          let (i, j, tap) = (row * n + t, row * n + s, taps[t - s])
+          exact[0][j] += dy[i] * after[i] * tap * before[j]
+          exact[1][j] += dy[i] * after[i] * tap * u[j]
+          exact[2][i] += dy[i] * tap * before[j] * u[j]
+          exactFilter[t - s] += dy[i] * after[i] * before[j] * u[j]
+        }
+      }
+    }
+    for (target, exact) in zip(targets, exact) {
+      #expect(distance(values(target), exact, row: n) <= 1.5e-2)
+    }
+    #expect(distance(values(filterTarget), exactFilter, row: taps.count) <= 1.5e-2)
+    #expect(distance(values(targets[0]), exact[1], row: n) > 0.5)
   }
 
   @Test func whatHasNoPlanIsNamed() {

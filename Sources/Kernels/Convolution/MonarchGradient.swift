@@ -50,6 +50,7 @@ package enum MonarchGradient {
       let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(side)]) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: shape.isComplex ? 1 : 2)
       schedule.bringsOperands = true
+      schedule.recomputesAddresses = true
       // Sums of whole tiles and what leads to them would not fit the registers: a task has half of the columns.
       let width = side / 2
       k.grid([rows.ceilDiv(Index(side)), parts, 2], schedule: schedule) { task in

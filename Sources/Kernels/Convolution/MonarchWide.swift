@@ -78,6 +78,7 @@ package enum MonarchWide {
       let y = k.output("y", shape.type, [batch, rows, Index(side)])
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
+      schedule.recomputesAddresses = true
       k.grid([rows / Index(height), batch.ceilDiv(share)], schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], rows: Int = height, columns: Int = side) -> Tile {
           k.load(

@@ -17,9 +17,11 @@ extension PipelinedLowering {
     code.line("#pragma unroll")
     code.open("for (int c = 0; c < \(columns / 16); ++c)")
     code.line("#pragma unroll")
-    code.line(
-      "for (int i = 0; i < 4; ++i) p\(tile.id)[b][c][i] = \(packName(tile.type))(t\(tile.id)[b][8 * c + 2 * i], t\(tile.id)[b][8 * c + 2 * i + 1]);"
-    )
+    // The negative of what is packed already differs in its signs alone.
+    let value =
+      placement.negated(by: tile).map { "p\($0.id)[b][c][i] ^ 0x80008000u" }
+      ?? "\(packName(tile.type))(t\(tile.id)[b][8 * c + 2 * i], t\(tile.id)[b][8 * c + 2 * i + 1])"
+    code.line("for (int i = 0; i < 4; ++i) p\(tile.id)[b][c][i] = \(value);")
     code.close()
     code.close()
     code.close()

@@ -8,6 +8,8 @@ extension PipelinedLowering {
       let count = name("count")
       code.line("const int \(count) = \(index(below));")
       code.open("for (int step\(number) = \(from); step\(number) < \(count); ++step\(number))")
+      // What depends on it is then computed in each turn, and not kept in registers from before the loop.
+      if isGroup, kernel.schedule.recomputesAddresses { code.line("asm volatile(\"\" : \"+r\"(row0));") }
       for inner in body { print(inner) }
       code.close()
     case .with(let number, let value, let body):

@@ -35,6 +35,8 @@ package struct PipelinedLowering {
   var sharedBytes = 0
   /// First reason why the kernel does not fit.
   var problem: String?
+  /// Whether what is printed is for the groups, not for the loader.
+  var isGroup = false
   /// Names already given to hoisted numbers.
   var nameCount = 0
 
@@ -227,7 +229,9 @@ package struct PipelinedLowering {
     code.line("const int group = role;")
     code.line("const int thread = threadIdx.x & 127, quad = threadIdx.x & 3, lane = threadIdx.x & 31;")
     code.line(
-      "const int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64")
+      "\(kernel.schedule.recomputesAddresses ? "" : "const ")int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64"
+    )
+    isGroup = true
     if storeOffset != nil {
       code.line(
         "const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
@@ -239,6 +243,7 @@ package struct PipelinedLowering {
     if storeOffset != nil { code.line("if (thread == 0) store_wait_all();") }
     let groupCode = code
     code = outer
+    isGroup = false
     code.line("if (role == \(groups)) {")
     code.append(loaderCode)
     code.line("} else {")

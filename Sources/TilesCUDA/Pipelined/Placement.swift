@@ -291,6 +291,47 @@ struct Placement {
   }
 }
 
+extension Placement {
+  /// The left factor of which `tile`, another one of its type, is the negative, where one chain of steps makes both.
+  func negated(by tile: Tile) -> Tile? {
+    func find(_ statements: [Statement]) -> Tile? {
+      for statement in statements {
+        if case .map(let program) = statement.operation, let found = program.negated(by: tile),
+          isLeftInRegisters(found)
+        {
+          return found
+        }
+        for block in statement.operation.blocks { if let found = find(block) { return found } }
+      }
+      return nil
+    }
+    return find(kernel.body)
+  }
+}
+
+extension MapProgram {
+  /// A tile stored before `tile` with values of which that has the negatives, of one type and size.
+  fileprivate func negated(by tile: Tile) -> Tile? {
+    var computed: [Int: Int] = [:]  // value → what it is the negative of
+    var stored: [Int: Tile] = [:]
+    var value = 0
+    for step in steps {
+      if case .compute(.negate, let sources) = step { computed[value] = sources[0] }
+      if case .store(let source, let target) = step {
+        if target == tile {
+          guard let original = computed[source].flatMap({ stored[$0] }), original.type == tile.type,
+            original.isCongruent(to: tile)
+          else { return nil }
+          return original
+        }
+        stored[source] = target
+      }
+      if step.definesValue { value += 1 }
+    }
+    return nil
+  }
+}
+
 extension Statement {
   /// Whether it, or what is nested in it, reads the tile.
   func reads(_ tile: Tile) -> Bool {
