@@ -107,10 +107,15 @@ package struct PipelinedLowering {
       plan: planLines)
   }
 
+  /// Registers that the compiler gives each thread at the most: an even share of the core's, in eights.
+  var evenRegisters: Int { min(255, 65_536 / (threads * kernel.schedule.tasksPerCore) / 8 * 8) }
+
   /// Registers of the loader and of each group; `nil` where the even share is enough.
+  ///
+  /// Together no more than even shares: a group that asks for what no one gives back waits for ever.
   var registers: (loader: Int, group: Int)? {
-    let all = 512 / kernel.schedule.tasksPerCore
-    guard all / (groups + 1) < 240 else { return nil }
+    guard evenRegisters < 240 else { return nil }
+    let all = evenRegisters * (groups + 1)
     let loader = groups == 3 ? 32 : 24
     return (loader, (all - loader) / groups / 8 * 8)
   }
