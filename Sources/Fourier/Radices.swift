@@ -4,6 +4,8 @@ internal import Glibc
 public struct Radices: Sendable, Hashable {
   /// The small transforms, first to last; each is one of ``supported``.
   public let list: [Int]
+  /// Points of the whole transform.
+  public let length: Int
 
   /// Lengths of small transforms that have a routine.
   public static let supported = [2, 3, 4, 5, 7, 8]
@@ -16,6 +18,7 @@ public struct Radices: Sendable, Hashable {
     precondition(
       list.allSatisfy { Self.supported.contains($0) } && list.count <= Self.most, "radices of 2 to 8")
     self.list = list
+    length = list.reduce(1, *)
   }
 
   /// Radices whose product is `length`, with eights last, or `nil` where a prime above 7 divides it.
@@ -42,9 +45,6 @@ public struct Radices: Sendable, Hashable {
     list += Array(repeating: 8, count: eights)
     self.init(list)
   }
-
-  /// Points of the whole transform.
-  public var length: Int { list.reduce(1, *) }
 
   /// The frequency that lies at each position when all levels have run: digits reversed.
   public var frequencies: [Int] {
