@@ -11,9 +11,10 @@ extension CUDAExecutor {
   /// Its multiprocessors.
   public var cores: Int { device.multiprocessors }
 
-  /// A ``PinnedBuffer``.
+  /// A ``PinnedBuffer``; other memory where the system has none to pin, as in some containers: copies then take longer.
   public func allocateOnHost(byteCount: Int) throws -> TensorStorage {
-    try PinnedBuffer(byteCount: byteCount, device: device)
+    if let pinned = try? PinnedBuffer(byteCount: byteCount, device: device) { return pinned }
+    return try HeapStorage(byteCount: byteCount)
   }
 
   /// Zeroed memory of the GPU.
