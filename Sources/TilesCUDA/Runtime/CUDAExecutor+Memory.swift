@@ -11,10 +11,9 @@ extension CUDAExecutor {
   /// Its multiprocessors.
   public var cores: Int { device.multiprocessors }
 
-  /// A ``PinnedBuffer``; other memory where the system has none to pin, as in some containers: copies then take longer.
+  /// A ``PinnedBuffer``.
   public func allocateOnHost(byteCount: Int) throws -> TensorStorage {
-    if let pinned = try? PinnedBuffer(byteCount: byteCount, device: device) { return pinned }
-    return try HeapStorage(byteCount: byteCount)
+    try PinnedBuffer(byteCount: byteCount, device: device)
   }
 
   /// Zeroed memory of the GPU.
