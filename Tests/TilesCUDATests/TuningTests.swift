@@ -127,7 +127,7 @@ import Tiles
     let other = TunedPlans(machine: TunedPlans.Machine(device: "x", driver: "y", compiler: "z"))
     for (text, reason) in [
       (other.text, "measured on x, y, z"), (String(plans.text.dropLast(9)), "not what was written"),
-      ("", "line 1"),
+      ("", "it is empty"),
     ] {
       try text.write(toFile: path, atomically: true, encoding: .utf8)
       let (found, note) = file.load(for: machine)
