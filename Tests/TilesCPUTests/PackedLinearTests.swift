@@ -100,6 +100,9 @@ import TilesCPU
     #expect(splits(14336, 1024) == 8)
     #expect(splits(4096, 4096) == 2)
     #expect(splits(4096, 14336) == 1)
+    // Two tasks a core, so twice the parts.
+    let packed = Linear.Shape.sixteenBit(inputs: 14336, outputs: 4096, rowLimit: 8, weight: .q4_0)
+    #expect(packed.split(for: 132).splits == 4)
     // Too short to pay for a second kernel.
     #expect(splits(1536, 576) == 1)
     #expect(splits(14336, 1024, cores: 1) == 1)

@@ -188,6 +188,28 @@ import Tiles
     #expect(!program.source.contains("a.tensor[1]"))
   }
 
+  /// The layers of SmolLM2 in every class of rows: each fits the cores.
+  @Test(arguments: [(576, 576), (576, 192), (1536, 576), (576, 49152), (2048, 8192)])
+  func layersOfNetworksArePipelined(size: (Int, Int)) throws {
+    for limit in Linear.Shape.rowLimits.map({ Optional($0) }) + [nil] {
+      for type in [ElementType.q4_1, .q8_0] {
+        func shape(_ sums: Int) -> Linear.Shape {
+          .planned(
+            inputs: size.0, outputs: size.1, rowLimit: limit, sums: sums, weight: type, cores: 132, plans: nil
+          )
+        }
+        var whole = shape(1)
+        whole.splits = 1
+        let kernels = [
+          try Linear.kernel(whole, weight: type, arithmetic: .sixteenBit, epilogue: .biasAndResidual),
+          try GatedLinear.kernel(
+            shape(2), weights: (type, type), arithmetic: .sixteenBit, output: .bfloat16),
+        ]
+        for kernel in kernels { #expect(try !Emitter.emit(kernel, target: .sm_90a).tensorMaps.isEmpty) }
+      }
+    }
+  }
+
   @Test func blocksThatAreNoLeftFactorTakeThePlainForm() throws {
     var shape = Linear.Shape.sixteenBit(inputs: 608, outputs: 136, rowLimit: nil, weight: .q4_0)
     shape.swapsSides = false

@@ -59,7 +59,7 @@ extension Linear.Shape {
   public func split(for cores: Int) -> Self {
     var shape = self
     let tasks = (outputs + columns - 1) / columns
-    shape.splits = max(1, min(cores / max(1, tasks), inputs / Self.leastPart, 8))
+    shape.splits = max(1, min(cores * schedule.tasksPerCore / max(1, tasks), inputs / Self.leastPart, 8))
     return shape
   }
 

@@ -382,12 +382,6 @@ extension Placement {
     return kernel.body.contains { $0.hasLeftFactor(tile) }
   }
 
-  /// Whether the loader brings the tile in blocks, which a product decodes as it goes.
-  func isPacked(_ tile: Tile) -> Bool {
-    guard case .ring(let ring, let slot) = places[tile.id] else { return false }
-    return rings[ring].slots[slot].type.isBlocked
-  }
-
   /// Whether the loader brings the tile.
   func isInRing(_ tile: Tile) -> Bool { if case .ring = places[tile.id] { true } else { false } }
 }

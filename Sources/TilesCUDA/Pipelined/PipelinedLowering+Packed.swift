@@ -42,6 +42,7 @@ extension PipelinedLowering {
       "const unsigned char *blocks = memory + \(slotOffset(left.ring, left.slot)) + \(first) * \(left.shared.span);"
     )
     let (batch, count) = (packedBatch, left.shared.inner)
+    code.line("const Ones ones;")
     code.line("u32 x[2][\(batch)][2][4];")
     for start in stride(from: 0, to: count, by: batch) {
       let registers = "x[\(start / batch % 2)]"
@@ -52,7 +53,8 @@ extension PipelinedLowering {
         for half in 0..<2 {
           let offset = block * type.blockBytes + 8 * half * left.shared.span
           code.line(
-            "decode_\(type.rawValue)<\(half)>(blocks + \(offset), quad, \(registers)[\(block - start)]);")
+            "decode_\(type.rawValue)<\(half)>(blocks + \(offset), quad, ones, \(registers)[\(block - start)]);"
+          )
         }
       }
       code.line("matmul_fence();")

@@ -95,6 +95,12 @@ struct Placement {
     }
   }
 
+  /// Whether the loader brings the tile in blocks, which a product decodes as it goes.
+  func isPacked(_ tile: Tile) -> Bool {
+    guard case .ring(let ring, let slot) = places[tile.id] else { return false }
+    return rings[ring].slots[slot].type.isBlocked
+  }
+
   /// Rows of a tile as the groups share them.
   func blocks(rows: Int) -> (blocks: Int, dealsColumns: Bool)? {
     if rows % (64 * groups) == 0 { return (rows / (64 * groups), false) }

@@ -30,8 +30,11 @@ public struct PlanFile: Sendable {
       guard bytes.count <= Self.mostBytes else { return (none, "\(path): \(TuningError.damaged(line: 1))") }
       let text = String(decoding: bytes.indices.map { bytes[$0] }, as: UTF8.self)
       return (try TunedPlans(text: text, on: machine), nil)
-    } catch {
+    } catch let error as TuningError {
       return (none, "\(path): \(error)")
+    } catch {
+      // It names the file itself.
+      return (none, "\(error) The plans are not used.")
     }
   }
 
