@@ -72,14 +72,8 @@ INLINE void result8(const gw_result *r, long n, long width, v8 c) {
 }
 
 // One line of a tile: columns from number n on, times a phase.
-INLINE void load_line(const gw_signal *a, const gw_signal *imaginary, int plain, long n, long width, const float *phase,
+INLINE void load_line(const gw_signal *a, const gw_signal *imaginary, long n, long width, const float *phase,
                       float *line) {
-  if (plain && width == 8 && n + 8 <= a->length) {
-    v8 x = load8((const float *)a->x + n);
-    store8(line, x * splat(phase[0]));
-    store8(line + 8, x * splat(phase[1]));
-    return;
-  }
   if (n >= a->length && (!imaginary || n >= imaginary->length)) {
     memset(line, 0, GW_LINE * sizeof(float));
     return;
@@ -94,27 +88,48 @@ INLINE void load_line(const gw_signal *a, const gw_signal *imaginary, int plain,
   store8(line + 8, im);
 }
 
-void JOIN(gw_load_columns_, SUFFIX)(const gw_signal *real, const gw_signal *imaginary, long rows, long stride,
-                                    long column, long width, const float *phase, float *lines) {
-  const gw_signal a = *real;
-  // Plain whole columns of float32 are the common case.
-  int plain = a.type == GW_F32 && !a.gate && !imaginary && phase;
-  float *second = lines + rows * GW_LINE;
-  for (long p = 0; p < rows; p++, lines += GW_LINE, second += GW_LINE) {
-    long n = p * stride + column;
-    const float *turn = phase ? phase + 2 * p : NULL;
-    load_line(&a, imaginary, plain, n, width < 8 ? width : 8, turn, lines);
-    if (width > 8) load_line(&a, imaginary, plain, n + 8, width - 8, turn, second);
+// Rows of whole columns of float32 times phases: what most calls load. A loop of its own, which needs few registers.
+INLINE void load_plain(const float *x, long rows, long stride, const float *phase, float *lines, float *second) {
+  for (long p = 0; p < rows; p++, x += stride, phase += 2, lines += GW_LINE) {
+    v8 c = splat(phase[0]), s = splat(phase[1]), re = load8(x);
+    store8(lines, re * c);
+    store8(lines + 8, re * s);
+    if (!second) continue;
+    re = load8(x + 8);
+    store8(second, re * c);
+    store8(second + 8, re * s);
+    second += GW_LINE;
   }
 }
 
-INLINE void store_line(const gw_result *a, const gw_result *imaginary, int plain, long n, long width, const float *phase,
-                       const float *line) {
-  if (plain && width == 8 && n + 8 <= a->length) {
-    v8 re = load8(line) * splat(phase[0]);
-    store8((float *)a->y + n, FMA(load8(line + 8), splat(phase[1]), re));
-    return;
+// Rows of a matrix that lie whole within a length.
+INLINE long whole_rows(long length, long rows, long stride, long end) {
+  if (end > length) return 0;
+  long whole = (length - end) / stride + 1;
+  return whole < rows ? whole : rows;
+}
+
+void JOIN(gw_load_columns_, SUFFIX)(const gw_signal *real, const gw_signal *imaginary, long rows, long stride,
+                                    long column, long width, const float *phase, float *lines) {
+  const gw_signal *a = real;
+  float *second = lines + rows * GW_LINE;
+  long p = 0;
+  if (a->type == GW_F32 && !a->gate && !imaginary && phase && (width == 8 || width == 16)) {
+    p = whole_rows(a->length, rows, stride, column + width);
+    const float *x = (const float *)a->x + column;
+    if (width == 8) load_plain(x, p, stride, phase, lines, NULL);
+    else load_plain(x, p, stride, phase, lines, second);
   }
+  for (; p < rows; p++) {
+    long n = p * stride + column;
+    const float *turn = phase ? phase + 2 * p : NULL;
+    load_line(a, imaginary, n, width < 8 ? width : 8, turn, lines + p * GW_LINE);
+    if (width > 8) load_line(a, imaginary, n + 8, width - 8, turn, second + p * GW_LINE);
+  }
+}
+
+INLINE void store_line(const gw_result *a, const gw_result *imaginary, long n, long width, const float *phase,
+                       const float *line) {
   if (n >= a->length && !a->tail && (!imaginary || n >= imaginary->length)) return;
   v8 re = load8(line), im = load8(line + 8);
   if (phase) {
@@ -128,17 +143,33 @@ INLINE void store_line(const gw_result *a, const gw_result *imaginary, int plain
   if (imaginary) result8(imaginary, n, width, im);
 }
 
+INLINE void store_plain(float *y, long rows, long stride, const float *phase, const float *lines, const float *second) {
+  for (long p = 0; p < rows; p++, y += stride, phase += 2, lines += GW_LINE) {
+    v8 c = splat(phase[0]), s = splat(phase[1]);
+    store8(y, FMA(load8(lines + 8), s, load8(lines) * c));
+    if (!second) continue;
+    store8(y + 8, FMA(load8(second + 8), s, load8(second) * c));
+    second += GW_LINE;
+  }
+}
+
 void JOIN(gw_store_columns_, SUFFIX)(const gw_result *real, const gw_result *imaginary, long rows, long stride,
                                      long column, long width, const float *phase, const float *lines) {
-  const gw_result a = *real;
-  // Plain whole columns of float32 are the common case.
-  int plain = a.type == GW_F32 && !a.gate && !a.y2 && !a.carry && !a.tail && !a.source.x && !a.fold && !imaginary && phase;
+  const gw_result *a = real;
   const float *second = lines + rows * GW_LINE;
-  for (long p = 0; p < rows; p++, lines += GW_LINE, second += GW_LINE) {
+  int plain = a->type == GW_F32 && !a->gate && !a->y2 && !a->carry && !a->tail && !a->source.x && !a->fold;
+  long p = 0;
+  if (plain && !imaginary && phase && (width == 8 || width == 16)) {
+    p = whole_rows(a->length, rows, stride, column + width);
+    float *y = (float *)a->y + column;
+    if (width == 8) store_plain(y, p, stride, phase, lines, NULL);
+    else store_plain(y, p, stride, phase, lines, second);
+  }
+  for (; p < rows; p++) {
     long n = p * stride + column;
     const float *turn = phase ? phase + 2 * p : NULL;
-    store_line(&a, imaginary, plain, n, width < 8 ? width : 8, turn, lines);
-    if (width > 8) store_line(&a, imaginary, plain, n + 8, width - 8, turn, second);
+    store_line(a, imaginary, n, width < 8 ? width : 8, turn, lines + p * GW_LINE);
+    if (width > 8) store_line(a, imaginary, n + 8, width - 8, turn, second + p * GW_LINE);
   }
 }
 

@@ -66,7 +66,7 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
     let shared = sharesRows(channels: channels)
     try reserve(buffers, shared: shared)
     func steps(_ crew: Crew) -> RowTransform {
-      RowTransform(plan: plan, tables: tables, routines: routines, scratch: scratch, crew: crew)
+      RowTransform(plan, tables, routines, scratch: scratch, crew: crew)
     }
     if shared {
       for channel in 0..<channels { body(channel, steps(.all(executor.pool))) }
