@@ -5,9 +5,8 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Long convolutions.
-  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer + wide).map {
-    $0.large()
-  }
+  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer + twofold + wide)
+    .map { $0.large() }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
@@ -123,6 +122,32 @@ extension KernelCatalogue {
       "twiddles_re": .numbers(twiddles.re.map { Float($0) }),
       "twiddles_im": .numbers(twiddles.im.map { Float($0) }),
     ]) { $1 }
+  }
+
+  private static let twofold: [CatalogueEntry] = [
+    MonarchOuterTwofold.Shape(few: 2, type: .bfloat16),
+    MonarchOuterTwofold.Shape(few: 4, type: .float16, gates: 1),
+    MonarchOuterTwofold.Shape(few: 4, type: .float16),
+  ].flatMap { shape -> [CatalogueEntry] in
+    let (constants, columns) = (MonarchConstants(radix: 64, isShifted: true), 64)
+    let (rows, outer) = (constants.rows, constants.twiddles(columns: shape.few * columns))
+    let inner = MonarchConstants(radix: shape.few, isShifted: false).twiddles(columns: columns)
+    func numbers(_ part: [Double]) -> CatalogueEntry.Fill { .numbers(part.map { Float($0) }) }
+    let fills = matrices([rows.re, rows.im, rows.im.map { -$0 }]).merging([
+      "outer_re": numbers(outer.re), "outer_im": numbers(outer.im), "inner_re": numbers(inner.re),
+      "inner_im": numbers(inner.im),
+    ]) { $1 }
+    let cases = [Case(["B": 2, "R": 64, "M": columns, "share": 2], fills)]
+    let tolerance = CatalogueEntry.Tolerance(
+      absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6)
+    return [
+      CatalogueEntry("monarch_outer_twofold_\(shape.variant)", tolerance: tolerance, cases: cases) {
+        try MonarchOuterTwofold.forward(shape)
+      },
+      CatalogueEntry("monarch_outer_twofold_inverse_\(shape.variant)", tolerance: tolerance, cases: cases) {
+        try MonarchOuterTwofold.inverse(shape)
+      },
+    ]
   }
 
   private static let wide: [CatalogueEntry] = [
