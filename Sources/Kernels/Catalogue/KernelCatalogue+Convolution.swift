@@ -150,27 +150,40 @@ extension KernelCatalogue {
     ]
   }
 
-  private static let wide: [CatalogueEntry] = [
-    MonarchWide.Shape(type: .bfloat16),
-    MonarchWide.Shape(type: .float16, isGatedBefore: true, isGatedAfter: true),
-  ].map { shape in
+  private static let wide: [CatalogueEntry] =
+    [
+      MonarchWide.Shape(type: .bfloat16),
+      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
+      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
+    ].map { shape in
+      wideEntry("monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128, "share": 2]) {
+        try MonarchWide.kernel(shape)
+      }
+    }
+    + [
+      MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
+    ].map { shape in
+      wideEntry(
+        "monarch_wide_gradient_\(shape.variant)", shape.type, ["B": 3, "R": 128, "P": 2, "share": 2]
+      ) { try MonarchWideGradient.kernel(shape) }
+    }
+
+  private static func wideEntry(
+    _ name: String, _ type: ElementType, _ sizes: [String: Int], _ make: @escaping @Sendable () throws -> Kernel
+  ) -> CatalogueEntry {
     let columns = MonarchConstants(radix: 64, isShifted: false).columns
     let (rows, twiddles) = (MonarchWide.rows, MonarchWide.twiddles)
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }
+    let fills = [
+      "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
+      "columns": numbers([columns.re, columns.im, columns.im.map { -$0 }]),
+    ]
     return CatalogueEntry(
-      "monarch_wide_\(shape.variant)",
+      name,
       tolerance: CatalogueEntry.Tolerance(
-        absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-      cases: [
-        Case(
-          ["B": 2, "R": 128, "share": 2],
-          [
-            "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
-            "columns": numbers([columns.re, columns.im, columns.im.map { -$0 }]),
-          ])
-      ]
-    ) { try MonarchWide.kernel(shape) }
+        absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+      cases: [Case(sizes, fills)], make: make)
   }
 }

@@ -90,6 +90,10 @@ extension MonarchConvolution {
   ) throws {
     let side = MonarchConstants.side
     let rows = shape.points / side
+    if let wide {
+      let sums = try wideSums(wide, factors, gates)
+      return try finish(stages, sums, channels: 0..<shape.channels, into: target)
+    }
     // All rows of the batch at once: parts of it would have to be added up.
     for channels in stages.channelParts() {
       func cut(_ tensor: Tensor) -> Tensor { tensor.sliced(axis: 1, channels) }
@@ -101,12 +105,34 @@ extension MonarchConvolution {
       }
       let sizes = [shape.batch, channels.count * rows, side]
       let sums = try self.sums(planes.flatMap { $0.map { $0.reshaped(sizes) } }, gates: [], isComplex: true)
-      let parts = try stages.spectrumPlanes(channels: channels.count)
-      for (plane, isImaginary) in zip(parts, [false, true]) {
-        try inverse(isImaginary: isImaginary).run(precise + sums + [plane.reshaped([sizes[1], side])])
-      }
-      try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
+      try finish(stages, sums, channels: channels, into: target)
     }
+  }
+
+  /// From sums of products of spectra to gradients of some channels' filters.
+  private func finish(
+    _ stages: MonarchStages, _ sums: [Tensor], channels: Range<Int>, into target: Tensor
+  ) throws {
+    let sizes = [channels.count * shape.points / MonarchConstants.side, MonarchConstants.side]
+    let parts = try stages.spectrumPlanes(channels: channels.count)
+    for (plane, isImaginary) in zip(parts, [false, true]) {
+      try inverse(isImaginary: isImaginary).run(precise + sums + [plane.reshaped(sizes)])
+    }
+    try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
+  }
+
+  /// ``sums(_:gates:isComplex:)`` of rows of 8,192 points.
+  private func wideSums(_ matrices: [Tensor], _ factors: [Tensor], _ gates: [Tensor]) throws -> [Tensor] {
+    let gradient = MonarchWideGradient.Shape(type: shape.type, isGated: !gates.isEmpty)
+    let kernel =
+      try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
+    wideGradients[gradient] = kernel
+    let share = Self.share(batch: shape.batch, tiles: 2 * shape.channels, slots: executor.cores)
+    let rows = [shape.batch, shape.channels * MonarchWide.height, MonarchConstants.side]
+    let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
+    let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
+    try kernel.run(matrices + inputs.map { $0.reshaped(rows) } + sums, integers: [share])
+    return sums
   }
 
   private func inverse(isImaginary: Bool) throws -> any CompiledKernel {
