@@ -155,6 +155,7 @@ extension KernelCatalogue {
       MonarchWide.Shape(type: .bfloat16),
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
+      MonarchWide.Shape(type: .float16, gatesAfter: 2),
     ].map { shape in
       wideEntry("monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128, "share": 2]) {
         try MonarchWide.kernel(shape)
@@ -162,6 +163,7 @@ extension KernelCatalogue {
     }
     + [
       MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
+      MonarchWideGradient.Shape(type: .float16, isGated: true, keepsProducts: true),
     ].map { shape in
       wideEntry(
         "monarch_wide_gradient_\(shape.variant)", shape.type, ["B": 3, "R": 128, "P": 2, "share": 2]

@@ -107,7 +107,8 @@ package enum MonarchWide {
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
-      schedule.recomputesAddresses = true
+      // With two gates after and none before, the compiler finds registers for addresses better by itself.
+      schedule.recomputesAddresses = shape.isGatedBefore || shape.gatesAfter < 2
       k.grid([rows / Index(height), batch.ceilDiv(share)], schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
@@ -115,17 +116,18 @@ package enum MonarchWide {
             as: type)
         }
         let row = task[0] * Index(height)
-        // With both gates there is no room for the negated matrix, nor for a second gate after but in registers.
+        // With gates on both sides there is no room for the negated matrix, nor for two after but in registers.
+        let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(
-          k, shape.type, from: stacks, loadsNegated: !(shape.isGatedBefore && shape.gatesAfter > 0))
+          k, shape.type, from: stacks, loadsNegated: gateCount < 2)
         let filter = MonarchTile.Pair(re: load(filters[0], [row, 0]), im: load(filters[1], [row, 0]))
         let first = task[1] * share
         k.pipeline(
-          steps: (batch - first).min(share), stages: inputs.count > 1 ? 1 : 2,
+          steps: (batch - first).min(share), stages: gateCount > 1 || shape.isGatedBefore ? 1 : 2,
           load: { step in inputs.map { load($0, [first + step, row, 0]) } },
           compute: { step, tiles in
             let at = [first + step, row, 0]
-            let early = after.count == 1 ? [load(after[0], at)] : []
+            let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
             let product = tile.product(
@@ -133,7 +135,8 @@ package enum MonarchWide {
             let returned = tile.returned(tile.spectrumFactor(product))
             let result = tile.real(returned)
             for (number, y) in outputs.enumerated() {
-              let gate = early.isEmpty ? after.isEmpty ? nil : load(after[number], at, as: .float32) : early[0]
+              let gate =
+                after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]
               k.store(gate.map { k.map(.multiply, result, $0) } ?? result, to: y, at: at)
             }
           })

@@ -12,15 +12,20 @@ package enum MonarchWideGradient {
     package var type: ElementType
     /// Whether u and g are multiplied by a gate each.
     package var isGated = false
+    /// Whether the products with the gates are results too.
+    package var keepsProducts = false
 
     /// Sums for a convolution without gates where nothing else is said.
-    package init(type: ElementType, isGated: Bool = false) { (self.type, self.isGated) = (type, isGated) }
+    package init(type: ElementType, isGated: Bool = false, keepsProducts: Bool = false) {
+      (self.type, self.isGated, self.keepsProducts) = (type, isGated, keepsProducts)
+    }
 
-    var variant: String { (isGated ? "gated_" : "") + type.rawValue }
+    var variant: String { "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(type.rawValue)" }
   }
 
   /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
   /// float32 `[P, H · 128, 64]`, where P is the batch over the integer: how many rows of the batch a task visits.
+  /// Where kept, the products with the gates, as u and g, come last.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_gradient_\(shape.variant)") { k in
       let (side, height) = (MonarchConstants.side, MonarchWide.height)
@@ -32,6 +37,9 @@ package enum MonarchWideGradient {
         k.input($0, shape.type, [batch, rows, Index(side)])
       }
       let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(side)]) }
+      let products = (shape.keepsProducts ? ["x", "y"] : []).map {
+        k.output($0, shape.type, [batch, rows, Index(side)])
+      }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
@@ -52,12 +60,16 @@ package enum MonarchWideGradient {
                 validColumns: Index(side))
             }
           },
-          compute: { _, tiles in
+          compute: { step, tiles in
             func spectrum(_ number: Int) -> MonarchTile.Pair {
               let x =
                 shape.isGated
                 ? k.cast(k.map(.multiply, tiles[2 * number], tiles[2 * number + 1]), to: shape.type)
                 : tiles[number]
+              if shape.keepsProducts {
+                // Of the two tasks that make them one writes them.
+                k.when(task[2], lessThan: 1) { k.store(x, to: products[number], at: [first + step, row, 0]) }
+              }
               return tile.spectrum(tile.begun(x))
             }
             let u = spectrum(0)
