@@ -56,10 +56,10 @@ extension KernelCatalogue {
         cases: [Case(["R": isComplex ? 64 : 96], fills)]
       ) { [shape] in try MonarchSpectrum.kernel(shape) },
       CatalogueEntry(
-        "monarch_filter_gradient_\(shape.variant)\(shape.isComplex ? "_imaginary" : "")",
+        "monarch_filter_gradient_\(shape.variant)",
         tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
         cases: [Case(["P": 2, "R": isComplex ? 64 : 96], fills)]
-      ) { [shape] in try MonarchSpectrum.inverse(shape, isImaginary: shape.isComplex) },
+      ) { [shape] in try MonarchSpectrum.inverse(shape) },
     ]
   }
 

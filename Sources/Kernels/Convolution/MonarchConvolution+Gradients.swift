@@ -75,7 +75,7 @@ extension MonarchConvolution {
       let rows = [shape.batch, shape.channels * constants.radix, side]
       let sums = try self.sums(
         factors.map { $0.reshaped(rows) }, gates: gates.map { $0.reshaped(rows) }, isComplex: false)
-      try inverse(isImaginary: false).run(precise + sums + [whole.reshaped([rows[1], side])])
+      try inverse().run(precise + sums + [whole.reshaped([rows[1], side])])
     }
     guard shape.filterLength != shape.points else { return }
     try copy(MonarchCopy.Shape(from: .float32, to: .float32)).run([whole, target])
@@ -131,9 +131,7 @@ extension MonarchConvolution {
   ) throws {
     let sizes = [channels.count * shape.points / MonarchConstants.side, MonarchConstants.side]
     let parts = try stages.spectrumPlanes(channels: channels.count)
-    for (plane, isImaginary) in zip(parts, [false, true]) {
-      try inverse(isImaginary: isImaginary).run(precise + sums + [plane.reshaped(sizes)])
-    }
+    try inverse().run(precise + sums + parts.map { $0.reshaped(sizes) })
     try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
   }
 
@@ -156,11 +154,10 @@ extension MonarchConvolution {
     return sums
   }
 
-  private func inverse(isImaginary: Bool) throws -> any CompiledKernel {
-    if let known = inverses[isImaginary] { return known }
-    let kernel = try executor.compile(
-      try MonarchSpectrum.inverse(spectrumShape, isImaginary: isImaginary))
-    inverses[isImaginary] = kernel
+  private func inverse() throws -> any CompiledKernel {
+    if let known = filterInverse { return known }
+    let kernel = try executor.compile(try MonarchSpectrum.inverse(spectrumShape))
+    filterInverse = kernel
     return kernel
   }
 }

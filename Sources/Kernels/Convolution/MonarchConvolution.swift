@@ -74,8 +74,7 @@ package final class MonarchConvolution {
   private var padded: [String: Tensor] = [:]
   var gradients: [MonarchGradient.Shape: any CompiledKernel] = [:]
   var wideGradients: [MonarchWideGradient.Shape: any CompiledKernel] = [:]
-  /// By whether they are of the imaginary part.
-  var inverses: [Bool: any CompiledKernel] = [:]
+  var filterInverse: (any CompiledKernel)?
   private var sums: [Tensor] = []
 
   /// Records and compiles what every call needs, and places the matrices.

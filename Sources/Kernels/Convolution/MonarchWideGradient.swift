@@ -67,8 +67,9 @@ package enum MonarchWideGradient {
                 ? k.cast(k.map(.multiply, tiles[2 * number], tiles[2 * number + 1]), to: shape.type)
                 : tiles[number]
               if shape.keepsProducts {
-                // Of the two tasks that make them one writes them.
-                k.when(task[2], lessThan: 1) { k.store(x, to: products[number], at: [first + step, row, 0]) }
+                // Two tasks make both, and write one each: all take as long.
+                let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
+                k.when(lower, lessThan: upper) { k.store(x, to: products[number], at: [first + step, row, 0]) }
               }
               return tile.spectrum(tile.begun(x))
             }
