@@ -171,7 +171,8 @@ extension KernelCatalogue {
     }
 
   private static func wideEntry(
-    _ name: String, _ type: ElementType, _ sizes: [String: Int], _ make: @escaping @Sendable () throws -> Kernel
+    _ name: String, _ type: ElementType, _ sizes: [String: Int],
+    _ make: @escaping @Sendable () throws -> Kernel
   ) -> CatalogueEntry {
     let columns = MonarchConstants(radix: 64, isShifted: false).columns
     let (rows, twiddles) = (MonarchWide.rows, MonarchWide.twiddles)

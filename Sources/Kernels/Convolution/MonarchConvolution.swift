@@ -219,7 +219,8 @@ package final class MonarchConvolution {
 
   /// The kernel for 8,192 points.
   private func runWide(
-    _ matrices: [Tensor], _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor],
+    _ matrices: [Tensor], _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor],
+    into y: [Tensor],
     isConjugated: Bool
   ) throws {
     var wide = MonarchWide.Shape(

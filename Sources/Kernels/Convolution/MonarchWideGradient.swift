@@ -69,7 +69,9 @@ package enum MonarchWideGradient {
               if shape.keepsProducts {
                 // Two tasks make both, and write one each: all take as long.
                 let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
-                k.when(lower, lessThan: upper) { k.store(x, to: products[number], at: [first + step, row, 0]) }
+                k.when(lower, lessThan: upper) {
+                  k.store(x, to: products[number], at: [first + step, row, 0])
+                }
               }
               return tile.spectrum(tile.begun(x))
             }
