@@ -117,6 +117,49 @@ import Tiles
     #expect(distance(values(targets[0]), exact[1], row: n) > 0.5)
   }
 
+  /// Forth and back, against the two kernels for one stage each, which leave the same rows in the same order.
+  @Test(arguments: [2, 4]) func twoStagesInOnePassAreTwoStages(few: Int) throws {
+    let (executor, type, columns) = (ReferenceExecutor<Double>(), ElementType.float16, 64)
+    let stages = [
+      (MonarchOuter.Shape(MonarchConstants(radix: 64, isShifted: true), type: type), few * columns, 64),
+      (
+        MonarchOuter.Shape(MonarchConstants(radix: few, isShifted: false), type: type, isComplex: true),
+        columns,
+        64 * few
+      ),
+    ]
+    let twiddles = try stages.map { try MonarchOuter.twiddles($0.0.constants, columns: $0.1) }
+    let matrices = try stages.map { try MonarchOuter.matrices($0.0) }
+    let both = MonarchOuterTwofold.Shape(few: few, type: type)
+    func run(_ kernel: Kernel, _ constants: [Tensor], _ rows: [Tensor], _ sizes: [Int]) throws {
+      try executor.compile(kernel).run(constants + rows.map { $0.reshaped(sizes) }, integers: [1])
+    }
+    func one(_ stage: Int, _ kernel: Kernel, _ rows: [Tensor]) throws {
+      let sizes = [1, stages[stage].2, stages[stage].1]
+      try run(kernel, [matrices[stage]] + twiddles[stage], rows, sizes)
+    }
+    let count = 64 * few * columns
+    func planes() throws -> [Tensor] { try (0..<2).map { _ in try poisoned(type, [count]) } }
+    let constants = [matrices[0]] + twiddles[0] + twiddles[1]
+    let x = try uniform(type, [count], seed: 1)
+    let (first, two, found) = (try planes(), try planes(), try planes())
+    try one(0, try MonarchOuter.forward(stages[0].0), [x] + first)
+    try one(1, try MonarchOuter.forward(stages[1].0), first + two)
+    try run(try MonarchOuterTwofold.forward(both), constants, [x] + found, [1, 64, few, columns])
+    for (found, two) in zip(found, two) {
+      #expect(distance(values(found), values(two), row: count) <= 2e-3)
+      #expect(distance(values(found), values(two).reversed(), row: count) > 0.5)
+    }
+    let (back, y, again) = (try planes(), try poisoned(type, [count]), try poisoned(type, [count]))
+    try one(1, try MonarchOuter.inverse(stages[1].0), two + back)
+    try one(0, try MonarchOuter.inverse(stages[0].0), back + [y])
+    try run(try MonarchOuterTwofold.inverse(both), constants, two + [again], [1, 64, few, columns])
+    #expect(distance(values(again), values(y), row: count) <= 2e-3)
+    // Rotations by even powers of two give what was there, by odd ones half of it.
+    let scale = few == 2 ? 0.5 : 1
+    #expect(distance(values(again), values(x).map { scale * $0 }, row: count) <= 3e-3)
+  }
+
   @Test func whatHasNoPlanIsNamed() {
     func reason(_ shape: MonarchConvolution.Shape) -> String {
       message { _ = try MonarchConvolution(shape, executor: ReferenceExecutor<Float>()) }

@@ -5,9 +5,8 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Long convolutions.
-  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer + wide).map {
-    $0.large()
-  }
+  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer + twofold + wide)
+    .map { $0.large() }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
@@ -57,10 +56,10 @@ extension KernelCatalogue {
         cases: [Case(["R": isComplex ? 64 : 96], fills)]
       ) { [shape] in try MonarchSpectrum.kernel(shape) },
       CatalogueEntry(
-        "monarch_filter_gradient_\(shape.variant)\(shape.isComplex ? "_imaginary" : "")",
+        "monarch_filter_gradient_\(shape.variant)",
         tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
         cases: [Case(["P": 2, "R": isComplex ? 64 : 96], fills)]
-      ) { [shape] in try MonarchSpectrum.inverse(shape, isImaginary: shape.isComplex) },
+      ) { [shape] in try MonarchSpectrum.inverse(shape) },
     ]
   }
 
@@ -125,27 +124,69 @@ extension KernelCatalogue {
     ]) { $1 }
   }
 
-  private static let wide: [CatalogueEntry] = [
-    MonarchWide.Shape(type: .bfloat16),
-    MonarchWide.Shape(type: .float16, isGatedBefore: true, isGatedAfter: true),
-  ].map { shape in
+  private static let twofold: [CatalogueEntry] = [
+    MonarchOuterTwofold.Shape(few: 2, type: .bfloat16),
+    MonarchOuterTwofold.Shape(few: 4, type: .float16, gates: 1),
+    MonarchOuterTwofold.Shape(few: 4, type: .float16),
+  ].flatMap { shape -> [CatalogueEntry] in
+    let (constants, columns) = (MonarchConstants(radix: 64, isShifted: true), 64)
+    let (rows, outer) = (constants.rows, constants.twiddles(columns: shape.few * columns))
+    let inner = MonarchConstants(radix: shape.few, isShifted: false).twiddles(columns: columns)
+    func numbers(_ part: [Double]) -> CatalogueEntry.Fill { .numbers(part.map { Float($0) }) }
+    let fills = matrices([rows.re, rows.im, rows.im.map { -$0 }]).merging([
+      "outer_re": numbers(outer.re), "outer_im": numbers(outer.im), "inner_re": numbers(inner.re),
+      "inner_im": numbers(inner.im),
+    ]) { $1 }
+    let cases = [Case(["B": 2, "R": 64, "M": columns, "share": 2], fills)]
+    let tolerance = CatalogueEntry.Tolerance(
+      absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6)
+    return [
+      CatalogueEntry("monarch_outer_twofold_\(shape.variant)", tolerance: tolerance, cases: cases) {
+        try MonarchOuterTwofold.forward(shape)
+      },
+      CatalogueEntry("monarch_outer_twofold_inverse_\(shape.variant)", tolerance: tolerance, cases: cases) {
+        try MonarchOuterTwofold.inverse(shape)
+      },
+    ]
+  }
+
+  private static let wide: [CatalogueEntry] =
+    [
+      MonarchWide.Shape(type: .bfloat16),
+      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
+      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
+      MonarchWide.Shape(type: .float16, gatesAfter: 2),
+    ].map { shape in
+      wideEntry("monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128, "share": 2]) {
+        try MonarchWide.kernel(shape)
+      }
+    }
+    + [
+      MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
+      MonarchWideGradient.Shape(type: .float16, isGated: true, keepsProducts: true),
+    ].map { shape in
+      wideEntry(
+        "monarch_wide_gradient_\(shape.variant)", shape.type, ["B": 3, "R": 128, "P": 2, "share": 2]
+      ) { try MonarchWideGradient.kernel(shape) }
+    }
+
+  private static func wideEntry(
+    _ name: String, _ type: ElementType, _ sizes: [String: Int],
+    _ make: @escaping @Sendable () throws -> Kernel
+  ) -> CatalogueEntry {
     let columns = MonarchConstants(radix: 64, isShifted: false).columns
     let (rows, twiddles) = (MonarchWide.rows, MonarchWide.twiddles)
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }
+    let fills = [
+      "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
+      "columns": numbers([columns.re, columns.im, columns.im.map { -$0 }]),
+    ]
     return CatalogueEntry(
-      "monarch_wide_\(shape.variant)",
+      name,
       tolerance: CatalogueEntry.Tolerance(
-        absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-      cases: [
-        Case(
-          ["B": 2, "R": 128, "share": 2],
-          [
-            "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
-            "columns": numbers([columns.re, columns.im, columns.im.map { -$0 }]),
-          ])
-      ]
-    ) { try MonarchWide.kernel(shape) }
+        absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+      cases: [Case(sizes, fills)], make: make)
   }
 }

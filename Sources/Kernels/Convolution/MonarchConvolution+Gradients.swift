@@ -22,27 +22,42 @@ extension MonarchConvolution {
   /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
   ///
   /// Memory beside the gradients: two float32 numbers for each number of a spectrum and each part of the batch that tasks
-  /// sum over, for long rows twice the planes of a part, for padded rows two copies.
+  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 points, two copies.
   ///
   /// - Parameter dy: gradient of y.
   package func gradients(
     _ dy: Tensor, u: Tensor, _ spectrum: Spectrum, before: Tensor? = nil, after: Tensor? = nil,
     into targets: Gradients
   ) throws {
+    var (x, y) = ((u, before), (dy, after))
+    var filter = targets.filter
+    if let target = filter, let products = try keptProducts(gated: before != nil && after != nil) {
+      try filterGradient(dy, u, before: before, after: after, keeping: products, into: target)
+      (x, y, filter) = ((products[0], nil), (products[1], nil), nil)
+    }
     // dx = after · dy correlated with the filter; of it come those of u and of the gate before.
     try run(
-      dy, spectrum, before: after, after: before.map { [$0] + (targets.before == nil ? [] : [u]) } ?? [],
+      y.0, spectrum, before: y.1,
+      after: before.map { [$0] + (targets.before == nil ? [] : [u]) } ?? [],
       into: [targets.u] + (before == nil ? [] : targets.before.map { [$0] } ?? []), isConjugated: true)
     if let target = targets.after {
-      try run(u, spectrum, before: before, after: [dy], into: [target], isConjugated: false)
+      try run(x.0, spectrum, before: x.1, after: [dy], into: [target], isConjugated: false)
     }
-    if let target = targets.filter {
-      try filterGradient(dy, u, before: before, after: after, into: target)
+    if let filter { try filterGradient(dy, u, before: before, after: after, into: filter) }
+  }
+
+  /// Where the products with gates go that the sums for filters need and other gradients can use, if a kernel keeps them.
+  private func keptProducts(gated: Bool) throws -> [Tensor]? {
+    guard gated, wide != nil, shape.length == shape.points else { return nil }
+    return try ["u", "dy"].map {
+      try workspace($0, shape.type, shape.batch * shape.channels)
+        .reshaped([shape.batch, shape.channels, shape.points])
     }
   }
 
   private func filterGradient(
-    _ dy: Tensor, _ u: Tensor, before: Tensor?, after: Tensor?, into target: Tensor
+    _ dy: Tensor, _ u: Tensor, before: Tensor?, after: Tensor?, keeping products: [Tensor] = [],
+    into target: Tensor
   ) throws {
     let isDirect = shape.length == shape.points && (before == nil) == (after == nil)
     var factors = [u, dy]
@@ -54,13 +69,13 @@ extension MonarchConvolution {
     var whole = target
     if shape.filterLength != shape.points { whole = try workspace("filter", .float32, shape.channels) }
     if let stages {
-      try longFilterGradient(stages, factors, gates, into: whole)
+      try longFilterGradient(stages, factors, gates, keeping: products, into: whole)
     } else {
       let side = MonarchConstants.side
       let rows = [shape.batch, shape.channels * constants.radix, side]
       let sums = try self.sums(
         factors.map { $0.reshaped(rows) }, gates: gates.map { $0.reshaped(rows) }, isComplex: false)
-      try inverse(isImaginary: false).run(precise + sums + [whole.reshaped([rows[1], side])])
+      try inverse().run(precise + sums + [whole.reshaped([rows[1], side])])
     }
     guard shape.filterLength != shape.points else { return }
     try copy(MonarchCopy.Shape(from: .float32, to: .float32)).run([whole, target])
@@ -86,10 +101,15 @@ extension MonarchConvolution {
   }
 
   private func longFilterGradient(
-    _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], into target: Tensor
+    _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor],
+    into target: Tensor
   ) throws {
     let side = MonarchConstants.side
     let rows = shape.points / side
+    if let wide {
+      let sums = try wideSums(wide, factors, gates, keeping: products)
+      return try finish(stages, sums, channels: 0..<shape.channels, into: target)
+    }
     // All rows of the batch at once: parts of it would have to be added up.
     for channels in stages.channelParts() {
       func cut(_ tensor: Tensor) -> Tensor { tensor.sliced(axis: 1, channels) }
@@ -101,19 +121,43 @@ extension MonarchConvolution {
       }
       let sizes = [shape.batch, channels.count * rows, side]
       let sums = try self.sums(planes.flatMap { $0.map { $0.reshaped(sizes) } }, gates: [], isComplex: true)
-      let parts = try stages.spectrumPlanes(channels: channels.count)
-      for (plane, isImaginary) in zip(parts, [false, true]) {
-        try inverse(isImaginary: isImaginary).run(precise + sums + [plane.reshaped([sizes[1], side])])
-      }
-      try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
+      try finish(stages, sums, channels: channels, into: target)
     }
   }
 
-  private func inverse(isImaginary: Bool) throws -> any CompiledKernel {
-    if let known = inverses[isImaginary] { return known }
-    let kernel = try executor.compile(
-      try MonarchSpectrum.inverse(spectrumShape, isImaginary: isImaginary))
-    inverses[isImaginary] = kernel
+  /// From sums of products of spectra to gradients of some channels' filters.
+  private func finish(
+    _ stages: MonarchStages, _ sums: [Tensor], channels: Range<Int>, into target: Tensor
+  ) throws {
+    let sizes = [channels.count * shape.points / MonarchConstants.side, MonarchConstants.side]
+    let parts = try stages.spectrumPlanes(channels: channels.count)
+    try inverse().run(precise + sums + parts.map { $0.reshaped(sizes) })
+    try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
+  }
+
+  /// ``sums(_:gates:isComplex:)`` of rows of 8,192 points.
+  private func wideSums(
+    _ matrices: [Tensor], _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor]
+  ) throws -> [Tensor] {
+    let gradient = MonarchWideGradient.Shape(
+      type: shape.type, isGated: !gates.isEmpty, keepsProducts: !products.isEmpty)
+    let kernel =
+      try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
+    wideGradients[gradient] = kernel
+    let share = Self.share(batch: shape.batch, tiles: 2 * shape.channels, slots: executor.cores)
+    let rows = [shape.batch, shape.channels * MonarchWide.height, MonarchConstants.side]
+    let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
+    let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
+    try kernel.run(
+      matrices + inputs.map { $0.reshaped(rows) } + sums + products.map { $0.reshaped(rows) },
+      integers: [share])
+    return sums
+  }
+
+  private func inverse() throws -> any CompiledKernel {
+    if let known = filterInverse { return known }
+    let kernel = try executor.compile(try MonarchSpectrum.inverse(spectrumShape))
+    filterInverse = kernel
     return kernel
   }
 }

@@ -16,6 +16,8 @@ final class MonarchStages {
   private let filters: [any CompiledKernel]
   private var forwards: [MonarchOuter.Shape: any CompiledKernel] = [:]
   private var inverses: [MonarchOuter.Shape: any CompiledKernel] = [:]
+  /// Both outer stages in one pass, where there are two and a kernel for them; by whether back.
+  private var twofold: [Bool: [MonarchOuterTwofold.Shape: any CompiledKernel]] = [:]
   private var planes: [Int: [Tensor]] = [:]
   private var filterInverses: [Int: any CompiledKernel] = [:]
 
@@ -123,17 +125,20 @@ final class MonarchStages {
 
   /// Forth: x, times a gate where there is one, to the planes.
   func forward(_ x: Tensor, gate: Tensor?, to planes: [Tensor]) throws {
+    let gates = gate.map { [$0] } ?? []
+    if let few { return try runTwofold(few, gates: gates.count, isBack: false, [x] + gates, planes) }
     for level in levels.indices {
       var stage = outer(level, planes[0])
       stage.gates = level == 0 && gate != nil ? 1 : 0
       let kernel = try forwards[stage] ?? executor.compile(try MonarchOuter.forward(stage))
       forwards[stage] = kernel
-      try run(kernel, level, level == 0 ? [x] + (gate.map { [$0] } ?? []) : planes, planes)
+      try run(kernel, level, level == 0 ? [x] + gates : planes, planes)
     }
   }
 
   /// Back: the planes to y, or, for each gate, times that to its own.
   func inverse(_ planes: [Tensor], gates: [Tensor], to y: [Tensor]) throws {
+    if let few { return try runTwofold(few, gates: gates.count, isBack: true, planes + gates, y) }
     for level in levels.indices.reversed() {
       var stage = outer(level, planes[0])
       stage.gates = level == 0 ? gates.count : 0
@@ -141,6 +146,34 @@ final class MonarchStages {
       inverses[stage] = kernel
       try run(kernel, level, planes + (level == 0 ? gates : []), level == 0 ? y : planes)
     }
+  }
+
+  /// Points of the second stage, where one pass does both.
+  private var few: Int? {
+    levels.count == 2 && MonarchOuterTwofold.takes(levels[1].constants.radix)
+      ? levels[1].constants.radix : nil
+  }
+
+  private func runTwofold(
+    _ few: Int, gates: Int, isBack: Bool, _ inputs: [Tensor], _ outputs: [Tensor]
+  ) throws {
+    let stage = MonarchOuterTwofold.Shape(few: few, type: shape.type, gates: gates)
+    let kernel =
+      try twofold[isBack]?[stage]
+      ?? executor.compile(
+        try isBack ? MonarchOuterTwofold.inverse(stage) : MonarchOuterTwofold.forward(stage))
+    twofold[isBack, default: [:]][stage] = kernel
+    let (side, columns) = (MonarchConstants.side, levels[1].columns)
+    let views = (inputs + outputs).map { tensor in
+      Tensor(
+        unchecked: tensor.storage, byteOffset: tensor.byteOffset, type: tensor.type,
+        shape: [tensor.shape[0], tensor.shape[1] * side, few, columns],
+        strides: [tensor.strides[0], few * columns, columns, 1])
+    }
+    let share = MonarchConvolution.share(
+      batch: views[0].shape[0], tiles: views[0].shape[1] / side * (columns / stage.width),
+      slots: 2 * executor.cores)
+    try kernel.run([matrices[0]] + twiddles[0] + twiddles[1] + views, integers: [share])
   }
 
   private func outer(_ level: Int, _ plane: Tensor) -> MonarchOuter.Shape {

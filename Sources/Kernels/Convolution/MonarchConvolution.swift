@@ -66,15 +66,15 @@ package final class MonarchConvolution {
   /// The outer stages, of more than 4,096 points.
   let stages: MonarchStages?
   /// Matrices of the kernel for 8,192 points, which needs no outer stages but for filters.
-  private let wide: [Tensor]?
+  let wide: [Tensor]?
   private let spectra: any CompiledKernel
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
   private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
   private var copies: [MonarchCopy.Shape: any CompiledKernel] = [:]
   private var padded: [String: Tensor] = [:]
   var gradients: [MonarchGradient.Shape: any CompiledKernel] = [:]
-  /// By whether they are of the imaginary part.
-  var inverses: [Bool: any CompiledKernel] = [:]
+  var wideGradients: [MonarchWideGradient.Shape: any CompiledKernel] = [:]
+  var filterInverse: (any CompiledKernel)?
   private var sums: [Tensor] = []
 
   /// Records and compiles what every call needs, and places the matrices.
@@ -185,13 +185,8 @@ package final class MonarchConvolution {
     }
     let rows = shape.points / MonarchConstants.side
     if let wide {
-      // Room is for one gate after: two take two calls.
-      for (number, target) in y.enumerated() {
-        try runWide(
-          wide, u, spectrum, before: before, after: after.isEmpty ? nil : after[number], into: target,
-          isConjugated: isConjugated)
-      }
-      return
+      return try runWide(
+        wide, u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
     }
     for part in stages.parts() {
       func cut(_ tensor: Tensor) -> Tensor {
@@ -224,16 +219,17 @@ package final class MonarchConvolution {
 
   /// The kernel for 8,192 points.
   private func runWide(
-    _ matrices: [Tensor], _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: Tensor?, into y: Tensor,
+    _ matrices: [Tensor], _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor],
+    into y: [Tensor],
     isConjugated: Bool
   ) throws {
     var wide = MonarchWide.Shape(
-      type: shape.type, isGatedBefore: before != nil, isGatedAfter: after != nil)
+      type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
     wide.isConjugated = isConjugated
     let kernel = try wideKernels[wide] ?? executor.compile(try MonarchWide.kernel(wide))
     wideKernels[wide] = kernel
     let rows = [shape.batch, shape.channels * MonarchWide.height, MonarchConstants.side]
-    let rowTensors = [u] + [before, after].compactMap { $0 } + [y]
+    let rowTensors = [u] + (before.map { [$0] } ?? []) + after + y
     try kernel.run(
       matrices + [spectrum.re, spectrum.im] + rowTensors.map { $0.reshaped(rows) },
       integers: [Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)])

@@ -24,9 +24,6 @@ package enum MonarchFused {
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
 
-    /// Whether results leave beside the next step's first products.
-    package var trails = false
-
     /// A convolution without gates.
     package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false) {
       (self.constants, self.type, self.isComplex) = (constants, type, isComplex)
@@ -36,7 +33,7 @@ package enum MonarchFused {
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
       return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
-        + "\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")\(trails ? "_trailing" : "")_\(type.rawValue)"
+        + "\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
     }
 
     /// Tensors that a call takes before its results: inputs, gate before, gates after.
@@ -71,7 +68,6 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
-      schedule.trailsSteps = shape.trails
       k.grid([rows.ceilDiv(Index(side)), batch.ceilDiv(share)], schedule: schedule) { task in
         let row = task[0] * Index(side)
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))

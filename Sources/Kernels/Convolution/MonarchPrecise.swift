@@ -124,20 +124,19 @@ struct MonarchPrecise {
     return result
   }
 
-  /// The real part of the inverse, or, of a complex one, the imaginary part.
-  func inverse(_ x: Pair, isImaginary: Bool) -> Tile {
+  /// The real part of the inverse, and, of a complex one, the imaginary part; each goes to `use` as soon as it is there.
+  func inverse(_ x: Pair, isComplex: Bool, _ use: (Int, Tile) -> Void) {
     let spectrum = split(x)
     let sums = Pair(re: product(spectrum.re, columns.re), im: product(spectrum.im, columns.re))
     add(spectrum.im, columns.im, to: sums.re)
     add(spectrum.re, columnsNegated, to: sums.im)
     let returned = split(twiddled(sums, conjugated: true))
-    guard isImaginary else {
-      let real = product(rows.re, returned.re, transposesLeft: true)
-      add(rows.im, returned.im, to: real, transposesLeft: true)
-      return real
-    }
+    let real = product(rows.re, returned.re, transposesLeft: true)
+    add(rows.im, returned.im, to: real, transposesLeft: true)
+    use(0, real)
+    guard isComplex else { return }
     let imaginary = product(rows.re, returned.im, transposesLeft: true)
     add(columnsNegated, returned.re, to: imaginary, transposesLeft: true)
-    return imaginary
+    use(1, imaginary)
   }
 }

@@ -78,13 +78,15 @@ package enum MonarchSpectrum {
   /// Gradients of filters from sums of products of spectra.
   ///
   /// Arguments: ``constants(_:)``, sums re and im float32 `[P, R, 64]` as ``MonarchGradient`` leaves them, of which P parts are
-  /// added up, result float32 `[R, 64]`: the real part, or, of complex ones and where asked for, the imaginary part.
-  package static func inverse(_ shape: Shape, isImaginary: Bool = false) throws(TileError) -> Kernel {
-    try Kernel("monarch_filter_gradient_\(shape.variant)\(isImaginary ? "_imaginary" : "")") { k in
+  /// added up, result float32 `[R, 64]`: the real part, and, of complex ones, the imaginary part.
+  package static func inverse(_ shape: Shape) throws(TileError) -> Kernel {
+    try Kernel("monarch_filter_gradient_\(shape.variant)") { k in
       let (parts, rows) = (k.extent("P"), k.extent("R"))
       let constants = MonarchPrecise.parameters(k, shape.constants)
       let sums = ["sums_re", "sums_im"].map { k.input($0, .float32, [parts, rows, Index(side)]) }
-      let output = k.output("gradient", .float32, [rows, Index(side)])
+      let outputs = (shape.isComplex ? ["re", "im"] : ["gradient"]).map {
+        k.output($0, .float32, [rows, Index(side)])
+      }
       k.grid([rows.ceilDiv(Index(side))], schedule: schedule(tasksPerCore: 1)) { task in
         let row = task[0] * Index(side)
         let valid = valid(shape, rows, from: row)
@@ -106,8 +108,9 @@ package enum MonarchSpectrum {
         let root = MonarchConstants.root(shape.constants.radix)
         // Three transforms were scaled by 1/(8·root), which is to be 1/S.
         let scale = 8 * root * root * root / Double(shape.constants.radix)
-        let part = precise.inverse(spectrum, isImaginary: isImaginary)
-        k.store(k.map(.multiply, part, scale), to: output, at: [row, 0])
+        precise.inverse(spectrum, isComplex: shape.isComplex) { number, part in
+          k.store(k.map(.multiply, part, scale), to: outputs[number], at: [row, 0])
+        }
       }
     }
   }

@@ -16,18 +16,18 @@ package enum MonarchWide {
     package var type: ElementType
     /// Whether inputs are multiplied by a gate.
     package var isGatedBefore = false
-    /// Whether results are.
-    package var isGatedAfter = false
+    /// Gates by which results are multiplied, each for a tensor of its own; 0 for the results themselves.
+    package var gatesAfter = 0
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
 
     /// A convolution without gates.
-    package init(type: ElementType, isGatedBefore: Bool = false, isGatedAfter: Bool = false) {
-      (self.type, self.isGatedBefore, self.isGatedAfter) = (type, isGatedBefore, isGatedAfter)
+    package init(type: ElementType, isGatedBefore: Bool = false, gatesAfter: Int = 0) {
+      (self.type, self.isGatedBefore, self.gatesAfter) = (type, isGatedBefore, gatesAfter)
     }
 
     var variant: String {
-      "\(isGatedBefore ? "before_" : "")\(isGatedAfter ? "after_" : "")\(isConjugated ? "adjoint_" : "")"
+      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(isConjugated ? "adjoint_" : "")"
         + type.rawValue
     }
   }
@@ -61,57 +61,84 @@ package enum MonarchWide {
     ]
   }
 
+  /// The parameters for ``constants(_:)``.
+  static func stacks(_ k: Recorder, _ type: ElementType) -> [TensorParameter] {
+    [("rows", 2, height, height), ("columns", 3, side, side), ("twiddles", 2, height, side)]
+      .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
+  }
+
+  /// The transform with its matrices, or `width` columns of it from `column` on.
+  static func tile(
+    _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], width: Int = MonarchConstants.side,
+    column: Index = 0, loadsNegated: Bool = true
+  ) -> MonarchTile {
+    func load(_ stack: Int, _ part: Int, rows: Int, columns: Int, from column: Index = 0) -> Tile {
+      k.load(
+        stacks[stack], at: [Index(part), 0, column], rows: rows, columns: columns, validRows: Index(rows),
+        validColumns: Index(columns))
+    }
+    func pair(_ stack: Int, rows: Int, columns: Int, from column: Index = 0) -> MonarchTile.Pair {
+      MonarchTile.Pair(
+        re: load(stack, 0, rows: rows, columns: columns, from: column),
+        im: load(stack, 1, rows: rows, columns: columns, from: column))
+    }
+    return MonarchTile(
+      k: k, type: type, rows: pair(0, rows: height, columns: height), rowsNegated: nil,
+      columns: pair(1, rows: side, columns: width, from: column),
+      columnsNegated: loadsNegated ? load(1, 2, rows: side, columns: width, from: column) : nil,
+      twiddles: pair(2, rows: height, columns: side))
+  }
+
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 64]`, inputs `[B, H · 128, 64]`, where there are, the
-  /// gate before and the gate after of that shape, then results likewise. Integer: how many rows of the batch a task
-  /// visits.
+  /// gate before and the gates after of that shape, then results likewise, as many as gates after or one. Integer: how many
+  /// rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_\(shape.variant)") { k in
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
-      let stacks = [("rows", 2, height, height), ("columns", 3, side, side), ("twiddles", 2, height, side)]
-        .map { k.input($0.0, shape.type, [Index($0.1), Index($0.2), Index($0.3)]) }
+      let stacks = stacks(k, shape.type)
       let filters = ["re", "im"].map { k.input("spectrum_\($0)", .float32, [rows, Index(side)]) }
       func tensor(_ name: String) -> TensorParameter {
         k.input(name, shape.type, [batch, rows, Index(side)])
       }
       let inputs = ([tensor("u")] + (shape.isGatedBefore ? [tensor("before")] : []))
-      let after = shape.isGatedAfter ? tensor("after") : nil
-      let y = k.output("y", shape.type, [batch, rows, Index(side)])
+      let after = (0..<shape.gatesAfter).map { tensor("after\($0)") }
+      let outputs = (0..<max(1, shape.gatesAfter)).map {
+        k.output("y\($0)", shape.type, [batch, rows, Index(side)])
+      }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
-      schedule.recomputesAddresses = true
+      // With two gates after and none before, the compiler finds registers for addresses better by itself.
+      schedule.recomputesAddresses = shape.isGatedBefore || shape.gatesAfter < 2
       k.grid([rows / Index(height), batch.ceilDiv(share)], schedule: schedule) { task in
-        func load(_ tensor: TensorParameter, _ at: [Index], rows: Int = height, columns: Int = side) -> Tile {
+        func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
-            tensor, at: at, rows: rows, columns: columns, validRows: Index(rows), validColumns: Index(columns)
-          )
-        }
-        func pair(_ stack: TensorParameter, rows: Int, columns: Int) -> MonarchTile.Pair {
-          MonarchTile.Pair(
-            re: load(stack, [0, 0, 0], rows: rows, columns: columns),
-            im: load(stack, [1, 0, 0], rows: rows, columns: columns))
+            tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side),
+            as: type)
         }
         let row = task[0] * Index(height)
-        // With both gates there is no room for the negated matrix.
-        let hasRoom = !(shape.isGatedBefore && shape.isGatedAfter)
-        let tile = MonarchTile(
-          k: k, type: shape.type, rows: pair(stacks[0], rows: height, columns: height), rowsNegated: nil,
-          columns: pair(stacks[1], rows: side, columns: side),
-          columnsNegated: hasRoom ? load(stacks[1], [2, 0, 0], rows: side, columns: side) : nil,
-          twiddles: pair(stacks[2], rows: height, columns: side))
+        // With gates on both sides there is no room for the negated matrix, nor for two after but in registers.
+        let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
+        let tile = tile(
+          k, shape.type, from: stacks, loadsNegated: gateCount < 2)
         let filter = MonarchTile.Pair(re: load(filters[0], [row, 0]), im: load(filters[1], [row, 0]))
         let first = task[1] * share
         k.pipeline(
-          steps: (batch - first).min(share), stages: inputs.count > 1 ? 1 : 2,
+          steps: (batch - first).min(share), stages: gateCount > 1 || shape.isGatedBefore ? 1 : 2,
           load: { step in inputs.map { load($0, [first + step, row, 0]) } },
           compute: { step, tiles in
             let at = [first + step, row, 0]
-            let gate = after.map { load($0, at) }
+            let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
             let product = tile.product(
               tile.spectrum(tile.begun(x)), filter, conjugated: shape.isConjugated)
-            let result = tile.real(tile.returned(tile.spectrumFactor(product)))
-            k.store(gate.map { k.map(.multiply, result, $0) } ?? result, to: y, at: at)
+            let returned = tile.returned(tile.spectrumFactor(product))
+            let result = tile.real(returned)
+            for (number, y) in outputs.enumerated() {
+              let gate =
+                after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]
+              k.store(gate.map { k.map(.multiply, result, $0) } ?? result, to: y, at: at)
+            }
           })
       }
     }

@@ -111,9 +111,18 @@ struct Ring {
   var offset = 0
 
   /// Bytes of one slot.
-  var slotBytes: Int { slots.reduce(0) { $0 + $1.alignedBytes } }
+  var slotBytes: Int { (offset(of: slots.count) + 1023) / 1024 * 1024 }
   /// Bytes that one fill brings.
   var copiedBytes: Int { slots.reduce(0) { $0 + $1.bytes } }
-  /// Where tile number `index` starts within a slot.
-  func offset(of index: Int) -> Int { slots[..<index].reduce(0) { $0 + $1.alignedBytes } }
+  /// Where tile number `index` starts within a slot: vectors follow each other closely, others keep their pattern's
+  /// alignment.
+  func offset(of index: Int) -> Int {
+    var offset = 0
+    for (number, tile) in slots[..<min(index + 1, slots.count)].enumerated() {
+      let unit = tile.isVector ? 128 : 1024
+      offset = (offset + unit - 1) / unit * unit
+      if number < index { offset += tile.bytes }
+    }
+    return offset
+  }
 }

@@ -1,0 +1,87 @@
+package import Memory
+package import Tiles
+
+/// ``MonarchGradient`` for 8,192 points: sums over the batch of T(g) · conj T(u), a tile of 128 rows shared by two groups.
+///
+/// Rows are those of ``MonarchWide``. A task has half of the columns, as there. Floor: 4 bytes a point (8 with gates) over
+/// the bandwidth; 48 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
+package enum MonarchWideGradient {
+  /// What is fixed while recording.
+  package struct Shape: Sendable, Hashable {
+    /// bfloat16 or float16.
+    package var type: ElementType
+    /// Whether u and g are multiplied by a gate each.
+    package var isGated = false
+    /// Whether the products with the gates are results too.
+    package var keepsProducts = false
+
+    /// Sums for a convolution without gates where nothing else is said.
+    package init(type: ElementType, isGated: Bool = false, keepsProducts: Bool = false) {
+      (self.type, self.isGated, self.keepsProducts) = (type, isGated, keepsProducts)
+    }
+
+    var variant: String { "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(type.rawValue)" }
+  }
+
+  /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
+  /// float32 `[P, H · 128, 64]`, where P is the batch over the integer: how many rows of the batch a task visits.
+  /// Where kept, the products with the gates, as u and g, come last.
+  package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
+    try Kernel("monarch_wide_gradient_\(shape.variant)") { k in
+      let (side, height) = (MonarchConstants.side, MonarchWide.height)
+      let (batch, rows, parts, share) = (
+        k.extent("B"), k.extent("R"), k.extent("P"), k.argument("share")
+      )
+      let stacks = MonarchWide.stacks(k, shape.type)
+      let inputs = (shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]).map {
+        k.input($0, shape.type, [batch, rows, Index(side)])
+      }
+      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(side)]) }
+      let products = (shape.keepsProducts ? ["x", "y"] : []).map {
+        k.output($0, shape.type, [batch, rows, Index(side)])
+      }
+      var schedule = Kernel.Schedule(groups: 2)
+      schedule.bringsOperands = true
+      schedule.recomputesAddresses = true
+      let width = side / 2
+      k.grid([rows / Index(height), parts, 2], schedule: schedule) { task in
+        let (row, column) = (task[0] * Index(height), task[2] * Index(width))
+        let tile = MonarchWide.tile(k, shape.type, from: stacks, width: width, column: column)
+        let sums = outputs.map { _ in
+          k.filled(0, rows: height, columns: width, validRows: Index(height), validColumns: Index(width))
+        }
+        let first = task[1] * share
+        k.pipeline(
+          steps: (batch - first).min(share), stages: shape.isGated ? 1 : 2,
+          load: { step in
+            inputs.map {
+              k.load(
+                $0, at: [first + step, row, 0], rows: height, columns: side, validRows: Index(height),
+                validColumns: Index(side))
+            }
+          },
+          compute: { step, tiles in
+            func spectrum(_ number: Int) -> MonarchTile.Pair {
+              let x =
+                shape.isGated
+                ? k.cast(k.map(.multiply, tiles[2 * number], tiles[2 * number + 1]), to: shape.type)
+                : tiles[number]
+              if shape.keepsProducts {
+                // Two tasks make both, and write one each: all take as long.
+                let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
+                k.when(lower, lessThan: upper) {
+                  k.store(x, to: products[number], at: [first + step, row, 0])
+                }
+              }
+              return tile.spectrum(tile.begun(x))
+            }
+            let u = spectrum(0)
+            let term = tile.product(spectrum(1), u, conjugated: true)
+            k.assign(sums[0], k.map(.add, sums[0], term.re))
+            k.assign(sums[1], k.map(.add, sums[1], term.im))
+          })
+        for (sum, output) in zip(sums, outputs) { k.store(sum, to: output, at: [task[1], row, column]) }
+      }
+    }
+  }
+}
