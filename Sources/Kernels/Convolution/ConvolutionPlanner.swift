@@ -49,7 +49,8 @@ public final class ConvolutionPlanner: Sendable {
     _ plan: ConvolutionPlan, mask: FrequencyMask?, on executor: some ConvolutionExecutor
   ) throws -> Double {
     let prepared = try executor.prepare(plan, mask: mask)
-    let channels = max(1, min(16, 65_536 / plan.shape.length))
+    // So many rows that waking the threads is a small part of a run.
+    let channels = max(1, min(256, 65_536 / plan.shape.length))
     let rows = ConvolutionRows(try Tensor(random: .float32, [1, channels, plan.shape.length], seed: 1))
     let output = try Tensor(zeros: .float32, rows.input.shape)
     let taps = try Tensor(random: .float32, [channels, plan.shape.filterLength], seed: 2)
