@@ -18,8 +18,21 @@ import TilesCPU
 
   @Test(arguments: [100, 128, 200], [LongConvolution.Layout.channelsFirst, .channelsLast])
   func agreesWithTheDefinition(length: Int, layout: LongConvolution.Layout) throws {
+    try agree(.causal, length, layout)
+  }
+
+  @Test(
+    arguments: [ConvolutionMode.LagZero.both, .causalOnly],
+    [LongConvolution.Layout.channelsFirst, .channelsLast])
+  func twoSidedAgreesWithTheDefinition(lagZero: ConvolutionMode.LagZero, layout: LongConvolution.Layout)
+    throws
+  {
+    for length in [65, 128] { try agree(.bidirectional(lagZero: lagZero), length, layout) }
+  }
+
+  private func agree(_ mode: ConvolutionMode, _ length: Int, _ layout: LongConvolution.Layout) throws {
     let executor = try machine()
-    let shape = try ConvolutionShape(mode: .causal, length: length, filterLength: length)
+    let shape = try ConvolutionShape(mode: mode, length: length, filterLength: length)
     let test = try ConvolutionCase(shape, batch: 2, channels: 3, type: .float16)
     let isLast = layout == .channelsLast
     func turned(_ t: Tensor) throws -> Tensor {
@@ -50,15 +63,24 @@ import TilesCPU
     targets.inputGate = try poisoned(.float16, rows.input.shape)
     targets.outputGate = try poisoned(.float16, rows.input.shape)
     targets.skip = try poisoned([3])
-    targets.filters = ConvolutionFilters(try poisoned([3, length]))
+    targets.filters = ConvolutionFilters(
+      try poisoned([3, length]), reverse: mode.hasReverse ? try poisoned([3, length]) : nil)
     try convolution.gradients(of: rows, spectrum: spectrum, outputGradient: turned(g), into: targets)
     let exact = LongConvolutionGradientTests().exact(test, values(g))
     let found = [
       try targets.input.map(back), try targets.inputGate.map(back), try targets.outputGate.map(back),
       targets.skip.map(values), targets.filters.map { values($0.forward) },
-    ]
+    ] + (mode.hasReverse ? [targets.filters?.reverse.map(values)] : [])
     for (number, result) in found.enumerated() {
       #expect(relativeError(result ?? [], exact[number]) < 2e-3, "gradient \(number)")
+    }
+  }
+
+  @Test func aSecondFilterIsNeededWhereThereAreTwoSides() throws {
+    let shape = try ConvolutionShape(mode: .bidirectional(lagZero: .both), length: 64, filterLength: 64)
+    let convolution = try LongConvolution(shape, channels: 1, type: .float16, on: machine())
+    #expect(throws: ExecutionError.self) {
+      try convolution.spectrum(of: ConvolutionFilters(Tensor(zeros: .float32, [1, 64])))
     }
   }
 
@@ -71,7 +93,7 @@ import TilesCPU
           on: executor)
       }
     }
-    refuses(.bidirectional(lagZero: .both), 64, .float16)
+    refuses(.bidirectional(lagZero: .both), 64, .float32)
     refuses(.circular, 100, .float16)
     refuses(.causal, 64, .float32)
     let shape = try ConvolutionShape(mode: .causal, length: 64, filterLength: 64)

@@ -9,8 +9,8 @@ public import Tiles
 /// shorter; causal, circular and two-sided. Sums are float32 whatever the type of the rows. Causal results depend on later
 /// numbers by rounding only: a transform spreads the rounding of a loud passage over the whole of it, relative to that passage.
 ///
-/// On the cores all of this; on a GPU float16 and bfloat16 rows on its matrix units, causal at any length and circular at powers of
-/// two from 64 on, without masks. Tensors must lie where the machine's kernels can use them.
+/// On the cores all of this; on a GPU float16 and bfloat16 rows on its matrix units, causal and two-sided at any length and circular
+/// at powers of two from 64 on, without masks. Tensors must lie where the machine's kernels can use them.
 ///
 /// - Complexity: O(B · H · L log L), the filter's transform once for each channel.
 ///
@@ -84,7 +84,11 @@ public struct LongConvolution: Sendable {
       guard mask == nil else {
         throw ConvolutionError.operand(name: "mask", why: "frequencies are dropped on the cores only")
       }
-      prepared = try MonarchPrepared(shape, type: type, executor: executor)
+      if case .bidirectional(let lagZero) = shape.mode {
+        prepared = try MonarchTwoSided(shape, lagZero: lagZero, type: type, executor: executor)
+      } else {
+        prepared = try MonarchPrepared(shape, type: type, executor: executor)
+      }
     }
   }
 

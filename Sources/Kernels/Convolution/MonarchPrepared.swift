@@ -21,9 +21,6 @@ final class MonarchPrepared: PreparedConvolution {
   }
 
   init(_ shape: ConvolutionShape, type: ElementType, executor: any Executor) throws {
-    guard !shape.mode.hasReverse else {
-      throw ConvolutionError.operand(name: "mode", why: "two-sided convolutions run on the cores only")
-    }
     let side = MonarchConstants.side
     var points = side
     while points < shape.length { points *= 2 }

@@ -18,6 +18,22 @@ enum MonarchRows {
     }
   }
 
+  /// y `[B, R, C]` ← y + x, added in float32.
+  static func adding(type: ElementType) throws(TileError) -> Kernel {
+    try Kernel("monarch_add_\(type.rawValue)") { k in
+      let (batch, rows, columns) = (k.extent("B"), k.extent("R"), k.extent("C"))
+      let x = k.input("x", type, [batch, rows, columns])
+      let y = k.update("y", type, [batch, rows, columns])
+      let (height, width) = (4, 512)
+      k.grid([batch, rows.ceilDiv(Index(height)), columns.ceilDiv(Index(width))]) { task in
+        let at = [task[0], task[1] * Index(height), task[2] * Index(width)]
+        let own = k.load(y, at: at, rows: height, columns: width, as: .float32)
+        let part = k.load(x, at: at, rows: height, columns: width, as: .float32)
+        k.store(k.map(.add, own, part), to: y, at: at)
+      }
+    }
+  }
+
   /// y `[H, R, 64]` = x `[H, R, 64]` + d `[H]` · unit `[R, 64]`.
   static func addingSkip() throws(TileError) -> Kernel {
     try Kernel("monarch_skip") { k in
