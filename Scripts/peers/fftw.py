@@ -17,25 +17,15 @@ import json
 import math
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+from timing import median_seconds
 
 SHAPES = ((4, 64, 256), (4, 64, 1024), (4, 64, 4096), (4, 64, 16384), (1, 64, 65536), (1, 16, 262144), (1, 4, 1048576))
 # Numbers of a block of padded rows: with their spectra they fit a core's second cache.
 BLOCK = 32768
-
-
-def median_seconds(body, budget):
-    body()
-    times = []
-    while len(times) < 3 or sum(times) < budget:
-        start = time.perf_counter()
-        body()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def report(b, h, length, peer, threads, seconds):

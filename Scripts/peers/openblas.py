@@ -6,24 +6,14 @@
 """
 import argparse
 import json
-import statistics
-import time
 
 import numpy
 import threadpoolctl
 
+from timing import median_seconds
+
 SHAPES = ((64, 64, 64), (256, 256, 256), (1024, 1024, 1024), (2048, 2048, 2048),
           (1, 1536, 576), (32, 1536, 576), (512, 1536, 576))
-
-
-def median_seconds(body, budget):
-    body()
-    times = []
-    while len(times) < 3 or sum(times) < budget:
-        start = time.perf_counter()
-        body()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def main():

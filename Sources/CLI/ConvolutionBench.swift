@@ -15,6 +15,12 @@ struct ConvolutionBench {
     executor = try CPUExecutor(threads: bench.threadCount)
   }
 
+  /// What other libraries are timed at: batch, channels and length.
+  private static let shapes = [
+    (4, 64, 256), (4, 64, 1024), (4, 64, 4096), (4, 64, 16_384), (1, 64, 65_536), (1, 16, 262_144),
+    (1, 4, 1_048_576),
+  ]
+
   /// Float32 rows and filters of one shape.
   struct Problem {
     let shape: ConvolutionShape
@@ -36,10 +42,7 @@ struct ConvolutionBench {
 
   /// Causal convolutions, the filters' transforms in the call, and without them.
   private func forward() throws {
-    for (batch, channels, length) in [
-      (4, 64, 256), (4, 64, 1024), (4, 64, 4096), (4, 64, 16_384), (1, 64, 65_536), (1, 16, 262_144),
-      (1, 4, 1_048_576),
-    ] {
+    for (batch, channels, length) in Self.shapes {
       let name = "B=\(batch) H=\(channels) L=\(length)"
       guard bench.wants(name) else { continue }
       let problem = try problem(batch, channels, length)
@@ -72,10 +75,7 @@ struct ConvolutionBench {
 
   /// Gradients of input and filter beside the forward pass, both from the filter's spectrum.
   private func backward() throws {
-    for (batch, channels, length) in [
-      (4, 64, 256), (4, 64, 1024), (4, 64, 4096), (4, 64, 16_384), (1, 64, 65_536), (1, 16, 262_144),
-      (1, 4, 1_048_576),
-    ] {
+    for (batch, channels, length) in Self.shapes {
       let name = "B=\(batch) H=\(channels) L=\(length)"
       guard bench.wants(name) else { continue }
       let problem = try problem(batch, channels, length)

@@ -1,3 +1,4 @@
+internal import Fourier
 internal import Kernels
 internal import Memory
 internal import Tiles
@@ -54,16 +55,41 @@ extension GPUBench {
               op: "fftconv_\(name)_cached", shape: title, seconds: try time([apply]), bytes: bytes))
         }
       }
+      if [1000, 4096, 65_536].contains(length) {
+        try twoSided(title, inputs, filter, try random(.float32, [channels, length], seed: 8, scale: 0.02), y)
+      }
     }
+  }
+
+  /// Gated, with a second filter for what comes later, its spectrum kept.
+  private func twoSided(
+    _ title: String, _ inputs: [Tensor], _ filter: Tensor, _ reverse: Tensor, _ y: Tensor
+  ) throws {
+    let (channels, length) = (y.shape[1], y.shape[2])
+    let convolution = try LongConvolution(
+      ConvolutionShape(mode: .bidirectional(lagZero: .both), length: length, filterLength: length),
+      channels: channels, type: .float16, on: executor)
+    let spectrum = try convolution.spectrum(of: ConvolutionFilters(filter, reverse: reverse))
+    let rows = ConvolutionRows(inputs[0], inputGate: inputs[1], outputGate: inputs[2])
+    let seconds = try time([{ try convolution.apply(rows, .spectrum(spectrum), into: y) }])
+    let shape = MonarchConvolution.Shape(batch: y.shape[0], channels: channels, length: length, type: .float16)
+    let error = try convolutionError(
+      shape, u: inputs[0], filter: filter, reverse: reverse, gates: [inputs[1], inputs[2]], y: y)
+    report(
+      Figure(
+        op: "fftconv_gated_two_sided_cached", shape: title, seconds: seconds, bytes: 8 * Double(y.count),
+        error: error))
   }
 
   /// Of the last row: norm of the error at 61 positions over the norm of what the definition gives there, in float64.
   func convolutionError(
-    _ shape: MonarchConvolution.Shape, u: Tensor, filter: Tensor, gates: [Tensor], y: Tensor
+    _ shape: MonarchConvolution.Shape, u: Tensor, filter: Tensor, reverse: Tensor? = nil, gates: [Tensor],
+    y: Tensor
   ) throws -> Double {
     let n = shape.length
     var x = try numbers(u)
     if let before = gates.first { x = zip(x, try numbers(before)).map(*) }
+    let later = try reverse.map(numbers)
     let (taps, after, found) = (try numbers(filter), try gates.last.map(numbers), try numbers(y))
     var (difference, norm) = (0.0, 0.0)
     for number in 0..<61 {
@@ -71,6 +97,7 @@ extension GPUBench {
       var exact = 0.0
       for s in 0..<min(t + 1, taps.count) { exact += taps[s] * x[t - s] }
       if shape.mode == .circular { for s in (t + 1)..<max(t + 1, n) { exact += taps[s] * x[t - s + n] } }
+      if let later { for m in 0..<(n - t) { exact += later[m] * x[t + m] } }
       if let after { exact *= after[t] }
       difference += (found[t] - exact) * (found[t] - exact)
       norm += exact * exact

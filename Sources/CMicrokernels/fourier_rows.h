@@ -238,38 +238,30 @@ INLINE void gather8(const int32_t *order, long valid, float *lines, const float 
   }
 }
 
+// Lines of a tile eight by eight through `turn8`, which is inlined once for each kind of call.
+#define EIGHTS(turn8)                                                                                              \
+  groups += column * GW_LINE;                                                                                      \
+  for (; !order && count > 0; count -= 8, groups += group_stride) {                                                \
+    if (width < 8) turn8(NULL, 8, lines, lanes, tile, groups, width);                                              \
+    else if (tile) turn8(NULL, 8, lines, lanes, tile, groups, 8);                                                  \
+    else turn8(NULL, 8, lines, lanes, NULL, groups, 8);                                                            \
+    lines += 8 * GW_LINE, lanes += 8 * GW_LINE, tile += tile ? 16 : 0;                                             \
+  }                                                                                                                \
+  for (; count >= 8 && width == 8; count -= 8, order += 8, groups += group_stride) {                               \
+    if (tile) turn8(order, 8, lines, lanes, tile, groups, 8);                                                      \
+    else turn8(order, 8, lines, lanes, NULL, groups, 8);                                                           \
+  }                                                                                                                \
+  for (; count > 0; count -= 8, order += 8, groups += group_stride)                                                \
+    turn8(order, count, lines, lanes, tile, groups, width);
+
 void JOIN(gw_spread_, SUFFIX)(const int32_t *order, long count, const float *lines, const float *lanes,
                               const float *tile, float *groups, ptrdiff_t group_stride, long column, long width) {
-  groups += column * GW_LINE;
-  for (; !order && count > 0; count -= 8, groups += group_stride) {
-    if (width < 8) spread8(NULL, 8, lines, lanes, tile, groups, width);
-    else if (tile) spread8(NULL, 8, lines, lanes, tile, groups, 8);
-    else spread8(NULL, 8, lines, lanes, NULL, groups, 8);
-    lines += 8 * GW_LINE, lanes += 8 * GW_LINE, tile += tile ? 16 : 0;
-  }
-  for (; count >= 8 && width == 8; count -= 8, order += 8, groups += group_stride) {
-    if (tile) spread8(order, 8, lines, lanes, tile, groups, 8);
-    else spread8(order, 8, lines, lanes, NULL, groups, 8);
-  }
-  for (; count > 0; count -= 8, order += 8, groups += group_stride)
-    spread8(order, count, lines, lanes, tile, groups, width);
+  EIGHTS(spread8)
 }
 
 void JOIN(gw_gather_, SUFFIX)(const int32_t *order, long count, float *lines, const float *lanes, const float *tile,
                               const float *groups, ptrdiff_t group_stride, long column, long width) {
-  groups += column * GW_LINE;
-  for (; !order && count > 0; count -= 8, groups += group_stride) {
-    if (width < 8) gather8(NULL, 8, lines, lanes, tile, groups, width);
-    else if (tile) gather8(NULL, 8, lines, lanes, tile, groups, 8);
-    else gather8(NULL, 8, lines, lanes, NULL, groups, 8);
-    lines += 8 * GW_LINE, lanes += 8 * GW_LINE, tile += tile ? 16 : 0;
-  }
-  for (; count >= 8 && width == 8; count -= 8, order += 8, groups += group_stride) {
-    if (tile) gather8(order, 8, lines, lanes, tile, groups, 8);
-    else gather8(order, 8, lines, lanes, NULL, groups, 8);
-  }
-  for (; count > 0; count -= 8, order += 8, groups += group_stride)
-    gather8(order, count, lines, lanes, tile, groups, width);
+  EIGHTS(gather8)
 }
 
 void JOIN(gw_multiply_, SUFFIX)(long lines, const float *a, const float *b, int conjugate, int accumulate, float *sum) {

@@ -1,5 +1,6 @@
 // Which transforms this processor can run.
 #include "fourier.h"
+#include "internal.h"
 
 #define DECLARE(suffix)                                                                                            \
   void gw_transform_##suffix(const gw_transform *, gw_transform_mode, float *, const float *, const float *,       \
@@ -30,8 +31,7 @@ const gw_fourier *gw_fourier_at(int index) {
   const gw_fourier *usable[2];
   int count = 0;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-    usable[count++] = &avx2;
+  if (gw_has_avx2()) usable[count++] = &avx2;
 #endif
   usable[count++] = &portable;
   return index >= 0 && index < count ? usable[index] : NULL;

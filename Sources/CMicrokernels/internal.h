@@ -25,6 +25,11 @@
 
 GW_DECLARE(portable)
 #if defined(__x86_64__)
+// Whether this processor runs the routines for AVX2.
+static inline int gw_has_avx2(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
 GW_DECLARE(avx2)
 // One row of activations; returns how many of the n outputs it has computed, the first ones.
 long gw_dot_q16_avx2(gw_type type, long n, long k, const void *x, const void *w, ptrdiff_t w_row_bytes, float *c,

@@ -14,8 +14,7 @@ const gw_microkernels *gw_microkernels_at(int index) {
   const gw_microkernels *usable[2];
   int count = 0;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-    usable[count++] = &avx2;
+  if (gw_has_avx2()) usable[count++] = &avx2;
 #endif
   usable[count++] = &portable;
   return index >= 0 && index < count ? usable[index] : NULL;

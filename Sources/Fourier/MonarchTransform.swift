@@ -121,15 +121,7 @@ public struct MonarchTransform: Sendable {
 
   /// The frequency at a position of the transform.
   public func frequency(at position: Int) -> Int {
-    var (rest, block, weight, frequency) = (position, count, 1, 0)
-    for factor in factors {
-      let part = block / factor
-      frequency += weight * (rest / part)
-      rest %= part
-      weight *= factor
-      block = part
-    }
-    return frequency
+    frequencyWithReversedDigits(of: position, radices: factors)
   }
 
   private func root(_ stage: Int, k: Int, m: Int, block: Int) -> UnitRoot {

@@ -48,17 +48,7 @@ public struct Radices: Sendable, Hashable {
 
   /// The frequency that lies at each position when all levels have run: digits reversed.
   public var frequencies: [Int] {
-    (0..<length).map { position in
-      var (rest, block, weight, frequency) = (position, length, 1, 0)
-      for radix in list {
-        let part = block / radix
-        frequency += weight * (rest / part)
-        rest %= part
-        weight *= radix
-        block = part
-      }
-      return frequency
-    }
+    (0..<length).map { frequencyWithReversedDigits(of: $0, radices: list) }
   }
 
   /// The factors between levels: for each level but the last, exp(−2πi q j / n) for every position j and each q from 1,
@@ -82,6 +72,19 @@ public struct Radices: Sendable, Hashable {
     }
     return tables
   }
+}
+
+/// What is at a position when each level has put its outputs one block after the other: the first digit weighs least.
+func frequencyWithReversedDigits(of position: Int, radices: [Int]) -> Int {
+  var (rest, block, weight, frequency) = (position, radices.reduce(1, *), 1, 0)
+  for radix in radices {
+    let part = block / radix
+    frequency += weight * (rest / part)
+    rest %= part
+    weight *= radix
+    block = part
+  }
+  return frequency
 }
 
 /// exp(2πi a / n), exact to float64 for any a: whole turns are taken off first.

@@ -40,14 +40,7 @@ public final class ConvolutionDecoder {
   ///   - executor: the machine.
   /// - Throws: ``Fourier/ConvolutionError``, ``Tiles/ExecutionError``.
   public init(filters: Tensor, capacity: Int, batch: Int, on executor: any Executor) throws {
-    guard filters.shape.count == 2, filters.shape[0] >= 1, filters.shape[1] >= 1, filters.type == .float32,
-      filters.isDense
-    else {
-      throw ConvolutionError.tensor(
-        name: "filter", found: "\(filters.type.rawValue) \(filters.shape)",
-        expected: "dense float32 [H, taps]")
-    }
-    guard batch >= 1 else { throw ConvolutionError.operand(name: "batch", why: "\(batch) sequences") }
+    try ConvolutionFilters.validate(filters, batch: batch)
     guard (1...ConvolutionShape.longest).contains(capacity) else { throw ConvolutionError.length(capacity) }
     guard let machine = executor as? any ConvolutionExecutor, executor.sharesHostMemory else {
       throw ConvolutionError.operand(

@@ -34,14 +34,7 @@ public final class ConvolutionStream {
   public init(
     filters: Tensor, pieceLength: Int, batch: Int, type: ElementType = .float32, on executor: any Executor
   ) throws {
-    guard filters.shape.count == 2, filters.shape[0] >= 1, filters.shape[1] >= 1, filters.type == .float32,
-      filters.isDense
-    else {
-      throw ConvolutionError.tensor(
-        name: "filter", found: "\(filters.type.rawValue) \(filters.shape)",
-        expected: "dense float32 [H, taps]")
-    }
-    guard batch >= 1 else { throw ConvolutionError.operand(name: "batch", why: "\(batch) sequences") }
+    try ConvolutionFilters.validate(filters, batch: batch)
     guard Radices(of: pieceLength) != nil else {
       throw ConvolutionError.operand(
         name: "piece", why: "\(pieceLength) numbers, which is no product of 2, 3, 5 and 7")
