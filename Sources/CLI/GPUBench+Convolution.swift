@@ -18,6 +18,8 @@ extension GPUBench {
 
   /// Circular, causal, and gated causal.
   func convolution() throws {
+    let copy = try copyTime()
+    let pace = copy.seconds / copy.bytes
     for length in Self.convolutionLengths {
       let (batch, channels) = Self.rows(length)
       let title = "B=\(batch) H=\(channels) L=\(length)"
@@ -48,11 +50,14 @@ extension GPUBench {
           let error = try convolutionError(
             plan.shape, u: inputs[0], filter: filter, gates: gates, y: y)
           report(
-            Figure(op: "fftconv_\(name)", shape: title, seconds: whole, bytes: bytes, error: error))
+            Figure(
+              op: "fftconv_\(name)", shape: title, seconds: whole, bytes: bytes, floor: bytes * pace,
+              error: error))
           guard mode == .causal else { continue }
           report(
             Figure(
-              op: "fftconv_\(name)_cached", shape: title, seconds: try time([apply]), bytes: bytes))
+              op: "fftconv_\(name)_cached", shape: title, seconds: try time([apply]), bytes: bytes,
+              floor: bytes * pace))
         }
       }
       if [1000, 4096, 65_536].contains(length) {

@@ -19,6 +19,8 @@ struct GPUBench: KernelTiming {
     var seconds: Double
     var flops: Double?
     var bytes: Double?
+    /// Seconds in which the device copies so many bytes, where that was measured.
+    var floor: Double?
     var variant: String?
     /// Norm of the error over the norm of what is right, where that was looked at.
     var error: Double?
@@ -43,6 +45,7 @@ struct GPUBench: KernelTiming {
       "ms": JSONField(figure.seconds * 1e3, decimals: 5), "device": JSONField(executor.device.name),
       "tflops": rates[0].1.map { JSONField($0, decimals: 1) },
       "gbps": rates[1].1.map { JSONField($0, decimals: 1) },
+      "floor_ms": figure.floor.map { JSONField($0 * 1e3, decimals: 5) },
       "error": figure.error.map { JSONField($0, decimals: 7) },
     ])
   }

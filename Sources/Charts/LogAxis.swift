@@ -58,7 +58,7 @@ struct LogAxis {
   private static func decimal(_ digit: Int, _ power: Int) -> String {
     if power > 6 || power < -6 { return "\(digit)e\(power)" }
     if power < 0 { return "0." + String(repeating: "0", count: -power - 1) + "\(digit)" }
-    let text = "\(digit)" + String(repeating: "0", count: power)
-    return text.count > 3 ? text.dropLast(3) + "," + text.suffix(3) : text
+    let groups = Array(repeating: "000", count: power / 3)
+    return (["\(digit)" + String(repeating: "0", count: power % 3)] + groups).joined(separator: ",")
   }
 }
