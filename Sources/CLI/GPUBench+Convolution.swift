@@ -61,7 +61,8 @@ extension GPUBench {
         }
       }
       if [1000, 4096, 65_536].contains(length) {
-        try twoSided(title, inputs, filter, try random(.float32, [channels, length], seed: 8, scale: 0.02), y)
+        try twoSided(
+          title, inputs, filter, try random(.float32, [channels, length], seed: 8, scale: 0.02), y)
       }
     }
   }
@@ -77,7 +78,8 @@ extension GPUBench {
     let spectrum = try convolution.spectrum(of: ConvolutionFilters(filter, reverse: reverse))
     let rows = ConvolutionRows(inputs[0], inputGate: inputs[1], outputGate: inputs[2])
     let seconds = try time([{ try convolution.apply(rows, .spectrum(spectrum), into: y) }])
-    let shape = MonarchConvolution.Shape(batch: y.shape[0], channels: channels, length: length, type: .float16)
+    let shape = MonarchConvolution.Shape(
+      batch: y.shape[0], channels: channels, length: length, type: .float16)
     let error = try convolutionError(
       shape, u: inputs[0], filter: filter, reverse: reverse, gates: [inputs[1], inputs[2]], y: y)
     report(

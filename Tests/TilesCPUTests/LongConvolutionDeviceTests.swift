@@ -27,7 +27,7 @@ import TilesCPU
   func twoSidedAgreesWithTheDefinition(lagZero: ConvolutionMode.LagZero, layout: LongConvolution.Layout)
     throws
   {
-    for length in [65, 128] { try agree(.bidirectional(lagZero: lagZero), length, layout) }
+    for length in [65, 128, 512] { try agree(.bidirectional(lagZero: lagZero), length, layout) }
   }
 
   private func agree(_ mode: ConvolutionMode, _ length: Int, _ layout: LongConvolution.Layout) throws {
@@ -67,10 +67,11 @@ import TilesCPU
       try poisoned([3, length]), reverse: mode.hasReverse ? try poisoned([3, length]) : nil)
     try convolution.gradients(of: rows, spectrum: spectrum, outputGradient: turned(g), into: targets)
     let exact = LongConvolutionGradientTests().exact(test, values(g))
-    let found = [
-      try targets.input.map(back), try targets.inputGate.map(back), try targets.outputGate.map(back),
-      targets.skip.map(values), targets.filters.map { values($0.forward) },
-    ] + (mode.hasReverse ? [targets.filters?.reverse.map(values)] : [])
+    let found =
+      [
+        try targets.input.map(back), try targets.inputGate.map(back), try targets.outputGate.map(back),
+        targets.skip.map(values), targets.filters.map { values($0.forward) },
+      ] + (mode.hasReverse ? [targets.filters?.reverse.map(values)] : [])
     for (number, result) in found.enumerated() {
       #expect(relativeError(result ?? [], exact[number]) < 2e-3, "gradient \(number)")
     }

@@ -9,7 +9,8 @@ extension ConvolutionFilters {
       filters.isDense
     else {
       throw .tensor(
-        name: "filter", found: "\(filters.type.rawValue) \(filters.shape)", expected: "dense float32 [H, taps]")
+        name: "filter", found: "\(filters.type.rawValue) \(filters.shape)",
+        expected: "dense float32 [H, taps]")
     }
     guard batch >= 1 else { throw .operand(name: "batch", why: "\(batch) sequences") }
   }

@@ -18,15 +18,21 @@ enum MonarchRows {
     }
   }
 
-  /// y `[B, R, C]` ← y + x, added in float32.
-  static func adding(type: ElementType) throws(TileError) -> Kernel {
-    try Kernel("monarch_add_\(type.rawValue)") { k in
-      let (batch, rows, columns) = (k.extent("B"), k.extent("R"), k.extent("C"))
-      let x = k.input("x", type, [batch, rows, columns])
-      let y = k.update("y", type, [batch, rows, columns])
-      let (height, width) = (4, 512)
-      k.grid([batch, rows.ceilDiv(Index(height)), columns.ceilDiv(Index(width))]) { task in
-        let at = [task[0], task[1] * Index(height), task[2] * Index(width)]
+  /// Numbers of a row of ``adding(type:width:)`` where all rows are whole: so that many are loaded at once.
+  static let wide = 1024
+
+  /// y `[R, C]` ← y + x, added in float32.
+  ///
+  /// - Parameter width: C where it is known while recording.
+  static func adding(type: ElementType, width columns: Int?) throws(TileError) -> Kernel {
+    try Kernel("monarch_add_\(type.rawValue)_\(columns ?? 0)") { k in
+      let rows = k.extent("R")
+      let sizes = [rows, columns.map { Index($0) } ?? k.extent("C")]
+      let x = k.input("x", type, sizes)
+      let y = k.update("y", type, sizes)
+      let (height, width) = (8, wide)
+      k.grid([rows.ceilDiv(Index(height)), sizes[1].ceilDiv(Index(width))]) { task in
+        let at = [task[0] * Index(height), task[1] * Index(width)]
         let own = k.load(y, at: at, rows: height, columns: width, as: .float32)
         let part = k.load(x, at: at, rows: height, columns: width, as: .float32)
         k.store(k.map(.add, own, part), to: y, at: at)

@@ -21,6 +21,8 @@ final class MonarchTwoSided: PreparedConvolution {
   private struct States: ~Copyable {
     var rows: [String: Tensor] = [:]
     var sum: (any CompiledKernel)?
+    /// Whether it takes rows of a fixed width.
+    var isWide = false
   }
 
   init(
@@ -99,7 +101,8 @@ final class MonarchTwoSided: PreparedConvolution {
   func step(_ rows: ConvolutionRows, stream: ConvolutionStreamState, into output: Tensor)
     throws(ExecutionError)
   {
-    throw .invalid(kernel: "convolution", reason: "what is two-sided depends on what comes later: no streams.")
+    throw .invalid(
+      kernel: "convolution", reason: "what is two-sided depends on what comes later: no streams.")
   }
 
   /// The rows of the second part, whose gate before is the gate after.
@@ -162,8 +165,14 @@ final class MonarchTwoSided: PreparedConvolution {
 
   private func add(_ part: Tensor?, to whole: Tensor?, _ states: inout States) throws(ExecutionError) {
     guard let part, let whole else { return }
-    if states.sum == nil { states.sum = try typed { try executor.compile(try MonarchRows.adding(type: type)) } }
     let order = whole.isDense ? [0, 1, 2] : [0, 2, 1]
-    try states.sum?.run([part.permuted(order), whole.permuted(order)])
+    let isWide = whole.count % MonarchRows.wide == 0
+    let columns = isWide ? MonarchRows.wide : whole.shape[order[2]]
+    if states.sum == nil || states.isWide != isWide {
+      let kernel = try typed { try MonarchRows.adding(type: type, width: isWide ? columns : nil) }
+      (states.sum, states.isWide) = (try executor.compile(kernel), isWide)
+    }
+    let sizes = [whole.count / columns, columns]
+    try states.sum?.run([part, whole].map { $0.permuted(order).reshaped(sizes) })
   }
 }
