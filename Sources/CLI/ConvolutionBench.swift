@@ -54,6 +54,13 @@ struct ConvolutionBench {
       let spectrum = LongConvolution.Filter.spectrum(try problem.convolution.spectrum(of: problem.filters))
       let cached = try seconds { try problem.apply(spectrum) }
       report("fftconv_causal", problem.name, "godwit cached", cached, flops: flops, bytes: bytes)
+      let gated = ConvolutionRows(
+        problem.rows.input, inputGate: try Tensor(random: .float32, problem.rows.input.shape, seed: 3),
+        outputGate: try Tensor(random: .float32, problem.rows.input.shape, seed: 4))
+      let both = try seconds {
+        try problem.convolution.apply(gated, .taps(problem.filters), into: problem.output)
+      }
+      report("fftconv_gated_causal", problem.name, "godwit", both, flops: flops, bytes: 2 * bytes)
       let copy = try seconds { try executor.copy(from: problem.rows.input, into: problem.output) }
       report("fftconv_causal", problem.name, "memory limit", copy, bytes: bytes)
     }

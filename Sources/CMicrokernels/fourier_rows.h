@@ -88,17 +88,19 @@ INLINE void load_line(const gw_signal *a, const gw_signal *imaginary, long n, lo
   store8(line + 8, im);
 }
 
-// Rows of whole columns of float32 times phases: what most calls load. A loop of its own, which needs few registers.
-INLINE void load_plain(const float *x, long rows, long stride, const float *phase, float *lines, float *second) {
-  for (long p = 0; p < rows; p++, x += stride, phase += 2, lines += GW_LINE) {
-    v8 c = splat(phase[0]), s = splat(phase[1]), re = load8(x);
-    store8(lines, re * c);
-    store8(lines + 8, re * s);
-    if (!second) continue;
-    re = load8(x + 8);
-    store8(second, re * c);
-    store8(second + 8, re * s);
-    second += GW_LINE;
+// Rows of whole columns of float32, gated or not, times phases: what most calls load. A loop of its own, which needs few
+// registers; where two tiles are loaded the second follows the first.
+INLINE void load_plain(const float *x, const float *gate, int tiles, long rows, long whole, long stride,
+                       const float *phase, float *lines) {
+  for (long p = 0; p < whole; p++, x += stride, gate += gate ? stride : 0, phase += 2, lines += GW_LINE) {
+    v8 c = splat(phase[0]), s = splat(phase[1]);
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tiles; t++) {
+      v8 re = load8(x + 8 * t);
+      if (gate) re *= load8(gate + 8 * t);
+      store8(lines + t * rows * GW_LINE, re * c);
+      store8(lines + t * rows * GW_LINE + 8, re * s);
+    }
   }
 }
 
@@ -114,11 +116,14 @@ void JOIN(gw_load_columns_, SUFFIX)(const gw_signal *real, const gw_signal *imag
   const gw_signal *a = real;
   float *second = lines + rows * GW_LINE;
   long p = 0;
-  if (a->type == GW_F32 && !a->gate && !imaginary && phase && (width == 8 || width == 16)) {
+  if (a->type == GW_F32 && !imaginary && phase && (width == 8 || width == 16)) {
     p = whole_rows(a->length, rows, stride, column + width);
-    const float *x = (const float *)a->x + column;
-    if (width == 8) load_plain(x, p, stride, phase, lines, NULL);
-    else load_plain(x, p, stride, phase, lines, second);
+    const float *x = (const float *)a->x + column, *gate = (const float *)a->gate;
+    if (gate) gate += column;
+    if (width == 8 && !gate) load_plain(x, NULL, 1, rows, p, stride, phase, lines);
+    else if (width == 8) load_plain(x, gate, 1, rows, p, stride, phase, lines);
+    else if (!gate) load_plain(x, NULL, 2, rows, p, stride, phase, lines);
+    else load_plain(x, gate, 2, rows, p, stride, phase, lines);
   }
   for (; p < rows; p++) {
     long n = p * stride + column;
@@ -143,13 +148,16 @@ INLINE void store_line(const gw_result *a, const gw_result *imaginary, long n, l
   if (imaginary) result8(imaginary, n, width, im);
 }
 
-INLINE void store_plain(float *y, long rows, long stride, const float *phase, const float *lines, const float *second) {
-  for (long p = 0; p < rows; p++, y += stride, phase += 2, lines += GW_LINE) {
+INLINE void store_plain(float *y, const float *gate, int tiles, long rows, long whole, long stride, const float *phase,
+                        const float *lines) {
+  for (long p = 0; p < whole; p++, y += stride, gate += gate ? stride : 0, phase += 2, lines += GW_LINE) {
     v8 c = splat(phase[0]), s = splat(phase[1]);
-    store8(y, FMA(load8(lines + 8), s, load8(lines) * c));
-    if (!second) continue;
-    store8(y + 8, FMA(load8(second + 8), s, load8(second) * c));
-    second += GW_LINE;
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tiles; t++) {
+      const float *line = lines + t * rows * GW_LINE;
+      v8 re = FMA(load8(line + 8), s, load8(line) * c);
+      store8(y + 8 * t, gate ? re * load8(gate + 8 * t) : re);
+    }
   }
 }
 
@@ -157,13 +165,17 @@ void JOIN(gw_store_columns_, SUFFIX)(const gw_result *real, const gw_result *ima
                                      long column, long width, const float *phase, const float *lines) {
   const gw_result *a = real;
   const float *second = lines + rows * GW_LINE;
-  int plain = a->type == GW_F32 && !a->gate && !a->y2 && !a->carry && !a->tail && !a->source.x && !a->fold;
+  int plain = a->type == GW_F32 && !a->y2 && !a->carry && !a->tail && !a->source.x && !a->fold;
   long p = 0;
   if (plain && !imaginary && phase && (width == 8 || width == 16)) {
     p = whole_rows(a->length, rows, stride, column + width);
     float *y = (float *)a->y + column;
-    if (width == 8) store_plain(y, p, stride, phase, lines, NULL);
-    else store_plain(y, p, stride, phase, lines, second);
+    const float *gate = (const float *)a->gate;
+    if (gate) gate += column;
+    if (width == 8 && !gate) store_plain(y, NULL, 1, rows, p, stride, phase, lines);
+    else if (width == 8) store_plain(y, gate, 1, rows, p, stride, phase, lines);
+    else if (!gate) store_plain(y, NULL, 2, rows, p, stride, phase, lines);
+    else store_plain(y, gate, 2, rows, p, stride, phase, lines);
   }
   for (; p < rows; p++) {
     long n = p * stride + column;
