@@ -88,21 +88,32 @@ INLINE void load_line(const gw_signal *a, const gw_signal *imaginary, long n, lo
   store8(line + 8, im);
 }
 
-// Rows of whole columns of float32, gated or not, times phases: what most calls load. A loop of its own, which needs few
-// registers; where two tiles are loaded the second follows the first.
-INLINE void load_plain(const float *x, const float *gate, int tiles, long rows, long whole, long stride,
-                       const float *phase, float *lines) {
-  for (long p = 0; p < whole; p++, x += stride, gate += gate ? stride : 0, phase += 2, lines += GW_LINE) {
+// Rows of whole columns, gated or not, times phases: what most calls load. Loops of their own, one for each type and number of
+// tiles, which need few registers; a second tile follows the first.
+INLINE void load_plain(int type, int tiles, int gated, const gw_signal *a, long column, long rows, long whole,
+                       long stride, const float *phase, float *lines) {
+  for (long p = 0; p < whole; p++, column += stride, phase += 2, lines += GW_LINE) {
     v8 c = splat(phase[0]), s = splat(phase[1]);
 #pragma clang loop unroll(full)
     for (int t = 0; t < tiles; t++) {
-      v8 re = load8(x + 8 * t);
-      if (gate) re *= load8(gate + 8 * t);
+      v8 re = read8(type, a->x, column + 8 * t);
+      if (gated) re *= read8(type, a->gate, column + 8 * t);
       store8(lines + t * rows * GW_LINE, re * c);
       store8(lines + t * rows * GW_LINE + 8, re * s);
     }
   }
 }
+
+// One call for each type and number of tiles.
+#define EACH_KIND(plain)                                                                                           \
+  switch (2 * a->type + width / 16) {                                                                              \
+    case 2 * GW_F32: plain(GW_F32, 1); break;                                                                      \
+    case 2 * GW_F32 + 1: plain(GW_F32, 2); break;                                                                  \
+    case 2 * GW_F16: plain(GW_F16, 1); break;                                                                      \
+    case 2 * GW_F16 + 1: plain(GW_F16, 2); break;                                                                  \
+    case 2 * GW_BF16: plain(GW_BF16, 1); break;                                                                    \
+    default: plain(GW_BF16, 2); break;                                                                             \
+  }
 
 // Rows of a matrix that lie whole within a length.
 INLINE long whole_rows(long length, long rows, long stride, long end) {
@@ -116,14 +127,13 @@ void JOIN(gw_load_columns_, SUFFIX)(const gw_signal *real, const gw_signal *imag
   const gw_signal *a = real;
   float *second = lines + rows * GW_LINE;
   long p = 0;
-  if (a->type == GW_F32 && !imaginary && phase && (width == 8 || width == 16)) {
+  if (!imaginary && phase && (width == 8 || width == 16)) {
     p = whole_rows(a->length, rows, stride, column + width);
-    const float *x = (const float *)a->x + column, *gate = (const float *)a->gate;
-    if (gate) gate += column;
-    if (width == 8 && !gate) load_plain(x, NULL, 1, rows, p, stride, phase, lines);
-    else if (width == 8) load_plain(x, gate, 1, rows, p, stride, phase, lines);
-    else if (!gate) load_plain(x, NULL, 2, rows, p, stride, phase, lines);
-    else load_plain(x, gate, 2, rows, p, stride, phase, lines);
+#define LOAD(type, tiles)                                                                                          \
+  if (a->gate) load_plain(type, tiles, 1, a, column, rows, p, stride, phase, lines);                               \
+  else load_plain(type, tiles, 0, a, column, rows, p, stride, phase, lines)
+    EACH_KIND(LOAD)
+#undef LOAD
   }
   for (; p < rows; p++) {
     long n = p * stride + column;
@@ -148,15 +158,24 @@ INLINE void store_line(const gw_result *a, const gw_result *imaginary, long n, l
   if (imaginary) result8(imaginary, n, width, im);
 }
 
-INLINE void store_plain(float *y, const float *gate, int tiles, long rows, long whole, long stride, const float *phase,
-                        const float *lines) {
-  for (long p = 0; p < whole; p++, y += stride, gate += gate ? stride : 0, phase += 2, lines += GW_LINE) {
+// `bare`: neither gate nor skip term.
+INLINE void store_plain(int type, int tiles, int bare, const gw_result *a, long column, long rows, long whole,
+                        long stride, const float *phase, const float *lines) {
+  const v8 skip = splat(a->skip);
+  for (long p = 0; p < whole; p++, column += stride, phase += 2, lines += GW_LINE) {
     v8 c = splat(phase[0]), s = splat(phase[1]);
 #pragma clang loop unroll(full)
     for (int t = 0; t < tiles; t++) {
       const float *line = lines + t * rows * GW_LINE;
+      const long n = column + 8 * t;
       v8 re = FMA(load8(line + 8), s, load8(line) * c);
-      store8(y + 8 * t, gate ? re * load8(gate + 8 * t) : re);
+      if (!bare && a->source.x) {
+        v8 x = read8(type, a->source.x, n);
+        if (a->source.gate) x *= read8(type, a->source.gate, n);
+        re = FMA(skip, x, re);
+      }
+      if (!bare && a->gate) re *= read8(type, a->gate, n);
+      write8(type, a->y, n, re);
     }
   }
 }
@@ -165,17 +184,16 @@ void JOIN(gw_store_columns_, SUFFIX)(const gw_result *real, const gw_result *ima
                                      long column, long width, const float *phase, const float *lines) {
   const gw_result *a = real;
   const float *second = lines + rows * GW_LINE;
-  int plain = a->type == GW_F32 && !a->y2 && !a->carry && !a->tail && !a->source.x && !a->fold;
+  int plain = !a->y2 && !a->carry && !a->tail && !a->fold && !imaginary;
+  if (a->source.x) plain = plain && a->source.type == a->type && a->source.length >= a->length;
   long p = 0;
-  if (plain && !imaginary && phase && (width == 8 || width == 16)) {
+  if (plain && phase && (width == 8 || width == 16)) {
     p = whole_rows(a->length, rows, stride, column + width);
-    float *y = (float *)a->y + column;
-    const float *gate = (const float *)a->gate;
-    if (gate) gate += column;
-    if (width == 8 && !gate) store_plain(y, NULL, 1, rows, p, stride, phase, lines);
-    else if (width == 8) store_plain(y, gate, 1, rows, p, stride, phase, lines);
-    else if (!gate) store_plain(y, NULL, 2, rows, p, stride, phase, lines);
-    else store_plain(y, gate, 2, rows, p, stride, phase, lines);
+#define STORE(type, tiles)                                                                                         \
+  if (a->gate || a->source.x) store_plain(type, tiles, 0, a, column, rows, p, stride, phase, lines);               \
+  else store_plain(type, tiles, 1, a, column, rows, p, stride, phase, lines)
+    EACH_KIND(STORE)
+#undef STORE
   }
   for (; p < rows; p++) {
     long n = p * stride + column;
