@@ -21,6 +21,7 @@ final class MonarchPrepared: PreparedConvolution {
   }
 
   init(_ shape: ConvolutionShape, type: ElementType, executor: any Executor) throws {
+    precondition(!shape.mode.hasReverse, "what is two-sided takes MonarchTwoSided")
     let side = MonarchConstants.side
     var points = side
     while points < shape.length { points *= 2 }
