@@ -35,8 +35,8 @@ let package = Package(
     .library(
       name: "Godwit",
       targets: [
-        "Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "TilesCUDA", "Kernels", "Tiles", "Fourier",
-        "Memory",
+        "Engine", "Models", "Tokenizers", "Formats", "TilesCPU", "TilesCUDA", "Tensors", "Kernels", "Tiles",
+        "Fourier", "Memory",
       ]),
     .executable(name: "godwit", targets: ["CLI"]),
   ],
@@ -52,10 +52,11 @@ let package = Package(
     .target(name: "CCUDA"),
     library("TilesCUDA", ["Tiles", "CCUDA"]),
     library("Kernels", ["Tiles", "Fourier"]),
+    library("Tensors", ["Kernels", "Fourier"]),
     library("Formats", ["Memory"]),
     library("Charts", ["Formats"]),
     library("Tokenizers", ["Formats"]),
-    library("Models", ["Kernels", "Formats"]),
+    library("Models", ["Kernels", "Tensors", "Formats"]),
     library("Engine", ["Models"]),
     .executableTarget(
       name: "CLI",
@@ -72,6 +73,7 @@ let package = Package(
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
     tests("TilesCUDA", ["Kernels", "Tiles", "Memory", "TestSupport"]),
     tests("TilesCPU", ["Kernels", "Fourier", "Tiles", "Memory", "TestSupport"]),
+    tests("Tensors", ["Kernels", "Fourier", "Tiles", "Memory", "TilesCPU", "TestSupport"]),
     tests("Tokenizers", ["Formats", "Memory", "TestSupport"], exclude: ["templates.json", "Golden"]),
     tests("Models", ["Engine", "Formats", "Memory", "TestSupport", "TilesCPU"], exclude: ["Golden"]),
     tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),

@@ -36,7 +36,11 @@ extension Recorder {
   public func map(
     _ function: MapFunction, _ operands: any MapOperand..., file: String = #fileID, line: Int = #line
   ) -> Tile {
-    let (space, steps, values) = prepare("\(function)", operands.map(\.mapValue), file, line)
+    mapped(function, operands.map(\.mapValue), file, line)
+  }
+
+  private func mapped(_ function: MapFunction, _ operands: [MapValue], _ file: String, _ line: Int) -> Tile {
+    let (space, steps, values) = prepare("\(function)", operands, file, line)
     check(
       operands.count == function.arity, "\(function)", file, line,
       "it takes \(function.arity) operands, \(operands.count) were given.")
@@ -47,6 +51,13 @@ extension Recorder {
     append(.map(MapProgram(space: space, steps: all)), file, line)
     define(result, temporary: true)
     return result
+  }
+
+  /// Applies a function element by element to operands given as a list.
+  public func map(
+    _ function: MapFunction, _ operands: [MapValue], file: String = #fileID, line: Int = #line
+  ) -> Tile {
+    mapped(function, operands, file, line)
   }
 
   /// Writes `source`, broadcast if need be, to `target`.

@@ -153,6 +153,9 @@ extension MapFunction {
     case .tanh: return through(Glibc.tanh)
     case .erf: return through(Glibc.erf)
     case .sigmoid: return through { 1 / (1 + Glibc.exp(-$0)) }
+    case .sin: return through(Glibc.sin)
+    case .cos: return through(Glibc.cos)
+    case .atan2: return Scalar(Glibc.atan2(Double(x), Double(values[1])))
     }
   }
 }

@@ -191,6 +191,9 @@ extension MapFunction {
     case .tanh: GW_TANH
     case .erf: GW_ERF
     case .sigmoid: GW_SIGMOID
+    case .sin: GW_SIN
+    case .cos: GW_COS
+    case .atan2: GW_ATAN2
     }
   }
 }

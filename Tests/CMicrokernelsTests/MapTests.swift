@@ -51,6 +51,9 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
     Function(code: GW_LOG, name: "log", range: 1e-30...1e30, ulps: 1) { log($0) },
     Function(code: GW_TANH, name: "tanh", range: -12...12, ulps: 2.5) { tanh($0) },
     Function(code: GW_ERF, name: "erf", range: -5...5, ulps: 2) { erf($0) },
+    // Within half a quarter turn; further out they are judged by `sinesOfLargeAngles`.
+    Function(code: GW_SIN, name: "sin", range: -0.8...0.8, ulps: 1.5) { sin($0) },
+    Function(code: GW_COS, name: "cos", range: -0.8...0.8, ulps: 1.5) { cos($0) },
   ]
 
   @Test(arguments: tables, functions) func withinItsUnits(index: Int32, function: Function) {
@@ -71,6 +74,58 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
     }
     #expect(worst <= function.ulps, "\(worst) units")
     #expect(bits(found) == bits(apply(function.code, x, on: tables.last!)), "tables differ")
+  }
+
+  @Test(arguments: tables) func sinesOfLargeAngles(index: Int32) {
+    var generator = SeededGenerator(seed: 11)
+    for limit: Float in [10, 1e3, 1e5, 1e6] {
+      let x = (0..<5_000).map { _ in Float.random(in: -limit...limit, using: &generator) }
+      for (code, exact) in [(GW_SIN, sin as (Double) -> Double), (GW_COS, cos)] {
+        let found = apply(code, x, on: index)
+        let worst = zip(x, found).map { abs(Double($1) - exact(Double($0))) }.max() ?? .infinity
+        #expect(worst <= 0x1.ap-24, "\(worst) within \(limit)")
+      }
+    }
+    for code in [GW_SIN, GW_COS] {
+      let found = apply(code, [.infinity, -.infinity, .nan, 1e7, -1e30], on: index)
+      #expect(found.filter(\.isNaN).count == 5)
+    }
+  }
+
+  /// A program of two operands, every octant and both axes.
+  @Test(arguments: tables) func anglesOfPoints(index: Int32) {
+    var generator = SeededGenerator(seed: 3)
+    let sides: [Float] = [0, 1, -1, 1e-30, -1e30, 3, -2]
+    let special = sides.flatMap { y in sides.map { (y, $0) } }
+    let points =
+      special
+      + (0..<4_000).map { _ in
+        (Float.random(in: -2...2, using: &generator), Float.random(in: -2...2, using: &generator))
+      }
+    let (y, x) = (Fenced(points.map(\.0)), Fenced(points.map(\.1)))
+    let out = Fenced<Float>(points.count, .nan)
+    let operands = [y, x, out].map { dense($0.base, columns: points.count) }
+    let ops = [
+      op(GW_LOAD), op(GW_LOAD, 1, operand: 1), op(GW_ATAN2, 2, 0, 1), op(GW_STORE, 0, 2, operand: 2),
+    ]
+    table(index).map(ops, ops.count, operands, 1, points.count)
+    let found = out.array
+    withExtendedLifetime((x, y)) {}
+    var worst = 0.0
+    for (value, point) in zip(found, points) {
+      let exact = atan2(Double(point.0), Double(point.1))
+      let unit = Double(max(abs(Float(exact)).ulp, Float.leastNormalMagnitude.ulp))
+      worst = max(worst, abs(Double(value) - exact) / unit)
+    }
+    #expect(worst <= 3, "\(worst) units")
+  }
+
+  @Test(arguments: tables) func endsOfSigmoids(index: Int32) {
+    for code in [GW_TANH, GW_ERF] {
+      let found = apply(code, [-.infinity, -1e30, -0.0, 0, 1e30, .infinity, .nan], on: index)
+      #expect(found[0] == -1 && found[1] == -1 && found[4] == 1 && found[5] == 1 && found[6].isNaN)
+      #expect(found[2].sign == .minus && found[3] == 0)
+    }
   }
 
   @Test(arguments: tables) func endsOfExponentials(index: Int32) {

@@ -57,6 +57,9 @@ typedef enum {
   GW_TANH = 40,
   GW_ERF = 41,
   GW_SIGMOID = 42,
+  GW_SIN = 43,
+  GW_COS = 44,
+  GW_ATAN2 = 45,
 } gw_map_opcode;
 
 typedef struct {

@@ -35,19 +35,7 @@ public enum Normalisation: Sendable, Hashable {
 
   /// The normalised rows of a tile that holds whole rows.
   public func apply(to x: Tile, weight: Tile, bias: Tile?, _ k: Recorder) -> Tile {
-    let count = 1 / Double(x.columns)
-    switch self {
-    case .rms(let epsilon):
-      let mean = k.map(.multiply, k.rowSum(k.map(.multiply, x, x)), count)
-      let factor = k.map(.rsqrt, k.map(.add, mean, epsilon))
-      return k.map(.multiply, k.map(.multiply, x, factor), weight)
-    case .layer(let epsilon):
-      // The variance of centred rows: the difference of squares would cancel for rows far from zero.
-      let centred = k.map(.subtract, x, k.map(.multiply, k.rowSum(x), count))
-      let variance = k.map(.multiply, k.rowSum(k.map(.multiply, centred, centred)), count)
-      let scaled = k.map(.multiply, centred, k.map(.rsqrt, k.map(.add, variance, epsilon)))
-      let weighted = k.map(.multiply, scaled, weight)
-      return bias.map { k.map(.add, weighted, $0) } ?? weighted
-    }
+    let weighted = k.map(.multiply, standardised(x, k).rows, weight)
+    return bias.map { k.map(.add, weighted, $0) } ?? weighted
   }
 }

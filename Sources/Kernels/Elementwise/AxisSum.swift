@@ -1,0 +1,60 @@
+internal import Memory
+public import Tiles
+
+/// Sums along one axis of an array, in float32 and in a fixed order.
+///
+/// Floor: the array read once over the memory bandwidth.
+public enum AxisSum: Sendable, Hashable {
+  /// `[outer, R, inner]` → `[splits, outer, inner]`, sums of up to `length` numbers of the middle axis each, so that long
+  /// axes keep many tasks busy; summed again where there is more than one.
+  case middle(rows: Int, columns: Int, length: Int)
+  /// `[outer, R]` → `[outer]`.
+  case last(rows: Int, columns: Int)
+
+  /// Arguments: the array, its sums.
+  public func kernel() throws(TileError) -> Kernel {
+    switch self {
+    case .middle(let rows, let columns, let length):
+      try Kernel("sum_middle_\(rows)x\(columns)_\(length)") { k in
+        let (outer, count, inner) = (k.extent("outer"), k.extent("R"), k.extent("inner"))
+        let x = k.input("x", .float32, [outer, count, inner])
+        let y = k.output("y", .float32, [count.ceilDiv(Index(length)), outer, inner])
+        k.grid([count.ceilDiv(Index(length)), outer, inner.ceilDiv(Index(columns))]) { task in
+          let (start, column) = (task[0] * Index(length), task[2] * Index(columns))
+          let valid = (inner - column).min(Index(columns))
+          let total = k.filled(0, rows: rows, columns: columns, validRows: Index(rows), validColumns: valid)
+          let steps = (count - start).min(Index(length)).ceilDiv(Index(rows))
+          k.pipeline(
+            steps: steps, stages: 2,
+            load: { step in
+              // Zeros stand in for rows past the last.
+              [
+                k.load(
+                  x, at: [task[1], start + step * Index(rows), column], rows: rows, columns: columns,
+                  paddedAxis: 1)
+              ]
+            }, compute: { _, tiles in k.assign(total, k.map(.add, total, tiles[0])) })
+          let ones = k.filled(1, rows: rows, columns: 1, validRows: Index(rows), validColumns: 1)
+          let sum = k.matmul(ones, total, transposesLeft: true)
+          k.store(sum, to: y, at: [task[0], task[1], column], rowAxis: 1, columnAxis: 2)
+        }
+      }
+    case .last(let rows, let columns):
+      try Kernel("sum_last_\(rows)x\(columns)") { k in
+        let (outer, count) = (k.extent("outer"), k.extent("R"))
+        let x = k.input("x", .float32, [outer, count])
+        let y = k.output("y", .float32, [outer])
+        k.grid([outer.ceilDiv(Index(rows))]) { task in
+          let row = task[0] * Index(rows)
+          let total = k.filled(
+            0, rows: rows, columns: 1, validRows: (outer - row).min(Index(rows)), validColumns: 1)
+          k.loop(count.ceilDiv(Index(columns))) { step in
+            k.rowSum(
+              k.load(x, at: [row, step * Index(columns)], rows: rows, columns: columns), addingTo: total)
+          }
+          k.store(total, to: y, at: [row], rowAxis: 0)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+public import Memory
+public import Tiles
+
+/// Matrix products of a batch, C[i] = A[i] · B[i], each factor transposed or not; a batch may share one B.
+///
+/// Floor: 2 · batch · M · N · K operations over the rate of the arithmetic, or the bytes of the three over the memory
+/// bandwidth where a side is short.
+public struct BatchedProduct: Sendable, Hashable {
+  /// Whether A lies as `[batch, K, M]`.
+  public var transposesA = false
+  /// Whether B lies as `[batch, N, K]`.
+  public var transposesB = false
+  /// Whether B is one matrix for all.
+  public var sharesB = false
+  /// Whether a vector `[N]` is added to each row of C.
+  public var hasBias = false
+  /// Type of A and B: float32, or 16 bits for machines with units for such products.
+  public var type = ElementType.float32
+  /// Type of C; sums are float32.
+  public var output = ElementType.float32
+  /// Sizes of the tiles.
+  public var plan: Gemm.Plan
+
+  /// Products without transposes.
+  public init(plan: Gemm.Plan) { self.plan = plan }
+
+  /// Arguments: A `[batch, M, K]`, B `[batch or 1, K, N]`, the bias where there is one, C `[batch, M, N]`.
+  public func kernel() throws(TileError) -> Kernel {
+    let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
+    return try Kernel("product_\(sides)_\(type.rawValue)\(hasBias ? "_bias" : "")") { k in
+      let (batch, m, n, inner) = (k.extent("batch"), k.extent("M"), k.extent("N"), k.extent("K"))
+      let a = k.input("A", type, transposesA ? [batch, inner, m] : [batch, m, inner])
+      let b = k.input("B", type, [sharesB ? 1 : batch] + (transposesB ? [n, inner] : [inner, n]))
+      let bias = hasBias ? k.input("bias", .float32, [n]) : nil
+      let c = k.output("C", output, [batch, m, n])
+      let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
+      k.grid([batch, m.ceilDiv(rows), n.ceilDiv(columns)], schedule: plan.schedule) { task in
+        let (row, column) = (task[1] * rows, task[2] * columns)
+        let other: Index = sharesB ? 0 : task[0]
+        let sum = k.filled(
+          0, rows: plan.rows, columns: plan.columns, validRows: (m - row).min(rows),
+          validColumns: (n - column).min(columns))
+        k.pipeline(
+          steps: inner.ceilDiv(step), stages: plan.stages,
+          load: { number in
+            let at = number * step
+            return [
+              transposesA
+                ? k.load(a, at: [task[0], at, row], rows: plan.inner, columns: plan.rows)
+                : k.load(a, at: [task[0], row, at], rows: plan.rows, columns: plan.inner),
+              transposesB
+                ? k.load(b, at: [other, column, at], rows: plan.columns, columns: plan.inner)
+                : k.load(b, at: [other, at, column], rows: plan.inner, columns: plan.columns),
+            ]
+          },
+          compute: { _, tiles in
+            k.matmul(
+              into: sum, tiles[0], tiles[1], transposesLeft: transposesA, transposesRight: transposesB)
+          })
+        let result = bias.map { k.map(.add, sum, k.load($0, at: [column], columns: plan.columns)) } ?? sum
+        k.store(result, to: c, at: [task[0], row, column])
+      }
+    }
+  }
+}

@@ -1,0 +1,86 @@
+internal import Memory
+public import Tiles
+
+/// Gradients of a ``Normalisation`` of rows `[M, D]`.
+///
+/// With x̂ the rows before the weight and h = w · dy: dx = (h − mean(h) − x̂ · mean(h · x̂)) / deviation, without mean(h) for
+/// ``Normalisation/rms(epsilon:)``; dw = Σ dy · x̂ and db = Σ dy over rows. x̂ is computed again. Floor: x and dy read, dx
+/// written once over the memory bandwidth.
+public struct NormalisationGradient: Sendable, Hashable {
+  /// What was computed.
+  public var norm: Normalisation
+  /// Numbers in a row, D.
+  public var width: Int
+  /// Rows that one task goes through; each has sums of its own, which ``AxisSum`` joins.
+  public var length: Int
+
+  /// Gradients of rows of that width.
+  public init(_ norm: Normalisation, width: Int, length: Int = 256) {
+    self.norm = norm
+    self.width = width
+    self.length = length
+  }
+
+  /// Arguments: x, weight, dy, then dx `[M, D]` and sums of dw and (layer only) db for every `length` rows, `[P, D]`.
+  public func kernel() throws(TileError) -> Kernel {
+    try Kernel("normalisation_gradient_\(norm)_\(width)_\(length)") { k in
+      let (m, d) = (k.extent("M"), Index(width))
+      let x = k.input("x", .float32, [m, d])
+      let weight = k.input("weight", .float32, [d])
+      let dy = k.input("dy", .float32, [m, d])
+      let dx = k.output("dx", .float32, [m, d])
+      let parts = m.ceilDiv(Index(length))
+      let dw = k.output("dw", .float32, [parts, d])
+      let isLayer = if case .layer = norm { true } else { false }
+      let db = isLayer ? k.output("db", .float32, [parts, d]) : nil
+      let rows = 8
+      k.grid([parts]) { task in
+        func zeros() -> Tile {
+          k.filled(0, rows: rows, columns: width, validRows: Index(rows), validColumns: d)
+        }
+        let (dwSum, dbSum) = (zeros(), isLayer ? zeros() : nil)
+        let scale = k.load(weight, at: [0], columns: width)
+        let start = task[0] * Index(length)
+        k.loop((m - start).min(Index(length)).ceilDiv(Index(rows))) { step in
+          let row = start + step * Index(rows)
+          // Rows past the last are zeros and add nothing.
+          let input = k.load(x, at: [row, 0], rows: rows, columns: width, paddedAxis: 0)
+          let g = k.load(dy, at: [row, 0], rows: rows, columns: width, paddedAxis: 0)
+          let (unit, factor) = norm.standardised(input, k)
+          k.assign(dwSum, k.map(.fma, g, unit, dwSum))
+          if let dbSum { k.assign(dbSum, k.map(.add, g, dbSum)) }
+          let h = k.map(.multiply, g, scale)
+          let count = Double(width)
+          let along = k.map(.divide, k.rowSum(k.map(.multiply, h, unit)), count)
+          var rest = k.map(.subtract, h, k.map(.multiply, unit, along))
+          if isLayer { rest = k.map(.subtract, rest, k.map(.divide, k.rowSum(h), count)) }
+          k.store(k.map(.multiply, rest, factor), to: dx, at: [row, 0])
+        }
+        let ones = k.filled(1, rows: rows, columns: 1, validRows: Index(rows), validColumns: 1)
+        k.store(k.matmul(ones, dwSum, transposesLeft: true), to: dw, at: [task[0], 0], rowAxis: 0)
+        if let db, let dbSum {
+          k.store(k.matmul(ones, dbSum, transposesLeft: true), to: db, at: [task[0], 0], rowAxis: 0)
+        }
+      }
+    }
+  }
+}
+
+extension Normalisation {
+  /// Rows before the weight is applied, and what each row was multiplied by.
+  func standardised(_ x: Tile, _ k: Recorder) -> (rows: Tile, factor: Tile) {
+    let count = Double(x.columns)
+    switch self {
+    case .rms(let epsilon):
+      let mean = k.map(.divide, k.rowSum(k.map(.multiply, x, x)), count)
+      let factor = k.map(.rsqrt, k.map(.add, mean, epsilon))
+      return (k.map(.multiply, x, factor), factor)
+    case .layer(let epsilon):
+      // The variance of centred rows: the difference of squares would cancel for rows far from zero.
+      let centred = k.map(.subtract, x, k.map(.divide, k.rowSum(x), count))
+      let variance = k.map(.divide, k.rowSum(k.map(.multiply, centred, centred)), count)
+      let factor = k.map(.rsqrt, k.map(.add, variance, epsilon))
+      return (k.map(.multiply, centred, factor), factor)
+    }
+  }
+}

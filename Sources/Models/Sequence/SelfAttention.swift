@@ -1,0 +1,33 @@
+internal import Tensors
+
+/// Causal or full attention of several heads, with a joint projection `Wqkv`.
+///
+/// Scores are kept for the gradient: for sequences of some thousand positions.
+struct SelfAttention: SequenceMixer {
+  private let projection: AffineLayer
+  private let output: AffineLayer
+  private let heads: Int
+  private let isCausal: Bool
+  private let dropout: Float
+
+  /// - Parameter deviation: of the output projection's weights when they are drawn.
+  init(_ scope: ParameterScope, width: Int, heads: Int, isCausal: Bool, dropout: Float, deviation: Float) throws {
+    projection = try AffineLayer(scope.scope("Wqkv"), inputs: width, outputs: 3 * width)
+    output = try AffineLayer(scope.scope("out_proj"), inputs: width, outputs: width, deviation: deviation)
+    self.heads = heads
+    self.isCausal = isCausal
+    self.dropout = dropout
+  }
+
+  func callAsFunction(_ u: Variable) throws -> Variable {
+    let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
+    let all = try projection(u).reshaped([b, length, 3, heads, d / heads])
+    let parts = try (0..<3).map {
+      try all.sliced(axis: 2, $0..<$0 + 1).permuted([0, 3, 1, 4, 2]).reshaped([b, heads, length, d / heads])
+    }
+    let scale = 1 / Float(d / heads).squareRoot()
+    let weights = try parts[0].product(parts[1], transposesOther: true).softmax(scale: scale, isCausal: isCausal)
+    let mixed = try weights.dropout(dropout).product(parts[2])
+    return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]))
+  }
+}

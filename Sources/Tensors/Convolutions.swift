@@ -1,0 +1,151 @@
+public import Fourier
+internal import Kernels
+internal import Memory
+internal import Tiles
+
+extension Variable {
+  /// Convolution of sequences `[B, H, L]` with filters `[H, taps]`: gateAfter · (k ∗ s + skip · s) with s = gateBefore · this.
+  ///
+  /// On the cores and GPUs by ``Kernels/LongConvolution``; in float64 by its definition.
+  ///
+  /// - Parameters:
+  ///   - filter: what comes from earlier numbers, and from the number itself.
+  ///   - reverse: what comes from later ones, for ``Fourier/ConvolutionMode/bidirectional(lagZero:)``.
+  ///   - mode: how the filter meets the ends.
+  ///   - skip: `[H]`.
+  ///   - gateBefore: `[B, H, L]`.
+  ///   - gateAfter: `[B, H, L]`.
+  public func convolved(
+    _ filter: Variable, reverse: Variable? = nil, mode: ConvolutionMode = .causal, skip: Variable? = nil,
+    gateBefore: Variable? = nil, gateAfter: Variable? = nil
+  ) throws -> Variable {
+    precondition(mode.hasReverse == (reverse != nil), "two-sided convolutions have two filters, others one")
+    if device.scalar == .float64 {
+      return try defined(filter, reverse, mode, skip, gateBefore, gateAfter)
+    }
+    let (device, taps) = (self.device, filter.shape[1])
+    let shape = try ConvolutionShape(mode: mode, length: self.shape[2], filterLength: taps)
+    let convolution = try device.once(ConvolutionKey(shape: shape, channels: self.shape[1])) {
+      try LongConvolution(shape, channels: self.shape[1], on: device.executor)
+    }
+    let rows = ConvolutionRows(
+      value, inputGate: gateBefore?.value, outputGate: gateAfter?.value, skip: try skip.map { try device.dense($0.value) })
+    let filters = ConvolutionFilters(
+      try device.dense(filter.value), reverse: try reverse.map { try device.dense($0.value) })
+    let spectrum = try convolution.spectrum(of: filters)
+    let result = try device.empty(self.shape)
+    try convolution.apply(rows, .spectrum(spectrum), into: result)
+    let inputs = [self, filter, reverse, skip, gateBefore, gateAfter].compactMap { $0 }
+    return device.note(result, from: inputs) { g in
+      func target(_ variable: Variable?) throws -> Tensor? {
+        guard let variable, variable.needsGradient else { return nil }
+        return try device.empty(variable.shape)
+      }
+      var targets = ConvolutionGradients()
+      targets.input = try target(self)
+      targets.inputGate = try target(gateBefore)
+      targets.outputGate = try target(gateAfter)
+      targets.skip = try target(skip)
+      if filter.needsGradient || reverse?.needsGradient == true {
+        targets.filters = ConvolutionFilters(
+          try device.empty(filter.shape), reverse: try reverse.map { try device.empty($0.shape) })
+      }
+      try convolution.gradients(of: rows, spectrum: spectrum, outputGradient: g, into: targets)
+      let found: [(Variable?, Tensor?)] = [
+        (self, targets.input), (filter, targets.filters?.forward), (reverse, targets.filters?.reverse),
+        (skip, targets.skip), (gateBefore, targets.inputGate), (gateAfter, targets.outputGate),
+      ]
+      return found.compactMap { variable, tensor in variable.map { _ in tensor.map { .whole($0) } } }
+    }
+  }
+
+  /// The same from the definition, in operations of their own.
+  private func defined(
+    _ filter: Variable, _ reverse: Variable?, _ mode: ConvolutionMode, _ skip: Variable?,
+    _ gateBefore: Variable?, _ gateAfter: Variable?
+  ) throws -> Variable {
+    let s = try gateBefore.map { try self * $0 } ?? self
+    var result = try s.definedConvolution(filter, isAdjoint: false)
+    switch mode {
+    case .causal: break
+    case .circular: preconditionFailure("circular convolutions have no definition in float64 here")
+    case .bidirectional(let lagZero):
+      if let reverse {
+        var later = reverse
+        if lagZero == .causalOnly {
+          let zero = try device.constant([Float](repeating: 0, count: reverse.shape[0]), [reverse.shape[0], 1])
+          later = try .joined([zero, reverse.sliced(axis: 1, 1..<reverse.shape[1])], axis: 1)
+        }
+        result = try result + s.definedConvolution(later, isAdjoint: true)
+      }
+    }
+    if let skip {
+      result = try result.map(s, skip.reshaped([skip.shape[0], 1])) { $0 + $1 * $2 }
+    }
+    return try gateAfter.map { try result * $0 } ?? result
+  }
+
+  /// k ∗ this, or with `isAdjoint` Σ k[s] · this[t + s], summed as it is written: for short sequences.
+  public func definedConvolution(_ filter: Variable, isAdjoint: Bool) throws -> Variable {
+    let (device, u, k) = (self.device, value, filter.value)
+    let kind = DirectConvolution(
+      takesChannels: shape[1] > shape[0], rows: min(32, max(shape[0], shape[1]).nextPowerOfTwo),
+      columns: max(8, shape[2].nextPowerOfTwo))
+    func run(_ x: Tensor, isAdjoint: Bool) throws -> Tensor {
+      let result = try device.empty(x.shape)
+      try device.kernel(DirectKey(kind: kind, variant: isAdjoint ? 1 : 0)) {
+        try kind.kernel(isAdjoint: isAdjoint)
+      }.run([x, k, result])
+      return result
+    }
+    return device.note(try run(u, isAdjoint: isAdjoint), from: [self, filter]) { g in
+      let dk = try device.empty(k.shape)
+      // Σ over t of g[t] · u[t − s]; for the adjoint the two change sides.
+      try device.kernel(DirectKey(kind: kind, variant: 2)) { try kind.filterGradient() }
+        .run(isAdjoint ? [g, u, dk] : [u, g, dk])
+      return [.whole(try run(g, isAdjoint: !isAdjoint)), .whole(dk)]
+    }
+  }
+
+  /// Convolution of sequences `[B, L, H]` with short filters `[H, K]`, causal and with a bias `[H]`.
+  public func shortConvolved(_ filter: Variable, bias: Variable) throws -> Variable {
+    let (device, shape) = (self.device, self.shape)
+    if device.scalar == .float64 {
+      // The last tap of a short filter multiplies the newest number, the first of a long one does.
+      let taps = try (0..<filter.shape[1]).reversed().map { try filter.sliced(axis: 1, $0..<$0 + 1) }
+      let result = try permuted([0, 2, 1]).definedConvolution(.joined(taps, axis: 1), isAdjoint: false)
+      return try result.permuted([0, 2, 1]) + bias
+    }
+    let kind = try ShortConvolutionShape(width: filter.shape[1], layout: .channelsLast)
+    let convolution = try device.once(kind) { try ShortConvolution(kind, on: device.executor) }
+    let weights = ShortConvolution.Filter(weights: filter.value, bias: bias.value)
+    let result = try device.empty(shape)
+    try convolution.apply(value, weights, into: result)
+    return device.note(result, from: [self, filter, bias]) { g in
+      let key = ShortGradientKey(kind: kind, shape: shape)
+      let gradients = try device.once(key) {
+        try ShortConvolutionGradients(
+          kind, batch: shape[0], channels: shape[2], length: shape[1], on: device.executor)
+      }
+      let targets = ShortConvolutionGradients.Targets(
+        input: try device.empty(shape), weights: try device.empty(filter.shape), bias: try device.empty(bias.shape))
+      try gradients(of: self.value, weights, outputGradient: g, into: targets)
+      return [.whole(targets.input), .whole(targets.weights)] + (targets.bias.map { [.whole($0)] } ?? [])
+    }
+  }
+}
+
+private struct ConvolutionKey: Hashable {
+  let shape: ConvolutionShape
+  let channels: Int
+}
+
+private struct DirectKey: Hashable {
+  let kind: DirectConvolution
+  let variant: Int
+}
+
+private struct ShortGradientKey: Hashable {
+  let kind: ShortConvolutionShape
+  let shape: [Int]
+}

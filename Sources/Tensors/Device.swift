@@ -1,0 +1,133 @@
+internal import Kernels
+public import Memory
+public import Tiles
+
+/// Where arrays live and operations on them run.
+///
+/// Not thread-safe: one thread computes with a device.
+public final class Device {
+  /// The machine.
+  public let executor: any Executor
+  /// Type of arrays: float32, or float64 on a `ReferenceExecutor<Double>`, which judges the others.
+  public let scalar: ElementType
+  /// Whether operations are noted for ``Variable/backward()``.
+  public var recordsGradients = true
+  /// Whether dropout drops.
+  public var isTraining = true
+  /// Where random numbers come from; see ``begin(step:seed:)``.
+  private(set) var seed = 0
+  private var draws = 0
+  /// Operations noted so far: their order.
+  var noted = 0
+  let pool: MemoryPool
+  private var compiled: [AnyHashable: any CompiledKernel] = [:]
+  private var kept: [AnyHashable: Any] = [:]
+
+  /// - Parameter scalar: float32, or float64 where the executor is a `ReferenceExecutor<Double>`.
+  public init(_ executor: any Executor, scalar: ElementType = .float32) {
+    precondition(scalar == .float32 || scalar == .float64, "arrays of \(scalar.rawValue) are not computed with")
+    self.executor = executor
+    self.scalar = scalar
+    pool = MemoryPool(executor)
+  }
+
+  /// Makes random numbers from here on depend on `seed` and `step` alone, so that a run can be taken up at any step.
+  public func begin(step: Int, seed: UInt64) {
+    var numbers = SeededNumbers(seed: seed &+ UInt64(bitPattern: Int64(step)) &* 0x9E37_79B9_7F4A_7C15)
+    self.seed = Int(Int32(truncatingIfNeeded: numbers.next()))
+    draws = 0
+  }
+
+  /// Number of the next operation that draws random numbers.
+  func nextStream() -> Int {
+    draws += 1
+    return draws
+  }
+
+  /// Runs `body` without noting operations and without dropout.
+  public func evaluating<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let before = (recordsGradients, isTraining)
+    (recordsGradients, isTraining) = (false, false)
+    defer { (recordsGradients, isTraining) = before }
+    return try body()
+  }
+
+  // MARK: Memory
+
+  /// An array whose numbers somebody is about to write.
+  func empty(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {
+    let type = type ?? scalar
+    guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
+      throw MemoryError.notWholeBlocks(type: type, count: shape.last ?? 1)
+    }
+    return try Tensor(pool.storage(byteCount: bytes), type: type, shape: shape)
+  }
+
+  func zeros(_ shape: [Int]) throws -> Tensor {
+    let result = try empty(shape)
+    try executor.clear(result)
+    return result
+  }
+
+  /// Numbers as an array of the device.
+  public func tensor(_ numbers: [Float], _ shape: [Int]) throws -> Tensor {
+    precondition(numbers.count == shape.reduce(1, *), "\(numbers.count) numbers for \(shape)")
+    let host = try Tensor(zeros: scalar, shape)
+    if scalar == .float64 {
+      host.withMutableElements(as: Double.self) { for index in numbers.indices { $0[index] = Double(numbers[index]) } }
+    } else {
+      host.withMutableElements(as: Float.self) { for index in numbers.indices { $0[index] = numbers[index] } }
+    }
+    return try placed(host)
+  }
+
+  /// Integers as an array of the device.
+  public func tensor(_ numbers: [Int32], _ shape: [Int]) throws -> Tensor {
+    precondition(numbers.count == shape.reduce(1, *), "\(numbers.count) numbers for \(shape)")
+    let host = try Tensor(zeros: .int32, shape)
+    host.withMutableElements(as: Int32.self) { for index in numbers.indices { $0[index] = numbers[index] } }
+    return try placed(host)
+  }
+
+  /// The array in memory of the device that is used again.
+  private func placed(_ host: Tensor) throws -> Tensor {
+    guard !executor.sharesHostMemory else { return host }
+    let result = try empty(host.shape, host.type)
+    try executor.copy(from: host, into: result)
+    return result
+  }
+
+  /// The numbers of a floating-point array, in row-major order.
+  public func numbers(_ tensor: Tensor) throws -> [Float] {
+    let host = try executor.fetch(dense(tensor))
+    if host.type == .float64 {
+      return host.withElements(as: Double.self) { span in span.indices.map { Float(span[$0]) } }
+    }
+    return host.withElements(as: Float.self) { span in span.indices.map { span[$0] } }
+  }
+
+  /// A variable with given numbers, of which no gradient is wanted.
+  public func constant(_ numbers: [Float], _ shape: [Int]) throws -> Variable {
+    Variable(try tensor(numbers, shape), on: self)
+  }
+
+  // MARK: Kernels
+
+  /// The kernel that `key` stands for, recorded and compiled when it is first asked for.
+  func kernel(_ key: some Hashable, _ record: () throws -> Kernel) throws -> any CompiledKernel {
+    let key = AnyHashable(key)
+    if let known = compiled[key] { return known }
+    let kernel = try executor.compile(try record())
+    compiled[key] = kernel
+    return kernel
+  }
+
+  /// Something that is made once for each key, such as tables.
+  func once<Value>(_ key: some Hashable, _ make: () throws -> Value) rethrows -> Value {
+    let key = AnyHashable(key)
+    if let known = kept[key] as? Value { return known }
+    let value = try make()
+    kept[key] = value
+    return value
+  }
+}

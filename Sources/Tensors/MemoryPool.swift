@@ -1,0 +1,57 @@
+internal import Memory
+internal import Synchronization
+internal import Tiles
+
+/// Memory of an executor that is used again and again: arrays of one training step have the sizes of those of the step before.
+///
+/// Kernels of one executor run in order, so memory may be handed on as soon as its last array is gone.
+final class MemoryPool: Sendable {
+  private let executor: any Executor
+  private let free = Mutex<[Int: [TensorStorage]]>([:])
+
+  init(_ executor: any Executor) { self.executor = executor }
+
+  /// Memory for so many bytes, of any content.
+  func storage(byteCount: Int) throws -> TensorStorage {
+    let size = Self.sizeClass(byteCount)
+    if let known = free.withLock({ $0[size]?.popLast() }) { return PooledStorage(known, pool: self, size: size) }
+    do {
+      return PooledStorage(try executor.allocate(byteCount: size), pool: self, size: size)
+    } catch {
+      // What lies about in other sizes may be enough.
+      guard free.withLock({ !$0.isEmpty }) else { throw error }
+      empty()
+      return PooledStorage(try executor.allocate(byteCount: size), pool: self, size: size)
+    }
+  }
+
+  /// Gives what nobody uses back to the executor.
+  func empty() { free.withLock { $0 = [:] } }
+
+  fileprivate func recycle(_ storage: TensorStorage, size: Int) {
+    free.withLock { $0[size, default: []].append(storage) }
+  }
+
+  /// The next of four sizes in every octave, so that at most a quarter is wasted.
+  static func sizeClass(_ byteCount: Int) -> Int {
+    guard byteCount > 256 else { return 256 }
+    let step = 1 << (Int.bitWidth - 3 - (byteCount - 1).leadingZeroBitCount)
+    return (byteCount + step - 1) / step * step
+  }
+}
+
+/// Bytes that return to their pool.
+private final class PooledStorage: TensorStorage, @unchecked Sendable {
+  private let inner: TensorStorage
+  private let pool: MemoryPool
+  private let size: Int
+
+  init(_ inner: TensorStorage, pool: MemoryPool, size: Int) {
+    self.inner = inner
+    self.pool = pool
+    self.size = size
+    unsafe super.init(baseAddress: inner.baseAddress, byteCount: inner.byteCount, isOnHost: inner.isOnHost)
+  }
+
+  deinit { pool.recycle(inner, size: size) }
+}

@@ -1,0 +1,49 @@
+public import Kernels
+internal import Memory
+internal import Tiles
+
+extension Variable {
+  /// Each row `[…, D]` normalised, times a weight `[D]`, plus a bias `[D]` for ``Kernels/Normalisation/layer(epsilon:)``.
+  public func normalised(_ norm: Normalisation, weight: Variable, bias: Variable? = nil) throws -> Variable {
+    let (device, width) = (self.device, shape[shape.count - 1])
+    let rows = value.count / max(1, width)
+    let x = try device.dense(value).reshaped([rows, width])
+    let result = try device.empty([rows, width])
+    try device.kernel(NormKey(norm: norm, width: width)) { try norm.kernel(width: width) }
+      .run([x, weight.value] + (bias.map { [$0.value] } ?? []) + [result])
+    let shape = self.shape
+    return device.note(result.reshaped(shape), from: [self, weight] + (bias.map { [$0] } ?? [])) { g in
+      let kind = NormalisationGradient(norm, width: width)
+      let parts = (rows + kind.length - 1) / kind.length
+      let dx = try device.empty([rows, width])
+      let sums = try (bias == nil ? 0..<1 : 0..<2).map { _ in try device.empty([parts, width]) }
+      try device.kernel(kind) { try kind.kernel() }
+        .run([x, weight.value, device.dense(g).reshaped([rows, width]), dx] + sums)
+      let joined = try sums.map { try device.reduced($0, to: [width]) }
+      return [.whole(dx.reshaped(shape))] + joined.map { .whole($0) }
+    }
+  }
+
+  /// Softmax along the last axis of `[…, R, C]`, of the numbers times `scale`; with `isCausal` row r sees C − R + r + 1 columns.
+  public func softmax(scale: Float = 1, isCausal: Bool = false) throws -> Variable {
+    let (device, shape) = (self.device, self.shape)
+    let (r, c) = (shape[shape.count - 2], shape[shape.count - 1])
+    let flat = [shape.dropLast(2).reduce(1, *), r, c]
+    let kind = Softmax(isCausal: isCausal, scale: scale, columns: max(8, c.nextPowerOfTwo))
+    let result = try device.empty(flat)
+    try device.kernel(kind) { try kind.kernel() }.run([device.dense(value).reshaped(flat), result])
+    return device.note(result.reshaped(shape), from: [self]) { g in
+      let dx = try device.empty(flat)
+      try device.kernel(SoftmaxGradientKey(kind: kind)) { try kind.gradient() }
+        .run([result, device.dense(g).reshaped(flat), dx])
+      return [.whole(dx.reshaped(shape))]
+    }
+  }
+}
+
+private struct NormKey: Hashable {
+  let norm: Normalisation
+  let width: Int
+}
+
+private struct SoftmaxGradientKey: Hashable { let kind: Softmax }

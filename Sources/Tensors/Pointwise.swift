@@ -1,0 +1,167 @@
+public import Kernels
+internal import Memory
+internal import Tiles
+
+extension Device {
+  /// How a pointwise kernel is started.
+  private struct PointwiseLaunch {
+    let broadcast: Broadcast
+    let tile: (rows: Int, columns: Int)
+
+    init(_ inputs: [Tensor], cores: Int) {
+      broadcast = Broadcast(inputs)
+      tile = broadcast.tile(atLeast: cores > 1 ? 2 * cores : 4)
+    }
+  }
+
+  /// Results of a function at every place of arrays that go together.
+  func pointwise(_ function: PointwiseFunction, _ inputs: [Tensor], stream: Int = 0) throws -> [Tensor] {
+    let launch = PointwiseLaunch(inputs, cores: executor.cores)
+    let outputs = try (0..<function.outputCount).map { _ in try empty(launch.broadcast.shape) }
+    try run(function, inputs, outputs, launch, stream)
+    return outputs
+  }
+
+  private func run(
+    _ function: PointwiseFunction, _ inputs: [Tensor], _ outputs: [Tensor], _ launch: PointwiseLaunch,
+    _ stream: Int
+  ) throws {
+    guard launch.broadcast.shape.reduce(1, *) > 0 else { return }
+    let joined = inputs.map(launch.broadcast.joined)
+    let kernel = Pointwise(
+      function, spans: joined.map(\.spans), rows: launch.tile.rows, columns: launch.tile.columns)
+    let compiled = try self.kernel(kernel) {
+      precondition(
+        kernel.coversOutputs(extents: launch.broadcast.extents),
+        "a result of a pointwise function of \(inputs.map(\.shape)) is smaller than \(launch.broadcast.shape)")
+      return try kernel.kernel()
+    }
+    try compiled.run(
+      joined.map(\.tensor) + outputs.map { launch.broadcast.joined($0).tensor },
+      integers: function.isRandom ? [seed, stream] : [])
+  }
+
+  /// a + b.
+  func sum(_ a: Tensor, _ b: Tensor) throws -> Tensor {
+    try pointwise(.sum, [a, b])[0]
+  }
+
+  /// Writes `source` to `target`, which may be a part of something.
+  func write(_ source: Tensor, into target: Tensor) throws {
+    // Both count for the order of axes; the second is not read.
+    let launch = PointwiseLaunch([source, target], cores: executor.cores)
+    precondition(launch.broadcast.shape == target.shape, "\(source.shape) does not fill \(target.shape)")
+    try run(.first, [source, target], [target], launch, 0)
+  }
+
+  /// The same numbers in memory of their own.
+  func copied(_ tensor: Tensor) throws -> Tensor {
+    let result = try empty(tensor.shape)
+    try write(tensor, into: result)
+    return result
+  }
+
+  /// The same numbers in row-major order without gaps.
+  func dense(_ tensor: Tensor) throws -> Tensor { tensor.isDense ? tensor : try copied(tensor) }
+
+  /// Sums of a gradient over the axes along which an operand was broadcast.
+  func reduced(_ gradient: Tensor, to shape: [Int]) throws -> Tensor {
+    var result = gradient
+    let shift = gradient.shape.count - shape.count
+    for axis in gradient.shape.indices where gradient.shape[axis] != 1 {
+      if axis < shift || shape[axis - shift] == 1 { result = try summed(result, axis: axis) }
+    }
+    return try result.shape == shape ? result : dense(result).reshaped(shape)
+  }
+}
+
+extension PointwiseFunction {
+  static let sum = PointwiseFunction(inputs: 2) { [$0[0] + $0[1]] }
+  static let first = PointwiseFunction(inputs: 2) { [$0[0]] }
+}
+
+extension Variable {
+  /// Results of a function at every place of variables that go together (shapes aligned at their last axes, extents of 1
+  /// broadcast), in one pass.
+  ///
+  /// - Parameter body: gives the results' terms from the variables'; each must depend on variables that span the whole shape.
+  public static func pointwise(_ variables: [Variable], _ body: ([Term]) -> [Term]) throws -> [Variable] {
+    let function = PointwiseFunction(inputs: variables.count, body)
+    let device = variables[0].device
+    let stream = function.isRandom ? device.nextStream() : 0
+    let inputs = variables.map(\.value)
+    let results = try device.pointwise(function, inputs, stream: stream)
+    let seed = device.seed
+    return device.note(results, from: variables) { gradients in
+      let given = gradients.indices.filter { gradients[$0] != nil }
+      let wanted = variables.indices.filter { variables[$0].needsGradient }
+      let (backward, places) = device.once(Derivative(function: function, wanted: wanted, given: given)) {
+        function.gradient(of: wanted, given: given)
+      }
+      precondition(device.seed == seed || !function.isRandom, "backward() after begin(step:seed:) would draw other numbers")
+      let all = inputs + given.compactMap { gradients[$0] }
+      let outputs = try device.gradients(backward, all, stream)
+      var contributions = [Contribution?](repeating: nil, count: variables.count)
+      for (input, place) in zip(wanted, places) {
+        guard let place else { continue }
+        contributions[input] = .whole(try device.reduced(outputs[place], to: inputs[input].shape))
+      }
+      return contributions
+    }
+  }
+
+  /// A function of each number.
+  public func map(_ body: (Term) -> Term) throws -> Variable {
+    try Self.pointwise([self]) { [body($0[0])] }[0]
+  }
+
+  /// A function of two variables' numbers.
+  public func map(_ other: Variable, _ body: (Term, Term) -> Term) throws -> Variable {
+    try Self.pointwise([self, other]) { [body($0[0], $0[1])] }[0]
+  }
+
+  /// A function of three variables' numbers.
+  public func map(_ b: Variable, _ c: Variable, _ body: (Term, Term, Term) -> Term) throws -> Variable {
+    try Self.pointwise([self, b, c]) { [body($0[0], $0[1], $0[2])] }[0]
+  }
+
+  /// Sum, place by place.
+  public static func + (a: Variable, b: Variable) throws -> Variable { try a.map(b) { $0 + $1 } }
+  /// Difference, place by place.
+  public static func - (a: Variable, b: Variable) throws -> Variable { try a.map(b) { $0 - $1 } }
+  /// Product, place by place.
+  public static func * (a: Variable, b: Variable) throws -> Variable { try a.map(b) { $0 * $1 } }
+  /// Product with a number.
+  public static func * (a: Variable, b: Float) throws -> Variable { try a.map { $0 * b } }
+
+  /// The activation of each number.
+  public func activated(_ activation: Activation) throws -> Variable { try map(activation.apply) }
+
+  /// Each number 0 with a probability, and otherwise divided by what is left of 1; all as they are where nothing trains.
+  ///
+  /// Srivastava et al., “Dropout”, 2014.
+  public func dropout(_ probability: Float) throws -> Variable {
+    precondition((0..<1).contains(probability), "probability \(probability) is not within 0 ..< 1")
+    guard probability > 0, device.isTraining else { return self }
+    return try map { x in
+      x.random().atLeast(
+        x.constant(probability), then: x * (1 / (1 - probability)), else: x.constant(0))
+    }
+  }
+}
+
+/// Key of a function's derivative.
+private struct Derivative: Hashable {
+  let function: PointwiseFunction
+  let wanted: [Int]
+  let given: [Int]
+}
+
+extension Device {
+  /// Results of a derivative; those that are an input unchanged are that input.
+  fileprivate func gradients(_ function: PointwiseFunction, _ inputs: [Tensor], _ stream: Int) throws -> [Tensor] {
+    let passed = (0..<function.outputCount).map { function.passedThrough($0) }
+    guard passed.contains(nil) else { return passed.map { inputs[$0 ?? 0] } }
+    return try pointwise(function, inputs, stream: stream)
+  }
+}

@@ -1,0 +1,113 @@
+public import Memory
+
+/// An array that was computed on a device, and how, so that gradients can be traced back.
+///
+/// Operations compute at once. With ``Device/recordsGradients`` those on variables that need gradients are noted;
+/// ``backward()`` goes through the notes in reverse order. A variable keeps what its gradient needs alive, and nothing else.
+public final class Variable {
+  /// Where it lives.
+  public let device: Device
+  /// Its numbers. May be a view with strides.
+  public let value: Tensor
+  /// Whether it is, or depends on, something whose gradient is wanted.
+  public let needsGradient: Bool
+  /// Gradient of what ``backward()`` was called on, where this is a leaf that needs one; accumulates until ``clearGradient()``.
+  public internal(set) var gradient: Tensor?
+  let node: Node?
+  /// Which of the node's results it is.
+  let output: Int
+
+  /// Extents.
+  public var shape: [Int] { value.shape }
+
+  /// A leaf.
+  public init(_ value: Tensor, on device: Device, needsGradient: Bool = false) {
+    self.value = value
+    self.device = device
+    self.needsGradient = needsGradient
+    node = nil
+    output = 0
+  }
+
+  init(_ value: Tensor, _ node: Node?, output: Int, on device: Device) {
+    self.value = value
+    self.device = device
+    self.node = node
+    self.output = output
+    needsGradient = node != nil
+  }
+
+  /// Forgets the gradient.
+  public func clearGradient() { gradient = nil }
+
+  /// The same numbers, from which no gradient is traced back.
+  public var detached: Variable { Variable(value, on: device) }
+}
+
+/// A noted operation.
+final class Node {
+  /// Place in the order of operations.
+  let number: Int
+  var inputs: [Variable]
+  let outputs: Int
+  /// Gradients of the inputs from those of the outputs that there are.
+  private var backward: (([Tensor?]) throws -> [Contribution?])?
+
+  init(
+    number: Int, inputs: [Variable], outputs: Int, _ backward: @escaping ([Tensor?]) throws -> [Contribution?]
+  ) {
+    self.number = number
+    self.inputs = inputs
+    self.outputs = outputs
+    self.backward = backward
+  }
+
+  /// Computes the inputs' gradients and lets go of all that was kept for it.
+  func finish(_ gradients: [Tensor?]) throws -> [(Variable, Contribution)] {
+    guard let backward else {
+      preconditionFailure("backward() went through this operation before, and what it needs is gone")
+    }
+    let contributions = try backward(gradients)
+    let result = zip(inputs, contributions).compactMap { input, contribution in
+      contribution.map { (input, $0) }
+    }
+    self.backward = nil
+    inputs = []
+    return result
+  }
+}
+
+/// What one operation adds to the gradient of an input.
+enum Contribution {
+  case whole(Tensor)
+  /// To a range of one axis only.
+  case part(axis: Int, Range<Int>, Tensor)
+}
+
+extension Device {
+  /// Variables for results, noted where gradients will be traced through them.
+  ///
+  /// - Parameter backward: gradients of the inputs, `nil` where there is none; asked for inputs that need none, it may say so
+  ///   by `nil`.
+  func note(
+    _ results: [Tensor], from inputs: [Variable],
+    _ backward: @escaping ([Tensor?]) throws -> [Contribution?]
+  ) -> [Variable] {
+    guard recordsGradients, inputs.contains(where: \.needsGradient) else {
+      return results.map { Variable($0, nil, output: 0, on: self) }
+    }
+    noted += 1
+    let node = Node(number: noted, inputs: inputs, outputs: results.count, backward)
+    return results.enumerated().map { Variable($1, node, output: $0, on: self) }
+  }
+
+  /// As ``note(_:from:_:)`` for one result.
+  func note(
+    _ result: Tensor, from inputs: [Variable], _ backward: @escaping (Tensor) throws -> [Contribution?]
+  ) -> Variable {
+    note([result], from: inputs) { gradients in
+      guard let gradient = gradients[0] else { return [] }
+      return try backward(gradient)
+    }[0]
+  }
+}

@@ -1,0 +1,63 @@
+internal import Memory
+
+extension Variable {
+  /// The same numbers with other extents; copied first where they do not lie in order.
+  public func reshaped(_ shape: [Int]) throws -> Variable {
+    precondition(shape.reduce(1, *) == value.count, "\(self.shape) has \(value.count) numbers, \(shape) has not")
+    if shape == self.shape { return self }
+    let (device, before) = (self.device, self.shape)
+    return device.note(try device.dense(value).reshaped(shape), from: [self]) {
+      [.whole(try device.dense($0).reshaped(before))]
+    }
+  }
+
+  /// A view with axes in another order.
+  public func permuted(_ axes: [Int]) throws -> Variable {
+    var inverse = axes
+    for (place, axis) in axes.enumerated() { inverse[axis] = place }
+    return device.note(value.permuted(axes), from: [self]) { [.whole($0.permuted(inverse))] }
+  }
+
+  /// A view of a range of one axis.
+  public func sliced(axis: Int, _ range: Range<Int>) throws -> Variable {
+    if range == 0..<shape[axis] { return self }
+    return device.note(value.sliced(axis: axis, range), from: [self]) {
+      [.part(axis: axis, range, $0)]
+    }
+  }
+
+  /// Views of equal parts of one axis.
+  public func split(axis: Int, _ count: Int) throws -> [Variable] {
+    precondition(shape[axis] % count == 0, "axis \(axis) of \(shape) does not split into \(count)")
+    let width = shape[axis] / count
+    return try (0..<count).map { try sliced(axis: axis, $0 * width..<($0 + 1) * width) }
+  }
+
+  /// Variables one after the other along an axis.
+  public static func joined(_ variables: [Variable], axis: Int) throws -> Variable {
+    let device = variables[0].device
+    var shape = variables[0].shape
+    shape[axis] = variables.reduce(0) { $0 + $1.shape[axis] }
+    let result = try device.empty(shape)
+    var ranges: [Range<Int>] = []
+    for variable in variables {
+      let start = ranges.last?.upperBound ?? 0
+      ranges.append(start..<start + variable.shape[axis])
+      try device.write(variable.value, into: result.sliced(axis: axis, ranges[ranges.count - 1]))
+    }
+    return device.note(result, from: variables) { gradient in
+      ranges.map { .whole(gradient.sliced(axis: axis, $0)) }
+    }
+  }
+}
+
+extension Variable {
+  /// A view that repeats the numbers along axes of extent 1.
+  public func broadcast(to shape: [Int]) throws -> Variable {
+    precondition(
+      shape.count == self.shape.count && zip(shape, self.shape).allSatisfy { $1 == 1 || $0 == $1 },
+      "\(self.shape) does not repeat to \(shape)")
+    let (device, before) = (self.device, self.shape)
+    return device.note(value.broadcast(to: shape), from: [self]) { [.whole(try device.reduced($0, to: before))] }
+  }
+}
