@@ -7,6 +7,7 @@
 /// Fu et al., “Hungry Hungry Hippos”, 2022, arXiv:2212.14052; long sequences of it in Poli et al., “Hyena Hierarchy”,
 /// 2023, arXiv:2302.10866.
 public struct AssociativeRecall: TokenTask {
+  public let name = "associative recall"
   /// The tokens.
   public let vocabulary: SymbolVocabulary
   /// Pairs before "=>".
@@ -29,7 +30,6 @@ public struct AssociativeRecall: TokenTask {
   public init(
     vocabularySize: Int = 20, tokens: Int = 40, keyTokens: Int = 1, asksAbsentKeys: Bool = false
   ) throws(TaskError) {
-    let name = "associative recall"
     vocabulary = try SymbolVocabulary(size: vocabularySize, numbers: 2, task: name)
     let symbols = (vocabularySize - 2) / 2
     var keys = 1
@@ -60,7 +60,6 @@ public struct AssociativeRecall: TokenTask {
     return try AssociativeRecall(vocabularySize: vocabularySize, tokens: length - 2)
   }
 
-  public var name: String { "associative recall" }
   public var vocabularySize: Int { vocabulary.size }
   public var length: Int { pairs * (keyTokens + 1) + 1 + keyTokens }
 

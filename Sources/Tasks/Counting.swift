@@ -5,6 +5,7 @@
 /// count is drawn first, from 0 to `most`, so that each is equally likely and a guess is right once in `most + 1`; the
 /// number is put at random places, and all others hold other numbers.
 public struct Counting: TokenTask {
+  public let name = "counting"
   /// The tokens besides the counts.
   public let vocabulary: SymbolVocabulary
   /// Numbers before "=>".
@@ -16,14 +17,13 @@ public struct Counting: TokenTask {
   ///   the largest count.
   public init(vocabularySize: Int = 10, tokens: Int = 64, most: Int = 9) throws(TaskError) {
     // The number asked for and another for the rest.
-    vocabulary = try SymbolVocabulary(size: vocabularySize, numbers: 2, task: "counting")
-    try TaskError.require("the number of tokens", tokens, in: 1...1 << 28, of: "counting")
+    vocabulary = try SymbolVocabulary(size: vocabularySize, numbers: 2, task: name)
+    try TaskError.require("the number of tokens", tokens, in: 1...1 << 28, of: name)
     try TaskError.require(
-      "the largest count", most, in: 1...tokens, of: "counting", because: "there are \(tokens) tokens")
+      "the largest count", most, in: 1...tokens, of: name, because: "there are \(tokens) tokens")
     (self.tokens, self.most) = (tokens, most)
   }
 
-  public var name: String { "counting" }
   public var vocabularySize: Int { vocabulary.size + most + 1 }
   public var length: Int { tokens + 2 }
 

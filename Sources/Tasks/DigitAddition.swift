@@ -5,16 +5,16 @@
 ///
 /// Poli et al., “Hyena Hierarchy”, 2023, arXiv:2302.10866.
 public struct DigitAddition: TokenTask {
+  public let name = "addition"
   /// Digits of each number.
   public let digits: Int
 
   /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` when there are no digits.
   public init(digits: Int) throws(TaskError) {
-    try TaskError.require("the number of digits", digits, in: 1...1 << 20, of: "addition")
+    try TaskError.require("the number of digits", digits, in: 1...1 << 20, of: name)
     self.digits = digits
   }
 
-  public var name: String { "addition" }
   public var vocabularySize: Int { 10 }
   public var length: Int { 3 * digits }
   public var answer: Range<Int> { 2 * digits - 1..<length }

@@ -6,6 +6,7 @@
 ///
 /// Fu et al., “Hungry Hungry Hippos”, 2022, arXiv:2212.14052.
 public struct InductionHeads: TokenTask {
+  public let name = "induction heads"
   /// The tokens.
   public let vocabulary: SymbolVocabulary
   /// Tokens before the last "=>".
@@ -20,18 +21,16 @@ public struct InductionHeads: TokenTask {
   public init(
     vocabularySize: Int = 20, tokens: Int = 30, copied: Int = 1, triggers: Int = 1
   ) throws(TaskError) {
-    let name = "induction heads"
     vocabulary = try SymbolVocabulary(size: vocabularySize, numbers: 1, task: name)
-    try TaskError.require("the number of copied tokens", copied, in: 1...1 << 20, of: name)
-    try TaskError.require("the number of triggers", triggers, in: 1...1 << 20, of: name)
+    try TaskError.require("the number of copied tokens", copied, in: 1...1 << 13, of: name)
+    try TaskError.require("the number of triggers", triggers, in: 1...1 << 13, of: name)
     let room = triggers * (copied + 1) + 1
     try TaskError.require(
-      "the number of tokens", tokens, in: room...max(room, 1 << 28), of: name,
-      because: "\(triggers) times \"=>\" and \(copied) copied tokens must end before the last of them")
+      "the number of tokens", tokens, in: room...1 << 28, of: name,
+      because: "triggers and what follows them take \(room - 1), and the last token is free")
     (self.tokens, self.copied, self.triggers) = (tokens, copied, triggers)
   }
 
-  public var name: String { "induction heads" }
   public var vocabularySize: Int { vocabulary.size }
   public var length: Int { tokens + copied }
   public var answer: Range<Int> { tokens..<length }

@@ -81,7 +81,7 @@ public struct ListOps: Sendable {
     return examples
   }
 
-  /// At the defaults about 1 draw in 50 has a wanted length; settings where 1 in 1000 has one fail once in e²⁰.
+  /// At the defaults 1 draw in 12 has a wanted length; settings where 1 in 1000 has one fail once in e²⁰.
   private static let mostDraws = 20_000
 
   private func draw(

@@ -5,6 +5,7 @@
 /// of them. A guess among the numbers is right once in `vocabularySize − 2`. The longer the sequence, the smaller the
 /// lead is beside its length: about its square root.
 public struct Majority: TokenTask {
+  public let name = "majority"
   /// The tokens.
   public let vocabulary: SymbolVocabulary
   /// Numbers before "=>".
@@ -12,12 +13,11 @@ public struct Majority: TokenTask {
 
   /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` when there is no number to count.
   public init(vocabularySize: Int = 10, tokens: Int = 64) throws(TaskError) {
-    vocabulary = try SymbolVocabulary(size: vocabularySize, numbers: 1, task: "majority")
-    try TaskError.require("the number of tokens", tokens, in: 1...1 << 28, of: "majority")
+    vocabulary = try SymbolVocabulary(size: vocabularySize, numbers: 1, task: name)
+    try TaskError.require("the number of tokens", tokens, in: 1...1 << 28, of: name)
     self.tokens = tokens
   }
 
-  public var name: String { "majority" }
   public var vocabularySize: Int { vocabulary.size }
   public var length: Int { tokens + 1 }
 

@@ -85,8 +85,8 @@ struct SnakeField {
     guard let last = snake.paddles.last else { return false }
     let radius = settings.paddleLength + margin
     let pivot = last.end.moved(margin, snake.direction)
-    // An end for every pixel of the circle's length.
-    let ends = Int((2 * Double.pi * radius).rounded(.up))
+    // An end for every pixel of the circle's length, unless that is finer than anybody sees.
+    let ends = min(Int((2 * Double.pi * radius).rounded(.up)), 512)
     let first = generator.unit()
     var directions: [Direction] = []
     var sums: [Double] = []

@@ -12,7 +12,7 @@ public struct SymbolVocabulary: Sendable, Equatable {
   init(size: Int, numbers: Int, task: String) throws(TaskError) {
     try TaskError.require(
       "the vocabulary size", size, in: numbers + 2...1 << 20, of: task,
-      because: "the task needs \(numbers) tokens besides \".\" and \"=>\"")
+      because: "\".\", \"=>\" and no fewer numbers than \(numbers)")
     self.size = size
   }
 
