@@ -7,6 +7,7 @@
 /// Fu et al., “Hungry Hungry Hippos”, 2022, arXiv:2212.14052; long sequences of it in Poli et al., “Hyena Hierarchy”,
 /// 2023, arXiv:2302.10866.
 public struct AssociativeRecall: TokenTask {
+  /// What errors call the task.
   public let name = "associative recall"
   /// The tokens.
   public let vocabulary: SymbolVocabulary
@@ -60,7 +61,9 @@ public struct AssociativeRecall: TokenTask {
     return try AssociativeRecall(vocabularySize: vocabularySize, tokens: length - 2)
   }
 
+  /// Ids of ".", numbers and "=>".
   public var vocabularySize: Int { vocabulary.size }
+  /// The pairs, "=>" and a key.
   public var length: Int { pairs * (keyTokens + 1) + 1 + keyTokens }
 
   /// The ids that keys are made of.
@@ -68,6 +71,7 @@ public struct AssociativeRecall: TokenTask {
   /// The ids of values.
   public var values: Range<Int32> { keySymbols.upperBound..<vocabulary.prompt }
 
+  /// Adds the pairs, "=>", a key and its value.
   public func append(to sequence: inout [Int32], using generator: inout some RandomNumberGenerator) {
     // A key's value is drawn when the key first comes up: the map is as random as one drawn whole. Zero is no value.
     var map = [Int32](repeating: 0, count: keys)

@@ -5,6 +5,7 @@
 /// count is drawn first, from 0 to `most`, so that each is equally likely and a guess is right once in `most + 1`; the
 /// number is put at random places, and all others hold other numbers.
 public struct Counting: TokenTask {
+  /// What errors call the task.
   public let name = "counting"
   /// The tokens besides the counts.
   public let vocabulary: SymbolVocabulary
@@ -13,6 +14,8 @@ public struct Counting: TokenTask {
   /// The largest count.
   public let most: Int
 
+  /// Sequences of `tokens` numbers, one of which occurs at most `most` times and is asked for.
+  ///
   /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` when there are fewer than two numbers, or fewer tokens than
   ///   the largest count.
   public init(vocabularySize: Int = 10, tokens: Int = 64, most: Int = 9) throws(TaskError) {
@@ -24,12 +27,15 @@ public struct Counting: TokenTask {
     (self.tokens, self.most) = (tokens, most)
   }
 
+  /// Ids of ".", numbers, "=>" and the counts.
   public var vocabularySize: Int { vocabulary.size + most + 1 }
+  /// The numbers, "=>" and the one asked for.
   public var length: Int { tokens + 2 }
 
   /// The token that says a count.
   public func token(for count: Int) -> Int32 { Int32(vocabulary.size + count) }
 
+  /// Adds the numbers, "=>", the one asked for and its count.
   public func append(to sequence: inout [Int32], using generator: inout some RandomNumberGenerator) {
     let first = sequence.count
     let count = generator.below(most + 1)

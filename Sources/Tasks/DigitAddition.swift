@@ -5,21 +5,29 @@
 ///
 /// Poli et al., “Hyena Hierarchy”, 2023, arXiv:2302.10866.
 public struct DigitAddition: TokenTask {
+  /// What errors call the task.
   public let name = "addition"
   /// Digits of each number.
   public let digits: Int
 
+  /// Sums of numbers of `digits` digits.
+  ///
   /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` when there are no digits.
   public init(digits: Int) throws(TaskError) {
     try TaskError.require("the number of digits", digits, in: 1...1 << 20, of: name)
     self.digits = digits
   }
 
+  /// Ids of the digits.
   public var vocabularySize: Int { 10 }
+  /// Both numbers, and all but the last digit of the sum.
   public var length: Int { 3 * digits }
+  /// From the last digit of the second number on.
   public var answer: Range<Int> { 2 * digits - 1..<length }
+  /// As ``answer``: what comes before is random.
   public var trained: Range<Int> { answer }
 
+  /// Adds both numbers and their sum.
   public func append(to sequence: inout [Int32], using generator: inout some RandomNumberGenerator) {
     let first = sequence.count
     for _ in 0..<2 * digits { sequence.append(Int32(generator.below(10))) }

@@ -6,6 +6,7 @@
 ///
 /// Fu et al., “Hungry Hungry Hippos”, 2022, arXiv:2212.14052.
 public struct InductionHeads: TokenTask {
+  /// What errors call the task.
   public let name = "induction heads"
   /// The tokens.
   public let vocabulary: SymbolVocabulary
@@ -16,6 +17,8 @@ public struct InductionHeads: TokenTask {
   /// How often "=>" and the tokens to repeat stand before the last "=>", in half of the sequences; in the others once.
   public let triggers: Int
 
+  /// Sequences with `tokens` numbers and prompts before the last "=>".
+  ///
   /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` when there is no number, nothing to repeat, or no room for
   ///   the triggers.
   public init(
@@ -31,10 +34,14 @@ public struct InductionHeads: TokenTask {
     (self.tokens, self.copied, self.triggers) = (tokens, copied, triggers)
   }
 
+  /// Ids of ".", numbers and "=>".
   public var vocabularySize: Int { vocabulary.size }
+  /// The tokens, "=>", and all but the last of the repeated ones.
   public var length: Int { tokens + copied }
+  /// From the last "=>" on.
   public var answer: Range<Int> { tokens..<length }
 
+  /// Adds the tokens, "=>" and what is repeated.
   public func append(to sequence: inout [Int32], using generator: inout some RandomNumberGenerator) {
     let first = sequence.count
     for _ in 0..<tokens { sequence.append(1 + Int32(generator.below(vocabularySize - 2))) }

@@ -11,6 +11,8 @@ public struct LinearFunctions: Sendable {
   /// Values of x, with the one whose w·x is asked.
   public let pairs: Int
 
+  /// Functions of `dimension` numbers, of which `pairs` values of x are seen or asked.
+  ///
   /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` when there are no numbers.
   public init(dimension: Int = 5, pairs: Int = 11) throws(TaskError) {
     try TaskError.require("the dimension", dimension, in: 1...1 << 20, of: "linear functions")

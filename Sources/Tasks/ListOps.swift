@@ -38,7 +38,9 @@ public struct ListOps: Sendable {
   /// How expressions are drawn.
   public let settings: Settings
 
-  /// - Throws: ``TaskError/parameter(task:name:value:rule:)``.
+  /// Expressions drawn so.
+  ///
+  /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` for a setting that no expression can have.
   public init(_ settings: Settings = Settings()) throws(TaskError) {
     let task = "ListOps"
     // Each level of nesting is a call on the stack.

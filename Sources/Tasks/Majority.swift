@@ -5,12 +5,15 @@
 /// of them. A guess among the numbers is right once in `vocabularySize − 2`. The longer the sequence, the smaller the
 /// lead is beside its length: about its square root.
 public struct Majority: TokenTask {
+  /// What errors call the task.
   public let name = "majority"
   /// The tokens.
   public let vocabulary: SymbolVocabulary
   /// Numbers before "=>".
   public let tokens: Int
 
+  /// Sequences of `tokens` numbers.
+  ///
   /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` when there is no number to count.
   public init(vocabularySize: Int = 10, tokens: Int = 64) throws(TaskError) {
     vocabulary = try SymbolVocabulary(size: vocabularySize, numbers: 1, task: name)
@@ -18,9 +21,12 @@ public struct Majority: TokenTask {
     self.tokens = tokens
   }
 
+  /// Ids of ".", numbers and "=>".
   public var vocabularySize: Int { vocabulary.size }
+  /// The numbers and "=>".
   public var length: Int { tokens + 1 }
 
+  /// Adds the numbers, "=>" and the most frequent one.
   public func append(to sequence: inout [Int32], using generator: inout some RandomNumberGenerator) {
     let first = sequence.count
     var counts = [Int](repeating: 0, count: vocabularySize)

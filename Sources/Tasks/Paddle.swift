@@ -1,6 +1,8 @@
 /// A place in a picture: x to the right, y down, a pixel being a square of side 1 whose corner has whole numbers.
 package struct Point: Sendable, Equatable {
+  /// From the left edge.
   package var x: Double
+  /// From the upper edge.
   package var y: Double
 
   /// The place so far away in a direction.
@@ -16,8 +18,11 @@ package struct Point: Sendable, Equatable {
 
 /// An angle in 0..<2π with its sine and cosine.
 struct Direction {
+  /// The angle, clockwise from the right, as y points down.
   let angle: Double
+  /// Its sine.
   let sine: Double
+  /// Its cosine.
   let cosine: Double
 
   /// The direction of an angle.

@@ -17,7 +17,9 @@ public struct Pathfinder: Sendable {
   /// How pictures are drawn.
   public let settings: PathfinderSettings
 
-  /// - Throws: ``TaskError/parameter(task:name:value:rule:)``.
+  /// Pictures drawn so.
+  ///
+  /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` for a setting that no picture can have.
   public init(_ settings: PathfinderSettings) throws(TaskError) {
     try settings.validate()
     self.settings = settings

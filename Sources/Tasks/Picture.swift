@@ -1,6 +1,8 @@
 /// A grey picture, 0 black and 1 white, row by row.
 struct Picture {
+  /// Pixels of a side.
   let size: Int
+  /// `[size, size]`.
   private(set) var pixels: [Float]
 
   /// A black picture.

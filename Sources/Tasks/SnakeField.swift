@@ -2,7 +2,9 @@
 struct SnakeField {
   /// A snake that grows.
   struct Snake {
+    /// From the origin on.
     var paddles: [Paddle]
+    /// Where the last dash points.
     var direction: Direction
   }
 

@@ -129,6 +129,9 @@ import Testing
     var bright = Picture(size: 12)
     bright.draw(Paddle(start: Point(x: 2, y: 2), end: Point(x: 2, y: 9)), thickness: 2, brightness: 1.5)
     #expect(bright.pixels.max() == 1 && bright.pixels.reduce(0, +) == 14)
+    var faint = Picture(size: 12)
+    faint.draw(Paddle(start: Point(x: 2, y: 2), end: Point(x: 2, y: 9)), thickness: 2, brightness: 0.25)
+    #expect(faint.pixels.max() == 0.25 && faint.pixels.reduce(0, +) == 3.5)
     for step in 0..<40 {
       var slanted = Picture(size: 40)
       let direction = Direction(angle: Double(step) * 0.15)
