@@ -21,9 +21,9 @@ struct SnakeField {
     clearance = 2 * margin + settings.thickness
   }
 
-  /// How often a dash may be drawn anew.
+  /// How often a dash may be drawn.
   private static let tries = 3
-  /// How often a short snake may be begun anew.
+  /// How often a short snake may be begun.
   private static let distractorTries = 5
   /// How many places a short snake's first dash may try.
   private static let seedTries = 32
