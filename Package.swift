@@ -46,6 +46,7 @@ let package = Package(
   targets: [
     library("Memory"),
     library("Fourier"),
+    library("Tasks", ["Memory"]),
     library("Tiles", ["Memory", "Fourier"]),
     .target(name: "CMicrokernels"),
     library("TilesCPU", ["Tiles", "Fourier", "CMicrokernels"]),
@@ -68,6 +69,7 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
     tests("Memory", ["TestSupport"]),
     tests("Fourier", ["TestSupport"]),
+    tests("Tasks", ["Memory", "TestSupport"]),
     tests("Formats", ["Memory", "TestSupport"]),
     tests("Charts", []),
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
