@@ -41,7 +41,8 @@ let package = Package(
     .executable(name: "godwit", targets: ["CLI"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     library("Memory"),
@@ -58,12 +59,14 @@ let package = Package(
     library("Charts", ["Formats"]),
     library("Tokenizers", ["Formats"]),
     library("Models", ["Kernels", "Tensors", "Formats"]),
+    library("Train", ["Models", "Tasks"]),
     library("Engine", ["Models"]),
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Engine", "Tokenizers", "TilesCPU", "TilesCUDA", "Kernels", "Fourier", "Charts",
+        "Engine", "Train", "Tokenizers", "TilesCPU", "TilesCUDA", "Kernels", "Fourier", "Charts",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict, plugins: ["CommitStamp"]),
     .plugin(name: "CommitStamp", capability: .buildTool()),
     .target(name: "TestSupport", dependencies: ["Tiles", "Memory"], path: "Tests/TestSupport"),
@@ -78,6 +81,7 @@ let package = Package(
     tests("Tensors", ["Kernels", "Fourier", "Tiles", "Memory", "TilesCPU", "TestSupport"]),
     tests("Tokenizers", ["Formats", "Memory", "TestSupport"], exclude: ["templates.json", "Golden"]),
     tests("Models", ["Engine", "Formats", "Memory", "TestSupport", "TilesCPU"], exclude: ["Golden"]),
+    tests("Train", ["Models", "Tensors", "Formats", "Memory", "TilesCPU", "TestSupport"]),
     tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]
 )

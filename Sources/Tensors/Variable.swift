@@ -1,4 +1,5 @@
 public import Memory
+internal import Tiles
 
 /// An array that was computed on a device, and how, so that gradients can be traced back.
 ///
@@ -109,5 +110,13 @@ extension Device {
       guard let gradient = gradients[0] else { return [] }
       return try backward(gradient)
     }[0]
+  }
+}
+
+extension Variable {
+  /// Overwrites the numbers of a dense leaf.
+  public func assign(_ numbers: [Float]) throws {
+    precondition(node == nil && value.isDense, "only a leaf of its own memory is assigned to")
+    try device.executor.copy(from: device.tensor(numbers, shape), into: value)
   }
 }

@@ -33,16 +33,16 @@ struct DiagonalFilter {
     }
   }
 
-  /// What is known of each mode before time is discretised; all broadcast to `[H, N/2, 1]`.
+  /// What is known of each mode before time is discretised.
   struct Modes {
-    /// log Δ.
+    /// log Δ, `[H]`.
     var logStep: Variable
-    /// log of minus the real part of A.
+    /// log of minus the real part of A, `[H, N/2]` or `[1, N/2]` for all channels.
     var logDecay: Variable
-    /// Imaginary part of A.
+    /// Imaginary part of A, likewise.
     var frequency: Variable
-    /// Real and imaginary parts of C · B, or of C and of B.
-    var residues: [(real: Variable, imaginary: Variable)]
+    /// C · B, or C and B: real and imaginary parts, `[…, N/2, 2]`.
+    var residues: [Variable]
   }
 
   let discretisation: Discretisation
@@ -81,8 +81,13 @@ struct DiagonalFilter {
 
   /// `[H, N/2, 1]` each: real and imaginary part of 2 C B̄, log |Ā| and the angle of Ā.
   private func discretised(_ modes: Modes) throws -> [Variable] {
-    let residues = modes.residues.flatMap { [$0.real, $0.imaginary] }
-    return try Variable.pointwise([modes.logStep, modes.logDecay, modes.frequency] + residues) { x in
+    let poles = try [modes.logDecay, modes.frequency].map { try $0.reshaped($0.shape + [1]) }
+    let residues = try modes.residues.flatMap { residue in
+      let parts = try residue.reshaped(Array(residue.shape.suffix(3))).parts
+      return [parts.real, parts.imaginary]
+    }
+    let logStep = try modes.logStep.reshaped([modes.logStep.shape[0], 1, 1])
+    return try Variable.pointwise([logStep] + poles + residues) { x in
       let step = x[0].exp
       let decay = x[1].exp.max(x[1].constant(Self.leastDecay))
       var c = (real: x[3], imaginary: x[4])

@@ -90,10 +90,7 @@ extension DiagonalFilter.Modes {
     let decay = try scope("inv_A_real", [h, half], .constant(Float(log(0.5))), .stateSpace)
     let frequency = try scope(
       "A_imag", [h, half], .values { measure.frequency($0 % half, states: states) }, .stateSpace)
-    return Self(
-      logStep: try logStep.reshaped([h, 1, 1]), logDecay: try decay.reshaped([h, half, 1]),
-      frequency: try frequency.reshaped([h, half, 1]),
-      residues: [try c.reshaped([h, half, 2]).parts, try b.parts])
+    return Self(logStep: logStep, logDecay: decay, frequency: frequency, residues: [c, b])
   }
 }
 

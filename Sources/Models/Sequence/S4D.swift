@@ -23,9 +23,7 @@ struct S4D: SequenceMixer {
     let logStep = try kernel("log_dt", [width], .logStep, .stateSpace)
     let decay = try kernel("log_w_real", [1, half], .constant(Float(log(0.5 + 1e-4))), .stateSpace)
     let frequency = try kernel("w_imag", [1, half], .values { frequencies[$0] }, .stateSpace)
-    modes = DiagonalFilter.Modes(
-      logStep: try logStep.reshaped([width, 1, 1]), logDecay: try decay.reshaped([1, half, 1]),
-      frequency: try frequency.reshaped([1, half, 1]), residues: [try c.reshaped([width, half, 2]).parts])
+    modes = DiagonalFilter.Modes(logStep: logStep, logDecay: decay, frequency: frequency, residues: [c])
     output = try AffineLayer(scope.scope("output_linear"), inputs: width, outputs: width)
   }
 

@@ -1,0 +1,53 @@
+internal import Formats
+internal import Memory
+internal import Train
+internal import Yams
+
+/// Reads recipes: YAML, of which JSON is a part.
+enum RecipeFile {
+  /// Longest file.
+  private static let mostBytes = 1 << 20
+  /// Values of a file; anchors can repeat what is written once.
+  private static let mostValues = 100_000
+
+  /// The recipe in a file.
+  ///
+  /// - Parameter seed: in place of the recipe's own.
+  static func read(_ path: String, seed: UInt64?) throws -> Recipe {
+    let text = try Files.text(path)
+    guard text.utf8.count <= mostBytes else {
+      throw CommandFailure("\(path) has \(text.utf8.count) bytes; a recipe has \(mostBytes) at most.")
+    }
+    let root: Node?
+    do { root = try compose(yaml: text) } catch { throw CommandFailure("\(path): \(error)") }
+    guard let root else { throw CommandFailure("\(path) is empty; a recipe has a task, a model and an optimizer.") }
+    var left = mostValues
+    return try Recipe(json(root, path, &left), file: path, seed: seed)
+  }
+
+  private static func json(_ node: Node, _ path: String, _ left: inout Int) throws -> JSON {
+    left -= 1
+    guard left > 0 else { throw CommandFailure("\(path) has more than \(mostValues) values.") }
+    switch node {
+    case .scalar:
+      if node.null != nil { return .null }
+      if let value = node.bool { return .bool(value) }
+      if let value = node.int { return .integer(value) }
+      if let value = node.float {
+        guard value.isFinite else { throw CommandFailure("\(path): \(value) is no number to train with.") }
+        return .number(value)
+      }
+      return .string(node.string ?? "")
+    case .sequence(let items): return .array(try items.map { try json($0, path, &left) })
+    case .mapping(let mapping):
+      var members: [JSONObject.Member] = []
+      for (key, value) in mapping {
+        guard let name = key.string else { throw CommandFailure("\(path): a key is no string.") }
+        members.append(JSONObject.Member(key: name, value: try json(value, path, &left)))
+      }
+      guard let object = JSONObject(members) else { throw CommandFailure("\(path): a key stands twice.") }
+      return .object(object)
+    case .alias: throw CommandFailure("\(path): an alias to nothing.")
+    }
+  }
+}

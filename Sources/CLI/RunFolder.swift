@@ -1,0 +1,63 @@
+internal import Formats
+internal import Foundation
+internal import Train
+
+/// What training leaves in a folder: a checkpoint, and a line of JSON for each measurement.
+struct RunFolder {
+  /// The folder.
+  let path: String
+
+  /// The checkpoint, replaced at once when there is a new one.
+  var checkpoint: String { path + "/checkpoint.safetensors" }
+  /// Measurements, a JSON line each.
+  var metrics: String { path + "/metrics.jsonl" }
+  /// Curves to look at.
+  var report: String { path + "/report.html" }
+
+  /// Makes the folder where there is none.
+  func prepare() throws {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch { throw CommandFailure("\(path) cannot be made: \(error.localizedDescription)") }
+  }
+
+  /// Whether somebody trained here before.
+  var isUsed: Bool { FileManager.default.fileExists(atPath: checkpoint) }
+
+  /// Takes away what was measured after a step: it will be measured again.
+  func forgetMetrics(after step: Int) throws {
+    guard let text = try? String(contentsOfFile: metrics, encoding: .utf8) else { return }
+    let kept = text.split(separator: "\n").filter { line in
+      // A line that was being written when the program ended is no JSON.
+      guard let json = try? JSON.parse(String(line), file: metrics), let at = json["step"]?.integer else { return false }
+      return at <= step
+    }
+    try write(kept.map { $0 + "\n" }.joined(), to: metrics)
+  }
+
+  /// Adds a line.
+  func add(_ line: [String: JSON]) throws {
+    guard let object = JSONObject(line.sorted { $0.key < $1.key }.map { JSONObject.Member(key: $0.key, value: $0.value) })
+    else { return }
+    let text = try JSON.object(object).serialized() + "\n"
+    guard let file = FileHandle(forWritingAtPath: metrics) else { return try write(text, to: metrics) }
+    defer { try? file.close() }
+    do {
+      try file.seekToEnd()
+      try file.write(contentsOf: Data(text.utf8))
+    } catch { throw CommandFailure("\(metrics) cannot be written: \(error.localizedDescription)") }
+  }
+
+  /// All lines.
+  func lines() -> [JSON] {
+    guard let text = try? String(contentsOfFile: metrics, encoding: .utf8) else { return [] }
+    return text.split(separator: "\n").compactMap { try? JSON.parse(String($0), file: metrics) }
+  }
+
+  /// Writes a whole file, which appears when it is complete.
+  func write(_ text: String, to file: String) throws {
+    do { try text.write(toFile: file, atomically: true, encoding: .utf8) } catch {
+      throw CommandFailure("\(file) cannot be written: \(error.localizedDescription)")
+    }
+  }
+}

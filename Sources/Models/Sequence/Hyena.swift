@@ -1,0 +1,61 @@
+internal import Kernels
+internal import Tensors
+
+/// The Hyena operator of order O: v ← x_i · v and v ← k ∗ v + b · v in turn, O − 1 times, then a last gate.
+///
+/// Poli et al., “Hyena hierarchy: towards larger convolutional language models”, 2023, arXiv:2302.10866.
+struct Hyena: SequenceMixer {
+  /// What an operator is built with.
+  struct Settings: Sendable, Hashable {
+    /// Gates, O.
+    var order = 2
+    /// Taps of the short convolution.
+    var shortTaps = 3
+    /// The long filters.
+    var filter = ImplicitFilter.Settings()
+  }
+
+  private let order: Int
+  private let input: AffineLayer
+  private let output: AffineLayer
+  private let shortFilter: Variable
+  private let shortBias: Variable
+  private let filter: ImplicitFilter
+  private let skip: Variable
+  private let shortTaps: Int
+
+  /// - Parameter deviation: of the output projection's weights when they are drawn.
+  init(_ scope: ParameterScope, width: Int, settings: Settings, deviation: Float) throws {
+    order = settings.order
+    shortTaps = settings.shortTaps
+    let inner = (order + 1) * width
+    input = try AffineLayer(scope.scope("in_proj"), inputs: width, outputs: inner)
+    output = try AffineLayer(scope.scope("out_proj"), inputs: width, outputs: width, deviation: deviation)
+    let bound = 1 / Float(shortTaps).squareRoot()
+    let short = scope.scope("short_filter")
+    shortFilter = try short("weight", [inner, 1, shortTaps], .uniform(-bound...bound))
+    shortBias = try short("bias", [inner], .uniform(-bound...bound))
+    let long = scope.scope("filter_fn")
+    skip = try long("bias", [width * (order - 1)], .normal(deviation: 1))
+    filter = try ImplicitFilter(long, channels: width * (order - 1), settings: settings.filter)
+  }
+
+  func callAsFunction(_ u: Variable) throws -> Variable {
+    let (length, d) = (u.shape[1], u.shape[2])
+    let z = try input(u).shortConvolved(
+      shortFilter.reshaped([(order + 1) * d, shortTaps]), bias: shortBias)
+    let parts = try z.permuted([0, 2, 1]).split(axis: 1, order + 1)
+    // Channels of filters have the number of the convolution fastest.
+    let filters = try filter(length: length).reshaped([d, order - 1, length])
+    let skips = try skip.reshaped([d, order - 1])
+    var v = parts[order]
+    for step in 0..<order - 1 {
+      let isLast = step == order - 2
+      let taps = try filters.sliced(axis: 1, step..<step + 1).reshaped([d, length])
+      v = try v.convolved(
+        taps, skip: skips.sliced(axis: 1, step..<step + 1).reshaped([d]), gateBefore: parts[order - 1 - step],
+        gateAfter: isLast ? parts[0] : nil)
+    }
+    return try output(v.permuted([0, 2, 1]))
+  }
+}

@@ -1,0 +1,67 @@
+public import Formats
+internal import Memory
+internal import Models
+internal import Tensors
+
+/// A trained network in a file: parameters under their published names, what the optimizer knows, and the recipe.
+///
+/// A safetensors file that appears only when it is complete. Means of gradients are named `optimizer.mean.…` and
+/// `optimizer.variance.…`; the header holds the recipe, the model's settings and the step.
+public struct Checkpoint {
+  /// Where it was read from.
+  public let file: String
+  /// Steps done.
+  public let step: Int
+  /// Seed of the run.
+  public let seed: UInt64
+  /// The recipe.
+  public let recipe: JSON
+  /// The model's settings.
+  public let model: JSON
+  private let tensors: Safetensors
+
+  /// Opens a file; its numbers stay there.
+  ///
+  /// - Throws: ``Formats/FormatError``, ``TrainError/notACheckpoint(file:missing:)``.
+  public init(path: String) throws {
+    let tensors = try Safetensors(path: path)
+    func field(_ name: String) throws -> JSON {
+      guard let text = tensors.metadata["godwit.\(name)"] else {
+        throw TrainError.notACheckpoint(file: path, missing: "field godwit.\(name) in its header")
+      }
+      return try JSON.parse(text, file: path)
+    }
+    self.tensors = tensors
+    file = path
+    recipe = try field("recipe")
+    model = try field("model")
+    step = try JSONNode(field("step"), file: path).integer(in: 0...Int.max)
+    seed = UInt64(try JSONNode(field("seed"), file: path).integer(in: 0...Int.max))
+  }
+
+  /// The numbers of a tensor, `nil` where there is none.
+  ///
+  /// - Throws: ``Models/ModelError/misshapen(tensor:found:expected:)`` for another shape or type.
+  public func numbers(_ name: String, _ shape: [Int]) throws -> [Float]? {
+    guard tensors.contains(name) else { return nil }
+    let tensor = try tensors.tensor(name)
+    guard tensor.shape == shape else {
+      throw ModelError.misshapen(tensor: name, found: tensor.shape, expected: shape)
+    }
+    guard tensor.type == .float32 else {
+      throw ModelError.unsupportedType(tensor: name, type: tensor.type.rawValue)
+    }
+    return tensor.withElements(as: Float.self) { span in span.indices.map { span[$0] } }
+  }
+
+  static func write(
+    _ tensors: [(name: String, tensor: Tensor)], step: Int, seed: UInt64, recipe: JSON, model: JSON, to path: String
+  ) throws {
+    try SafetensorsWriter.write(
+      tensors,
+      metadata: [
+        "godwit.recipe": try recipe.serialized(), "godwit.model": try model.serialized(), "godwit.step": "\(step)",
+        "godwit.seed": "\(seed)", "format": "pt",
+      ], to: path)
+  }
+}

@@ -1,0 +1,156 @@
+internal import Formats
+internal import Kernels
+internal import Memory
+public import Models
+internal import Tensors
+
+/// What AdamW is run with.
+public struct OptimizerSettings: Sendable, Hashable {
+  /// Rate and decay of a group; what is `nil` is the recipe's own.
+  public struct Group: Sendable, Hashable {
+    /// Learning rate.
+    public var rate: Double?
+    /// Weight decay.
+    public var decay: Double?
+  }
+
+  /// Learning rate.
+  public var rate: Double
+  /// Decay of the mean of gradients.
+  public var firstBeta = 0.9
+  /// Decay of the mean of their squares.
+  public var secondBeta = 0.999
+  /// Keeps quotients finite.
+  public var epsilon = 1e-8
+  /// Weight decay.
+  public var decay = 0.0
+  /// Largest norm of all gradients together; `nil` for any.
+  public var clip: Double?
+  /// Groups with numbers of their own.
+  public var groups: [ParameterGroup: Group] = [:]
+
+  /// Rate and decay of a group: state spaces get no decay and at most a rate of 0.001, filters, their positions and learned
+  /// factors no decay.
+  public func numbers(of group: ParameterGroup) -> (rate: Double, decay: Double) {
+    let stated = groups[group]
+    switch group {
+    case .ordinary: return (stated?.rate ?? rate, stated?.decay ?? decay)
+    case .stateSpace: return (stated?.rate ?? min(1e-3, rate), stated?.decay ?? 0)
+    case .filter, .kernel, .butterfly: return (stated?.rate ?? rate, stated?.decay ?? 0)
+    case .positions: return (stated?.rate ?? 1e-5, stated?.decay ?? 0)
+    case .frozen: return (0, 0)
+    }
+  }
+
+  /// - Parameter node: keys `rate`, `betas`, `epsilon`, `decay`, `clip`, `groups`.
+  init(_ node: JSONNode) throws(FormatError) {
+    try node.requireKeys(["rate", "betas", "epsilon", "decay", "clip", "groups"])
+    rate = try node.required("rate").positiveNumber()
+    epsilon = try node.optional("epsilon")?.positiveNumber() ?? 1e-8
+    decay = try node.optional("decay")?.nonNegative() ?? 0
+    clip = try node.optional("clip")?.positiveNumber()
+    if let pair = try node.optional("betas") {
+      let values = try pair.elements()
+      guard values.count == 2 else { throw pair.wrong("two numbers") }
+      (firstBeta, secondBeta) = (try values[0].number(), try values[1].number())
+      guard (0..<1).contains(firstBeta), (0..<1).contains(secondBeta) else {
+        throw pair.wrong("two numbers from 0 to below 1")
+      }
+    }
+    guard let stated = try node.optional("groups") else { return }
+    let names = ["state_space", "filter", "positions", "kernel", "butterfly"]
+    try stated.requireKeys(names)
+    for (name, group) in zip(names, [ParameterGroup.stateSpace, .filter, .positions, .kernel, .butterfly]) {
+      guard let numbers = try stated.optional(name) else { continue }
+      try numbers.requireKeys(["rate", "decay"])
+      groups[group] = Group(
+        rate: try numbers.optional("rate")?.nonNegative(), decay: try numbers.optional("decay")?.nonNegative())
+    }
+  }
+}
+
+extension JSONNode {
+  /// A number not below zero.
+  func nonNegative() throws(FormatError) -> Double {
+    let value = try number()
+    guard value >= 0 else { throw wrong("a number not below 0") }
+    return value
+  }
+}
+
+/// AdamW over the parameters of a network.
+final class Optimizer {
+  private let settings: OptimizerSettings
+  private let device: Device
+  let slots: [Slot]
+
+  /// A parameter with its means.
+  struct Slot {
+    let parameter: Parameter
+    let mean: Variable
+    let variance: Variable
+  }
+
+  init(_ settings: OptimizerSettings, _ parameters: ParameterSet) throws {
+    self.settings = settings
+    device = parameters.device
+    slots = try parameters.parameters.filter { $0.group != .frozen }.map { parameter in
+      let zeros = [Float](repeating: 0, count: parameter.variable.value.count)
+      let shape = parameter.variable.shape
+      return Slot(
+        parameter: parameter, mean: try parameters.device.constant(zeros, shape),
+        variance: try parameters.device.constant(zeros, shape))
+    }
+  }
+
+  /// Moves all parameters by their gradients and forgets those.
+  ///
+  /// - Parameters:
+  ///   - step: from 0.
+  ///   - scale: what gradients are multiplied by.
+  ///   - rate: the group's rate at this step, from its own.
+  /// - Returns: the norm of all gradients, where it was needed.
+  @discardableResult
+  func advance(step: Int, scale: Float = 1, rate: (_ own: Double) -> Double) throws -> Variable? {
+    let (first, second) = (1 - pow(settings.firstBeta, step + 1), 1 - pow(settings.secondBeta, step + 1))
+    var factor = try device.constant([scale], [1])
+    var norm: Variable?
+    if let clip = settings.clip {
+      let found = try device.norm(of: slots.compactMap(\.parameter.variable.gradient), scale: scale)
+      norm = found
+      let limit = Float(clip)
+      factor = try found.map { norm in
+        norm.constant(scale * limit) / (norm + Float(1e-6)).max(norm.constant(limit))
+      }
+    }
+    var numbers: [ParameterGroup: Variable] = [:]
+    for slot in slots {
+      guard let gradient = slot.parameter.variable.gradient else { continue }
+      let group = slot.parameter.group
+      if numbers[group] == nil {
+        let (own, decay) = settings.numbers(of: group)
+        let now = rate(own)
+        numbers[group] = try device.constant(
+          [
+            now / first, 1 / second.squareRoot(), now * decay, settings.firstBeta, settings.secondBeta,
+            settings.epsilon,
+          ].map { Float($0) }, [6])
+      }
+      guard let settings = numbers[group] else { continue }
+      try slot.parameter.variable.moveByAdamW(
+        gradient: gradient, mean: slot.mean, variance: slot.variance, settings: settings, factor: factor)
+      slot.parameter.variable.clearGradient()
+    }
+    return norm
+  }
+
+  private func pow(_ base: Double, _ exponent: Int) -> Double {
+    var (result, square, rest) = (1.0, base, exponent)
+    while rest > 0 {
+      if rest % 2 == 1 { result *= square }
+      square *= square
+      rest /= 2
+    }
+    return result
+  }
+}

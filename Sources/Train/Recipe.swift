@@ -1,0 +1,77 @@
+public import Formats
+public import Models
+
+/// All that decides how a network is trained.
+///
+/// Written as YAML in `Recipes/`; kept as JSON in checkpoints.
+public struct Recipe: Sendable {
+  /// What it was read from.
+  public let source: JSON
+  /// The data.
+  public let task: TrainingTask
+  /// Examples to train on.
+  public let trainCount: Int
+  /// Examples to be judged by.
+  public let testCount: Int
+  /// Decides the data.
+  public let dataSeed: UInt64
+  /// The network.
+  public let model: SequenceSettings
+  /// How parameters move.
+  public let optimizer: OptimizerSettings
+  /// How the rate changes.
+  public let schedule: Schedule
+  /// Examples of a step.
+  public let batch: Int
+  /// Times that each example is seen.
+  public let epochs: Int
+  /// Decides initial numbers, order and dropout.
+  public let seed: UInt64
+  /// Epochs from one evaluation to the next.
+  public let evaluateEvery: Int
+  /// Share of right answers at which training ends; `nil` for never.
+  public let stopAccuracy: Double?
+
+  /// Steps of an epoch; the last may have fewer examples.
+  public var stepsPerEpoch: Int { (trainCount + batch - 1) / batch }
+  /// Steps in all.
+  public var steps: Int { stepsPerEpoch * epochs }
+
+  /// - Parameters:
+  ///   - json: an object with keys `task`, `examples`, `model`, `optimizer`, `schedule`, `batch`, `epochs`, `seed`, `evaluate`
+  ///     and `stop`.
+  ///   - file: for messages.
+  ///   - seed: in place of the recipe's own.
+  /// - Throws: ``Formats/FormatError`` naming the key, what is wrong with a task.
+  public init(_ json: JSON, file: String, seed: UInt64? = nil) throws {
+    let node = JSONNode(json, file: file)
+    try node.requireKeys([
+      "task", "examples", "model", "optimizer", "schedule", "batch", "epochs", "seed", "evaluate", "stop",
+    ])
+    source = json
+    task = try TrainingTask(node.required("task"))
+    let examples = try node.optional("examples")
+    try examples?.requireKeys(["train", "test", "seed"])
+    trainCount = try examples?.optional("train")?.positiveInteger() ?? 5000
+    testCount = try examples?.optional("test")?.positiveInteger() ?? 500
+    dataSeed = UInt64(try examples?.optional("seed")?.integer(in: 0...Int.max) ?? 0)
+    model = try SequenceSettings(node.required("model"), vocabulary: task.vocabularySize, longest: task.length)
+    optimizer = try OptimizerSettings(node.required("optimizer"))
+    schedule = try node.optional("schedule").map { try Schedule($0) } ?? Schedule()
+    batch = try node.optional("batch")?.positiveInteger() ?? 32
+    epochs = try node.required("epochs").positiveInteger()
+    self.seed = try seed ?? UInt64(node.optional("seed")?.integer(in: 0...Int.max) ?? 0)
+    let evaluate = try node.optional("evaluate")
+    try evaluate?.requireKeys(["every"])
+    evaluateEvery = try evaluate?.optional("every")?.positiveInteger() ?? 10
+    let stop = try node.optional("stop")
+    try stop?.requireKeys(["accuracy"])
+    if let accuracy = try stop?.required("accuracy") {
+      let value = try accuracy.positiveNumber()
+      guard value <= 1 else { throw accuracy.wrong("a number up to 1") }
+      stopAccuracy = value
+    } else {
+      stopAccuracy = nil
+    }
+  }
+}

@@ -1,0 +1,61 @@
+internal import Formats
+internal import Foundation
+
+/// How the learning rate changes over the steps.
+public struct Schedule: Sendable, Hashable {
+  /// What follows the warmup.
+  public enum Shape: String, Sendable, Hashable, CaseIterable {
+    /// The rate stays.
+    case constant
+    /// It falls in a straight line to the floor.
+    case linear
+    /// It falls as half a cosine to the floor.
+    case cosine
+  }
+
+  /// What follows the warmup.
+  public var shape = Shape.constant
+  /// Share of the steps over which the rate rises from 10⁻⁶.
+  public var warmup = 0.0
+  /// Where the rate ends, as a share of the recipe's rate; the same number for every group.
+  public var floor = 0.0
+
+  /// The rate at a step.
+  ///
+  /// - Parameters:
+  ///   - step: from 0.
+  ///   - steps: in all.
+  ///   - rate: the group's own.
+  ///   - base: the recipe's, of which the floor is a share.
+  public func rate(step: Int, of steps: Int, rate: Double, base: Double) -> Double {
+    let rising = Int((warmup * Double(steps)).rounded())
+    if step < rising { return 1e-6 + (rate - 1e-6) * Double(step) / Double(rising) }
+    let end = min(rate, floor * base)
+    switch shape {
+    case .constant: return rate
+    case .linear:
+      let share = Double(step - rising) / Double(max(1, steps - rising))
+      return rate + (end - rate) * min(1, share)
+    case .cosine:
+      // Counted from the first step, not from the end of the warmup.
+      let share = min(1, Double(step) / Double(max(1, steps)))
+      return end + (rate - end) * (1 + cos(Double.pi * share)) / 2
+    }
+  }
+
+  /// No change.
+  public init() {}
+
+  /// - Parameter node: a shape's name, or an object of one with keys `warmup` and `floor`.
+  init(_ node: JSONNode) throws(FormatError) {
+    let (name, settings) = try node.named()
+    guard let shape = Shape(rawValue: name) else {
+      throw node.wrong("one of \(Shape.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    self.shape = shape
+    guard let settings else { return }
+    try settings.requireKeys(["warmup", "floor"])
+    warmup = Double(try settings.share("warmup") ?? 0)
+    floor = Double(try settings.share("floor") ?? 0)
+  }
+}

@@ -1,0 +1,25 @@
+/// Why training cannot begin or go on.
+public enum TrainError: Error, Equatable {
+  /// The loss is no number any more.
+  case diverged(step: Int, loss: Float)
+  /// A checkpoint that belongs to another recipe.
+  case otherRecipe(file: String, key: String)
+  /// A checkpoint that lacks something.
+  case notACheckpoint(file: String, missing: String)
+  /// Data that a recipe asks for and that are too few or unfit.
+  case data(what: String, why: String)
+}
+
+extension TrainError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .diverged(let step, let loss):
+      "step \(step): the loss is \(loss). Training stopped; the last checkpoint is whole. Lower the rate or clip gradients."
+    case .otherRecipe(let file, let key):
+      "\(file) was trained by a recipe with another \(key). Resume with its own recipe, or train into another folder."
+    case .notACheckpoint(let file, let missing):
+      "\(file) has no \(missing): it is no checkpoint of this program. Name a file that `godwit train` wrote."
+    case .data(let what, let why): "\(what): \(why)."
+    }
+  }
+}

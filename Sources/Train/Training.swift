@@ -1,0 +1,145 @@
+internal import Formats
+internal import Memory
+public import Models
+internal import Tasks
+internal import Tiles
+public import Tensors
+
+/// A network while it is trained: every step follows from the recipe, the seed and the step before, and nothing else.
+public final class Training {
+  /// The recipe it follows.
+  public let recipe: Recipe
+  /// The network.
+  public let network: SequenceNetwork
+  /// Steps done.
+  public private(set) var step = 0
+  private let device: Device
+  private let optimizer: Optimizer
+  private let data: (train: TokenExamples, test: TokenExamples)
+  private var order: (epoch: Int, places: [Int]) = (-1, [])
+
+  /// What one step found.
+  public struct StepResult: Sendable {
+    /// Its number, from 1.
+    public let step: Int
+    /// Mean loss of the batch before the step, in nats.
+    public let loss: Float
+    /// Learning rate of ordinary parameters.
+    public let rate: Double
+  }
+
+  /// How well a network does.
+  public struct Evaluation: Sendable {
+    /// Mean loss of the answers, in nats.
+    public let loss: Double
+    /// Share of answers that are right.
+    public let accuracy: Double
+    /// Answers.
+    public let count: Int
+  }
+
+  /// Begins anew, or where a checkpoint ended.
+  ///
+  /// - Throws: ``TrainError`` for a checkpoint of another recipe, what is wrong with data or memory.
+  public init(_ recipe: Recipe, on device: Device, from checkpoint: Checkpoint? = nil) throws {
+    self.recipe = recipe
+    self.device = device
+    data = try recipe.task.examples(train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed)
+    let source: ParameterSet.Source =
+      checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } } ?? .drawn(seed: recipe.seed)
+    network = try SequenceNetwork(recipe.model, ParameterSet(source, on: device))
+    optimizer = try Optimizer(recipe.optimizer, network.parameters)
+    if let checkpoint { try resume(checkpoint) }
+  }
+
+  private func resume(_ checkpoint: Checkpoint) throws {
+    for key in ["task", "examples", "model", "optimizer", "schedule", "batch", "epochs"]
+    where checkpoint.recipe[key] != recipe.source[key] {
+      throw TrainError.otherRecipe(file: checkpoint.file, key: key)
+    }
+    guard checkpoint.seed == recipe.seed else {
+      throw TrainError.otherRecipe(file: checkpoint.file, key: "seed")
+    }
+    for slot in optimizer.slots {
+      for (part, variable) in [("mean", slot.mean), ("variance", slot.variance)] {
+        let name = "optimizer.\(part).\(slot.parameter.name)"
+        guard let numbers = try checkpoint.numbers(name, variable.shape) else {
+          throw TrainError.notACheckpoint(file: checkpoint.file, missing: "tensor \(name)")
+        }
+        try variable.assign(numbers)
+      }
+    }
+    step = checkpoint.step
+  }
+
+  /// Whether all steps are done.
+  public var isDone: Bool { step >= recipe.steps }
+  /// Epochs done, whole.
+  public var epoch: Int { step / recipe.stepsPerEpoch }
+
+  /// One step.
+  ///
+  /// - Throws: ``TrainError/diverged(step:loss:)``; parameters are then as they were before the step.
+  public func advance() throws -> StepResult {
+    device.begin(step: step, seed: recipe.seed)
+    let (epoch, place) = step.quotientAndRemainder(dividingBy: recipe.stepsPerEpoch)
+    if order.epoch != epoch { order = (epoch, shuffled(epoch)) }
+    let first = place * recipe.batch
+    let examples = order.places[first..<min(first + recipe.batch, order.places.count)]
+    let inputs = examples.flatMap { data.train.input($0) }
+    let targets = examples.flatMap { data.train.target($0) }
+    let loss = try network.logits(inputs, batch: examples.count).crossEntropy(targets).loss
+    let found = try device.numbers(loss.value)[0]
+    guard found.isFinite else { throw TrainError.diverged(step: step + 1, loss: found) }
+    try loss.backward()
+    func rate(_ own: Double) -> Double {
+      recipe.schedule.rate(step: step, of: recipe.steps, rate: own, base: recipe.optimizer.rate)
+    }
+    try optimizer.advance(step: step, rate: rate)
+    step += 1
+    return StepResult(step: step, loss: found, rate: rate(recipe.optimizer.rate))
+  }
+
+  private func shuffled(_ epoch: Int) -> [Int] {
+    var generator = SeededNumbers(seed: recipe.seed &* 0x9E37_79B9 &+ UInt64(epoch) &+ 1)
+    return Array(0..<data.train.count).shuffled(using: &generator)
+  }
+
+  /// Judges the network by the examples it was not trained on.
+  public func evaluate() throws -> Evaluation {
+    try network.evaluate(data.test, batch: max(1, min(data.test.count, 4 * recipe.batch)))
+  }
+
+  /// Writes everything into a file that appears only when it is complete.
+  public func save(to path: String) throws {
+    var tensors: [(name: String, tensor: Tensor)] = []
+    for parameter in network.parameters.parameters {
+      tensors.append((parameter.name, try device.executor.fetch(parameter.variable.value)))
+    }
+    for slot in optimizer.slots {
+      tensors.append(("optimizer.mean.\(slot.parameter.name)", try device.executor.fetch(slot.mean.value)))
+      tensors.append(("optimizer.variance.\(slot.parameter.name)", try device.executor.fetch(slot.variance.value)))
+    }
+    try Checkpoint.write(
+      tensors, step: step, seed: recipe.seed, recipe: recipe.source, model: recipe.model.json, to: path)
+  }
+}
+
+extension SequenceNetwork {
+  /// Judges by examples whose targets are answers.
+  func evaluate(_ examples: TokenExamples, batch: Int) throws -> Training.Evaluation {
+    let device = parameters.device
+    return try device.evaluating {
+      var (loss, correct, count) = (0.0, 0.0, 0)
+      for start in stride(from: 0, to: examples.count, by: batch) {
+        let part = examples.part(start..<min(start + batch, examples.count))
+        let found = try logits(part.inputs, batch: part.count).crossEntropy(part.targets)
+        loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
+        correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
+        count += found.count
+      }
+      let divisor = Double(max(1, count))
+      return Training.Evaluation(loss: loss / divisor, accuracy: correct / divisor, count: count)
+    }
+  }
+}
