@@ -129,13 +129,7 @@ struct BenchCommand: ParsableCommand {
   /// Prints the kernels by time since the last call, when that was asked for.
   func reportProfile(_ backEnd: BackEnd) {
     guard profile, let executor = backEnd.cores else { return }
-    let total = executor.profile.entries.reduce(0) { $0 + $1.seconds }
-    for entry in executor.profile.entries {
-      let share = Output.fixed(100 * entry.seconds / total, 1)
-      let each = Output.fixed(1e6 * entry.seconds / Double(entry.launches), 1)
-      Output.note("  \(share) %  \(entry.name): \(entry.launches) launches, \(each) us each\n")
-    }
-    executor.profile.reset()
+    executor.profile.report()
   }
 
   /// Median seconds of so many calls, after one that does not count.

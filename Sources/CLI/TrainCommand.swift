@@ -1,8 +1,9 @@
 internal import ArgumentParser
 internal import Formats
 internal import Models
+internal import Synchronization
 internal import Tensors
-internal import Tiles
+internal import TilesCPU
 internal import Train
 
 /// Trains a network by a recipe.
@@ -39,6 +40,9 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Print a JSON line for each evaluation and one at the end.")
   var json = false
 
+  @Flag(help: "Print where the time goes, kernel by kernel (on the cores).")
+  var profile = false
+
   @OptionGroup var options: DeviceOptions
 
   func validate() throws {
@@ -55,13 +59,18 @@ struct TrainCommand: ParsableCommand {
     }
     if resume, !folder.isUsed { throw CommandFailure("\(folder.path) has no checkpoint to resume.") }
     try folder.prepare()
-    let device = Device(try options.executor())
+    let executor = try options.executor()
+    let cores = executor as? CPUExecutor
+    if profile, cores == nil { throw CommandFailure("--profile is for the cores alone. Add --device cpu.") }
+    cores?.profile.isOn.store(profile, ordering: .relaxed)
+    let device = Device(executor)
     let checkpoint = resume ? try Checkpoint(path: folder.checkpoint) : nil
     let training = try Training(recipe, on: device, from: checkpoint)
     try folder.forgetMetrics(after: training.step)
     var session = TrainingSession(
       training: training, folder: folder, json: json, last: min(recipe.steps, maximumSteps ?? recipe.steps))
     try session.run(title: String(name))
+    if profile { cores?.profile.report() }
   }
 }
 

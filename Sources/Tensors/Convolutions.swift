@@ -20,7 +20,9 @@ extension Variable {
     gateBefore: Variable? = nil, gateAfter: Variable? = nil
   ) throws -> Variable {
     precondition(mode.hasReverse == (reverse != nil), "two-sided convolutions have two filters, others one")
-    if device.scalar == .float64 {
+    // Below that, transforms cost more than they save.
+    let isShort = self.shape[2] <= 64 && mode == .causal && device.executor.sharesHostMemory
+    if device.scalar == .float64 || isShort {
       return try defined(filter, reverse, mode, skip, gateBefore, gateAfter)
     }
     let (device, taps) = (self.device, filter.shape[1])
@@ -33,13 +35,13 @@ extension Variable {
     let filters = ConvolutionFilters(
       try device.dense(filter.value), reverse: try reverse.map { try device.dense($0.value) })
     let spectrum = try convolution.spectrum(of: filters)
-    let result = try device.empty(self.shape)
+    let result = try device.channelMajor(self.shape)
     try convolution.apply(rows, .spectrum(spectrum), into: result)
     let inputs = [self, filter, reverse, skip, gateBefore, gateAfter].compactMap { $0 }
     return device.note(result, from: inputs) { g in
       func target(_ variable: Variable?) throws -> Tensor? {
         guard let variable, variable.needsGradient else { return nil }
-        return try device.empty(variable.shape)
+        return try variable.shape.count == 3 ? device.channelMajor(variable.shape) : device.empty(variable.shape)
       }
       var targets = ConvolutionGradients()
       targets.input = try target(self)
@@ -59,13 +61,15 @@ extension Variable {
     }
   }
 
-  /// The same from the definition, in operations of their own.
+  /// The same with gates and skip term as operations of their own, around a sum without transforms.
   private func defined(
     _ filter: Variable, _ reverse: Variable?, _ mode: ConvolutionMode, _ skip: Variable?,
     _ gateBefore: Variable?, _ gateAfter: Variable?
   ) throws -> Variable {
     let s = try gateBefore.map { try self * $0 } ?? self
-    var result = try s.definedConvolution(filter, isAdjoint: false)
+    var result =
+      try device.scalar == .float64
+      ? s.definedConvolution(filter, isAdjoint: false) : s.toeplitzConvolution(filter)
     switch mode {
     case .causal: break
     case .circular: preconditionFailure("circular convolutions have no definition in float64 here")
@@ -79,10 +83,14 @@ extension Variable {
         result = try result + s.definedConvolution(later, isAdjoint: true)
       }
     }
-    if let skip {
-      result = try result.map(s, skip.reshaped([skip.shape[0], 1])) { $0 + $1 * $2 }
+    let factor = try skip.map { try $0.reshaped([$0.shape[0], 1]) }
+    switch (factor, gateAfter) {
+    case (let factor?, let gate?):
+      return try Variable.pointwise([result, s, factor, gate]) { [($0[0] + $0[1] * $0[2]) * $0[3]] }[0]
+    case (let factor?, nil): return try result.map(s, factor) { $0 + $1 * $2 }
+    case (nil, let gate?): return try result * gate
+    case (nil, nil): return result
     }
-    return try gateAfter.map { try result * $0 } ?? result
   }
 
   /// k ∗ this, or with `isAdjoint` Σ k[s] · this[t + s], summed as it is written: for short sequences.
@@ -107,31 +115,42 @@ extension Variable {
     }
   }
 
-  /// Convolution of sequences `[B, L, H]` with short filters `[H, K]`, causal and with a bias `[H]`.
+  /// Convolution of sequences `[B, H, L]` with short filters `[H, K]`, causal and with a bias `[H]`.
   public func shortConvolved(_ filter: Variable, bias: Variable) throws -> Variable {
     let (device, shape) = (self.device, self.shape)
     if device.scalar == .float64 {
       // The last tap of a short filter multiplies the newest number, the first of a long one does.
       let taps = try (0..<filter.shape[1]).reversed().map { try filter.sliced(axis: 1, $0..<$0 + 1) }
-      let result = try permuted([0, 2, 1]).definedConvolution(.joined(taps, axis: 1), isAdjoint: false)
-      return try result.permuted([0, 2, 1]) + bias
+      let result = try definedConvolution(.joined(taps, axis: 1), isAdjoint: false)
+      return try result + bias.reshaped([shape[1], 1])
     }
-    let kind = try ShortConvolutionShape(width: filter.shape[1], layout: .channelsLast)
+    let kind = try ShortConvolutionShape(width: filter.shape[1])
     let convolution = try device.once(kind) { try ShortConvolution(kind, on: device.executor) }
     let weights = ShortConvolution.Filter(weights: filter.value, bias: bias.value)
-    let result = try device.empty(shape)
+    let result = try device.channelMajor(shape)
     try convolution.apply(value, weights, into: result)
     return device.note(result, from: [self, filter, bias]) { g in
       let key = ShortGradientKey(kind: kind, shape: shape)
       let gradients = try device.once(key) {
         try ShortConvolutionGradients(
-          kind, batch: shape[0], channels: shape[2], length: shape[1], on: device.executor)
+          kind, batch: shape[0], channels: shape[1], length: shape[2], on: device.executor)
       }
       let targets = ShortConvolutionGradients.Targets(
-        input: try device.empty(shape), weights: try device.empty(filter.shape), bias: try device.empty(bias.shape))
+        input: try device.channelMajor(shape), weights: try device.empty(filter.shape),
+        bias: try device.empty(bias.shape))
       try gradients(of: self.value, weights, outputGradient: g, into: targets)
       return [.whole(targets.input), .whole(targets.weights)] + (targets.bias.map { [.whole($0)] } ?? [])
     }
+  }
+}
+
+extension Device {
+  /// Memory for `[B, H, L]` that lies as `[H, B, L]`.
+  ///
+  /// A channel's numbers are rows beside each other then, and all of a batch is one matrix `[H, B · L]`, which projections read
+  /// and write as it is.
+  func channelMajor(_ shape: [Int]) throws -> Tensor {
+    try empty([shape[1], shape[0], shape[2]]).permuted([1, 0, 2])
   }
 }
 

@@ -14,8 +14,14 @@ extension Device {
     }
   }
 
-  /// Results of a function at every place of arrays that go together.
+  /// Results of a function at every place of arrays that go together; they lie in memory as the first array of full size.
   func pointwise(_ function: PointwiseFunction, _ inputs: [Tensor], stream: Int = 0) throws -> [Tensor] {
+    if let order = inputs.memoryOrder {
+      var inverse = order
+      for (place, axis) in order.enumerated() { inverse[axis] = place }
+      let turned = inputs.map { $0.extended(to: order.count).permuted(order) }
+      return try pointwise(function, turned, stream: stream).map { $0.permuted(inverse) }
+    }
     let launch = PointwiseLaunch(inputs, cores: executor.cores)
     let outputs = try (0..<function.outputCount).map { _ in try empty(launch.broadcast.shape) }
     try run(function, inputs, outputs, launch, stream)
@@ -72,6 +78,34 @@ extension Device {
       if axis < shift || shape[axis - shift] == 1 { result = try summed(result, axis: axis) }
     }
     return try result.shape == shape ? result : dense(result).reshaped(shape)
+  }
+}
+
+extension [Tensor] {
+  /// Axes by falling stride of the first array of the largest size; `nil` where that is the order they have.
+  fileprivate var memoryOrder: [Int]? {
+    let most = map(\.count).max() ?? 0
+    guard let first = first(where: { $0.count == most && !$0.strides.contains(0) }),
+      first.shape.count == map(\.shape.count).max()
+    else { return nil }
+    // Axes of extent 1 stay where they are.
+    let axes = first.shape.indices.filter { first.shape[$0] != 1 }
+    let sorted = axes.sorted { (first.strides[$1], $0) < (first.strides[$0], $1) }
+    guard sorted != axes else { return nil }
+    var order = Array<Int>(first.shape.indices)
+    for (place, axis) in zip(axes, sorted) { order[place] = axis }
+    return order
+  }
+}
+
+extension Tensor {
+  /// With axes of extent 1 before the others.
+  fileprivate func extended(to rank: Int) -> Tensor {
+    let more = rank - shape.count
+    guard more > 0 else { return self }
+    return Tensor(
+      unchecked: storage, byteOffset: byteOffset, type: type, shape: [Int](repeating: 1, count: more) + shape,
+      strides: [Int](repeating: 0, count: more) + strides)
   }
 }
 

@@ -13,17 +13,23 @@ extension Device {
       inner == b.shape[transposesB ? 2 : 1] && (b.shape[0] == a.shape[0] || b.shape[0] == 1),
       "\(a.shape)\(transposesA ? "ᵀ" : "") · \(b.shape)\(transposesB ? "ᵀ" : "") is no product")
     let result = try empty([a.shape[0], m, n])
-    guard result.count > 0 else { return result }
-    guard inner > 0 else {
-      try executor.clear(result)
-      return result
-    }
+    try product(a, b, transposesA: transposesA, transposesB: transposesB, bias: bias, into: result)
+    return result
+  }
+
+  /// As ``product(_:_:transposesA:transposesB:bias:)``, written to an array of any strides.
+  func product(
+    _ a: Tensor, _ b: Tensor, transposesA: Bool = false, transposesB: Bool = false, bias: Tensor? = nil,
+    into result: Tensor
+  ) throws {
+    let (m, n, inner) = (result.shape[1], result.shape[2], a.shape[transposesA ? 1 : 2])
+    guard result.count > 0 else { return }
+    guard inner > 0 else { return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result) }
     var kind = BatchedProduct(plan: plan(batch: a.shape[0], rows: m, columns: n, inner: inner))
     (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
     kind.sharesB = b.shape[0] == 1 && a.shape[0] > 1
     kind.hasBias = bias != nil
     try kernel(kind) { try kind.kernel() }.run([a, b] + (bias.map { [$0] } ?? []) + [result])
-    return result
   }
 
   private func plan(batch: Int, rows m: Int, columns n: Int, inner: Int) -> Gemm.Plan {
@@ -51,7 +57,12 @@ extension Variable {
     _ other: Variable, transposesSelf: Bool = false, transposesOther: Bool = false, bias: Variable? = nil
   ) throws -> Variable {
     let rank = shape.count
-    if other.shape.count == 2, rank != 2 || !transposesSelf {
+    if rank == 2, other.shape.count == 2 {
+      let result = try reshaped([1] + shape).batched(
+        other.reshaped([1] + other.shape), transposesSelf: transposesSelf, transposesOther: transposesOther, bias: bias)
+      return try result.reshaped(Array(result.shape.dropFirst()))
+    }
+    if other.shape.count == 2 {
       // The rows of a whole batch are one matrix.
       precondition(!transposesSelf, "a transposed batch times one matrix. Permute it first")
       let rows = shape.dropLast().reduce(1, *)

@@ -86,11 +86,11 @@ import Testing
   }
 
   @Test func shortConvolutions() throws {
-    try compare([[2, 7, 3], [3, 4], [3]], { try $0[0].shortConvolved($0[1], bias: $0[2]) }) { x in
+    try compare([[2, 3, 7], [3, 4], [3]], { try $0[0].shortConvolved($0[1], bias: $0[2]) }) { x in
       (0..<42).map { place in
-        let (b, t, h) = (place / 21, place / 3 % 7, place % 3)
+        let (row, t, h) = (place / 7, place % 7, place / 7 % 3)
         var sum = x[2][h]
-        for j in 0..<4 where t + j >= 3 { sum += x[1][h * 4 + j] * x[0][(b * 7 + t + j - 3) * 3 + h] }
+        for j in 0..<4 where t + j >= 3 { sum += x[1][h * 4 + j] * x[0][row * 7 + t + j - 3] }
         return sum
       }
     }

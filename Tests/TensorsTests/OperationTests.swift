@@ -10,11 +10,13 @@ import Tiles
 @Suite struct OperationTests {
   @Test(arguments: [(1, 1, 1), (2, 3, 5), (63, 65, 2), (7, 1, 9), (130, 20, 33)])
   func productsOfOneMatrix(m: Int, k: Int, n: Int) throws {
-    let judged = Judged([[m, k], [n, k], [n]]) {
-      try $0[0].product($0[1], transposesOther: true, bias: $0[2])
+    for transposesFirst in [false, true] {
+      let judged = Judged([transposesFirst ? [k, m] : [m, k], [n, k], [n]]) {
+        try $0[0].product($0[1], transposesSelf: transposesFirst, transposesOther: true, bias: $0[2])
+      }
+      #expect(try judged.worstGradient(most: 8) < 1e-7)
+      #expect(try judged.distance() < 1e-5)
     }
-    #expect(try judged.worstGradient(most: 8) < 1e-7)
-    #expect(try judged.distance() < 1e-5)
   }
 
   @Test(arguments: [false, true], [false, true])
@@ -115,7 +117,7 @@ import Tiles
   }
 
   @Test func shortConvolutions() throws {
-    let judged = Judged([[2, 9, 5], [5, 3], [5]]) { try $0[0].shortConvolved($0[1], bias: $0[2]) }
+    let judged = Judged([[2, 5, 9], [5, 3], [5]]) { try $0[0].shortConvolved($0[1], bias: $0[2]) }
     #expect(try judged.worstGradient(most: 12) < 1e-6)
     #expect(try judged.distance() < 1e-5)
   }

@@ -8,7 +8,7 @@ public import Tiles
 public struct CrossEntropy: Sendable, Hashable {
   /// Columns of a block.
   public var columns: Int
-  private let rows = 8
+  private var rows: Int { Normalisation.rows(ofWidth: columns) }
 
   /// - Parameter columns: of a block, any number.
   public init(columns: Int) { self.columns = columns }

@@ -21,7 +21,7 @@ public enum Normalisation: Sendable, Hashable {
       let bias: TensorParameter? =
         if case .layer = self { k.input("bias", .float32, [Index(width)]) } else { nil }
       let y = k.output("y", output, [m, Index(width)])
-      let rows = 8
+      let rows = Self.rows(ofWidth: width)
       k.grid([m.ceilDiv(Index(rows))]) { task in
         let row = task[0] * Index(rows)
         let input = k.load(x, at: [row, 0], rows: rows, columns: width)

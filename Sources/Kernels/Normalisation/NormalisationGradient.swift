@@ -33,7 +33,7 @@ public struct NormalisationGradient: Sendable, Hashable {
       let dw = k.output("dw", .float32, [parts, d])
       let isLayer = if case .layer = norm { true } else { false }
       let db = isLayer ? k.output("db", .float32, [parts, d]) : nil
-      let rows = 8
+      let rows = Normalisation.rows(ofWidth: width)
       k.grid([parts]) { task in
         func zeros() -> Tile {
           k.filled(0, rows: rows, columns: width, validRows: Index(rows), validColumns: d)
@@ -67,6 +67,13 @@ public struct NormalisationGradient: Sendable, Hashable {
 }
 
 extension Normalisation {
+  /// Rows of a tile, a power of two: narrow ones are gone through many at a time.
+  static func rows(ofWidth width: Int) -> Int {
+    var rows = 64
+    while rows > 8, rows * width > 2048 { rows /= 2 }
+    return rows
+  }
+
   /// Rows before the weight is applied, and what each row was multiplied by.
   func standardised(_ x: Tile, _ k: Recorder) -> (rows: Tile, factor: Tile) {
     let count = Double(x.columns)

@@ -19,6 +19,22 @@ struct AffineLayer {
   func callAsFunction(_ x: Variable) throws -> Variable {
     try x.product(weight, transposesOther: true, bias: bias)
   }
+
+  /// `[B, L, in]` → `[B, out, L]`, which lies in memory as `[out, B, L]`: what convolutions take, without a transpose.
+  func channels(of x: Variable) throws -> Variable {
+    let (b, length, inputs) = (x.shape[0], x.shape[1], x.shape[2])
+    var y = try weight.product(x.reshaped([b * length, inputs]), transposesOther: true)
+    if let bias { y = try y + bias.reshaped([bias.shape[0], 1]) }
+    return try y.reshaped([y.shape[0], b, length]).permuted([1, 0, 2])
+  }
+
+  /// `[B, in, L]` → `[B, L, out]`.
+  func positions(of x: Variable) throws -> Variable {
+    let (b, inputs, length) = (x.shape[0], x.shape[1], x.shape[2])
+    let flat = try x.permuted([1, 0, 2]).reshaped([inputs, b * length])
+    let y = try flat.product(weight, transposesSelf: true, transposesOther: true, bias: bias)
+    return try y.reshaped([b, length, y.shape[1]])
+  }
 }
 
 /// Layer normalisation with parameters `weight` and `bias` `[D]`.

@@ -58,7 +58,7 @@ struct DiagonalFilter {
     let block = min(Self.block, length)
     let blocks = (length + block - 1) / block
     func lags(_ count: Int, _ step: Int) throws -> Variable {
-      try device.constant((0..<count).map { Float($0 * step) }, [count])
+      try device.constant((0..<count).map { Float($0 * step) }, [count, 1, 1])
     }
     let within = try Variable.pointwise([steps[2], steps[3], lags(block, 1)]) { x in
       let size = (x[0] * x[2]).exp
@@ -74,20 +74,22 @@ struct DiagonalFilter {
         return [x[0] * real - x[1] * imaginary, x[0] * imaginary + x[1] * real]
       }
     }
-    let real = try first[0].product(within[0], transposesSelf: true)
-    let all = try real - first[1].product(within[1], transposesSelf: true)
+    // From `[lags, H, N/2]`, where modes lie beside each other, to a product for each channel.
+    let (a, b) = (try first.map { try $0.permuted([1, 0, 2]) }, try within.map { try $0.permuted([1, 0, 2]) })
+    let real = try a[0].product(b[0], transposesOther: true)
+    let all = try real - a[1].product(b[1], transposesOther: true)
     return try all.reshaped([all.shape[0], blocks * block]).sliced(axis: 1, 0..<length)
   }
 
-  /// `[H, N/2, 1]` each: real and imaginary part of 2 C B̄, log |Ā| and the angle of Ā.
+  /// `[1, H, N/2]` each: real and imaginary part of 2 C B̄, log |Ā| and the angle of Ā.
   private func discretised(_ modes: Modes) throws -> [Variable] {
-    let poles = try [modes.logDecay, modes.frequency].map { try $0.reshaped($0.shape + [1]) }
     let residues = try modes.residues.flatMap { residue in
       let parts = try residue.reshaped(Array(residue.shape.suffix(3))).parts
-      return [parts.real, parts.imaginary]
+      let shape = [1] + parts.real.shape.dropLast()
+      return [try parts.real.reshaped(shape), try parts.imaginary.reshaped(shape)]
     }
-    let logStep = try modes.logStep.reshaped([modes.logStep.shape[0], 1, 1])
-    return try Variable.pointwise([logStep] + poles + residues) { x in
+    let logStep = try modes.logStep.reshaped([1, modes.logStep.shape[0], 1])
+    return try Variable.pointwise([logStep, modes.logDecay, modes.frequency] + residues) { x in
       let step = x[0].exp
       let decay = x[1].exp.max(x[1].constant(Self.leastDecay))
       var c = (real: x[3], imaginary: x[4])

@@ -43,7 +43,7 @@ struct H3: SequenceMixer {
   }
 
   func callAsFunction(_ u: Variable) throws -> Variable {
-    let all = try projections.map { try $0(u).permuted([0, 2, 1]) }
+    let all = try projections.map { try $0.channels(of: u) }
     let (q, k, v) = (all[0], all[1], all[2])
     let length = u.shape[1]
     let shift = try shiftFilter(taps: min(length, settings.states))
@@ -53,7 +53,7 @@ struct H3: SequenceMixer {
       settings.headWidth == 1
       ? try keys.convolved(filter, skip: skip, gateBefore: v, gateAfter: q)
       : try heads(q, keys, v, filter)
-    return try output(mixed.permuted([0, 2, 1]))
+    return try output.positions(of: mixed)
   }
 
   /// Taps of the shift state space: K[l] = Σ_n B[n] · C[n + l].

@@ -42,9 +42,9 @@ struct Hyena: SequenceMixer {
 
   func callAsFunction(_ u: Variable) throws -> Variable {
     let (length, d) = (u.shape[1], u.shape[2])
-    let z = try input(u).shortConvolved(
+    let z = try input.channels(of: u).shortConvolved(
       shortFilter.reshaped([(order + 1) * d, shortTaps]), bias: shortBias)
-    let parts = try z.permuted([0, 2, 1]).split(axis: 1, order + 1)
+    let parts = try z.split(axis: 1, order + 1)
     // Channels of filters have the number of the convolution fastest.
     let filters = try filter(length: length).reshaped([d, order - 1, length])
     let skips = try skip.reshaped([d, order - 1])
@@ -56,6 +56,6 @@ struct Hyena: SequenceMixer {
         taps, skip: skips.sliced(axis: 1, step..<step + 1).reshaped([d]), gateBefore: parts[order - 1 - step],
         gateAfter: isLast ? parts[0] : nil)
     }
-    return try output(v.permuted([0, 2, 1]))
+    return try output.positions(of: v)
   }
 }

@@ -30,7 +30,7 @@ struct S4D: SequenceMixer {
   func callAsFunction(_ u: Variable) throws -> Variable {
     let filter = try DiagonalFilter(discretisation: .zeroOrderHold)(modes, length: u.shape[1])
     let y = try u.permuted([0, 2, 1]).convolved(filter, skip: skip.reshaped([u.shape[2]]))
-    return try output(y.permuted([0, 2, 1]).activated(.gelu).dropout(dropout))
+    return try output.positions(of: y.activated(.gelu).dropout(dropout))
   }
 }
 
