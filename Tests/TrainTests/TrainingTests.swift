@@ -1,1 +1,132 @@
+import Formats
+import Foundation
+import Memory
+import Models
+import TestSupport
 import Testing
+import TilesCPU
+
+@testable import Tensors
+@testable import Train
+
+/// A recipe as JSON with some members replaced; `null` removes one.
+func recipe(_ changes: String = "{}", seed: UInt64? = nil) throws -> Recipe {
+  let base = """
+    {"task": {"recall": {"vocabulary": 10, "tokens": 12}}, "examples": {"train": 96, "test": 32},
+     "model": {"mixer": "h3", "width": 16, "layers": 2, "feed_forward": 32},
+     "optimizer": {"rate": 0.002, "decay": 0.1, "clip": 1.0},
+     "schedule": {"cosine": {"warmup": 0.1, "floor": 0.1}}, "batch": 20, "epochs": 4, "evaluate": {"every": 1}}
+    """
+  guard case .object(let object) = try JSON.parse(base, file: "base"),
+    case .object(let other) = try JSON.parse(changes, file: "changes")
+  else { preconditionFailure("both are objects") }
+  var members = object.members.filter { other[$0.key] == nil }
+  members += other.members.filter { !$0.value.isNull }
+  return try Recipe(.object(JSONObject(members)!), file: "recipe.yaml", seed: seed)
+}
+
+func cores() throws -> Device { Device(try CPUExecutor(threads: 2)) }
+
+private func folder() throws -> String {
+  let path = NSTemporaryDirectory() + "godwit-train-\(UInt64.random(in: 0...UInt64.max))"
+  try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  return path
+}
+
+@Suite struct TrainingTests {
+  @Test(arguments: ["h3", "s4d", "attention", "hyena"]) func resumedRunsAreTheSameBitForBit(mixer: String) throws {
+    let recipe = try recipe(
+      #"{"model": {"mixer": "\#(mixer)", "width": 16, "layers": 2, "feed_forward": 32, "positions": "learned"}}"#)
+    let path = try folder() + "/checkpoint.safetensors"
+    let whole = try Training(recipe, on: cores())
+    var losses: [Float] = []
+    while !whole.isDone { losses.append(try whole.advance().loss) }
+    #expect(losses.count == 20 && losses.allSatisfy(\.isFinite))
+    let first = try Training(recipe, on: cores())
+    var found: [Float] = []
+    for _ in 0..<7 { found.append(try first.advance().loss) }
+    // What happens in between, such as an evaluation, does not count.
+    _ = try first.evaluate()
+    try first.save(to: path)
+    let second = try Training(recipe, on: cores(), from: Checkpoint(path: path))
+    while !second.isDone { found.append(try second.advance().loss) }
+    #expect(found == losses)
+    for (a, b) in zip(whole.network.parameters.parameters, second.network.parameters.parameters) {
+      #expect(values(a.variable.value) == values(b.variable.value), "\(a.name)")
+    }
+    let (x, y) = (try whole.evaluate(), try second.evaluate())
+    #expect(x.loss == y.loss && x.accuracy == y.accuracy && x.count == 32)
+  }
+
+  @Test func seedsDecideEverything() throws {
+    let (a, b) = (try Training(recipe(), on: cores()), try Training(recipe(), on: cores()))
+    let c = try Training(recipe(seed: 1), on: cores())
+    let losses = try [a, b, c].map { training in try (0..<3).map { _ in try training.advance().loss } }
+    #expect(losses[0] == losses[1] && losses[0] != losses[2])
+  }
+
+  @Test func aRunawayLossStopsBeforeItSpoilsAnything() throws {
+    let training = try Training(recipe(#"{"optimizer": {"rate": 1e30}, "schedule": null}"#), on: cores())
+    let found = message { while !training.isDone { _ = try training.advance() } }
+    #expect(found.contains("the loss is") && found.contains("Lower the rate"))
+  }
+
+  @Test func checkpointsOfOtherRecipesAreRefused() throws {
+    let path = try folder() + "/checkpoint.safetensors"
+    try Training(recipe(), on: cores()).save(to: path)
+    let checkpoint = try Checkpoint(path: path)
+    let other = try recipe(#"{"batch": 10}"#)
+    #expect(message { _ = try Training(other, on: cores(), from: checkpoint) }.contains("another batch"))
+    let seeded = try recipe(seed: 3)
+    #expect(message { _ = try Training(seeded, on: cores(), from: checkpoint) }.contains("another seed"))
+    try Data([1, 2, 3]).write(to: URL(fileURLWithPath: path))
+    #expect(throws: FormatError.self) { try Checkpoint(path: path) }
+    try SafetensorsWriter.write([("x", Tensor(zeros: .float32, [1]))], to: path)
+    #expect(message { _ = try Checkpoint(path: path) }.contains("godwit.recipe"))
+  }
+
+  @Test func aCheckpointIsJudgedAsTheRunItCameFrom() throws {
+    let path = try folder() + "/checkpoint.safetensors"
+    let training = try Training(recipe(), on: cores())
+    _ = try training.advance()
+    try training.save(to: path)
+    let judge = try Judge(recipe(), Checkpoint(path: path), on: cores())
+    #expect(try judge.evaluate().loss == training.evaluate().loss)
+    #expect(try judge.evaluate(newExamples: (50, 7)).count == 50)
+    #expect(message { _ = try judge.evaluate(newExamples: (50, 0)) }.contains("trained on"))
+  }
+
+  @Test(arguments: [
+    (#"{"task": {"recal": {}}}"#, "task: expected one of induction, recall"),
+    (#"{"task": {"recall": {"vocabulary": 10, "tokens": 12, "color": 1}}}"#, "task.recall.color"),
+    (#"{"epochs": 0}"#, "epochs: expected a positive integer, found 0"),
+    (#"{"speed": 1}"#, "speed: expected one of task"),
+    (#"{"optimizer": {"rate": -1}}"#, "optimizer.rate: expected a positive number"),
+    (#"{"optimizer": {"rate": 1, "betas": [0.9, 1]}}"#, "optimizer.betas: expected two numbers from 0 to below 1"),
+    (#"{"schedule": "steps"}"#, "schedule: expected one of constant, linear, cosine"),
+    (#"{"model": {"mixer": "hyenna", "width": 16, "layers": 2}}"#, "model.mixer: expected one of h3"),
+    (#"{"model": {"mixer": {"h3": {"head_width": 3}}, "width": 16, "layers": 2}}"#, "head_width that divides the width, 16"),
+    (#"{"model": {"mixer": "attention", "width": 16, "layers": 2, "heads": 3}}"#, "a divisor of the width, 16"),
+    (#"{"model": {"mixer": "h3", "width": 16, "layers": 2, "attention_layers": [2]}}"#, "attention_layers[0]"),
+    (#"{"model": {"mixer": "h3", "width": 16, "layers": 2, "longest": 4}}"#, "at least the data's 14 positions"),
+    (#"{"stop": {"accuracy": 2}}"#, "stop.accuracy: expected a number up to 1"),
+    (#"{"model": null}"#, "model"),
+  ])
+  func badRecipesAreNamed(changes: String, expected: String) throws {
+    let found = message { _ = try recipe(changes) }
+    #expect(found.contains(expected), "\(found)")
+  }
+
+  @Test func ratesRiseAndFall() {
+    var schedule = Schedule()
+    #expect(schedule.rate(step: 7, of: 10, rate: 2, base: 2) == 2)
+    (schedule.shape, schedule.warmup, schedule.floor) = (.linear, 0.1, 0)
+    #expect(schedule.rate(step: 0, of: 100, rate: 1, base: 1) == 1e-6)
+    #expect(schedule.rate(step: 10, of: 100, rate: 1, base: 1) == 1)
+    #expect(abs(schedule.rate(step: 55, of: 100, rate: 1, base: 1) - 0.5) < 1e-12)
+    #expect(schedule.rate(step: 100, of: 100, rate: 1, base: 1) == 0)
+    (schedule.shape, schedule.floor) = (.cosine, 0.1)
+    #expect(abs(schedule.rate(step: 50, of: 100, rate: 1, base: 1) - 0.55) < 1e-12)
+    #expect(abs(schedule.rate(step: 100, of: 100, rate: 3, base: 1) - 0.1) < 1e-12)
+  }
+}

@@ -1,0 +1,52 @@
+internal import ArgumentParser
+internal import Glibc
+internal import Tensors
+internal import Train
+
+/// Judges a trained network by its task.
+struct EvalCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "eval", abstract: "Judge a trained checkpoint by the task of its recipe, or of another.",
+    discussion: """
+        godwit eval runs/induction-h3-seed0/checkpoint.safetensors
+        godwit eval runs/induction-h3-seed0/checkpoint.safetensors --examples 2000 --json
+      """)
+
+  @Argument(help: "A checkpoint that `godwit train` wrote.")
+  var checkpoint: String
+
+  @Option(help: "Draw so many new examples instead of the recipe's test set.")
+  var examples: Int?
+
+  @Option(help: "Seed of new examples.")
+  var seed: UInt64 = 1
+
+  @Flag(help: "Print a JSON line.")
+  var json = false
+
+  @OptionGroup var options: DeviceOptions
+
+  func validate() throws {
+    if let examples, examples < 1 { throw ValidationError("--examples must be 1 or more.") }
+  }
+
+  func run() throws {
+    let checkpoint = try Checkpoint(path: checkpoint)
+    let recipe = try Recipe(checkpoint.recipe, file: checkpoint.file, seed: checkpoint.seed)
+    let start = ContinuousClock.now
+    let judge = try Judge(recipe, checkpoint, on: Device(try options.executor()))
+    let found = try judge.evaluate(newExamples: examples.map { ($0, seed) })
+    let time = seconds(since: start)
+    if json {
+      Output.json([
+        "step": JSONField(checkpoint.step), "loss": JSONField(found.loss, decimals: 6),
+        "perplexity": JSONField(exp(found.loss), decimals: 4), "accuracy": JSONField(found.accuracy, decimals: 4),
+        "answers": JSONField(found.count), "seconds": JSONField(time, decimals: 2),
+      ])
+    } else {
+      Output.write(
+        "step        \(checkpoint.step)\nloss        \(Output.fixed(found.loss, 4)) nats\n"
+          + "accuracy    \(Output.fixed(100 * found.accuracy, 1)) % of \(found.count) answers\n")
+    }
+  }
+}
