@@ -464,7 +464,7 @@ def masked_lm():
     with widened(model), contextlib.redirect_stdout(io.StringIO()):
         with torch.no_grad():
             layers, _ = model.bert(ids, output_all_encoded_layers=True)
-            held["out.embedded"] = model.bert.embeddings(ids)
+            held["out.embedded"] = model.bert.embeddings(ids, torch.zeros_like(ids))
             for index, hidden in enumerate(layers):
                 held[f"out.hidden.{index}"] = hidden
             held["out.logits"] = model(ids).logits
