@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reference tensors of S4D, H3, Hyena, LongConv and Monarch Mixer, by the original PyTorch modules.
 
-  pip install torch numpy scipy safetensors einops opt_einsum hydra-core omegaconf 'transformers<4.50'
+  pip install torch numpy scipy einops opt_einsum hydra-core omegaconf 'transformers<4.50'
   sequence.py --originals FOLDER [CASE…]
 
 FOLDER holds the trees of two repositories, `safari` and `m2`, at the commits below. Nothing of theirs is copied
@@ -17,7 +17,6 @@ import contextlib
 import importlib
 import io
 import json
-import os
 import sys
 import types
 import warnings
@@ -25,7 +24,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 
 COMMITS = {"safari": "02220c69d247e5473616cd053a443ad99fd2559b", "m2": "7d359e8ce0d18294d840d1ed775ec920b3b48afd"}
@@ -147,10 +145,19 @@ def write(case, repository, module, config, tensors, notes=""):
             value = value.to(torch.float32)
             assert torch.isfinite(value).all(), (case, name)
         held[name] = value.contiguous().clone()
-    path = OUT / f"{case}.safetensors"
-    save_file(held, path, metadata={
+    # The library orders metadata at random; the same numbers are to give the same file.
+    header, body = {"__metadata__": {
         "config": json.dumps(config, sort_keys=True), "module": module, "repository": f"HazyResearch/{repository}",
-        "commit": COMMITS[repository], "torch": torch.__version__, "precision": "float64, rounded to float32", "notes": notes})
+        "commit": COMMITS[repository], "torch": torch.__version__, "precision": "float64, rounded to float32", "notes": notes}}, b""
+    for name in sorted(held):
+        value = held[name].numpy()
+        start, body = len(body), body + value.tobytes()
+        header[name] = {"dtype": {"float32": "F32", "int64": "I64"}[value.dtype.name], "shape": list(value.shape),
+                        "data_offsets": [start, len(body)]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path = OUT / f"{case}.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
     print(f"{case:28} {path.stat().st_size:8} bytes, {len(held)} tensors")
 
 
