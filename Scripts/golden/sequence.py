@@ -303,6 +303,34 @@ def r7():
           {**config, "ma_window_len": 7}, held, "param.kernel: the initial kernel from in.noise; transforms in eval mode")
 
 
+def r8():
+    module = original("safari", "models.sequence.block_fft")
+    config, held = dict(learn_dft_matrices=True, H=2, max_m=16), {}
+    cuda, torch.Tensor.cuda = torch.Tensor.cuda, lambda self: self
+    torch.set_default_dtype(torch.float64)  # twiddle factors are made on the fly, in the default type
+    try:
+        block = module.BlockFFT(**config)
+        for index, power in enumerate(block.powers):
+            mat = getattr(block, f"mat_{power}")
+            with torch.no_grad():
+                noise = torch.randn(mat.shape, generator=torch.Generator().manual_seed(350 + index), dtype=torch.float32)
+                mat.copy_((mat + 0.05 * noise).to(torch.float32))
+        held |= {name: value.to(torch.float32) for name, value in parameters(block).items()}
+        for length in [64, 256, 512]:
+            x = torch.randn(2, length, 2, generator=torch.Generator().manual_seed(length), dtype=torch.float32)
+            block.zero_grad()
+            y = torch.view_as_real(block(torch.view_as_complex(x.double()), N=length))
+            w = torch.randn(y.shape, generator=torch.Generator().manual_seed(length + 1), dtype=torch.float32)
+            (y * w).sum().backward()
+            held |= {f"in.{length}.x": x, f"in.{length}.w": w, f"out.{length}.y": y}
+            held |= {f"grad.{length}.{name}": p.grad.clone() for name, p in block.named_parameters() if p.grad is not None}
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.Tensor.cuda = cuda
+    write("r8-block-fft", "safari", "src/models/sequence/block_fft.py BlockFFT", config, held,
+          "DFT matrices moved by deviation 0.05; x and y are [H, N, 2]; transforms of 64, 256 and 512, that of 512 recurses")
+
+
 # S4D
 
 def s4d(case, seed, length, d_model, steps, **config):
@@ -502,7 +530,7 @@ def classifier():
         write(f"m7-classifier-{name}", "m2", "bert/src/bert_layers.py BertForSequenceClassification", config, held)
 
 
-CASES = dict(r10=r10, r1=r1, r4=r4, r9=r9, r3=r3, r6=r6, r7=r7, r2=r2, r5=r5, m4=mixer, m5=gated_mlp, m1=block_diagonal,
+CASES = dict(r10=r10, r1=r1, r4=r4, r9=r9, r3=r3, r6=r6, r7=r7, r8=r8, r2=r2, r5=r5, m4=mixer, m5=gated_mlp, m1=block_diagonal,
              m6=masked_lm, m2=butterfly, m3=hyena_filter, m7=classifier)
 
 
