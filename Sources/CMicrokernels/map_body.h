@@ -93,20 +93,23 @@ INLINE v8 erf_v(v8 x) {
   return with_sign_of(select_v(size < splat(0.9f), FMA(size, p, size), large), x);
 }
 
-// sin(x + shift * pi / 2): x less the nearest multiple of pi/2, taken off in three parts, goes to one of two polynomials.
+// sin(x + shift * pi / 2): x less the nearest multiple of pi/2 goes to one of two polynomials. The first part of the multiple
+// is taken off exactly; what the second loses in rounding (`rest`) is added behind the polynomials, as is what 1 - z / 2 loses.
 // NaN from 2^22 multiples on, where the nearest one is no longer exact.
 INLINE v8 sine_v(v8 x, int shift) {
   const v8 magic = splat(0x1.8p23f);
   const v8 sum = FMA(x, splat(0x1.45f306p-1f), magic);
   const v8 n = sum - magic;
-  v8 r = FMA(-n, splat(0x1.921fb6p+0f), x);
-  r = FMA(-n, splat(-0x1.777a5cp-25f), r);
-  r = FMA(-n, splat(-0x1.ee59dap-50f), r);
+  const v8 exact = FMA(-n, splat(0x1.921fb6p+0f), x);
+  const v8 r = FMA(-n, splat(-0x1.777a5cp-25f), exact);
+  const v8 rest = FMA(-n, splat(-0x1.ee59dap-50f), FMA(-n, splat(-0x1.777a5cp-25f), exact - r));
   const v8 z = r * r;
   v8 s = FMA(splat(-0x1.994a4cp-13f), z, splat(0x1.110754p-7f));
-  s = FMA(FMA(s, z, splat(-0x1.555546p-3f)), r * z, r);
+  s = r + FMA(FMA(s, z, splat(-0x1.555546p-3f)), r * z, rest);
   v8 c = FMA(splat(0x1.99fe66p-16f), z, splat(-0x1.6c0c7ep-10f));
-  c = FMA(FMA(c, z, splat(0x1.55554ap-5f)), z * z, FMA(splat(-0.5f), z, splat(1)));
+  const v8 top = FMA(splat(-0.5f), z, splat(1));
+  const v8 lost = FMA(splat(-0.5f), z, splat(1) - top);
+  c = top + FMA(FMA(c, z, splat(0x1.55554ap-5f)), z * z, FMA(-r, rest, lost));
   const i8v quarter = (i8v)sum + shift;
   const v8 value = select_v((quarter & 1) != 0, c, s);
   const v8 result = (v8)((i8v)value ^ ((quarter & 2) << 30));

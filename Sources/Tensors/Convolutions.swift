@@ -21,7 +21,7 @@ extension Variable {
   ) throws -> Variable {
     precondition(mode.hasReverse == (reverse != nil), "two-sided convolutions have two filters, others one")
     // Below that, transforms cost more than they save.
-    let isShort = self.shape[2] <= 64 && mode == .causal && device.executor.sharesHostMemory
+    let isShort = self.shape[2] <= 64 && mode == .causal
     if device.scalar == .float64 || isShort {
       return try defined(filter, reverse, mode, skip, gateBefore, gateAfter)
     }

@@ -49,7 +49,7 @@ public enum MapFunction: Sendable, Hashable, CaseIterable {
   /// a ≥ b ? c : d.
   case selectGreaterEqual
   case negate, abs, sqrt, rsqrt, reciprocal, exp, exp2, log, tanh, erf, sigmoid
-  /// Of angles in radians, within two rounding errors of 1 for up to a million of them; beyond six million cores give NaN.
+  /// Of angles in radians, within one rounding error of 1 for up to a million of them; beyond six million cores give NaN.
   case sin, cos
   /// The angle of a point given as y and x, −π…π; 0 for the origin, NaN where both are infinite.
   case atan2

@@ -52,8 +52,8 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
     Function(code: GW_TANH, name: "tanh", range: -12...12, ulps: 2.5) { tanh($0) },
     Function(code: GW_ERF, name: "erf", range: -5...5, ulps: 2) { erf($0) },
     // Within half a quarter turn; further out they are judged by `sinesOfLargeAngles`.
-    Function(code: GW_SIN, name: "sin", range: -0.8...0.8, ulps: 1.5) { sin($0) },
-    Function(code: GW_COS, name: "cos", range: -0.8...0.8, ulps: 1.5) { cos($0) },
+    Function(code: GW_SIN, name: "sin", range: -0.8...0.8, ulps: 1) { sin($0) },
+    Function(code: GW_COS, name: "cos", range: -0.8...0.8, ulps: 1) { cos($0) },
   ]
 
   @Test(arguments: tables, functions) func withinItsUnits(index: Int32, function: Function) {
@@ -83,7 +83,7 @@ private func apply(_ code: gw_map_opcode, _ x: [Float], on index: Int32) -> [Flo
       for (code, exact) in [(GW_SIN, sin as (Double) -> Double), (GW_COS, cos)] {
         let found = apply(code, x, on: index)
         let worst = zip(x, found).map { abs(Double($1) - exact(Double($0))) }.max() ?? .infinity
-        #expect(worst <= 0x1.ap-24, "\(worst) within \(limit)")
+        #expect(worst <= 0x1p-24, "\(worst) within \(limit)")
       }
     }
     for code in [GW_SIN, GW_COS] {

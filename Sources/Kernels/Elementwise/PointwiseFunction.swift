@@ -158,6 +158,13 @@ public struct Term {
   public var sin: Term { applying(.sin) }
   /// Cosine of an angle in radians.
   public var cos: Term { applying(.cos) }
+  /// Sine of the product with another, whose rounding is not lost: sin(p) + (a · b − p) · cos(p) with p the rounded product.
+  ///
+  /// Angles of many turns have rounding errors that networks of sines multiply from layer to layer.
+  public func sineOfProduct(_ other: Term) -> Term {
+    let product = self * other
+    return product.sin + applying(.fma, other, -product) * product.cos
+  }
   /// Size without sign.
   public var magnitude: Term { applying(.abs) }
   /// Square root.

@@ -71,7 +71,7 @@ struct ImplicitFilter {
   func callAsFunction(length: Int) throws -> Variable {
     precondition(length <= settings.longest, "\(length) positions of \(settings.longest)")
     var h = try features.sliced(axis: 1, 0..<length).reshaped([length, settings.features])
-    for layer in layers.dropLast() { h = try layer(h).map(frequency) { ($0 * $1).sin } }
+    for layer in layers.dropLast() { h = try layer(h).map(frequency) { $0.sineOfProduct($1) } }
     let filter = try layers[layers.count - 1](h).permuted([1, 0])
     guard settings.hasWindow else { return filter }
     return try filter * window(length)

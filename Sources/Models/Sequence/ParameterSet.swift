@@ -28,6 +28,9 @@ public final class ParameterSet {
     self.device = device
   }
 
+  /// Asks without a prefix.
+  public var root: ParameterScope { ParameterScope(self, prefix: "") }
+
   /// The names of a layer's parameters begin with this.
   public func scope(_ name: String) -> ParameterScope { ParameterScope(self, prefix: name + ".") }
 
