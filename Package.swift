@@ -80,7 +80,9 @@ let package = Package(
     tests("TilesCPU", ["Kernels", "Fourier", "Tiles", "Memory", "TestSupport"]),
     tests("Tensors", ["Kernels", "Fourier", "Tiles", "Memory", "TilesCPU", "TestSupport"]),
     tests("Tokenizers", ["Formats", "Memory", "TestSupport"], exclude: ["templates.json", "Golden"]),
-    tests("Models", ["Engine", "Tensors", "Tiles", "Formats", "Memory", "TestSupport", "TilesCPU"], exclude: ["Golden"]),
+    tests(
+      "Models", ["Engine", "Tensors", "Tiles", "Formats", "Memory", "TestSupport", "TilesCPU"],
+      exclude: ["Golden"]),
     tests("Train", ["Models", "Tensors", "Formats", "Memory", "TilesCPU", "TestSupport"]),
     tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]

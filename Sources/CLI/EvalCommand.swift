@@ -40,7 +40,8 @@ struct EvalCommand: ParsableCommand {
     if json {
       Output.json([
         "step": JSONField(checkpoint.step), "loss": JSONField(found.loss, decimals: 6),
-        "perplexity": JSONField(exp(found.loss), decimals: 4), "accuracy": JSONField(found.accuracy, decimals: 4),
+        "perplexity": JSONField(exp(found.loss), decimals: 4),
+        "accuracy": JSONField(found.accuracy, decimals: 4),
         "answers": JSONField(found.count), "seconds": JSONField(time, decimals: 2),
       ])
     } else {

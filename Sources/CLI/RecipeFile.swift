@@ -20,7 +20,9 @@ enum RecipeFile {
     }
     let root: Node?
     do { root = try compose(yaml: text) } catch { throw CommandFailure("\(path): \(error)") }
-    guard let root else { throw CommandFailure("\(path) is empty; a recipe has a task, a model and an optimizer.") }
+    guard let root else {
+      throw CommandFailure("\(path) is empty; a recipe has a task, a model and an optimizer.")
+    }
     var left = mostValues
     return try Recipe(json(root, path, &left), file: path, seed: seed)
   }

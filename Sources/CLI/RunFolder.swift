@@ -29,7 +29,9 @@ struct RunFolder {
     guard let text = try? String(contentsOfFile: metrics, encoding: .utf8) else { return }
     let kept = text.split(separator: "\n").filter { line in
       // A line that was being written when the program ended is no JSON.
-      guard let json = try? JSON.parse(String(line), file: metrics), let at = json["step"]?.integer else { return false }
+      guard let json = try? JSON.parse(String(line), file: metrics), let at = json["step"]?.integer else {
+        return false
+      }
       return at <= step
     }
     try write(kept.map { $0 + "\n" }.joined(), to: metrics)
@@ -37,7 +39,9 @@ struct RunFolder {
 
   /// Adds a line.
   func add(_ line: [String: JSON]) throws {
-    guard let object = JSONObject(line.sorted { $0.key < $1.key }.map { JSONObject.Member(key: $0.key, value: $0.value) })
+    guard
+      let object = JSONObject(
+        line.sorted { $0.key < $1.key }.map { JSONObject.Member(key: $0.key, value: $0.value) })
     else { return }
     let text = try JSON.object(object).serialized() + "\n"
     guard let file = FileHandle(forWritingAtPath: metrics) else { return try write(text, to: metrics) }

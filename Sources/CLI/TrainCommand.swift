@@ -55,7 +55,8 @@ struct TrainCommand: ParsableCommand {
     let name = self.recipe.split(separator: "/").last.map { $0.split(separator: ".")[0] } ?? "run"
     let folder = RunFolder(path: out ?? "runs/\(name)-seed\(recipe.seed)")
     if folder.isUsed, !resume, !overwrite {
-      throw CommandFailure("\(folder.path) has a checkpoint. Go on with --resume, or train anew with --overwrite.")
+      throw CommandFailure(
+        "\(folder.path) has a checkpoint. Go on with --resume, or train anew with --overwrite.")
     }
     if resume, !folder.isUsed { throw CommandFailure("\(folder.path) has no checkpoint to resume.") }
     try folder.prepare()
@@ -95,7 +96,9 @@ private struct TrainingSession {
   mutating func run(title: String) throws {
     let recipe = training.recipe
     if !json {
-      Output.write("\(title): \(training.network.parameters.count) parameters, \(recipe.steps) steps, seed \(recipe.seed)\n")
+      Output.write(
+        "\(title): \(training.network.parameters.count) parameters, \(recipe.steps) steps, seed \(recipe.seed)\n"
+      )
     }
     var progress = Progress(title, total: last - firstStep)
     var (sum, count, best) = (0.0, 0, 0.0)
@@ -136,7 +139,8 @@ private struct TrainingSession {
     Output.json([
       "step": JSONField(result.step), "epoch": JSONField(training.epoch),
       "train_loss": JSONField(trainLoss, decimals: 6), "test_loss": JSONField(found.loss, decimals: 6),
-      "accuracy": JSONField(found.accuracy, decimals: 4), "seconds": JSONField(seconds(since: start), decimals: 2),
+      "accuracy": JSONField(found.accuracy, decimals: 4),
+      "seconds": JSONField(seconds(since: start), decimals: 2),
     ])
   }
 
@@ -147,8 +151,10 @@ private struct TrainingSession {
       Output.json([
         "event": "end", "step": JSONField(training.step), "accuracy": JSONField(found.accuracy, decimals: 4),
         "best_accuracy": JSONField(best, decimals: 4), "test_loss": JSONField(found.loss, decimals: 6),
-        "seconds": JSONField(time, decimals: 2), "ms_step": JSONField(1e3 * time / Double(max(1, steps)), decimals: 3),
-        "parameters": JSONField(training.network.parameters.count), "checkpoint": JSONField(folder.checkpoint),
+        "seconds": JSONField(time, decimals: 2),
+        "ms_step": JSONField(1e3 * time / Double(max(1, steps)), decimals: 3),
+        "parameters": JSONField(training.network.parameters.count),
+        "checkpoint": JSONField(folder.checkpoint),
       ])
     } else {
       Output.write(

@@ -9,7 +9,8 @@ struct TrainingReport {
   /// The page.
   func html() -> String {
     let charts = [
-      curve("Loss", ["train_loss": "training", "test_loss": "answers"]), curve("Accuracy", ["accuracy": "answers"]),
+      curve("Loss", ["train_loss": "training", "test_loss": "answers"]),
+      curve("Accuracy", ["accuracy": "answers"]),
     ]
     return """
       <!DOCTYPE html>
@@ -39,15 +40,22 @@ struct TrainingReport {
     var parts = ["<h2>\(name)</h2><svg viewBox=\"0 0 \(Int(width)) \(Int(height))\" role=\"img\">"]
     for tick in 0...4 {
       let (value, step) = (top * Double(tick) / 4, steps * Double(tick) / 4)
-      parts.append("<line x1=\"\(left)\" x2=\"\(width - 10)\" y1=\"\(y(value))\" y2=\"\(y(value))\" stroke=\"#ddd\"/>")
-      parts.append("<text x=\"\(left - 6)\" y=\"\(y(value))\" text-anchor=\"end\" font-size=\"11\">\(Output.fixed(value, 2))</text>")
-      parts.append("<text x=\"\(x(step))\" y=\"\(height - 20)\" text-anchor=\"middle\" font-size=\"11\">\(Int(step))</text>")
+      parts.append(
+        "<line x1=\"\(left)\" x2=\"\(width - 10)\" y1=\"\(y(value))\" y2=\"\(y(value))\" stroke=\"#ddd\"/>")
+      parts.append(
+        "<text x=\"\(left - 6)\" y=\"\(y(value))\" text-anchor=\"end\" font-size=\"11\">\(Output.fixed(value, 2))</text>"
+      )
+      parts.append(
+        "<text x=\"\(x(step))\" y=\"\(height - 20)\" text-anchor=\"middle\" font-size=\"11\">\(Int(step))</text>"
+      )
     }
     for (place, entry) in keys.enumerated() {
       let path = points[place].map { "\(x($0.0)),\(y($0.1))" }.joined(separator: " ")
       let colour = Self.colours[place]
       parts.append("<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(colour)\" stroke-width=\"1.5\"/>")
-      parts.append("<text x=\"\(width - 12)\" y=\"\(24 + 16 * place)\" text-anchor=\"end\" fill=\"\(colour)\" font-size=\"12\">\(entry.value)</text>")
+      parts.append(
+        "<text x=\"\(width - 12)\" y=\"\(24 + 16 * place)\" text-anchor=\"end\" fill=\"\(colour)\" font-size=\"12\">\(entry.value)</text>"
+      )
     }
     return parts.joined(separator: "\n") + "</svg>"
   }

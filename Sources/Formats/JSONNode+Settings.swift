@@ -13,13 +13,17 @@ extension JSONNode {
   public func named() throws(FormatError) -> (name: String, settings: JSONNode?) {
     if case .string(let name) = json { return (name, nil) }
     let object = try object()
-    guard object.members.count == 1, let member = object.members.first else { throw wrong("a name, or an object of one") }
+    guard object.members.count == 1, let member = object.members.first else {
+      throw wrong("a name, or an object of one")
+    }
     return (member.key, try optional(member.key))
   }
 
   /// The place of a string among those that may stand here.
   public func choice(_ names: [String]) throws(FormatError) -> Int {
-    guard let place = names.firstIndex(of: try string()) else { throw wrong("one of \(names.joined(separator: ", "))") }
+    guard let place = names.firstIndex(of: try string()) else {
+      throw wrong("one of \(names.joined(separator: ", "))")
+    }
     return place
   }
 

@@ -104,7 +104,8 @@ private struct PendingGradients {
     var parent = 0
     while true {
       var largest = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < order.count && order[child] > order[largest] {
+      for child in [2 * parent + 1, 2 * parent + 2] where child < order.count && order[child] > order[largest]
+      {
         largest = child
       }
       guard largest != parent else { return first }

@@ -31,7 +31,8 @@ extension Variable {
       try LongConvolution(shape, channels: self.shape[1], on: device.executor)
     }
     let rows = ConvolutionRows(
-      value, inputGate: gateBefore?.value, outputGate: gateAfter?.value, skip: try skip.map { try device.dense($0.value) })
+      value, inputGate: gateBefore?.value, outputGate: gateAfter?.value,
+      skip: try skip.map { try device.dense($0.value) })
     let filters = ConvolutionFilters(
       try device.dense(filter.value), reverse: try reverse.map { try device.dense($0.value) })
     let spectrum = try convolution.spectrum(of: filters)
@@ -41,7 +42,8 @@ extension Variable {
     return device.note(result, from: inputs) { g in
       func target(_ variable: Variable?) throws -> Tensor? {
         guard let variable, variable.needsGradient else { return nil }
-        return try variable.shape.count == 3 ? device.channelMajor(variable.shape) : device.empty(variable.shape)
+        return try variable.shape.count == 3
+          ? device.channelMajor(variable.shape) : device.empty(variable.shape)
       }
       var targets = ConvolutionGradients()
       targets.input = try target(self)
@@ -77,7 +79,8 @@ extension Variable {
       if let reverse {
         var later = reverse
         if lagZero == .causalOnly {
-          let zero = try device.constant([Float](repeating: 0, count: reverse.shape[0]), [reverse.shape[0], 1])
+          let zero = try device.constant(
+            [Float](repeating: 0, count: reverse.shape[0]), [reverse.shape[0], 1])
           later = try .joined([zero, reverse.sliced(axis: 1, 1..<reverse.shape[1])], axis: 1)
         }
         result = try result + s.definedConvolution(later, isAdjoint: true)

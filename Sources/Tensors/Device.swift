@@ -25,7 +25,8 @@ public final class Device {
 
   /// - Parameter scalar: float32, or float64 where the executor is a `ReferenceExecutor<Double>`.
   public init(_ executor: any Executor, scalar: ElementType = .float32) {
-    precondition(scalar == .float32 || scalar == .float64, "arrays of \(scalar.rawValue) are not computed with")
+    precondition(
+      scalar == .float32 || scalar == .float64, "arrays of \(scalar.rawValue) are not computed with")
     self.executor = executor
     self.scalar = scalar
     pool = MemoryPool(executor)
@@ -74,7 +75,9 @@ public final class Device {
     precondition(numbers.count == shape.reduce(1, *), "\(numbers.count) numbers for \(shape)")
     let host = try Tensor(zeros: scalar, shape)
     if scalar == .float64 {
-      host.withMutableElements(as: Double.self) { for index in numbers.indices { $0[index] = Double(numbers[index]) } }
+      host.withMutableElements(as: Double.self) {
+        for index in numbers.indices { $0[index] = Double(numbers[index]) }
+      }
     } else {
       host.withMutableElements(as: Float.self) { for index in numbers.indices { $0[index] = numbers[index] } }
     }

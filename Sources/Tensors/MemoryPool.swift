@@ -14,7 +14,9 @@ final class MemoryPool: Sendable {
   /// Memory for so many bytes, of any content.
   func storage(byteCount: Int) throws -> TensorStorage {
     let size = Self.sizeClass(byteCount)
-    if let known = free.withLock({ $0[size]?.popLast() }) { return PooledStorage(known, pool: self, size: size) }
+    if let known = free.withLock({ $0[size]?.popLast() }) {
+      return PooledStorage(known, pool: self, size: size)
+    }
     do {
       return PooledStorage(try executor.allocate(byteCount: size), pool: self, size: size)
     } catch {

@@ -39,7 +39,8 @@ extension Device {
     let compiled = try self.kernel(kernel) {
       precondition(
         kernel.coversOutputs(extents: launch.broadcast.extents),
-        "a result of a pointwise function of \(inputs.map(\.shape)) is smaller than \(launch.broadcast.shape)")
+        "a result of a pointwise function of \(inputs.map(\.shape)) is smaller than \(launch.broadcast.shape)"
+      )
       return try kernel.kernel()
     }
     try compiled.run(
@@ -132,7 +133,9 @@ extension Variable {
       let (backward, places) = device.once(Derivative(function: function, wanted: wanted, given: given)) {
         function.gradient(of: wanted, given: given)
       }
-      precondition(device.seed == seed || !function.isRandom, "backward() after begin(step:seed:) would draw other numbers")
+      precondition(
+        device.seed == seed || !function.isRandom,
+        "backward() after begin(step:seed:) would draw other numbers")
       let all = inputs + given.compactMap { gradients[$0] }
       let outputs = try device.gradients(backward, all, stream)
       var contributions = [Contribution?](repeating: nil, count: variables.count)
@@ -193,7 +196,9 @@ private struct Derivative: Hashable {
 
 extension Device {
   /// Results of a derivative; those that are an input unchanged are that input.
-  fileprivate func gradients(_ function: PointwiseFunction, _ inputs: [Tensor], _ stream: Int) throws -> [Tensor] {
+  fileprivate func gradients(_ function: PointwiseFunction, _ inputs: [Tensor], _ stream: Int) throws
+    -> [Tensor]
+  {
     let passed = (0..<function.outputCount).map { function.passedThrough($0) }
     guard passed.contains(nil) else { return passed.map { inputs[$0 ?? 0] } }
     return try pointwise(function, inputs, stream: stream)

@@ -24,7 +24,9 @@ extension Device {
   ) throws {
     let (m, n, inner) = (result.shape[1], result.shape[2], a.shape[transposesA ? 1 : 2])
     guard result.count > 0 else { return }
-    guard inner > 0 else { return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result) }
+    guard inner > 0 else {
+      return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result)
+    }
     var kind = BatchedProduct(plan: plan(batch: a.shape[0], rows: m, columns: n, inner: inner))
     (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
     kind.sharesB = b.shape[0] == 1 && a.shape[0] > 1
@@ -59,7 +61,8 @@ extension Variable {
     let rank = shape.count
     if rank == 2, other.shape.count == 2 {
       let result = try reshaped([1] + shape).batched(
-        other.reshaped([1] + other.shape), transposesSelf: transposesSelf, transposesOther: transposesOther, bias: bias)
+        other.reshaped([1] + other.shape), transposesSelf: transposesSelf, transposesOther: transposesOther,
+        bias: bias)
       return try result.reshaped(Array(result.shape.dropFirst()))
     }
     if other.shape.count == 2 {

@@ -3,7 +3,8 @@ internal import Memory
 extension Variable {
   /// The same numbers with other extents; copied first where they do not lie in order.
   public func reshaped(_ shape: [Int]) throws -> Variable {
-    precondition(shape.reduce(1, *) == value.count, "\(self.shape) has \(value.count) numbers, \(shape) has not")
+    precondition(
+      shape.reduce(1, *) == value.count, "\(self.shape) has \(value.count) numbers, \(shape) has not")
     if shape == self.shape { return self }
     let (device, before) = (self.device, self.shape)
     return device.note(try device.dense(value).reshaped(shape), from: [self]) {
@@ -58,6 +59,8 @@ extension Variable {
       shape.count == self.shape.count && zip(shape, self.shape).allSatisfy { $1 == 1 || $0 == $1 },
       "\(self.shape) does not repeat to \(shape)")
     let (device, before) = (self.device, self.shape)
-    return device.note(value.broadcast(to: shape), from: [self]) { [.whole(try device.reduced($0, to: before))] }
+    return device.note(value.broadcast(to: shape), from: [self]) {
+      [.whole(try device.reduced($0, to: before))]
+    }
   }
 }

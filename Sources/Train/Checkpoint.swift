@@ -55,12 +55,14 @@ public struct Checkpoint {
   }
 
   static func write(
-    _ tensors: [(name: String, tensor: Tensor)], step: Int, seed: UInt64, recipe: JSON, model: JSON, to path: String
+    _ tensors: [(name: String, tensor: Tensor)], step: Int, seed: UInt64, recipe: JSON, model: JSON,
+    to path: String
   ) throws {
     try SafetensorsWriter.write(
       tensors,
       metadata: [
-        "godwit.recipe": try recipe.serialized(), "godwit.model": try model.serialized(), "godwit.step": "\(step)",
+        "godwit.recipe": try recipe.serialized(), "godwit.model": try model.serialized(),
+        "godwit.step": "\(step)",
         "godwit.seed": "\(seed)", "format": "pt",
       ], to: path)
   }

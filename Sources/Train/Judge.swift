@@ -26,7 +26,8 @@ public struct Judge {
     if let newExamples {
       guard newExamples.seed != recipe.dataSeed else {
         throw TrainError.data(
-          what: "seed \(newExamples.seed)", why: "it gives the examples that the network was trained on. Take another")
+          what: "seed \(newExamples.seed)",
+          why: "it gives the examples that the network was trained on. Take another")
       }
       test = try recipe.task.examples(train: 0, test: newExamples.count, seed: newExamples.seed).test
     } else {

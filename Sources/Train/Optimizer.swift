@@ -64,7 +64,8 @@ public struct OptimizerSettings: Sendable, Hashable {
       guard let numbers = try stated.optional(name) else { continue }
       try numbers.requireKeys(["rate", "decay"])
       groups[group] = Group(
-        rate: try numbers.optional("rate")?.nonNegative(), decay: try numbers.optional("decay")?.nonNegative())
+        rate: try numbers.optional("rate")?.nonNegative(), decay: try numbers.optional("decay")?.nonNegative()
+      )
     }
   }
 }

@@ -55,7 +55,8 @@ public struct Recipe: Sendable {
     trainCount = try examples?.optional("train")?.positiveInteger() ?? 5000
     testCount = try examples?.optional("test")?.positiveInteger() ?? 500
     dataSeed = UInt64(try examples?.optional("seed")?.integer(in: 0...Int.max) ?? 0)
-    model = try SequenceSettings(node.required("model"), vocabulary: task.vocabularySize, longest: task.length)
+    model = try SequenceSettings(
+      node.required("model"), vocabulary: task.vocabularySize, longest: task.length)
     optimizer = try OptimizerSettings(node.required("optimizer"))
     schedule = try node.optional("schedule").map { try Schedule($0) } ?? Schedule()
     batch = try node.optional("batch")?.positiveInteger() ?? 32

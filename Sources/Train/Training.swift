@@ -118,7 +118,8 @@ public final class Training {
     }
     for slot in optimizer.slots {
       tensors.append(("optimizer.mean.\(slot.parameter.name)", try device.executor.fetch(slot.mean.value)))
-      tensors.append(("optimizer.variance.\(slot.parameter.name)", try device.executor.fetch(slot.variance.value)))
+      tensors.append(
+        ("optimizer.variance.\(slot.parameter.name)", try device.executor.fetch(slot.variance.value)))
     }
     try Checkpoint.write(
       tensors, step: step, seed: recipe.seed, recipe: recipe.source, model: recipe.model.json, to: path)

@@ -41,7 +41,8 @@ public enum TrainingTask: Sendable {
       if let length = try settings?.optional("length") {
         try settings?.requireKeys(["vocabulary", "length"])
         self = .tokens(
-          try AssociativeRecall.hyena(vocabularySize: number("vocabulary", 30), length: length.positiveInteger()))
+          try AssociativeRecall.hyena(
+            vocabularySize: number("vocabulary", 30), length: length.positiveInteger()))
       } else {
         self = .tokens(
           try AssociativeRecall(

@@ -23,11 +23,14 @@ struct GoldenCase {
   /// Numbers of an array of the device, float32 or float64.
   private func computed(_ variable: Variable) throws -> [Double] {
     let dense = try variable.device.dense(variable.value)
-    return dense.type == .float64 ? dense.withElements(as: Double.self) { s in s.indices.map { s[$0] } } : values(dense)
+    return dense.type == .float64
+      ? dense.withElements(as: Double.self) { s in s.indices.map { s[$0] } } : values(dense)
   }
 
   /// In float64 what is left is the rounding of the file's numbers to float32.
-  private func bound(_ bound: Double, on device: Device) -> Double { device.scalar == .float64 ? 1e-6 : bound }
+  private func bound(_ bound: Double, on device: Device) -> Double {
+    device.scalar == .float64 ? 1e-6 : bound
+  }
 
   func floats(_ name: String) throws -> [Float] { try numbers(name).map { Float($0) } }
 
@@ -77,7 +80,9 @@ struct GoldenCase {
         #expect(found.allSatisfy { abs($0) < 1e-5 }, "\(parameter.name)")
       } else {
         let error = relativeError(found, wanted)
-        #expect(error < self.bound(bound, on: parameters.device), "gradient of \(parameter.name) is off by \(error)")
+        #expect(
+          error < self.bound(bound, on: parameters.device), "gradient of \(parameter.name) is off by \(error)"
+        )
       }
     }
     #expect(compared > 0)

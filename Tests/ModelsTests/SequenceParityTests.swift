@@ -59,14 +59,20 @@ import TilesCPU
   func diagonalFilters(measure: String, discretisation: String) throws {
     let (golden, device) = (try GoldenCase("r3-ssm-kernels"), try device())
     let prefix = "\(measure).\(discretisation).kernel"
-    func variable(_ name: String) throws -> Variable { try golden.variable("param.\(prefix).\(name)", on: device) }
+    func variable(_ name: String) throws -> Variable {
+      try golden.variable("param.\(prefix).\(name)", on: device)
+    }
     let modes = DiagonalFilter.Modes(
-      logStep: try variable("log_dt"), logDecay: try variable("inv_A_real"), frequency: try variable("A_imag"),
+      logStep: try variable("log_dt"), logDecay: try variable("inv_A_real"),
+      frequency: try variable("A_imag"),
       residues: [try variable("C"), try variable("B")])
     let kind: DiagonalFilter.Discretisation = discretisation == "bilinear" ? .bilinear : .zeroOrderHold
     try golden.expect(DiagonalFilter(discretisation: kind)(modes, length: 256), "out.\(prefix)", within: 1e-4)
     // What parameters begin with is known too.
-    guard let own = [("diag-lin", DiagonalFilter.Measure.linear), ("diag-inv", .inverse)].first(where: { $0.0 == measure })
+    guard
+      let own = [("diag-lin", DiagonalFilter.Measure.linear), ("diag-inv", .inverse)].first(where: {
+        $0.0 == measure
+      })
     else { return }
     let frequencies = (0..<4 * 32).map { Double(own.1.frequency($0 % 32, states: 64)) }
     #expect(relativeError(frequencies, try golden.numbers("param.\(prefix).A_imag")) < 1e-6)

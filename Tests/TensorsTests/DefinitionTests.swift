@@ -7,7 +7,9 @@ import Testing
 
 /// Operations against their definitions in float64: a gradient may fit a wrong function.
 @Suite struct DefinitionTests {
-  private func compare(_ shapes: [[Int]], _ body: ([Variable]) throws -> Variable, _ exact: ([[Double]]) -> [Double]) throws {
+  private func compare(
+    _ shapes: [[Int]], _ body: ([Variable]) throws -> Variable, _ exact: ([[Double]]) -> [Double]
+  ) throws {
     let values = shapes.enumerated().map { numbers($1.reduce(1, *), seed: UInt64($0 + 3), in: -3...3) }
     let wanted = exact(values.map { $0.map(Double.init) })
     for (device, bound) in [(exactDevice(), 1e-12), (try coreDevice(), 1e-5)] {
@@ -41,9 +43,12 @@ import Testing
   }
 
   @Test(arguments: [1, 2, 31, 65]) func normalisations(width: Int) throws {
-    try compare([[9, width], [width], [width]], {
-      try $0[0].normalised(.layer(epsilon: 1e-3), weight: $0[1], bias: $0[2])
-    }) { x in
+    try compare(
+      [[9, width], [width], [width]],
+      {
+        try $0[0].normalised(.layer(epsilon: 1e-3), weight: $0[1], bias: $0[2])
+      }
+    ) { x in
       (0..<9).flatMap { row in
         let values = Array(x[0][row * width..<(row + 1) * width])
         let mean = values.reduce(0, +) / Double(width)

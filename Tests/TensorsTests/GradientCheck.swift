@@ -24,14 +24,19 @@ struct Judged {
   var range: ClosedRange<Float> = -1...1
   var body: ([Variable]) throws -> Variable
 
-  init(_ shapes: [[Int]], in range: ClosedRange<Float> = -1...1, _ body: @escaping ([Variable]) throws -> Variable) {
+  init(
+    _ shapes: [[Int]], in range: ClosedRange<Float> = -1...1,
+    _ body: @escaping ([Variable]) throws -> Variable
+  ) {
     self.shapes = shapes
     self.range = range
     self.body = body
   }
 
   /// Σ weight · body, the weights random, as a number, and its gradients.
-  func run(on device: Device, _ values: [[Float]], gradients: Bool) throws -> (value: Double, gradients: [[Double]]) {
+  func run(on device: Device, _ values: [[Float]], gradients: Bool) throws -> (
+    value: Double, gradients: [[Double]]
+  ) {
     device.begin(step: 0, seed: 1)
     let leaves = try zip(values, shapes).map {
       Variable(try device.tensor($0, $1), on: device, needsGradient: gradients)
@@ -90,6 +95,8 @@ struct Judged {
 /// Numbers of an array, float32 or float64.
 func doubles(_ device: Device, _ tensor: Tensor) throws -> [Double] {
   let host = try device.executor.fetch(device.dense(tensor))
-  if host.type == .float64 { return host.withElements(as: Double.self) { span in span.indices.map { span[$0] } } }
+  if host.type == .float64 {
+    return host.withElements(as: Double.self) { span in span.indices.map { span[$0] } }
+  }
   return values(host)
 }

@@ -74,7 +74,7 @@ import Tiles
   @Test func correctRowsAreThoseWhoseTargetIsAlone() throws {
     for device in [exactDevice(), try coreDevice()] {
       let logits = try device.constant(
-        [3, 1, 2, /**/ 1, 1, 0, /**/ 5, 6, 7, /**/ .nan, .nan, .nan, /**/ 1, 2, 3], [5, 3])
+        [3, 1, 2] + [1, 1, 0] + [5, 6, 7] + [.nan, .nan, .nan] + [1, 2, 3], [5, 3])
       let found = try logits.crossEntropy([0, 0, 2, 0, -100])
       let correct = try device.numbers(found.correct)
       #expect(correct == [1, 0, 1, 0, 0])

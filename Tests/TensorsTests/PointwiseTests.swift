@@ -23,14 +23,18 @@ import Tiles
     Function(name: "tanh, sigmoid") { $0.tanh + $1.sigmoid * $0.sigmoid },
     Function(name: "sine, cosine") { $0.sin * $1.cos },
     Function(name: "angle", range: 0.5...2) { $0.applying(.atan2, $1) },
-    Function(name: "roots", range: 0.5...2) { $0.squareRoot + $1.applying(.rsqrt) + $0.applying(.reciprocal) },
+    Function(name: "roots", range: 0.5...2) {
+      $0.squareRoot + $1.applying(.rsqrt) + $0.applying(.reciprocal)
+    },
     Function(name: "powers of two") { $0.applying(.exp2) - (-$1).squared },
     Function(name: "error function") { $0.applying(.erf) * $1 },
     Function(name: "fused") { $0.applying(.fma, $1, $0) },
     Function(name: "gelu") { Activation.gelu.apply(to: $0) + Activation.geluTanh.apply(to: $1) },
     Function(name: "silu") { Activation.silu.apply(to: $0) * $1 },
     // Kinks are away from the numbers that are tried.
-    Function(name: "largest", range: 1...2) { $0.applying(.max, $1 + 3) + ($0 - 9).magnitude + $1.applying(.min, $0 * 9) },
+    Function(name: "largest", range: 1...2) {
+      $0.applying(.max, $1 + 3) + ($0 - 9).magnitude + $1.applying(.min, $0 * 9)
+    },
     Function(name: "chosen", range: 1...2) { $0.atLeast($1 - 5, then: $0 * $1, else: $1) },
   ]
 
@@ -41,7 +45,8 @@ import Tiles
   }
 
   @Test(arguments: [
-    [[2, 3, 4], [4]], [[2, 3, 4], [3, 1]], [[2, 1, 4], [3, 1]], [[5], [1]], [[1, 7], [7, 1]], [[2, 3, 1, 5], [2, 1, 4, 5]],
+    [[2, 3, 4], [4]], [[2, 3, 4], [3, 1]], [[2, 1, 4], [3, 1]], [[5], [1]], [[1, 7], [7, 1]],
+    [[2, 3, 1, 5], [2, 1, 4, 5]],
     [[63, 65], [65]], [[1, 1], [1]],
   ])
   func broadcasts(shapes: [[Int]]) throws {
@@ -97,7 +102,8 @@ import Tiles
   @Test func dropoutKeepsTheMeanAndItsGradientTheMask() throws {
     let device = try coreDevice()
     device.begin(step: 3, seed: 5)
-    let x = Variable(try device.tensor([Float](repeating: 1, count: 100_000), [500, 200]), on: device, needsGradient: true)
+    let x = Variable(
+      try device.tensor([Float](repeating: 1, count: 100_000), [500, 200]), on: device, needsGradient: true)
     let y = try x.dropout(0.25)
     let found = try device.numbers(y.value)
     #expect(found.allSatisfy { $0 == 0 || $0 == Float(1) / 0.75 })

@@ -34,9 +34,12 @@ private func folder() throws -> String {
 }
 
 @Suite struct TrainingTests {
-  @Test(arguments: ["h3", "s4d", "attention", "hyena"]) func resumedRunsAreTheSameBitForBit(mixer: String) throws {
+  @Test(arguments: ["h3", "s4d", "attention", "hyena"]) func resumedRunsAreTheSameBitForBit(mixer: String)
+    throws
+  {
     let recipe = try recipe(
-      #"{"model": {"mixer": "\#(mixer)", "width": 16, "layers": 2, "feed_forward": 32, "positions": "learned"}}"#)
+      #"{"model": {"mixer": "\#(mixer)", "width": 16, "layers": 2, "feed_forward": 32, "positions": "learned"}}"#
+    )
     let path = try folder() + "/checkpoint.safetensors"
     let whole = try Training(recipe, on: cores())
     var losses: [Float] = []
@@ -56,6 +59,27 @@ private func folder() throws -> String {
     }
     let (x, y) = (try whole.evaluate(), try second.evaluate())
     #expect(x.loss == y.loss && x.accuracy == y.accuracy && x.count == 32)
+  }
+
+  /// The small recipe of Recipes/induction-small.yaml: a network that cannot compare tokens stays at one in four.
+  @Test func inductionHeadsAreLearnt() throws {
+    let recipe = try recipe(
+      """
+      {"task": {"induction": {"vocabulary": 6, "tokens": 12}}, "examples": {"train": 2000, "test": 200},
+       "model": {"mixer": {"h3": {"states": 16}}, "width": 32, "layers": 2, "feed_forward": 64,
+        "embedding_dropout": 0},
+       "optimizer": {"rate": 0.003, "decay": 0.1}, "schedule": {"cosine": {"warmup": 0.05, "floor": 0.1}},
+       "batch": 50, "epochs": 60}
+      """)
+    let training = try Training(recipe, on: cores())
+    let before = try training.evaluate()
+    #expect(before.accuracy < 0.5)
+    var found = before
+    while !training.isDone, found.accuracy < 0.99 {
+      for _ in 0..<200 { _ = try training.advance() }
+      found = try training.evaluate()
+    }
+    #expect(found.accuracy >= 0.99 && found.loss < 0.3, "\(found) after \(training.step) steps")
   }
 
   @Test func seedsDecideEverything() throws {
@@ -102,13 +126,27 @@ private func folder() throws -> String {
     (#"{"epochs": 0}"#, "epochs: expected a positive integer, found 0"),
     (#"{"speed": 1}"#, "speed: expected one of task"),
     (#"{"optimizer": {"rate": -1}}"#, "optimizer.rate: expected a positive number"),
-    (#"{"optimizer": {"rate": 1, "betas": [0.9, 1]}}"#, "optimizer.betas: expected two numbers from 0 to below 1"),
+    (
+      #"{"optimizer": {"rate": 1, "betas": [0.9, 1]}}"#,
+      "optimizer.betas: expected two numbers from 0 to below 1"
+    ),
     (#"{"schedule": "steps"}"#, "schedule: expected one of constant, linear, cosine"),
     (#"{"model": {"mixer": "hyenna", "width": 16, "layers": 2}}"#, "model.mixer: expected one of h3"),
-    (#"{"model": {"mixer": {"h3": {"head_width": 3}}, "width": 16, "layers": 2}}"#, "head_width that divides the width, 16"),
-    (#"{"model": {"mixer": "attention", "width": 16, "layers": 2, "heads": 3}}"#, "a divisor of the width, 16"),
-    (#"{"model": {"mixer": "h3", "width": 16, "layers": 2, "attention_layers": [2]}}"#, "attention_layers[0]"),
-    (#"{"model": {"mixer": "h3", "width": 16, "layers": 2, "longest": 4}}"#, "at least the data's 14 positions"),
+    (
+      #"{"model": {"mixer": {"h3": {"head_width": 3}}, "width": 16, "layers": 2}}"#,
+      "head_width that divides the width, 16"
+    ),
+    (
+      #"{"model": {"mixer": "attention", "width": 16, "layers": 2, "heads": 3}}"#,
+      "a divisor of the width, 16"
+    ),
+    (
+      #"{"model": {"mixer": "h3", "width": 16, "layers": 2, "attention_layers": [2]}}"#, "attention_layers[0]"
+    ),
+    (
+      #"{"model": {"mixer": "h3", "width": 16, "layers": 2, "longest": 4}}"#,
+      "at least the data's 14 positions"
+    ),
     (#"{"stop": {"accuracy": 2}}"#, "stop.accuracy: expected a number up to 1"),
     (#"{"model": null}"#, "model"),
   ])

@@ -20,7 +20,9 @@ extension KernelCatalogue {
     let angles = PointwiseFunction(inputs: 2) {
       [$0[0].sin * $0[1].exp, $0[0].cos * $0[1], $0[0].angle(abscissa: $0[1])]
     }
-    let chosen = PointwiseFunction(inputs: 2) { [$0[0].atLeast($0[1], then: $0[0].tanh, else: $0[1].sigmoid)] }
+    let chosen = PointwiseFunction(inputs: 2) {
+      [$0[0].atLeast($0[1], then: $0[0].tanh, else: $0[1].sigmoid)]
+    }
     let functions = [
       Function(name: "gelu", function: gelu, spans: [both, [false, true]], range: -3...3),
       Function(
@@ -59,22 +61,24 @@ extension KernelCatalogue {
     }
   }
 
-  private static let reductions: [CatalogueEntry] = [
-    CatalogueEntry(
-      "sum_middle", tolerance: .sums(200),
-      cases: [(1, 1, 1), (2, 63, 65), (3, 130, 40)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
-    ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel() },
-    CatalogueEntry(
-      "sum_last", tolerance: .sums(200), cases: [(1, 1), (9, 65), (33, 200)].map { Case(["outer": $0.0, "R": $0.1]) }
-    ) { try AxisSum.last(rows: 8, columns: 64).kernel() },
-    CatalogueEntry(
-      "adamw", tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-18, relative: 0x1p-18),
-      cases: [1, 63, 65, 300].map {
-        Case(
-          ["n": $0], ["v": .uniform(0...1), "settings": .numbers([0.01, 1.5, 0.001, 0.9, 0.999, 0.01])])
-      }
-    ) { try AdamW.kernel(columns: 64) },
-  ] + normalisations
+  private static let reductions: [CatalogueEntry] =
+    [
+      CatalogueEntry(
+        "sum_middle", tolerance: .sums(200),
+        cases: [(1, 1, 1), (2, 63, 65), (3, 130, 40)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
+      ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel() },
+      CatalogueEntry(
+        "sum_last", tolerance: .sums(200),
+        cases: [(1, 1), (9, 65), (33, 200)].map { Case(["outer": $0.0, "R": $0.1]) }
+      ) { try AxisSum.last(rows: 8, columns: 64).kernel() },
+      CatalogueEntry(
+        "adamw", tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-18, relative: 0x1p-18),
+        cases: [1, 63, 65, 300].map {
+          Case(
+            ["n": $0], ["v": .uniform(0...1), "settings": .numbers([0.01, 1.5, 0.001, 0.9, 0.999, 0.01])])
+        }
+      ) { try AdamW.kernel(columns: 64) },
+    ] + normalisations
 
   private static let normalisations: [CatalogueEntry] = [
     Normalisation.layer(epsilon: 1e-2), .rms(epsilon: 1e-2),

@@ -29,7 +29,9 @@ extension PointwiseFunction {
       add(graph.term(.input(self.inputs + place)), to: self.outputs[output])
     }
     for number in nodes.indices.reversed() {
-      guard case .apply(let function, let operands) = nodes[number], let g = adjoints[number] else { continue }
+      guard case .apply(let function, let operands) = nodes[number], let g = adjoints[number] else {
+        continue
+      }
       let terms = function.adjoints(g, value: values[number], operands: operands.map { values[$0] })
       for (operand, term) in zip(operands, terms) { if let term { add(term, to: operand) } }
     }

@@ -75,7 +75,9 @@ struct DiagonalFilter {
       }
     }
     // From `[lags, H, N/2]`, where modes lie beside each other, to a product for each channel.
-    let (a, b) = (try first.map { try $0.permuted([1, 0, 2]) }, try within.map { try $0.permuted([1, 0, 2]) })
+    let (a, b) = (
+      try first.map { try $0.permuted([1, 0, 2]) }, try within.map { try $0.permuted([1, 0, 2]) }
+    )
     let real = try a[0].product(b[0], transposesOther: true)
     let all = try real - a[1].product(b[1], transposesOther: true)
     return try all.reshaped([all.shape[0], blocks * block]).sliced(axis: 1, 0..<length)

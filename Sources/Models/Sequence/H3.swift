@@ -39,7 +39,8 @@ struct H3: SequenceMixer {
     shiftInput = try shift("B", [width, n], .values { $0 % n == 0 ? 1 : 0 }, .stateSpace)
     let bound = 1 / Float(n).squareRoot()
     shiftOutput = try shift("C", [1, width, n], .uniform(-bound...bound))
-    modes = try .diagonal(scope.scope("kernel").scope("kernel"), channels: heads, settings.states, settings.measure)
+    modes = try .diagonal(
+      scope.scope("kernel").scope("kernel"), channels: heads, settings.states, settings.measure)
   }
 
   func callAsFunction(_ u: Variable) throws -> Variable {

@@ -37,7 +37,9 @@ public final class ParameterSet {
   /// Numbers in all.
   public var count: Int { parameters.reduce(0) { $0 + $1.variable.value.count } }
 
-  func parameter(_ name: String, _ shape: [Int], _ initial: Initialiser, _ group: ParameterGroup) throws -> Variable {
+  func parameter(_ name: String, _ shape: [Int], _ initial: Initialiser, _ group: ParameterGroup) throws
+    -> Variable
+  {
     precondition(places[name] == nil, "two parameters are called \(name)")
     let count = shape.reduce(1, *)
     let numbers: [Float]
@@ -99,7 +101,9 @@ public struct ParameterScope {
   public var device: Device { parameters.device }
 
   /// The parameters of a part.
-  public func scope(_ name: String) -> ParameterScope { ParameterScope(parameters, prefix: prefix + name + ".") }
+  public func scope(_ name: String) -> ParameterScope {
+    ParameterScope(parameters, prefix: prefix + name + ".")
+  }
 
   /// A parameter of that name and shape.
   ///

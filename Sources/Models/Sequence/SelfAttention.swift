@@ -11,7 +11,9 @@ struct SelfAttention: SequenceMixer {
   private let dropout: Float
 
   /// - Parameter deviation: of the output projection's weights when they are drawn.
-  init(_ scope: ParameterScope, width: Int, heads: Int, isCausal: Bool, dropout: Float, deviation: Float) throws {
+  init(_ scope: ParameterScope, width: Int, heads: Int, isCausal: Bool, dropout: Float, deviation: Float)
+    throws
+  {
     projection = try AffineLayer(scope.scope("Wqkv"), inputs: width, outputs: 3 * width)
     output = try AffineLayer(scope.scope("out_proj"), inputs: width, outputs: width, deviation: deviation)
     self.heads = heads
@@ -26,7 +28,8 @@ struct SelfAttention: SequenceMixer {
       try all.sliced(axis: 2, $0..<$0 + 1).permuted([0, 3, 1, 4, 2]).reshaped([b, heads, length, d / heads])
     }
     let scale = 1 / Float(d / heads).squareRoot()
-    let weights = try parts[0].product(parts[1], transposesOther: true).softmax(scale: scale, isCausal: isCausal)
+    let weights = try parts[0].product(parts[1], transposesOther: true).softmax(
+      scale: scale, isCausal: isCausal)
     let mixed = try weights.dropout(dropout).product(parts[2])
     return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]))
   }
