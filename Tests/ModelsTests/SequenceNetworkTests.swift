@@ -23,7 +23,8 @@ import TilesCPU
   }
 
   private func network(
-    _ mixer: SequenceSettings.Mixer, on device: Device, longest: Int = 7, changing: (String, Int, Float)? = nil
+    _ mixer: SequenceSettings.Mixer, on device: Device, longest: Int = 7,
+    changing: (String, Int, Float)? = nil
   ) throws -> SequenceNetwork {
     var generator = SeededGenerator(seed: 5)
     var drawn: [String: [Float]] = [:]
@@ -52,7 +53,8 @@ import TilesCPU
   }
 
   private func doubles(_ tensor: Tensor) -> [Double] {
-    tensor.type == .float64 ? tensor.withElements(as: Double.self) { s in s.indices.map { s[$0] } } : values(tensor)
+    tensor.type == .float64
+      ? tensor.withElements(as: Double.self) { s in s.indices.map { s[$0] } } : values(tensor)
   }
 
   @Test(arguments: mixers) func gradientsAreDifferenceQuotients(mixer: SequenceSettings.Mixer) throws {
@@ -73,7 +75,9 @@ import TilesCPU
         }
         let quotient = (8 * (values[2] - values[1]) - (values[3] - values[0])) / (12 * Double(step))
         let difference = abs(quotient - numbers[place]) / max(largest, 1e-4)
-        if difference > 1e-5 { Issue.record("\(parameter.name)[\(place)]: \(numbers[place]), not \(quotient)") }
+        if difference > 1e-5 {
+          Issue.record("\(parameter.name)[\(place)]: \(numbers[place]), not \(quotient)")
+        }
         worst = max(worst, difference)
       }
     }
@@ -87,7 +91,8 @@ import TilesCPU
     #expect(abs(found.value - exact.value) < 1e-5)
     for (a, b) in zip(found.network.parameters.parameters, exact.network.parameters.parameters)
     where a.group != .frozen {
-      let x = values(try device.dense(a.variable.gradient!)), y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
+      let x = values(try device.dense(a.variable.gradient!)),
+        y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
       // A bias that no output depends on has gradients of rounding errors alone.
       guard y.contains(where: { abs($0) > 1e-7 }) else { continue }
       #expect(relativeError(x, y) < 1e-4, "\(a.name)")
@@ -105,7 +110,9 @@ import TilesCPU
       var changed = all
       for place in cut..<length { changed[place] = Int32((place * 7 + 1) % 6) }
       let other = try device.evaluating { try device.numbers(network.logits(changed, batch: 1).value) }
-      let part = try device.evaluating { try device.numbers(network.logits(Array(all[..<cut]), batch: 1).value) }
+      let part = try device.evaluating {
+        try device.numbers(network.logits(Array(all[..<cut]), batch: 1).value)
+      }
       for place in 0..<cut * 6 {
         #expect(abs(logits[place] - other[place]) < 1e-4)
         #expect(abs(logits[place] - part[place]) < 1e-4)

@@ -45,15 +45,17 @@ struct ImplicitFilter {
     let network = scope.scope("implicit_filter")
     // One vector, under the name of its first place.
     frequency = try network.scope("1")("freq", [1, settings.width], .constant(settings.frequency), .filter)
-    layers = try (0...settings.innerLayers).map { layer in
-      try AffineLayer(
-        network.scope("\(2 * layer)"), inputs: layer == 0 ? width : settings.width, outputs: settings.width,
-        group: .filter)
-    } + [
-      AffineLayer(
-        network.scope("\(2 * settings.innerLayers + 2)"), inputs: settings.width, outputs: channels, hasBias: false,
-        group: .filter)
-    ]
+    layers =
+      try (0...settings.innerLayers).map { layer in
+        try AffineLayer(
+          network.scope("\(2 * layer)"), inputs: layer == 0 ? width : settings.width, outputs: settings.width,
+          group: .filter)
+      } + [
+        AffineLayer(
+          network.scope("\(2 * settings.innerLayers + 2)"), inputs: settings.width, outputs: channels,
+          hasBias: false,
+          group: .filter)
+      ]
   }
 
   /// A lag's feature: its share of the longest, then cosines, then minus sines.

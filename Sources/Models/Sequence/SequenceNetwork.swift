@@ -33,7 +33,8 @@ public final class SequenceNetwork {
       "weight", [settings.embeddingRows, d], .normal(deviation: 0.02))
     positions =
       settings.learnsPositions
-      ? try embeddings.scope("position_embeddings")("weight", [settings.longest, d], .normal(deviation: 0.02)) : nil
+      ? try embeddings.scope("position_embeddings")(
+        "weight", [settings.longest, d], .normal(deviation: 0.02)) : nil
     // The sum over all layers is about as large however many there are.
     let deviation = 0.02 / Float(2 * settings.layers).squareRoot()
     let layers = backbone.scope("layers")
@@ -45,7 +46,8 @@ public final class SequenceNetwork {
         mixer: try settings.makeMixer(scope.scope("mixer"), layer: number, deviation: deviation),
         feedForwardNorm: try NormLayer(scope.scope("norm2"), width: d),
         up: try AffineLayer(mlp.scope("fc1"), inputs: d, outputs: settings.feedForward),
-        down: try AffineLayer(mlp.scope("fc2"), inputs: settings.feedForward, outputs: d, deviation: deviation))
+        down: try AffineLayer(
+          mlp.scope("fc2"), inputs: settings.feedForward, outputs: d, deviation: deviation))
     }
     norm = try NormLayer(backbone.scope("ln_f"), width: d)
   }
@@ -63,7 +65,8 @@ public final class SequenceNetwork {
   /// Normalised outputs of the last block, `[batch, L, D]`.
   public func hidden(_ tokens: [Int32], batch: Int) throws -> Variable {
     let length = tokens.count / max(1, batch)
-    precondition(length * batch == tokens.count && length >= 1, "\(tokens.count) tokens in \(batch) sequences")
+    precondition(
+      length * batch == tokens.count && length >= 1, "\(tokens.count) tokens in \(batch) sequences")
     precondition(length <= settings.longest, "\(length) positions of \(settings.longest)")
     var x = try embedding.rows(tokens).reshaped([batch, length, settings.width])
     if let positions { x = try x + positions.sliced(axis: 0, 0..<length) }

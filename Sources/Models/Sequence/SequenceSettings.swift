@@ -71,7 +71,8 @@ extension SequenceSettings {
   /// - Throws: ``Formats/FormatError`` naming the key; unknown keys are errors.
   public init(_ node: JSONNode, vocabulary: Int? = nil, longest: Int? = nil) throws(FormatError) {
     try node.requireKeys([
-      "mixer", "width", "layers", "feed_forward", "attention_layers", "heads", "positions", "embedding_dropout",
+      "mixer", "width", "layers", "feed_forward", "attention_layers", "heads", "positions",
+      "embedding_dropout",
       "residual_dropout", "attention_dropout", "vocabulary_multiple", "vocabulary", "longest",
     ])
     width = try node.required("width").positiveInteger()
@@ -93,10 +94,14 @@ extension SequenceSettings {
     } else {
       self.longest = try node.required("longest").positiveInteger()
     }
-    if let longest, longest > self.longest, let limit { throw limit.wrong("at least the data's \(longest) positions") }
+    if let longest, longest > self.longest, let limit {
+      throw limit.wrong("at least the data's \(longest) positions")
+    }
     heads = try node.optional("heads")?.positiveInteger() ?? 1
     vocabularyMultiple = try node.optional("vocabulary_multiple")?.positiveInteger() ?? 8
-    if let positions = try node.optional("positions") { learnsPositions = try positions.choice(["none", "learned"]) == 1 }
+    if let positions = try node.optional("positions") {
+      learnsPositions = try positions.choice(["none", "learned"]) == 1
+    }
     embeddingDropout = try node.share("embedding_dropout") ?? 0.1
     residualDropout = try node.share("residual_dropout") ?? 0
     attentionDropout = try node.share("attention_dropout") ?? 0
@@ -117,9 +122,11 @@ extension SequenceSettings {
   /// The object that gives these settings.
   public var json: JSON {
     [
-      "mixer": mixer.json, "width": .integer(width), "layers": .integer(layers), "feed_forward": .integer(feedForward),
+      "mixer": mixer.json, "width": .integer(width), "layers": .integer(layers),
+      "feed_forward": .integer(feedForward),
       "attention_layers": .array(attentionLayers.map { .integer($0) }), "heads": .integer(heads),
-      "positions": .string(learnsPositions ? "learned" : "none"), "embedding_dropout": .float(embeddingDropout),
+      "positions": .string(learnsPositions ? "learned" : "none"),
+      "embedding_dropout": .float(embeddingDropout),
       "residual_dropout": .float(residualDropout), "attention_dropout": .float(attentionDropout),
       "vocabulary_multiple": .integer(vocabularyMultiple), "vocabulary": .integer(vocabularySize),
       "longest": .integer(longest),
@@ -154,14 +161,17 @@ extension SequenceSettings.Mixer {
         features: try features?.integer(in: 3...1025) ?? 5,
         frequency: Float(try settings?.optional("frequency")?.positiveNumber() ?? 10),
         hasWindow: try settings?.optional("window")?.bool() ?? true)
-      if case .hyena(_, _, let count, _, _) = self, count % 2 == 0, let features { throw features.wrong("an odd number") }
+      if case .hyena(_, _, let count, _, _) = self, count % 2 == 0, let features {
+        throw features.wrong("an odd number")
+      }
     default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")
     }
   }
 
   var json: JSON {
     switch self {
-    case .h3(let states, let headWidth): ["h3": ["states": .integer(states), "head_width": .integer(headWidth)]]
+    case .h3(let states, let headWidth):
+      ["h3": ["states": .integer(states), "head_width": .integer(headWidth)]]
     case .s4d(let states): ["s4d": ["states": .integer(states)]]
     case .attention: "attention"
     case .hyena(let order, let width, let features, let frequency, let window):
