@@ -129,7 +129,7 @@ public final class GPT2: LanguageModel {
     let step = try StepTensors(
       batch, shape: attention.shape, queryType: attention.factor, rotary: nil, workspace: workspace,
       isPadded: !executor.sharesHostMemory)
-    try replay.run(step.shape(cache)) { try run(step, cache) }
+    try replay.run(step.shape, cache: cache.keys.storage) { try run(step, cache) }
     return try workspace.tensor("logits", .float32, [batch.logitRows.count, c.vocabularySize])
   }
 

@@ -139,7 +139,7 @@ public final class Llama: LanguageModel {
     let step = try StepTensors(
       batch, shape: layers[0].attention.shape, queryType: layers[0].attention.factor, rotary: c.rotary,
       workspace: workspace, isPadded: !executor.sharesHostMemory)
-    try replay.run(step.shape(cache)) { try run(step, cache) }
+    try replay.run(step.shape, cache: cache.keys.storage) { try run(step, cache) }
     return try workspace.tensor("logits", .float32, [batch.logitRows.count, c.vocabularySize])
   }
 

@@ -12,8 +12,13 @@ final class StepReplay {
     let phases: [Range<Int>]
     /// Chunks that states have room for.
     let chunks: Int
-    /// Where the cache is.
-    let cache: ObjectIdentifier
+  }
+
+  /// A step's shape, and the cache it works on.
+  private struct Key: Hashable {
+    let shape: Shape
+    /// Number of the cache's storage in ``caches``.
+    let cache: Int
   }
 
   private enum State {
@@ -26,7 +31,11 @@ final class StepReplay {
 
   private let executor: any Executor
   private let workspace: Workspace
-  private var known: [Shape: State] = [:]
+  private var known: [Key: State] = [:]
+  /// Caches that records work on. They are not kept alive; an identity alone will not do, since the next cache may be made
+  /// where the last one was.
+  private var caches: [(number: Int, storage: WeakStorage)] = []
+  private var cacheCount = 0
   /// Of the workspace when the shapes were seen: buffers that have moved since are in no record.
   private var generation = 0
   /// Whether the executor records at all.
@@ -38,24 +47,40 @@ final class StepReplay {
   }
 
   /// Runs the step that `body` starts kernel by kernel.
-  func run(_ shape: Shape, _ body: () throws -> Void) throws {
+  ///
+  /// - Parameter cache: memory that the step's keys lie in.
+  func run(_ shape: Shape, cache: TensorStorage, _ body: () throws -> Void) throws {
     guard isUseful else { return try body() }
     forgetWhatMoved()
-    switch known[shape] {
+    let key = Key(shape: shape, cache: number(of: cache))
+    switch known[key] {
     case .recorded(let record): try record.run()
     case .seen:
       guard let record = try executor.record(body) else {
         isUseful = false
         return try body()
       }
-      known[shape] = .recorded(record)
+      known[key] = .recorded(record)
       try record.run()
     case nil:
       try body()
       forgetWhatMoved()
       if known.count >= Self.capacity { known = [:] }
-      known[shape] = .seen
+      known[key] = .seen
     }
+  }
+
+  /// The number of a cache, a new one where it was not seen while it lived. Records of caches that are gone go too.
+  private func number(of cache: TensorStorage) -> Int {
+    let gone = Set(caches.filter { $0.storage.value == nil }.map(\.number))
+    if !gone.isEmpty {
+      caches.removeAll { gone.contains($0.number) }
+      known = known.filter { !gone.contains($0.key.cache) }
+    }
+    if let known = caches.first(where: { $0.storage.value === cache }) { return known.number }
+    cacheCount += 1
+    caches.append((cacheCount, WeakStorage(value: cache)))
+    return cacheCount
   }
 
   private func forgetWhatMoved() {
@@ -63,4 +88,9 @@ final class StepReplay {
     generation = workspace.generation
     known = [:]
   }
+}
+
+/// A storage that may go.
+private struct WeakStorage {
+  weak var value: TensorStorage?
 }

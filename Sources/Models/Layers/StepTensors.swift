@@ -71,11 +71,9 @@ struct StepTensors {
   }
 
   /// What the step's kernels depend on besides the numbers in these tensors.
-  func shape(_ cache: PagedCache) -> StepReplay.Shape {
+  var shape: StepReplay.Shape {
     let inputs = [tokens, runs, items, pages, mergeBlocks, logitRows]
-    return StepReplay.Shape(
-      extents: inputs.map { $0.shape[0] }, phases: phases, chunks: chunkCount,
-      cache: ObjectIdentifier(cache.keys.storage))
+    return StepReplay.Shape(extents: inputs.map { $0.shape[0] }, phases: phases, chunks: chunkCount)
   }
 
   /// The next power of two.
