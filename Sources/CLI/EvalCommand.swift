@@ -6,7 +6,7 @@ internal import Train
 /// Judges a trained network by its task.
 struct EvalCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "eval", abstract: "Judge a trained checkpoint by the task of its recipe, or of another.",
+    commandName: "eval", abstract: "Judge a trained checkpoint by the task of its recipe.",
     discussion: """
         godwit eval runs/induction-h3-seed0/checkpoint.safetensors
         godwit eval runs/induction-h3-seed0/checkpoint.safetensors --examples 2000 --json

@@ -38,12 +38,8 @@ struct RunFolder {
   }
 
   /// Adds a line.
-  func add(_ line: [String: JSON]) throws {
-    guard
-      let object = JSONObject(
-        line.sorted { $0.key < $1.key }.map { JSONObject.Member(key: $0.key, value: $0.value) })
-    else { return }
-    let text = try JSON.object(object).serialized() + "\n"
+  func add(_ line: JSON) throws {
+    let text = try line.serialized() + "\n"
     guard let file = FileHandle(forWritingAtPath: metrics) else { return try write(text, to: metrics) }
     defer { try? file.close() }
     do {

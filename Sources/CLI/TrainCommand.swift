@@ -48,6 +48,7 @@ struct TrainCommand: ParsableCommand {
   func validate() throws {
     if resume && overwrite { throw ValidationError("--resume and --overwrite exclude each other.") }
     if let maximumSteps, maximumSteps < 1 { throw ValidationError("--max-steps must be 1 or more.") }
+    if let seed, seed > UInt64(Int.max) { throw ValidationError("--seed must be \(Int.max) or less.") }
   }
 
   func run() throws {
@@ -102,8 +103,9 @@ private struct TrainingSession {
     }
     var progress = Progress(title, total: last - firstStep)
     var (sum, count, best) = (0.0, 0, 0.0)
-    var latest: Training.Evaluation?
-    while training.step < last {
+    // A run that ended early had reached its goal and is not taken further.
+    var latest = firstStep > 0 ? try training.evaluate() : nil
+    while training.step < last, !hasReachedGoal(latest) {
       let result = try training.advance()
       sum += Double(result.loss)
       count += 1
@@ -115,7 +117,6 @@ private struct TrainingSession {
       best = max(best, found.accuracy)
       try note(result, trainLoss: sum / Double(count), found)
       (sum, count) = (0, 0)
-      if let goal = recipe.stopAccuracy, found.accuracy >= goal { break }
     }
     progress.finish()
     try folder.write(TrainingReport(title: title, lines: folder.lines()).html(), to: folder.report)
@@ -123,14 +124,22 @@ private struct TrainingSession {
     finish(found, best: max(best, found.accuracy))
   }
 
+  private func hasReachedGoal(_ found: Training.Evaluation?) -> Bool {
+    guard let goal = training.recipe.stopAccuracy, let found else { return false }
+    return found.accuracy >= goal
+  }
+
   private func note(
     _ result: Training.StepResult, trainLoss: Double, _ found: Training.Evaluation
   ) throws {
-    try training.save(to: folder.checkpoint)
+    // A network that is no number any more must not take the place of the last good one.
+    guard found.loss.isFinite else { throw TrainError.diverged(step: result.step, loss: Float(found.loss)) }
+    // The line first: a run that is killed in between measures it again, but never lacks it.
     try folder.add([
       "step": .integer(result.step), "epoch": .integer(training.epoch), "train_loss": .number(trainLoss),
       "rate": .number(result.rate), "test_loss": .number(found.loss), "accuracy": .number(found.accuracy),
     ])
+    try training.save(to: folder.checkpoint)
     guard json else {
       return Output.write(
         "step \(result.step)  epoch \(training.epoch)  train \(Output.fixed(trainLoss, 4))  test "

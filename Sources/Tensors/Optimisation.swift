@@ -24,9 +24,9 @@ extension Variable {
 }
 
 extension Device {
-  /// The norm of all numbers of some arrays together, times a factor, `[1]`.
-  public func norm(of tensors: [Tensor], scale: Float) throws -> Variable {
-    let square = PointwiseFunction(inputs: 1) { [($0[0] * scale).squared] }
+  /// The norm of all numbers of some arrays together, `[1]`.
+  public func norm(of tensors: [Tensor]) throws -> Variable {
+    let square = PointwiseFunction(inputs: 1) { [$0[0].squared] }
     let sums = try tensors.map { tensor in
       let squares = try pointwise(square, [dense(tensor).reshaped([tensor.count])])[0]
       return Variable(try summed(squares, axis: 0), on: self)

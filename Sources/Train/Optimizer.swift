@@ -1,4 +1,5 @@
 internal import Formats
+internal import Glibc
 internal import Kernels
 internal import Memory
 public import Models
@@ -29,14 +30,14 @@ public struct OptimizerSettings: Sendable, Hashable {
   /// Groups with numbers of their own.
   public var groups: [ParameterGroup: Group] = [:]
 
-  /// Rate and decay of a group: state spaces get no decay and at most a rate of 0.001, filters, their positions and learned
-  /// factors no decay.
+  /// Rate and decay of a group: state spaces get no decay and at most a rate of 0.001, filters and their
+  /// positions no decay.
   public func numbers(of group: ParameterGroup) -> (rate: Double, decay: Double) {
     let stated = groups[group]
     switch group {
     case .ordinary: return (stated?.rate ?? rate, stated?.decay ?? decay)
     case .stateSpace: return (stated?.rate ?? min(1e-3, rate), stated?.decay ?? 0)
-    case .filter, .kernel, .butterfly: return (stated?.rate ?? rate, stated?.decay ?? 0)
+    case .filter: return (stated?.rate ?? rate, stated?.decay ?? 0)
     case .positions: return (stated?.rate ?? 1e-5, stated?.decay ?? 0)
     case .frozen: return (0, 0)
     }
@@ -58,9 +59,9 @@ public struct OptimizerSettings: Sendable, Hashable {
       }
     }
     guard let stated = try node.optional("groups") else { return }
-    let names = ["state_space", "filter", "positions", "kernel", "butterfly"]
+    let names = ["state_space", "filter", "positions"]
     try stated.requireKeys(names)
-    for (name, group) in zip(names, [ParameterGroup.stateSpace, .filter, .positions, .kernel, .butterfly]) {
+    for (name, group) in zip(names, [ParameterGroup.stateSpace, .filter, .positions]) {
       guard let numbers = try stated.optional(name) else { continue }
       try numbers.requireKeys(["rate", "decay"])
       groups[group] = Group(
@@ -95,6 +96,11 @@ final class Optimizer {
   init(_ settings: OptimizerSettings, _ parameters: ParameterSet) throws {
     self.settings = settings
     device = parameters.device
+    for group in settings.groups.keys where !parameters.parameters.contains(where: { $0.group == group }) {
+      throw TrainError.data(
+        what: "optimizer.groups",
+        why: "the network has no parameter of the group \(group.rawValue). Leave it out")
+    }
     slots = try parameters.parameters.filter { $0.group != .frozen }.map { parameter in
       let zeros = [Float](repeating: 0, count: parameter.variable.value.count)
       let shape = parameter.variable.shape
@@ -108,20 +114,15 @@ final class Optimizer {
   ///
   /// - Parameters:
   ///   - step: from 0.
-  ///   - scale: what gradients are multiplied by.
   ///   - rate: the group's rate at this step, from its own.
-  /// - Returns: the norm of all gradients, where it was needed.
-  @discardableResult
-  func advance(step: Int, scale: Float = 1, rate: (_ own: Double) -> Double) throws -> Variable? {
-    let (first, second) = (1 - pow(settings.firstBeta, step + 1), 1 - pow(settings.secondBeta, step + 1))
-    var factor = try device.constant([scale], [1])
-    var norm: Variable?
+  func advance(step: Int, rate: (_ own: Double) -> Double) throws {
+    let count = Double(step + 1)
+    let (first, second) = (1 - pow(settings.firstBeta, count), 1 - pow(settings.secondBeta, count))
+    var factor = try device.constant([1], [1])
     if let clip = settings.clip {
-      let found = try device.norm(of: slots.compactMap(\.parameter.variable.gradient), scale: scale)
-      norm = found
       let limit = Float(clip)
-      factor = try found.map { norm in
-        norm.constant(scale * limit) / (norm + Float(1e-6)).max(norm.constant(limit))
+      factor = try device.norm(of: slots.compactMap(\.parameter.variable.gradient)).map { norm in
+        norm.constant(limit) / (norm + Float(1e-6)).max(norm.constant(limit))
       }
     }
     var numbers: [ParameterGroup: Variable] = [:]
@@ -142,16 +143,5 @@ final class Optimizer {
         gradient: gradient, mean: slot.mean, variance: slot.variance, settings: settings, factor: factor)
       slot.parameter.variable.clearGradient()
     }
-    return norm
-  }
-
-  private func pow(_ base: Double, _ exponent: Int) -> Double {
-    var (result, square, rest) = (1.0, base, exponent)
-    while rest > 0 {
-      if rest % 2 == 1 { result *= square }
-      square *= square
-      rest /= 2
-    }
-    return result
   }
 }

@@ -1,5 +1,5 @@
 internal import Formats
-internal import Foundation
+internal import Glibc
 
 /// How the learning rate changes over the steps.
 public struct Schedule: Sendable, Hashable {

@@ -18,7 +18,8 @@ import TilesCPU
 
   private func settings(_ mixer: SequenceSettings.Mixer, longest: Int = 7) -> SequenceSettings {
     SequenceSettings(
-      vocabularySize: 6, vocabularyMultiple: 1, width: 4, layers: 2, feedForward: 6, mixer: mixer, heads: 2,
+      vocabularySize: 6, vocabularyMultiple: 1, width: 4, layers: 2, feedForward: 6, mixer: mixer,
+      heads: mixer == .attention ? 2 : 1,
       longest: longest, learnsPositions: mixer == .attention, embeddingDropout: 0)
   }
 

@@ -91,6 +91,14 @@ import TilesCPU
     }
   }
 
+  /// One band, one inner layer, a shifted window and a short filter of five taps.
+  @Test func hyenaVariants() throws {
+    let filter = ImplicitFilter.Settings(
+      features: 3, width: 8, innerLayers: 1, windowShift: 0.05, longest: 64)
+    let settings = Hyena.Settings(shortTaps: 5, filter: filter)
+    try compare("r4-hyena-variants") { try Hyena($0, width: 8, settings: settings, deviation: 0.02) }
+  }
+
   @Test func hyenaOfFewerPositionsThanItWasMadeFor() throws {
     let (golden, device) = (try GoldenCase("r4-hyena"), try device())
     var settings = Hyena.Settings()

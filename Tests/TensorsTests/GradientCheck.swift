@@ -81,7 +81,8 @@ struct Judged {
     return worst
   }
 
-  /// How far the cores are from float64: of the result and of each leaf's gradient, relative to its norm.
+  /// How far the cores' gradients are from those in float64, relative to the norm of each; results are judged by
+  /// ``DefinitionTests``.
   func distance() throws -> Double {
     let values = values()
     let exact = try run(on: exactDevice(), values, gradients: true)

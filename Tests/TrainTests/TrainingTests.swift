@@ -89,6 +89,11 @@ private func folder() throws -> String {
     #expect(losses[0] == losses[1] && losses[0] != losses[2])
   }
 
+  @Test func groupsThatTheNetworkLacksAreRefused() throws {
+    let recipe = try recipe(#"{"optimizer": {"rate": 0.1, "groups": {"filter": {"rate": 0.2}}}}"#)
+    #expect(message { _ = try Training(recipe, on: cores()) }.contains("no parameter of the group filter"))
+  }
+
   @Test func aRunawayLossStopsBeforeItSpoilsAnything() throws {
     let training = try Training(recipe(#"{"optimizer": {"rate": 1e30}, "schedule": null}"#), on: cores())
     let found = message { while !training.isDone { _ = try training.advance() } }
@@ -147,6 +152,15 @@ private func folder() throws -> String {
       #"{"model": {"mixer": "h3", "width": 16, "layers": 2, "longest": 4}}"#,
       "at least the data's 14 positions"
     ),
+    (
+      #"{"model": {"mixer": "h3", "width": 16, "layers": 2, "heads": 2}}"#,
+      "model.heads: expected no such key, since no layer has attention"
+    ),
+    (
+      #"{"model": {"mixer": {"s4d": {"states": 5}}, "width": 16, "layers": 2}}"#,
+      "model.mixer.s4d.states: expected an even number"
+    ),
+    (#"{"optimizer": {"rate": 1, "groups": {"kernel": {}}}}"#, "optimizer.groups.kernel"),
     (#"{"stop": {"accuracy": 2}}"#, "stop.accuracy: expected a number up to 1"),
     (#"{"model": null}"#, "model"),
   ])

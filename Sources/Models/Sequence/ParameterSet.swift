@@ -79,10 +79,6 @@ public enum ParameterGroup: String, Sendable, Hashable, CaseIterable {
   case filter
   /// Positional features of implicit filters.
   case positions
-  /// Explicit long filters.
-  case kernel
-  /// Factors of learned transforms.
-  case butterfly
   /// Not trained.
   case frozen
 }

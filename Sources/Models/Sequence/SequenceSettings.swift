@@ -53,6 +53,9 @@ public struct SequenceSettings: Sendable, Hashable {
   /// Share of attention's weights that is dropped.
   public var attentionDropout: Float = 0
 
+  /// Whether any block has attention.
+  public var attends: Bool { mixer == .attention || !attentionLayers.isEmpty }
+
   /// Rows of the embedding.
   public var embeddingRows: Int {
     (vocabularySize + vocabularyMultiple - 1) / vocabularyMultiple * vocabularyMultiple
@@ -108,7 +111,11 @@ extension SequenceSettings {
     if let places = try node.optional("attention_layers") {
       for layer in try places.elements() { attentionLayers.append(try layer.integer(in: 0...layers - 1)) }
     }
-    let attends = mixer == .attention || !attentionLayers.isEmpty
+    for key in ["heads", "attention_dropout"] where !attends {
+      if let unused = try node.optional(key) {
+        throw unused.wrong("no such key, since no layer has attention")
+      }
+    }
     if attends, width % heads != 0 {
       let stated = try node.required("heads")
       throw stated.wrong("a divisor of the width, \(width)")
@@ -124,10 +131,12 @@ extension SequenceSettings {
     [
       "mixer": mixer.json, "width": .integer(width), "layers": .integer(layers),
       "feed_forward": .integer(feedForward),
-      "attention_layers": .array(attentionLayers.map { .integer($0) }), "heads": .integer(heads),
+      "attention_layers": .array(attentionLayers.map { .integer($0) }),
+      "heads": attends ? .integer(heads) : .null,
       "positions": .string(learnsPositions ? "learned" : "none"),
       "embedding_dropout": .float(embeddingDropout),
-      "residual_dropout": .float(residualDropout), "attention_dropout": .float(attentionDropout),
+      "residual_dropout": .float(residualDropout),
+      "attention_dropout": attends ? .float(attentionDropout) : .null,
       "vocabulary_multiple": .integer(vocabularyMultiple), "vocabulary": .integer(vocabularySize),
       "longest": .integer(longest),
     ]
@@ -144,11 +153,11 @@ extension SequenceSettings.Mixer {
     case "h3":
       try settings?.requireKeys(["states", "head_width"])
       self = .h3(
-        states: try settings?.optional("states")?.integer(in: 2...4096) ?? 64,
+        states: try Self.states(settings),
         headWidth: try settings?.optional("head_width")?.positiveInteger() ?? 1)
     case "s4d":
       try settings?.requireKeys(["states"])
-      self = .s4d(states: try settings?.optional("states")?.integer(in: 2...4096) ?? 64)
+      self = .s4d(states: try Self.states(settings))
     case "attention":
       try settings?.requireKeys([])
       self = .attention
@@ -166,6 +175,14 @@ extension SequenceSettings.Mixer {
       }
     default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")
     }
+  }
+
+  /// States, two for each complex mode.
+  private static func states(_ settings: JSONNode?) throws(FormatError) -> Int {
+    guard let node = try settings?.optional("states") else { return 64 }
+    let states = try node.integer(in: 2...4096)
+    guard states % 2 == 0 else { throw node.wrong("an even number") }
+    return states
   }
 
   var json: JSON {

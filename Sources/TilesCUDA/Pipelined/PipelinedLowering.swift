@@ -89,7 +89,8 @@ package struct PipelinedLowering {
     }
     let entry = CUDAProgram.entryName(kernel)
     let source = [
-      planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.hopper, Prelude.numbers,
+      planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.elementary,
+      Prelude.hopper, Prelude.numbers,
       Prelude.packed(packedTypes),
       Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),

@@ -60,7 +60,8 @@ struct BlockLowering {
     if let problem { throw .invalid(kernel: kernel.name, reason: problem) }
     let entry = CUDAProgram.entryName(kernel)
     let source = [
-      "// \(plan)", Prelude.integers, Prelude.elements, Prelude.blocks, Prelude.functions, Prelude.products,
+      "// \(plan)", Prelude.integers, Prelude.elementary, Prelude.elements, Prelude.blocks, Prelude.functions,
+      Prelude.products,
       CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
       extern "C" __global__ void __launch_bounds__(\(Self.threads), 1)

@@ -25,7 +25,8 @@ struct RowsLowering {
     printKernel()
     let entry = CUDAProgram.entryName(kernel)
     let source = [
-      "// \(plan)", Prelude.integers, Prelude.elements, Prelude.functions, usesBlocks ? Prelude.blocks : "",
+      "// \(plan)", Prelude.integers, Prelude.elementary, Prelude.elements, Prelude.functions,
+      usesBlocks ? Prelude.blocks : "",
       Prelude.rows, CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
       extern "C" __global__ void __launch_bounds__(\(layout.threads), \(blocksAtOnce))
