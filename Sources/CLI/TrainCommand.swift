@@ -119,7 +119,11 @@ private struct TrainingSession {
       (sum, count) = (0, 0)
     }
     progress.finish()
-    try folder.write(TrainingReport(title: title, lines: folder.lines()).html(), to: folder.report)
+    // A run that had reached its goal before may have measured nothing.
+    let lines = folder.lines()
+    if !lines.isEmpty {
+      try folder.write(TrainingReport(title: title, lines: lines).html(), to: folder.report)
+    }
     let found = try latest ?? training.evaluate()
     finish(found, best: max(best, found.accuracy))
   }

@@ -1,20 +1,21 @@
 extension Chart {
   /// The chart as a file of Scalable Vector Graphics, 600 high and as wide as the legend needs.
   ///
-  /// - Throws: ``ChartError/value(series:x:y:)`` for numbers that logarithms do not take,
+  /// - Throws: ``ChartError/value(series:x:y:)`` for numbers that the axes do not take,
   ///   ``ChartError/nothing(wanted:found:)`` where no line has a point.
   public func svg() throws(ChartError) -> String {
     let points = series.flatMap(\.points)
     guard !points.isEmpty else { throw .nothing(wanted: "a point", found: "\(series.count) lines without") }
     for line in series {
       for point in line.points {
-        guard point.x > 0, point.y > 0, point.x.isFinite, point.y.isFinite else {
+        let fits = scale == .linear || point.x > 0 && point.y > 0
+        guard fits, point.x.isFinite, point.y.isFinite else {
           throw .value(series: line.name, x: point.x, y: point.y)
         }
       }
     }
     let picture = Picture(
-      across: LogAxis(points.map(\.x)), up: LogAxis(points.map(\.y)),
+      across: Axis(points.map(\.x), scale), up: Axis(points.map(\.y), scale),
       longestName: series.map(\.name.count).max() ?? 0)
     let legend = series.indices.map { picture.legend(series[$0], number: $0) }
     let lines = series.indices.map { picture.line(series[$0], number: $0) }
@@ -25,8 +26,8 @@ extension Chart {
 
 /// Where things lie in the picture.
 private struct Picture {
-  let across: LogAxis
-  let up: LogAxis
+  let across: Axis
+  let up: Axis
   private let width: Double
   private let height = 600.0
   private let left = 80.0
@@ -38,7 +39,7 @@ private struct Picture {
   /// Broken lines tell apart what has the same colour.
   private let dashes = ["", "8 3", "2 3"]
 
-  init(across: LogAxis, up: LogAxis, longestName: Int) {
+  init(across: Axis, up: Axis, longestName: Int) {
     self.across = across
     self.up = up
     // Letters are about 7.5 wide.
@@ -58,9 +59,9 @@ private struct Picture {
   func head(_ chart: Chart) -> String {
     """
     <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.number(width)) \(Self.number(height))" font-family="sans-serif" font-size="13">
-    <title>\(chart.title.escaped)</title>
+    <title>\(chart.title.escapedForXML)</title>
     <rect width="100%" height="100%" fill="white"/>
-    <text x="\(Self.number((left + right) / 2))" y="28.00" text-anchor="middle" font-size="17">\(chart.title.escaped)</text>
+    <text x="\(Self.number((left + right) / 2))" y="28.00" text-anchor="middle" font-size="17">\(chart.title.escapedForXML)</text>
     """
   }
 
@@ -83,8 +84,8 @@ private struct Picture {
     }
     let middle = Self.number((top + bottom) / 2)
     let names = """
-      <text x="\(Self.number((left + right) / 2))" y="\(Self.number(bottom + 45))" text-anchor="middle">\(chart.horizontal.escaped)</text>
-      <text x="20.00" y="\(middle)" text-anchor="middle" transform="rotate(-90 20 \(middle))">\(chart.vertical.escaped)</text>
+      <text x="\(Self.number((left + right) / 2))" y="\(Self.number(bottom + 45))" text-anchor="middle">\(chart.horizontal.escapedForXML)</text>
+      <text x="20.00" y="\(middle)" text-anchor="middle" transform="rotate(-90 20 \(middle))">\(chart.vertical.escapedForXML)</text>
       """
     return columns + rows + [frame, names]
   }
@@ -113,7 +114,7 @@ private struct Picture {
     let sample =
       "<line x1=\"\(Self.number(start))\" y1=\"\(place)\" x2=\"\(Self.number(start + 30))\" y2=\"\(place)\" \(stroke(series, number: number))/>"
     let text =
-      "<text x=\"\(Self.number(start + 38))\" y=\"\(place)\" dominant-baseline=\"middle\">\(series.name.escaped)</text>"
+      "<text x=\"\(Self.number(start + 38))\" y=\"\(place)\" dominant-baseline=\"middle\">\(series.name.escapedForXML)</text>"
     return
       ([sample] + (series.isFloor ? [] : [mark(Self.number(start + 15), place, number: number)]) + [text])
       .joined(separator: "\n")
@@ -122,7 +123,7 @@ private struct Picture {
 
 extension String {
   /// As text of XML: marks as entities, characters that XML 1.0 does not allow left out.
-  fileprivate var escaped: String {
+  package var escapedForXML: String {
     var result = ""
     for scalar in unicodeScalars {
       switch scalar {

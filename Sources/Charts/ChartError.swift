@@ -15,7 +15,7 @@ extension ChartError: CustomStringConvertible {
       "\(file), line \(number): \(reason). Lines are written by `godwit bench --json` and by Scripts/peers."
     case .nothing(let wanted, let found): "no measurement has \(wanted); there are \(found)."
     case .value(let series, let x, let y):
-      "\(series) has the point (\(x), \(y)): both numbers must be above 0 and finite."
+      "\(series) has the point (\(x), \(y)): both numbers must be finite, and above 0 on logarithmic axes."
     }
   }
 }

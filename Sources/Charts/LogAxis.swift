@@ -2,14 +2,8 @@ internal import Glibc
 
 /// A logarithmic axis: where numbers lie on it, and which of them are named.
 struct LogAxis {
-  /// A named place.
-  struct Tick: Equatable {
-    var value: Double
-    var label: String
-  }
-
   let range: ClosedRange<Double>
-  let ticks: [Tick]
+  let ticks: [AxisTick]
 
   /// Most names on an axis.
   static let most = 10
@@ -22,7 +16,7 @@ struct LogAxis {
       let (first, last) = (Int(log2(low)), Int(log2(high)))
       let step = (last - first) / Self.most + 1
       ticks = stride(from: first, through: last, by: step).map { power in
-        Tick(value: exp2(Double(power)), label: Self.binary(power))
+        AxisTick(value: exp2(Double(power)), label: Self.binary(power))
       }
       return
     }
@@ -40,7 +34,7 @@ struct LogAxis {
     let named =
       span.count <= Self.most
       ? Array(span) : decades.enumerated().filter { $0.offset % wide == 0 }.map(\.element)
-    ticks = named.map { Tick(value: $0.value, label: Self.decimal($0.digit, $0.power)) }
+    ticks = named.map { AxisTick(value: $0.value, label: Self.decimal($0.digit, $0.power)) }
   }
 
   /// Where a number lies, from 0 to 1.

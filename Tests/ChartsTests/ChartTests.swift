@@ -125,4 +125,26 @@ import Testing
       #expect((2...LogAxis.most + 1).contains(axis.ticks.count), "\(values)")
     }
   }
+
+  @Test func linearAxesBeginAtZero() {
+    #expect(LinearAxis([0.2, 2.9]).ticks.map(\.label) == ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"])
+    #expect(LinearAxis([1570, 62_800]).ticks.map(\.label).last == "70000")
+    #expect(LinearAxis([0.004]).ticks.map(\.label).prefix(3) == ["0.0000", "0.0005", "0.0010"])
+    #expect(LinearAxis([-3, 5]).range == -3...5)
+    #expect(
+      LinearAxis([0, 0]).range == 0...1 && LinearAxis([1e300]).ticks.count > 2
+        && LinearAxis([1e-30]).ticks.count > 2)
+    let axis = LinearAxis([10])
+    #expect(axis.place(0) == 0 && axis.place(5) == 0.5 && axis.place(10) == 1)
+  }
+
+  @Test func linearChartsTakeZero() throws {
+    let line = Chart.Series(name: "loss", points: [Chart.Point(x: 0, y: 0), Chart.Point(x: 10, y: 1)])
+    let chart = Chart(title: "a", horizontal: "b", vertical: "c", series: [line], scale: .linear)
+    #expect(try chart.svg().contains("<polyline points=\"80.00,540.00 700.00,50.00\""))
+    let odd = Chart.Series(name: "loss", points: [Chart.Point(x: 0, y: .nan)])
+    #expect(throws: ChartError.self) {
+      try Chart(title: "", horizontal: "", vertical: "", series: [odd], scale: .linear).svg()
+    }
+  }
 }
