@@ -39,7 +39,7 @@ extension Variable {
     let device = variables[0].device
     var shape = variables[0].shape
     shape[axis] = variables.reduce(0) { $0 + $1.shape[axis] }
-    let result = try device.empty(shape)
+    let result = try device.empty(shape, variables[0].value.type)
     var ranges: [Range<Int>] = []
     for variable in variables {
       let start = ranges.last?.upperBound ?? 0
