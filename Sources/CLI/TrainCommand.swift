@@ -65,7 +65,7 @@ struct TrainCommand: ParsableCommand {
     let cores = executor as? CPUExecutor
     if profile, cores == nil { throw CommandFailure("--profile is for the cores alone. Add --device cpu.") }
     cores?.profile.isOn.store(profile, ordering: .relaxed)
-    let device = Device(executor)
+    let device = Device(executor, factors: recipe.precision)
     let checkpoint = resume ? try Checkpoint(path: folder.checkpoint) : nil
     let training = try Training(recipe, on: device, from: checkpoint)
     try folder.forgetMetrics(after: training.step)

@@ -50,6 +50,12 @@ public final class Device {
     draws = 0
   }
 
+  /// Operations so far that drew random numbers; set back to draw the same again.
+  var drawn: Int {
+    get { draws }
+    set { draws = newValue }
+  }
+
   /// Number of the next operation that draws random numbers.
   func nextStream() -> Int {
     draws += 1
@@ -61,6 +67,14 @@ public final class Device {
     let before = (recordsGradients, isTraining)
     (recordsGradients, isTraining) = (false, false)
     defer { (recordsGradients, isTraining) = before }
+    return try body()
+  }
+
+  /// Runs `body` without noting operations; dropout drops as before.
+  func notRecording<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let before = recordsGradients
+    recordsGradients = false
+    defer { recordsGradients = before }
     return try body()
   }
 

@@ -64,3 +64,23 @@ extension Variable {
     }
   }
 }
+
+extension Variable {
+  /// A view without the last axis, whose extent is 1.
+  public var withoutLastAxis: Variable {
+    get throws {
+      precondition(shape.last == 1, "the last axis of \(shape) is not 1")
+      let view = Tensor(
+        unchecked: value.storage, byteOffset: value.byteOffset, type: value.type,
+        shape: shape.dropLast(), strides: value.strides.dropLast())
+      return device.note(view, from: [self]) { g in
+        [
+          .whole(
+            Tensor(
+              unchecked: g.storage, byteOffset: g.byteOffset, type: g.type, shape: g.shape + [1],
+              strides: g.strides + [1]))
+        ]
+      }
+    }
+  }
+}

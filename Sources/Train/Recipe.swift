@@ -1,4 +1,5 @@
 public import Formats
+public import Memory
 public import Models
 
 /// All that decides how a network is trained.
@@ -23,6 +24,12 @@ public struct Recipe: Sendable {
   public let schedule: Schedule
   /// Examples of a step.
   public let batch: Int
+  /// Examples that are worked on at a time; gradients of a step's parts are added up.
+  public let microbatch: Int
+  /// Type of the factors of products: float32, or bfloat16 for mixed precision.
+  public let precision: ElementType
+  /// Whether blocks are computed again for their gradients.
+  public let recomputesBlocks: Bool
   /// Times that each example is seen.
   public let epochs: Int
   /// Decides initial numbers, order and dropout.
@@ -38,15 +45,16 @@ public struct Recipe: Sendable {
   public var steps: Int { stepsPerEpoch * epochs }
 
   /// - Parameters:
-  ///   - json: an object with keys `task`, `examples`, `model`, `optimizer`, `schedule`, `batch`, `epochs`, `seed`, `evaluate`
-  ///     and `stop`.
+  ///   - json: an object with keys `task`, `examples`, `model`, `optimizer`, `schedule`, `batch`, `microbatch`,
+  ///     `precision`, `recompute_blocks`, `epochs`, `seed`, `evaluate` and `stop`.
   ///   - file: for messages.
   ///   - seed: in place of the recipe's own.
   /// - Throws: ``Formats/FormatError`` naming the key, what is wrong with a task.
   public init(_ json: JSON, file: String, seed: UInt64? = nil) throws {
     let node = JSONNode(json, file: file)
     try node.requireKeys([
-      "task", "examples", "model", "optimizer", "schedule", "batch", "epochs", "seed", "evaluate", "stop",
+      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision",
+      "recompute_blocks", "epochs", "seed", "evaluate", "stop",
     ])
     source = json
     task = try TrainingTask(node.required("task"))
@@ -60,6 +68,12 @@ public struct Recipe: Sendable {
     optimizer = try OptimizerSettings(node.required("optimizer"))
     schedule = try node.optional("schedule").map { try Schedule($0) } ?? Schedule()
     batch = try node.optional("batch")?.positiveInteger() ?? 32
+    let part = try node.optional("microbatch")
+    microbatch = try part?.positiveInteger() ?? batch
+    if let part, microbatch > batch { throw part.wrong("at most the batch, \(batch)") }
+    let types: [ElementType] = [.float32, .bfloat16]
+    precision = try node.optional("precision").map { types[try $0.choice(types.map(\.rawValue))] } ?? .float32
+    recomputesBlocks = try node.optional("recompute_blocks")?.bool() ?? false
     epochs = try node.required("epochs").positiveInteger()
     self.seed = try seed ?? UInt64(node.optional("seed")?.integer(in: 0...Int.max) ?? 0)
     let evaluate = try node.optional("evaluate")

@@ -48,12 +48,13 @@ public final class Training {
     let source: ParameterSet.Source =
       checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } } ?? .drawn(seed: recipe.seed)
     network = try SequenceNetwork(recipe.model, ParameterSet(source, on: device))
+    network.recomputesBlocks = recipe.recomputesBlocks
     optimizer = try Optimizer(recipe.optimizer, network.parameters)
     if let checkpoint { try resume(checkpoint) }
   }
 
   private func resume(_ checkpoint: Checkpoint) throws {
-    for key in ["task", "examples", "model", "optimizer", "schedule", "batch", "epochs"]
+    for key in ["task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "epochs"]
     where checkpoint.recipe[key] != recipe.source[key] {
       throw TrainError.otherRecipe(file: checkpoint.file, key: key)
     }
@@ -86,18 +87,37 @@ public final class Training {
     if order.epoch != epoch { order = (epoch, shuffled(epoch)) }
     let first = place * recipe.batch
     let examples = order.places[first..<min(first + recipe.batch, order.places.count)]
-    let inputs = examples.flatMap { data.train.input($0) }
-    let targets = examples.flatMap { data.train.target($0) }
-    let loss = try network.logits(inputs, batch: examples.count).crossEntropy(targets).loss
-    let found = try device.numbers(loss.value)[0]
-    guard found.isFinite else { throw TrainError.diverged(step: step + 1, loss: found) }
-    try loss.backward()
+    let found = try descend(Array(examples))
     func rate(_ own: Double) -> Double {
       recipe.schedule.rate(step: step, of: recipe.steps, rate: own, base: recipe.optimizer.rate)
     }
     try optimizer.advance(step: step, rate: rate)
     step += 1
     return StepResult(step: step, loss: found, rate: rate(recipe.optimizer.rate))
+  }
+
+  /// Adds up the gradients of a step's examples and gives their mean loss.
+  ///
+  /// - Throws: ``TrainError/diverged(step:loss:)``; gradients are gone then.
+  private func descend(_ examples: [Int]) throws -> Float {
+    let targets = examples.map { data.train.target($0) }
+    let total = targets.reduce(0) { $0 + $1.count { $0 >= 0 } }
+    var mean: Float = 0
+    for start in stride(from: 0, to: examples.count, by: recipe.microbatch) {
+      let part = start..<min(start + recipe.microbatch, examples.count)
+      let inputs = examples[part].flatMap { data.train.input($0) }
+      let result = try network.logits(inputs, batch: part.count).crossEntropy(targets[part].flatMap { $0 })
+      let share = Float(result.count) / Float(max(1, total))
+      let loss = part.count == examples.count ? result.loss : try result.loss * share
+      let found = try device.numbers(loss.value)[0]
+      guard found.isFinite else {
+        for parameter in network.parameters.parameters { parameter.variable.clearGradient() }
+        throw TrainError.diverged(step: step + 1, loss: found)
+      }
+      mean += found
+      try loss.backward()
+    }
+    return mean
   }
 
   private func shuffled(_ epoch: Int) -> [Int] {
