@@ -110,8 +110,7 @@ private struct TrainingSession {
       sum += Double(result.loss)
       count += 1
       progress.update(training.step - firstStep)
-      let isEpoch = training.step % recipe.stepsPerEpoch == 0 && training.epoch % recipe.evaluateEvery == 0
-      guard isEpoch || training.step == last else { continue }
+      guard training.step % recipe.evaluationInterval == 0 || training.step == last else { continue }
       let found = try training.evaluate()
       latest = found
       best = max(best, found.accuracy)
