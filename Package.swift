@@ -84,6 +84,6 @@ let package = Package(
       "Models", ["Engine", "Tensors", "Tiles", "Formats", "Memory", "TestSupport", "TilesCPU"],
       exclude: ["Golden"]),
     tests("Train", ["Models", "Tensors", "Formats", "Memory", "TilesCPU", "TestSupport"]),
-    tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
+    tests("Engine", ["Models", "Tensors", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]
 )

@@ -6,10 +6,10 @@ internal import Tensors
 ///
 /// Gu et al., “On the parameterization and initialization of diagonal state space models”, 2022, arXiv:2206.11893.
 struct S4D: SequenceMixer {
-  private let modes: DiagonalFilter.Modes
-  private let skip: Variable
-  private let output: AffineLayer
-  private let dropout: Float
+  let modes: DiagonalFilter.Modes
+  let skip: Variable
+  let output: AffineLayer
+  let dropout: Float
 
   /// - Parameter states: N; N/2 complex modes, their poles shared by all channels.
   init(_ scope: ParameterScope, width: Int, states: Int, dropout: Float) throws {

@@ -15,6 +15,14 @@ public struct SequenceSettings: Sendable, Hashable {
     /// Long implicit filters between gates: order, width, features and frequency of the filter's network, window.
     case hyena(order: Int, filterWidth: Int, features: Int, frequency: Float, hasWindow: Bool)
 
+    /// Whether it goes on for any number of positions, since none of its parameters belongs to a position.
+    var isRecurrent: Bool {
+      switch self {
+      case .h3, .s4d, .attention: true
+      case .hyena: false
+      }
+    }
+
     /// Its name in recipes.
     public var name: String {
       switch self {
