@@ -1,10 +1,10 @@
 import Memory
-import Models
 import TestSupport
 import Testing
 import TilesCPU
 
 @testable import Engine
+@testable import Models
 @testable import Tensors
 
 @Suite struct SequenceGeneratorTests {
