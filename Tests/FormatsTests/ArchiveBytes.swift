@@ -13,6 +13,7 @@ struct ArchiveBytes {
     var isWide = false
     var wideOffset: UInt64?
     var wideSize: UInt64?
+    var wideStored: UInt64?
   }
 
   var entries: [Entry]
@@ -67,7 +68,7 @@ struct ArchiveBytes {
         // Another field first, to be stepped over.
         for number in [UInt16(0x4246), 2, 7, 1, 24] { extra.put(number) }
         extra.put(entry.wideSize ?? UInt64(entry.data.count))
-        extra.put(entry.wideSize ?? UInt64(entry.data.count))
+        extra.put(entry.wideStored ?? entry.wideSize ?? UInt64(entry.data.count))
         extra.put(entry.wideOffset ?? UInt64(offset))
       }
       let size = entry.size ?? (entry.isWide ? .max : UInt32(entry.data.count))

@@ -24,6 +24,9 @@ import Testing
     Broken("no end record", "has no directory at its end", Array(good.bytes.dropLast())),
     Broken("bytes behind the end", "has no directory at its end", good.bytes + [0]),
     Broken("compressed", "is compressed (method 8)", archive { $0.entries[0].method = 8 }),
+    Broken(
+      "compressed otherwise", "is compressed (method 0)",
+      archive { ($0.entries[2].isWide, $0.entries[2].wideStored) = (true, 8) }),
     Broken("encrypted", "is encrypted", archive { $0.entries[0].flags = 1 }),
     Broken("two names", "its own header says", archive { $0.entries[0].localName = "archive/data.plk" }),
     Broken("entry twice", "occurs twice", archive { $0.entries[2].name = "archive/version" }),
@@ -167,11 +170,11 @@ import Testing
     Broken("T-03 offset's bytes overflow", "its place", tensor(4, offset: 1 << 61, [1], [1])),
     Broken("empty far away", "needs 400 bytes", tensor(4, offset: 100, [0], [1])),
     Broken("offset below 0", "an offset below 0", tensor(4, offset: -1, [1], [1])),
-    Broken("extent below 0", "not of whole numbers from 0 up", tensor(4, [-1], [1])),
-    Broken("stride below 0", "not of whole numbers from 0 up", tensor(4, offset: 3, [4], [-1])),
+    Broken("extent below 0", "must be whole numbers from 0 up", tensor(4, [-1], [1])),
+    Broken("stride below 0", "must be whole numbers from 0 up", tensor(4, offset: 3, [4], [-1])),
     Broken("axes and strides", "2 extents and 1 strides", tensor(4, [2, 2], [1])),
     Broken(
-      "65 axes", "no tuple of at most 64",
+      "65 axes", "must be a tuple of at most 64",
       tensor(4, [Int](repeating: 1, count: 65), [Int](repeating: 1, count: 65))),
   ]
 

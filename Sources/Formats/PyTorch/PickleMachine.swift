@@ -302,12 +302,12 @@ extension PickleMachine {
   /// Whole numbers of at least 0; fewer than 65 of them.
   private func extents(_ value: PickleValue, _ what: String) throws(FormatError) -> [Int] {
     guard let items = elements(value, .tuple), items.count <= PyTorchFile.maximumAxes else {
-      throw malformed("a tensor's \(what) is no tuple of at most \(PyTorchFile.maximumAxes)")
+      throw malformed("a tensor's \(what) must be a tuple of at most \(PyTorchFile.maximumAxes)")
     }
     var result: [Int] = []
     for item in items {
       guard case .integer(let number) = item, number >= 0 else {
-        throw malformed("a tensor's \(what) is not of whole numbers from 0 up")
+        throw malformed("a tensor's \(what) must be whole numbers from 0 up")
       }
       result.append(number)
     }

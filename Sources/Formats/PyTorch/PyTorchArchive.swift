@@ -26,9 +26,15 @@ struct PyTorchArchive {
     folder = String(entry.key.dropLast(ending.count))
     pickle = entry.value
     if archive.entries["\(folder)/constants.pkl"] != nil {
-      throw .wrongFormat(
-        file: file, expected: "a PyTorch state dict",
-        found: "the code of a TorchScript model. Save the model's state dict instead")
+      throw .malformed(
+        file: file, item: "the archive",
+        reason: "it is the code of a TorchScript model. Save the model's state dict")
+    }
+    if let entry = archive.compressed {
+      throw .malformed(
+        file: file, item: "entry \"\(entry.name)\"",
+        reason: "it is compressed (method \(entry.method)), which torch.save never does. "
+          + "Unpack the archive and pack it again without compression (zip -0)")
     }
     let bytes = storage.bytes
     func word(_ name: String) throws(FormatError) -> String? {

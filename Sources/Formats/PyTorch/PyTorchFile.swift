@@ -72,6 +72,14 @@ public struct PyTorchFile: Sendable {
     settings = tree.settings ?? [:]
   }
 
+  /// Whether a file begins with the mark of an archive or a pickle, and so is none of safetensors.
+  ///
+  /// - Throws: ``FormatError/unreadable(file:reason:)``.
+  public static func isLikely(path: String) throws(FormatError) -> Bool {
+    let file = try mapped(path)
+    return isArchive(file.bytes) || file.bytes[0] == 0x80 && file.byteCount > 8 && file.bytes[8] != 0x7B
+  }
+
   /// Whether a file begins as those of `torch.save` do: with an archive.
   static func isArchive(_ bytes: Span<UInt8>) -> Bool {
     bytes.count >= 4 && bytes[0] == 0x50 && bytes[1] == 0x4B && bytes[2] == 3 && bytes[3] == 4
@@ -81,15 +89,14 @@ public struct PyTorchFile: Sendable {
     guard !isArchive(bytes) else { return }
     let head = (0..<min(bytes.count, 4)).map { bytes[$0] }
     if head.first == 0x80 {
-      throw .wrongFormat(
-        file: file, expected: "a PyTorch archive",
-        found:
-          "the mark of a bare pickle, as PyTorch wrote before version 1.6. Load it with PyTorch, save its state dict "
-          + "with torch.save or as safetensors")
+      throw .malformed(
+        file: file, item: "the file",
+        reason:
+          "it is a bare pickle, as PyTorch wrote before version 1.6. If you trust it, load it with PyTorch and save "
+          + "its state dict with torch.save or as safetensors")
     }
     let hexadecimal = head.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-    throw .wrongFormat(
-      file: file, expected: "a PyTorch archive", found: "bytes \(hexadecimal.joined(separator: " "))")
+    throw .wrongFormat(file: file, expected: "PyTorch", found: "bytes \(hexadecimal.joined(separator: " "))")
   }
 
   /// What the file says of a tensor; `nil` when there is none of this name.

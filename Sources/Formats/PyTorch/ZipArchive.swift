@@ -1,6 +1,6 @@
 package import Memory
 
-/// The entries of a ZIP archive whose data lie in it as they are, found by name; zip64 too.
+/// The entries of a ZIP archive, found by name; zip64 too. Nothing is unpacked: see ``compressed``.
 ///
 /// The archive's directory is the authority, and each entry's own header must agree with it: readers that trust one or
 /// the other then see the same files. Checksums are not looked at: that would read all of a large file, and PyTorch can
@@ -13,10 +13,12 @@ package struct ZipArchive: Sendable {
 
   /// Bytes of each entry's data, by name.
   package let entries: [String: Range<Int>]
+  /// The first entry whose data do not lie there as they are, and the number of its method.
+  package let compressed: (name: String, method: UInt16)?
 
   /// Reads the directory of an archive that fills `storage`.
   ///
-  /// - Throws: ``FormatError``, also for entries that are compressed or encrypted.
+  /// - Throws: ``FormatError``, also for entries that are encrypted.
   package init(_ storage: TensorStorage, file: String) throws(FormatError) {
     let bytes = storage.bytes
     let directory = try ZipDirectory(bytes, file: file)
@@ -45,6 +47,7 @@ package struct ZipArchive: Sendable {
       free = range.upperBound
     }
     self.entries = entries
+    compressed = headers.first { $0.isCompressed }.map { ($0.name, $0.method) }
   }
 }
 
@@ -149,7 +152,10 @@ private struct ZipDirectory {
 private struct ZipHeader {
   var name: String
   var offset: UInt64
+  /// In the archive.
   var byteCount: UInt64
+  var method: UInt16
+  var isCompressed: Bool
 
   /// What messages call the entry.
   var item: String { "entry \"\(name)\"" }
@@ -161,7 +167,7 @@ private struct ZipHeader {
     }
     _ = try reader.take(4, item)
     let flags = try reader.number(UInt16.self, item)
-    let method = try reader.number(UInt16.self, item)
+    method = try reader.number(UInt16.self, item)
     _ = try reader.take(8, item)
     var stored = UInt64(try reader.number(UInt32.self, item))
     var size = UInt64(try reader.number(UInt32.self, item))
@@ -185,15 +191,10 @@ private struct ZipHeader {
       try Self.widen(&wide, end: extra.upperBound, &size, &stored, &offset, item)
     }
     self.offset = offset
-    byteCount = size
+    byteCount = stored
+    isCompressed = method != 0 || stored != size
     guard flags & 0x2041 == 0 else {
       throw .malformed(file: file, item: self.item, reason: "it is encrypted. Write the file without")
-    }
-    guard method == 0, stored == size else {
-      throw .malformed(
-        file: file, item: self.item,
-        reason: "it is compressed (method \(method)), which torch.save never does. "
-          + "Unpack the archive and pack it again without compression (zip -0)")
     }
   }
 
@@ -232,7 +233,7 @@ private struct ZipHeader {
     let nameBytes = try reader.number(UInt16.self, item)
     let extraBytes = try reader.number(UInt16.self, item)
     let own = try reader.text(UInt64(nameBytes), "the name of \(item)")
-    guard method == 0, sameBytes(own, name) else {
+    guard method == self.method, sameBytes(own, name) else {
       throw .malformed(
         file: file, item: item, reason: "its own header says method \(method) and name \"\(own)\"")
     }
