@@ -64,7 +64,9 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func show(_ file: PyTorchFile) throws {
-    let bytes = file.tensors.reduce(0) { $0 + $1.byteCount }
+    // Tied weights lie in the file once.
+    let sizes = Dictionary(file.tensors.map { ($0.byteOffset, $0.byteCount) }) { max($0, $1) }
+    let bytes = sizes.values.reduce(0, +)
     if json {
       return summarise(
         file.file, "pytorch", keys: file.settings.object?.count ?? 0, tensors: file.tensors.count, bytes)

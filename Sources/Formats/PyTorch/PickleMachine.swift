@@ -16,12 +16,19 @@ struct PickleMachine: ~Escapable {
   /// Longest name of a module or of something in it, in bytes.
   static let maximumNameBytes = 256
 
-  private var reader: ByteReader
-  private let file: String
-  private let skipsForeign: Bool
-  private var heap = PickleHeap()
+  /// What is left of the pickle.
+  var reader: ByteReader
+  /// What error messages call it.
+  let file: String
+  /// Whether unknown objects are left out.
+  let skipsForeign: Bool
+  /// What was made so far.
+  var heap = PickleHeap()
+  /// Values that later instructions take.
   private var stack: [PickleValue] = []
+  /// Heights of the stack at open marks.
   private var marks: [Int] = []
+  /// Values to be met again, by their number.
   private var memo: [UInt32: PickleValue] = [:]
   /// Where the current instruction is.
   private var position = 0
@@ -59,6 +66,7 @@ struct PickleMachine: ~Escapable {
     return (root, machine.heap)
   }
 
+  /// Carries out one instruction.
   private mutating func follow(_ opcode: PickleOpcode) throws(FormatError) {
     switch opcode {
     case .proto:
@@ -122,17 +130,20 @@ struct PickleMachine: ~Escapable {
 }
 
 extension PickleMachine {
-  private func malformed(_ reason: String) -> FormatError {
+  /// An error at the current instruction.
+  func malformed(_ reason: String) -> FormatError {
     .malformed(file: file, item: "the pickle at byte \(position)", reason: reason)
   }
 
-  private func require(_ count: Int, _ what: String) throws(FormatError) {
+  /// Checks that one more of something is within the limit.
+  func require(_ count: Int, _ what: String) throws(FormatError) {
     guard count < Self.maximumObjects else {
       throw .tooLarge(
         file: file, item: "the number of \(what)", limit: Self.maximumObjects, found: UInt64(count + 1))
     }
   }
 
+  /// Puts a value on the stack.
   private mutating func push(_ value: PickleValue) throws(FormatError) {
     guard stack.count < Self.maximumStack else {
       throw .tooLarge(
@@ -141,6 +152,7 @@ extension PickleMachine {
     stack.append(value)
   }
 
+  /// Makes a container and puts it on the stack.
   private mutating func push(
     _ kind: PickleHeap.Container.Kind, _ items: [PickleValue]
   ) throws(FormatError) {
@@ -150,30 +162,34 @@ extension PickleMachine {
   }
 
   /// The last values, in their order; none from below an open mark.
-  private mutating func pop(_ count: Int) throws(FormatError) -> [PickleValue] {
+  mutating func pop(_ count: Int) throws(FormatError) -> [PickleValue] {
     guard stack.count - (marks.last ?? 0) >= count else { throw malformed("the stack is too short") }
     defer { stack.removeLast(count) }
     return Array(stack.suffix(count))
   }
 
+  /// The values above the last mark, which is closed.
   private mutating func popToMark() throws(FormatError) -> [PickleValue] {
     guard let mark = marks.popLast() else { throw malformed("there is no mark") }
     defer { stack.removeLast(stack.count - mark) }
     return Array(stack[mark...])
   }
 
-  private func top() throws(FormatError) -> PickleValue {
+  /// The last value, left where it is.
+  func top() throws(FormatError) -> PickleValue {
     guard stack.count > marks.last ?? 0, let value = stack.last else {
       throw malformed("the stack is empty")
     }
     return value
   }
 
+  /// Keeps the last value under a number.
   private mutating func remember(_ place: UInt32) throws(FormatError) {
     try require(memo.count, "memos")
     memo[place] = try top()
   }
 
+  /// The value kept under a number.
   private func recalled(_ place: UInt32) throws(FormatError) -> PickleValue {
     guard let value = memo[place] else { throw malformed("memo \(place) holds nothing") }
     return value
@@ -194,6 +210,7 @@ extension PickleMachine {
 }
 
 extension PickleMachine {
+  /// Text of a length within the limit.
   private mutating func text(_ count: UInt64) throws(FormatError) -> PickleValue {
     guard count <= UInt64(Self.maximumTextBytes) else {
       throw .tooLarge(
@@ -228,136 +245,5 @@ extension PickleMachine {
       }
       bytes.append(byte)
     }
-  }
-}
-
-extension PickleMachine {
-  private mutating func global(module: String, name: String) throws(FormatError) -> PickleValue {
-    guard module.utf8.count <= Self.maximumNameBytes, name.utf8.count <= Self.maximumNameBytes else {
-      throw malformed("a name of Python is longer than \(Self.maximumNameBytes) bytes")
-    }
-    if let known = PickleGlobal(module: module, name: name) { return .global(known) }
-    guard skipsForeign else { throw .refusedGlobal(file: file, name: "\(module).\(name)") }
-    let full = "\(module).\(name)"
-    if !heap.foreign.contains(full) {
-      guard heap.foreign.count < 256 else {
-        throw .tooLarge(file: file, item: "the number of unknown names", limit: 256, found: 257)
-      }
-      heap.foreign.append(full)
-    }
-    return .foreign
-  }
-
-  private mutating func made(
-    by callee: PickleValue, from arguments: PickleValue, _ opcode: PickleOpcode
-  ) throws(FormatError) -> PickleValue {
-    if case .foreign = callee { return .foreign }
-    guard opcode == .reduce, case .global(let global) = callee, let items = elements(arguments, .tuple) else {
-      throw malformed("what is called is no function, or its arguments are no tuple")
-    }
-    switch global {
-    case .orderedDictionary:
-      guard items.isEmpty else { throw malformed("OrderedDict has arguments") }
-      try require(heap.containers.count, "lists, tuples and dictionaries")
-      heap.containers.append(PickleHeap.Container(kind: .dictionary))
-      return .container(heap.containers.count - 1)
-    case .size:
-      guard items.count == 1, elements(items[0], .tuple) != nil else {
-        throw malformed("torch.Size has no tuple")
-      }
-      return items[0]
-    case .rebuildParameter:
-      // Whether it is trained, and hooks, which are code and left out.
-      guard items.count == 3, case .tensor = items[0] else { throw malformed("a parameter has no tensor") }
-      return items[0]
-    case .rebuildTensor:
-      guard items.count == 6 || items.count == 7 else {
-        throw malformed("_rebuild_tensor_v2 has \(items.count) arguments, not 6 or 7")
-      }
-      return try tensor(items, type: nil, metadata: items.count == 7 ? items[6] : .none)
-    case .rebuildTypedTensor:
-      guard items.count == 7 || items.count == 8, case .global(.type(let type)) = items[6] else {
-        throw malformed("_rebuild_tensor_v3 has \(items.count) arguments, not 7 or 8, or no type")
-      }
-      return try tensor(items, type: type, metadata: items.count == 8 ? items[7] : .none)
-    case .storage, .type: throw malformed("a type is called")
-    }
-  }
-
-  /// State of an object: of dictionaries, attributes that hold no tensors of the model, such as a version.
-  private mutating func build() throws(FormatError) {
-    _ = try pop(1)
-    switch try top() {
-    case .container(let place) where heap.containers[place].kind == .dictionary: break
-    case .foreign: break
-    default: throw malformed("what is given attributes is no dictionary")
-    }
-  }
-
-  private func elements(_ value: PickleValue, _ kind: PickleHeap.Container.Kind) -> [PickleValue]? {
-    guard case .container(let place) = value, heap.containers[place].kind == kind else { return nil }
-    return heap.containers[place].items
-  }
-
-  /// Whole numbers of at least 0; fewer than 65 of them.
-  private func extents(_ value: PickleValue, _ what: String) throws(FormatError) -> [Int] {
-    guard let items = elements(value, .tuple), items.count <= PyTorchFile.maximumAxes else {
-      throw malformed("a tensor's \(what) must be a tuple of at most \(PyTorchFile.maximumAxes)")
-    }
-    var result: [Int] = []
-    for item in items {
-      guard case .integer(let number) = item, number >= 0 else {
-        throw malformed("a tensor's \(what) must be whole numbers from 0 up")
-      }
-      result.append(number)
-    }
-    return result
-  }
-
-  private mutating func tensor(
-    _ items: [PickleValue], type: PyTorchType?, metadata: PickleValue
-  ) throws(FormatError) -> PickleValue {
-    guard case .storage(let storage) = items[0], case .integer(let offset) = items[1], offset >= 0 else {
-      throw malformed("a tensor has no storage, or an offset below 0")
-    }
-    // Conjugation and negation that are not carried out yet: PyTorch's only entries here.
-    if let marks = elements(metadata, .dictionary), !marks.isEmpty {
-      throw malformed("a tensor is stored as the conjugate or negative of its numbers; save a clone() of it")
-    }
-    let view = PickleHeap.View(
-      storage: storage, type: try self.type(of: storage, type), offset: offset,
-      shape: try extents(items[2], "shape"), strides: try extents(items[3], "strides"))
-    guard view.shape.count == view.strides.count else {
-      throw malformed("a tensor has \(view.shape.count) extents and \(view.strides.count) strides")
-    }
-    try require(heap.tensors.count, "tensors")
-    heap.tensors.append(view)
-    return .tensor(heap.tensors.count - 1)
-  }
-
-  private func type(of storage: Int, _ stated: PyTorchType?) throws(FormatError) -> PyTorchType {
-    let own = heap.storages[storage].type
-    guard let type = own ?? stated, own == nil || stated == nil else {
-      throw malformed("a tensor's numbers have no type, or two")
-    }
-    return type
-  }
-
-  /// A storage by what stands for it: ("storage", class, key, device, count).
-  private mutating func storage(_ id: PickleValue) throws(FormatError) -> PickleValue {
-    guard let items = elements(id, .tuple), items.count == 5, case .string("storage") = items[0],
-      case .global(.storage(let type)) = items[1], case .string(let key) = items[2],
-      case .integer(let count) = items[4], count >= 0
-    else { throw malformed("what stands for a storage is not (\"storage\", class, key, device, count)") }
-    if let place = heap.places[key] {
-      guard heap.storages[place].type == type, heap.storages[place].count == count else {
-        throw malformed("storage \(JSON.string(key).summary) is described in two ways")
-      }
-      return .storage(place)
-    }
-    try require(heap.storages.count, "storages")
-    heap.places[key] = heap.storages.count
-    heap.storages.append(PickleHeap.Storage(key: key, type: type, count: count))
-    return .storage(heap.storages.count - 1)
   }
 }

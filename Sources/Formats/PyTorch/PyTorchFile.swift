@@ -72,12 +72,13 @@ public struct PyTorchFile: Sendable {
     settings = tree.settings ?? [:]
   }
 
-  /// Whether a file begins with the mark of an archive or a pickle, and so is none of safetensors.
+  /// Whether a file begins with the mark of an archive or a pickle and not as safetensors do.
   ///
   /// - Throws: ``FormatError/unreadable(file:reason:)``.
   public static func isLikely(path: String) throws(FormatError) -> Bool {
     let file = try mapped(path)
-    return isArchive(file.bytes) || file.bytes[0] == 0x80 && file.byteCount > 8 && file.bytes[8] != 0x7B
+    let isSafetensors = file.byteCount > 8 && file.bytes[8] == UInt8(ascii: "{")
+    return !isSafetensors && (isArchive(file.bytes) || file.bytes[0] == 0x80)
   }
 
   /// Whether a file begins as those of `torch.save` do: with an archive.

@@ -26,6 +26,7 @@ struct PyTorchTree {
     settings = try list(root, name: "", depth: 0)
   }
 
+  /// Lists the tensors of a value; the rest of it as JSON, `nil` where there is none.
   private mutating func list(
     _ value: PickleValue, name: String, depth: Int
   ) throws(FormatError) -> JSON? {
@@ -107,6 +108,7 @@ struct PyTorchTree {
     }
   }
 
+  /// The name of a member of `name`.
   private mutating func join(_ name: String, _ key: String) throws(FormatError) -> String {
     let joined = name.isEmpty ? key : "\(name).\(key)"
     guard joined.utf8.count <= Self.maximumNameBytes else {

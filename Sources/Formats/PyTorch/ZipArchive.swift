@@ -53,7 +53,9 @@ package struct ZipArchive: Sendable {
 
 /// Where the directory of an archive lies, from the records at the file's end.
 private struct ZipDirectory {
+  /// Bytes of its entries.
   var range: Range<Int>
+  /// Entries.
   var count: Int
 
   private static let recordBytes = 22
@@ -123,6 +125,7 @@ private struct ZipDirectory {
     return nil
   }
 
+  /// The record of zip64, found by a locator before the end record; `nil` where there is none.
   private static func wideRecord(
     _ bytes: Span<UInt8>, before end: Int, file: String
   ) throws(FormatError) -> (place: Int, here: UInt64, entries: UInt64, size: UInt64, start: UInt64)? {

@@ -1,16 +1,17 @@
 internal import Formats
-internal import Glibc
-internal import Memory
 
 /// Finds out what network a published checkpoint holds.
 struct PublicReading {
   /// Largest extent that is believed.
   static let maximumExtent = 1 << 24
 
-  private let tensors: any NamedTensors
+  /// The file.
+  let tensors: any NamedTensors
   private let configuration: PublicConfiguration
   private let hints: PublicHints
-  private(set) var names: PublicNames
+  /// Its names; those of buffers are taken away by ``takeBuffers(_:)``.
+  var names: PublicNames
+  /// See ``PublicCheckpoint/assumptions``.
   private(set) var assumptions: [String] = []
 
   init(
@@ -76,6 +77,7 @@ struct PublicReading {
     throw ModelError.unknownLayout(file: tensors.file, names: Array(found.prefix(3)))
   }
 
+  /// The settings of what mixes positions, from the shapes of one layer.
   private func mixer(
     _ layout: PublicCheckpoint.Layout, _ scope: String, width: Int
   ) throws -> SequenceSettings.Mixer {
@@ -94,6 +96,7 @@ struct PublicReading {
     }
   }
 
+  /// The settings of Hyena, from the shapes of one layer and what is said of its window.
   private func hyena(_ scope: String, width: Int) throws -> SequenceSettings.Mixer {
     let input = try shape("\(scope).in_proj.weight", axes: 2)
     let order = input[0] / width - 1
@@ -162,6 +165,7 @@ struct PublicReading {
     (width: 2048, layers: 24, heads: 16), (width: 2560, layers: 32, heads: 20),
   ]
 
+  /// Heads of attention, which no shape tells.
   private mutating func heads(_ settings: SequenceSettings) throws -> Int {
     var stated = try hints.heads ?? configuration.heads()
     if stated == nil, let known = published(settings) {
@@ -179,11 +183,13 @@ struct PublicReading {
     return heads
   }
 
+  /// Heads of the published H3 of this size; `nil` where there is none.
   private func published(_ settings: SequenceSettings) -> Int? {
     guard case .h3 = settings.mixer else { return nil }
     return Self.published.first { $0.width == settings.width && $0.layers == settings.layers }?.heads
   }
 
+  /// Longest sequence: of filters and learned positions by their shapes, else as stated.
   private mutating func longest(
     _ layout: PublicCheckpoint.Layout, _ settings: SequenceSettings, positions: Int?, first: Int
   ) throws -> Int {
@@ -215,6 +221,7 @@ struct PublicReading {
     return shape
   }
 
+  /// The shape of a tensor that may be missing.
   private func optionalShape(_ name: String, axes: Int) throws -> [Int]? {
     guard let place = names.places[name], let shape = tensors.shape(place.name) else { return nil }
     guard shape.count == axes, shape.allSatisfy({ (1...Self.maximumExtent).contains($0) }) else {
@@ -223,88 +230,6 @@ struct PublicReading {
     return shape
   }
 
+  /// The file's name for a parameter.
   private func stored(_ name: String) -> String { names.places[name]?.name ?? names.prefix + name }
-}
-
-extension PublicReading {
-  /// Takes away what the network computes itself or shares, after a look at its numbers.
-  mutating func takeBuffers(_ settings: SequenceSettings) throws {
-    try takeHead()
-    guard case .hyena(let order, _, _, _, let hasWindow, let innerLayers, _, _) = settings.mixer else {
-      return
-    }
-    for layer in 0..<settings.layers where !settings.attentionLayers.contains(layer) {
-      let filter = "backbone.layers.\(layer).mixer.filter_fn"
-      let last = Double(max(1, settings.longest - 1))
-      try take("\(filter).pos_emb.t", is: "lags from 0 to 1") { count in
-        guard count == settings.longest else { return nil }
-        return { Float(Double($0) / last) }
-      }
-      try take("\(filter).modulation.deltas", is: "rates of decay from ln(0.01) / 1.5 to ln(0.01) / 0.3") {
-        count in
-        guard count == settings.width * (order - 1) else { return nil }
-        // Without a window nobody asks for them.
-        guard hasWindow else { return { _ in .nan } }
-        let (slow, fast) = (log(0.01) / 1.5, log(0.01) / 0.3)
-        return { Float(slow + (fast - slow) * Double($0) / Double(max(1, count - 1))) }
-      }
-      let frequency = "\(filter).implicit_filter.1.freq"
-      guard let place = names.places[frequency] else { continue }
-      let shared = try tensors.tensor(place.name).floats(place.name)
-      for sine in 1..<innerLayers + 1 {
-        try take("\(filter).implicit_filter.\(2 * sine + 1).freq", is: "those of \(place.name)") { count in
-          count == shared.count ? { shared[$0] } : nil
-        }
-      }
-    }
-  }
-
-  /// The output's weights, which must be the embedding's.
-  private mutating func takeHead() throws {
-    let embedding = "backbone.embeddings.word_embeddings.weight"
-    var heads = names.outside.filter { $0.hasSuffix("lm_head.weight") }
-    if let place = names.take("lm_head.weight") { heads.append(place.name) }
-    guard !heads.isEmpty, let place = names.places[embedding] else { return }
-    let own = try tensors.tensor(place.name)
-    for head in heads {
-      let other = try tensors.tensor(head)
-      let isSame = other.shape == own.shape && other.type == own.type && own.hasSameBytes(as: other)
-      guard isSame else {
-        throw ModelError.otherNumbers(tensor: head, file: tensors.file, expected: "those of \(place.name)")
-      }
-    }
-  }
-
-  /// Takes a buffer away if its numbers are the expected ones.
-  ///
-  /// - Parameter expected: for a count of numbers, the number of each place, NaN for any; `nil` for a wrong count.
-  private mutating func take(
-    _ name: String, is meaning: String, _ expected: (Int) -> ((Int) -> Float)?
-  ) throws {
-    guard let place = names.take(name) else { return }
-    let tensor = try tensors.tensor(place.name)
-    let found = try tensor.floats(place.name)
-    // Rounding of the type, and of those who computed them in float32.
-    let bound: Float = tensor.type == .bfloat16 ? 0x1p-7 : tensor.type == .float16 ? 0x1p-10 : 1e-5
-    let wanted = expected(found.count)
-    let agrees = found.indices.allSatisfy { index in
-      guard let value = wanted?(index) else { return false }
-      return value.isNaN || abs(found[index] - value) <= bound * max(1, abs(value))
-    }
-    guard agrees, wanted != nil else {
-      throw ModelError.otherNumbers(tensor: place.name, file: tensors.file, expected: meaning)
-    }
-  }
-}
-
-extension Tensor {
-  /// Whether two dense tensors of one shape and type hold the same bytes.
-  fileprivate func hasSameBytes(as other: Tensor) -> Bool {
-    if storage === other.storage, byteOffset == other.byteOffset { return true }
-    return withElements(as: UInt8.self) { own in
-      other.withElements(as: UInt8.self) { theirs in
-        own.count == theirs.count && own.indices.allSatisfy { own[$0] == theirs[$0] }
-      }
-    }
-  }
 }
