@@ -163,6 +163,74 @@ import TilesCPU
         < 0.05)
   }
 
+  static let variants: [SequenceSettings.Mixer] = [
+    .h3(states: 8, headWidth: 2), .s4d(states: 6), .attention,
+    .hyena(order: 3, filterWidth: 6, features: 3, frequency: 10, hasWindow: false),
+    .hyena(
+      order: 2, filterWidth: 6, features: 7, frequency: 10, hasWindow: true, innerLayers: 1, shortTaps: 5,
+      windowShift: 0.05),
+    .hyena(
+      order: 2, filterWidth: 6, features: 5, frequency: 10, hasWindow: true, innerLayers: 3, shortTaps: 2),
+  ]
+
+  /// What a network's parameters are named and shaped like tells its settings again.
+  @Test(arguments: variants) func settingsFollowFromTensors(mixer: SequenceSettings.Mixer) throws {
+    let settings = SequenceSettings(
+      vocabularySize: 11, vocabularyMultiple: 8, width: 12, layers: 3, feedForward: 20, mixer: mixer,
+      attentionLayers: mixer == .attention ? [] : [1], heads: 3, longest: 40,
+      learnsPositions: mixer == .attention, embeddingDropout: 0)
+    #expect(try SequenceSettings(JSONNode(settings.json, file: "x")) == settings)
+    let device = Device(try CPUExecutor(threads: 2))
+    let network = try SequenceNetwork(settings, ParameterSet(.drawn(seed: 3), on: device))
+    var state = try StateDictionary(GoldenCase("r10-lm-h3"))
+    state.entries = network.parameters.parameters.map { ($0.name, $0.variable.value) }
+    var hints = PublicHints()
+    (hints.heads, hints.vocabulary, hints.longest) = (3, 11, 40)
+    if case .hyena(_, _, _, _, let hasWindow, _, _, let shift) = mixer {
+      (hints.hasWindow, hints.windowShift) = (hasWindow, shift)
+    }
+    let found = try PublicCheckpoint(state, hints: hints)
+    #expect(found.settings == settings)
+    let tokens = (0..<40).map { Int32($0 * 7 % 11) }
+    try device.evaluating {
+      let again = try found.network(on: device).logits(tokens, batch: 1).value
+      let first = try network.logits(tokens, batch: 1).value
+      #expect(try device.numbers(again) == device.numbers(first))
+    }
+  }
+
+  /// T-08: whatever the shape of a tensor, there is a network or an error.
+  @Test(arguments: ["h3", "hybrid", "hyena", "attention", "s4d"]) func anyShapeIsSurvived(name: String) throws
+  {
+    let golden = try GoldenCase("r10-lm-\(name)")
+    let state = try StateDictionary(golden)
+    let config = try configuration(golden)
+    let device = Device(try CPUExecutor(threads: 1))
+    for entry in state.entries {
+      var shapes = [[], [0], [1], [3], entry.tensor.shape + [1], Array(entry.tensor.shape.dropLast())]
+      for axis in entry.tensor.shape.indices {
+        for extent in [0, 1, 2, 3, 5, 65, 1 << 20] {
+          var shape = entry.tensor.shape
+          shape[axis] = extent
+          shapes.append(shape)
+        }
+      }
+      for shape in shapes where shape != entry.tensor.shape {
+        let changed = state.adding(entry.name, try Tensor(zeros: .float32, shape))
+        for configuration in [config, nil] {
+          var hints = hintsWithHeads()
+          (hints.longest, hints.hasWindow) = (name == "hyena" ? nil : 24, true)
+          do {
+            let found = try PublicCheckpoint(changed, configuration: configuration, hints: hints)
+            let network = try found.network(on: device)
+            // Only a vocabulary, or a number of positions, may be another.
+            #expect(entry.name.contains("embeddings"), "\(entry.name) \(shape) \(network.settings)")
+          } catch { #expect(error is ModelError || error is FormatError, "\(error)") }
+        }
+      }
+    }
+  }
+
   /// What is refused, and the words.
   @Test func whatIsNotKnownIsNamed() throws {
     let golden = try GoldenCase("r10-lm-hyena")

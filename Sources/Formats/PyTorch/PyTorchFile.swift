@@ -3,9 +3,9 @@ public import Memory
 /// Tensors by name in a file that `torch.save` wrote, read without running anything.
 ///
 /// Such a file is a ZIP archive of a pickle, which is a program, and of runs of numbers. Here the program is followed by
-/// a reader that knows some forty instructions, which make values, and six names, which make tensors; whatever else a
-/// file asks for, it is refused with its name. See ``ForeignObjects`` for files whose settings are objects of other
-/// libraries.
+/// a reader that knows some forty instructions, which make values, and five names beside those of types of numbers, which
+/// make tensors and dictionaries; whatever else a file asks for, it is refused with its name. See ``ForeignObjects`` for
+/// files whose settings are objects of other libraries.
 ///
 /// Dictionaries within dictionaries are one list of names joined by dots, such as
 /// `state_dict.model.backbone.ln_f.weight`; the elements of lists count from 0. Dense tensors stay in the file, and several

@@ -107,7 +107,7 @@ struct PublicReading {
     let features = try shape("\(scope).filter_fn.pos_emb.z", axes: 3)[2]
     let filterWidth = try shape("\(scope).filter_fn.implicit_filter.0.weight", axes: 2)[0]
     let taps = try shape("\(scope).short_filter.weight", axes: 3)[2]
-    guard features % 2 == 1, features >= 3, taps <= 64 else {
+    guard features % 2 == 1, features >= 3, (2...16).contains(taps) else {
       throw ModelError.unsupported(feature: "\(tensors.file): \(features) features of a lag, or \(taps) taps")
     }
     var inner = 0

@@ -177,7 +177,7 @@ extension SequenceSettings.Mixer {
         frequency: Float(try settings?.optional("frequency")?.positiveNumber() ?? 10),
         hasWindow: try settings?.optional("window")?.bool() ?? true,
         innerLayers: try settings?.optional("inner_layers")?.integer(in: 0...64) ?? 2,
-        shortTaps: try settings?.optional("short_taps")?.integer(in: 1...64) ?? 3,
+        shortTaps: try settings?.optional("short_taps")?.integer(in: 2...16) ?? 3,
         windowShift: Float(try settings?.optional("window_shift")?.number() ?? 0))
       if case .hyena(_, _, let count, _, _, _, _, _) = self, count % 2 == 0, let features {
         throw features.wrong("an odd number")
