@@ -28,7 +28,9 @@ struct S4D: SequenceMixer {
   }
 
   func callAsFunction(_ u: Variable) throws -> Variable {
-    let filter = try DiagonalFilter(discretisation: .zeroOrderHold)(modes, length: u.shape[1])
+    let filter = try u.device.precisely {
+      try DiagonalFilter(discretisation: .zeroOrderHold)(modes, length: u.shape[1])
+    }
     let y = try u.permuted([0, 2, 1]).convolved(filter, skip: skip.reshaped([u.shape[2]]))
     return try output.positions(of: y.activated(.gelu).dropout(dropout))
   }
