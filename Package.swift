@@ -73,7 +73,7 @@ let package = Package(
     tests("Memory", ["TestSupport"]),
     tests("Fourier", ["TestSupport"]),
     tests("Tasks", ["Memory", "TestSupport"]),
-    tests("Formats", ["Memory", "TestSupport"]),
+    tests("Formats", ["Memory", "TestSupport"], exclude: ["PyTorch"]),
     tests("Charts", []),
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
     tests("TilesCUDA", ["Kernels", "Tiles", "Memory", "TestSupport"]),

@@ -11,7 +11,9 @@ internal import Tokenizers
 /// Options that choose a model and the machine it runs on.
 struct ModelOptions: ParsableArguments {
   @Option(
-    name: [.short, .long], help: "A GGUF file, a Hugging Face folder, a file of `godwit train`, or a catalogue name: \(Catalog.names).")
+    name: [.short, .long],
+    help:
+      "A GGUF file, a Hugging Face folder, a file of `godwit train`, or a catalogue name: \(Catalog.names).")
   var model = "smollm2"
 
   @OptionGroup var machine: DeviceOptions
@@ -74,7 +76,8 @@ struct ModelOptions: ParsableArguments {
       try Safetensors(path: file).metadata["godwit.model"] != nil
     else { return nil }
     guard cacheType == .auto, attention == .auto else {
-      throw CommandFailure("\(file) is a network without pages of keys: leave --cache-type and --attention out.")
+      throw CommandFailure(
+        "\(file) is a network without pages of keys: leave --cache-type and --attention out.")
     }
     return file
   }

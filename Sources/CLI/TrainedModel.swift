@@ -21,7 +21,8 @@ struct TrainedModel {
     let checkpoint = try Checkpoint(path: path)
     guard let description = checkpoint.tokenizer else {
       throw CommandFailure(
-        "\(path) was trained on a generated task, not on text: it continues no prompt. Judge it with `godwit eval`.")
+        "\(path) was trained on a generated task, not on text: it continues no prompt. Judge it with `godwit eval`."
+      )
     }
     tokenizer = try Tokenizer(description: description, file: path)
     let settings = try SequenceSettings(JSONNode(checkpoint.model, file: path))
@@ -34,6 +35,7 @@ struct TrainedModel {
     device = isOnCores ? "cpu" : "cuda"
     // Transforms on a GPU take 16-bit rows.
     let numbers = Device(executor, factors: isOnCores ? .float32 : .bfloat16)
-    network = try SequenceNetwork(settings, ParameterSet(.read { try checkpoint.numbers($0, $1) }, on: numbers))
+    network = try SequenceNetwork(
+      settings, ParameterSet(.read { try checkpoint.numbers($0, $1) }, on: numbers))
   }
 }

@@ -45,7 +45,9 @@ import TilesCPU
     request.stopTokens = [all[0]]
     #expect(try tokens(request) == ([], .stop))
     var count = 0
-    let reason = try SequenceGenerator(network()).run(GenerationRequest(prompt: [3, 1, 4], maximumTokens: 20)) { _ in
+    let reason = try SequenceGenerator(network()).run(
+      GenerationRequest(prompt: [3, 1, 4], maximumTokens: 20)
+    ) { _ in
       count += 1
       return count < 3
     }

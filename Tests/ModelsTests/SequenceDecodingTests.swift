@@ -41,7 +41,9 @@ import TilesCPU
       for sequence in 0..<2 {
         let start = (sequence * length + place) * rows
         worst = max(
-          worst, relativeError(found[sequence * rows..<(sequence + 1) * rows].map(Double.init),
+          worst,
+          relativeError(
+            found[sequence * rows..<(sequence + 1) * rows].map(Double.init),
             whole[start..<start + rows].map(Double.init)))
       }
     }

@@ -128,9 +128,10 @@ import TilesCPU
       #expect(a.variable.gradient?.type == .float32, "\(a.name)")
       let x = try device.numbers(a.variable.gradient!).map { Double($0) }
       let y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
-      let largest = exact.network.parameters.parameters.compactMap { parameter in
-        parameter.variable.gradient.map { doubles($0).map(abs).max() ?? 0 }
-      }.max() ?? 0
+      let largest =
+        exact.network.parameters.parameters.compactMap { parameter in
+          parameter.variable.gradient.map { doubles($0).map(abs).max() ?? 0 }
+        }.max() ?? 0
       guard y.contains(where: { abs($0) > 1e-2 * largest }) else { continue }
       #expect(relativeError(x, y) < 0.06, "\(a.name)")
     }

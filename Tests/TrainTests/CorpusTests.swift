@@ -27,7 +27,8 @@ import Testing
     let path = try path()
     let train = (0..<1000).map { Int32($0 * 37 % vocabulary) }
     try Corpus.write(
-      train: train, test: [0, Int32(vocabulary - 1)], vocabularySize: vocabulary, tokenizer: "bytes", to: path)
+      train: train, test: [0, Int32(vocabulary - 1)], vocabularySize: vocabulary, tokenizer: "bytes", to: path
+    )
     let corpus = try Corpus(path: path)
     #expect(try corpus.train[0..<1000] == train)
     #expect(try corpus.test[0..<2] == [0, Int32(vocabulary - 1)])
@@ -73,7 +74,8 @@ import Testing
   @Test func languageModelsLearnAndResume() throws {
     let (path, file) = (try path(), try path())
     try Corpus.write(
-      train: text(4000, below: 12), test: text(500, below: 12), vocabularySize: 12, tokenizer: "bytes", to: path)
+      train: text(4000, below: 12), test: text(500, below: 12), vocabularySize: 12, tokenizer: "bytes",
+      to: path)
     let changes = """
       {"task": {"corpus": {"file": "\(path)", "length": 32}}, "examples": {"test": 8}, "epochs": null, "steps": 24,
        "evaluate": {"steps": 8}, "batch": 8}
@@ -109,7 +111,8 @@ import Testing
   @Test func recipesOfCorporaAreChecked() throws {
     let path = try path()
     try Corpus.write(
-      train: text(400, below: 12), test: text(50, below: 12), vocabularySize: 12, tokenizer: "bytes", to: path)
+      train: text(400, below: 12), test: text(50, below: 12), vocabularySize: 12, tokenizer: "bytes", to: path
+    )
     func task(_ length: Int, _ more: String) throws -> Recipe {
       try recipe(#"{"task": {"corpus": {"file": "\#(path)", "length": \#(length)}}, \#(more)}"#)
     }

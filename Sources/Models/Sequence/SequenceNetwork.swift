@@ -145,11 +145,15 @@ extension SequenceSettings {
     case .attention:
       return try SelfAttention(
         scope, width: width, heads: heads, isCausal: true, dropout: attentionDropout, deviation: deviation)
-    case .hyena(let order, let filterWidth, let features, let frequency, let hasWindow):
+    case .hyena(
+      let order, let filterWidth, let features, let frequency, let hasWindow, let innerLayers, let shortTaps,
+      let windowShift):
       let filter = ImplicitFilter.Settings(
-        features: features, width: filterWidth, frequency: frequency, hasWindow: hasWindow, longest: longest)
+        features: features, width: filterWidth, innerLayers: innerLayers, frequency: frequency,
+        hasWindow: hasWindow, windowShift: windowShift, longest: longest)
       return try Hyena(
-        scope, width: width, settings: Hyena.Settings(order: order, filter: filter), deviation: deviation)
+        scope, width: width, settings: Hyena.Settings(order: order, shortTaps: shortTaps, filter: filter),
+        deviation: deviation)
     }
   }
 }

@@ -12,8 +12,11 @@ public struct SequenceSettings: Sendable, Hashable {
     case s4d(states: Int)
     /// Softmax attention.
     case attention
-    /// Long implicit filters between gates: order, width, features and frequency of the filter's network, window.
-    case hyena(order: Int, filterWidth: Int, features: Int, frequency: Float, hasWindow: Bool)
+    /// Long implicit filters between gates: order, width, features and frequency of the filter's network, window, layers
+    /// between the network's first and last, taps of the short convolution, what is added to the window.
+    case hyena(
+      order: Int, filterWidth: Int, features: Int, frequency: Float, hasWindow: Bool, innerLayers: Int = 2,
+      shortTaps: Int = 3, windowShift: Float = 0)
 
     /// Whether it goes on for any number of positions, since none of its parameters belongs to a position.
     var isRecurrent: Bool {
@@ -170,15 +173,21 @@ extension SequenceSettings.Mixer {
       try settings?.requireKeys([])
       self = .attention
     case "hyena":
-      try settings?.requireKeys(["order", "filter_width", "features", "frequency", "window"])
+      try settings?.requireKeys([
+        "order", "filter_width", "features", "frequency", "window", "inner_layers", "short_taps",
+        "window_shift",
+      ])
       let features = try settings?.optional("features")
       self = .hyena(
         order: try settings?.optional("order")?.integer(in: 2...8) ?? 2,
         filterWidth: try settings?.optional("filter_width")?.positiveInteger() ?? 64,
         features: try features?.integer(in: 3...1025) ?? 5,
         frequency: Float(try settings?.optional("frequency")?.positiveNumber() ?? 10),
-        hasWindow: try settings?.optional("window")?.bool() ?? true)
-      if case .hyena(_, _, let count, _, _) = self, count % 2 == 0, let features {
+        hasWindow: try settings?.optional("window")?.bool() ?? true,
+        innerLayers: try settings?.optional("inner_layers")?.integer(in: 0...64) ?? 2,
+        shortTaps: try settings?.optional("short_taps")?.integer(in: 2...16) ?? 3,
+        windowShift: Float(try settings?.optional("window_shift")?.number() ?? 0))
+      if case .hyena(_, _, let count, _, _, _, _, _) = self, count % 2 == 0, let features {
         throw features.wrong("an odd number")
       }
     default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")
@@ -199,11 +208,12 @@ extension SequenceSettings.Mixer {
       ["h3": ["states": .integer(states), "head_width": .integer(headWidth)]]
     case .s4d(let states): ["s4d": ["states": .integer(states)]]
     case .attention: "attention"
-    case .hyena(let order, let width, let features, let frequency, let window):
+    case .hyena(let order, let width, let features, let frequency, let window, let inner, let taps, let shift):
       [
         "hyena": [
           "order": .integer(order), "filter_width": .integer(width), "features": .integer(features),
-          "frequency": .float(frequency), "window": .bool(window),
+          "frequency": .float(frequency), "window": .bool(window), "inner_layers": .integer(inner),
+          "short_taps": .integer(taps), "window_shift": .float(shift),
         ]
       ]
     }

@@ -17,7 +17,8 @@ public final class SequenceSession {
   /// - Throws: ``ModelError/invalid(key:value:allowed:)`` for more positions than the network was made for.
   public init(_ network: SequenceNetwork, capacity: Int) throws {
     if let limit = network.longestContext, capacity > limit {
-      throw ModelError.invalid(key: "positions", value: "\(capacity)", allowed: "up to \(limit) for this network")
+      throw ModelError.invalid(
+        key: "positions", value: "\(capacity)", allowed: "up to \(limit) for this network")
     }
     self.network = network
     self.capacity = capacity
