@@ -15,8 +15,8 @@ extension EngineError: CustomStringConvertible {
     switch self {
     case .emptyPrompt: "the prompt has no tokens."
     case .tooLong(let prompt, let generated, let limit):
-      "the prompt has \(prompt) tokens and \(generated) are to be generated: \(prompt + generated) in all, and the "
-        + "model's context is \(limit). Shorten the prompt or generate less."
+      "the prompt has \(prompt) tokens and \(generated) are to be generated, more together than the "
+        + "model's context of \(limit). Shorten the prompt or generate less."
     case .cacheTooSmall(let needed, let pages, let bytes):
       "one sequence needs \(needed) cache pages (\(needed * bytes) bytes), the budget has \(pages) "
         + "(\(pages * bytes) bytes). Raise the cache budget or use a smaller cache type."

@@ -17,14 +17,16 @@ extension Variable {
     return device.note(result.reshaped(shape), from: [self, weight] + (bias.map { [$0] } ?? [])) { g in
       let g = try device.dense(g).reshaped([rows, width])
       // So many rows a task that every core has some.
-      var kind = NormalisationGradient(norm, width: width, length: device.executor.cores > 16 ? 32 : 256)
+      var kind = NormalisationGradient(norm, width: width, length: device.executor.cores > 16 ? 128 : 256)
       (kind.input, kind.gradient) = (key.input, device.kernelType(g))
       let parts = (rows + kind.length - 1) / kind.length
       let dx = try device.empty([rows, width], x.type)
-      let sums = try (bias == nil ? 0..<1 : 0..<2).map { _ in try device.empty([parts, width]) }
+      let sums = try (bias == nil ? 0..<1 : 0..<2).map { _ in try device.empty([parts, kind.rows, width]) }
       try device.kernel(kind) { try kind.kernel() }
         .run([x, weight.value, g, dx] + sums)
-      let joined = try sums.map { try device.reduced($0, to: [width]) }
+      let joined = try sums.map {
+        try device.summed($0.reshaped([parts * kind.rows, width]), axis: 0).reshaped([width])
+      }
       return [.whole(dx.reshaped(shape))] + joined.map { .whole($0) }
     }
   }

@@ -21,9 +21,10 @@ import TilesCPU
       attentionLayers: mixer == .s4d(states: 6) ? [1] : [], heads: 2, longest: 160,
       learnsPositions: mixer == .attention, embeddingDropout: 0)
     var generator = SeededGenerator(seed: 3)
-    let source = ParameterSet.Source.read { name, shape in
+    let source = ParameterSet.Source.read { (name: String, shape: [Int]) -> [Float] in
       let shift: Float = name.hasSuffix("log_dt") ? -2 : 0
-      return (0..<shape.reduce(1, *)).map { _ in Float.random(in: -0.5...0.5, using: &generator) + shift }
+      let count = shape.reduce(1, *)
+      return (0..<count).map { _ in Float.random(in: -0.5...0.5, using: &generator) + shift }
     }
     return try SequenceNetwork(settings, ParameterSet(source, on: device))
   }
@@ -31,7 +32,7 @@ import TilesCPU
   private func worstStep(_ network: SequenceNetwork, prompt: Int, steps: Int) throws -> Double {
     let (device, rows) = (network.parameters.device, network.settings.embeddingRows)
     let length = prompt + steps
-    let tokens = (0..<2 * length).map { Int32(($0 * $0 + $0 / 7) % 11) }
+    let tokens: [Int32] = (0..<2 * length).map { (n: Int) -> Int32 in Int32((n * n + n / 7) % 11) }
     let whole = try device.evaluating { try device.numbers(network.logits(tokens, batch: 2).value) }
     let session = try SequenceSession(network, capacity: length)
     func row(_ at: Int) -> [Int32] { [tokens[at], tokens[length + at]] }
@@ -40,14 +41,12 @@ import TilesCPU
       let found = try device.numbers(logits.value)
       for sequence in 0..<2 {
         let start = (sequence * length + place) * rows
-        worst = max(
-          worst,
-          relativeError(
-            found[sequence * rows..<(sequence + 1) * rows].map(Double.init),
-            whole[start..<start + rows].map(Double.init)))
+        let a: [Double] = found[sequence * rows..<(sequence + 1) * rows].map { Double($0) }
+        let b: [Double] = whole[start..<start + rows].map { Double($0) }
+        worst = max(worst, relativeError(a, b))
       }
     }
-    let start = Array(tokens[..<prompt]) + tokens[length..<length + prompt]
+    let start: [Int32] = Array(tokens[..<prompt]) + Array(tokens[length..<length + prompt])
     try compare(session.begin(start, batch: 2), at: prompt - 1)
     for place in prompt..<length { try compare(session.step(row(place)), at: place) }
     #expect(session.position == length)

@@ -11,12 +11,15 @@ public struct NormalisationGradient: Sendable, Hashable {
   public var norm: Normalisation
   /// Numbers in a row, D.
   public var width: Int
-  /// Rows that one task goes through; each has sums of its own, which ``AxisSum`` joins.
+  /// Rows that one task goes through.
   public var length: Int
   /// Type of x and dx: float32, or 16 bits.
   public var input = ElementType.float32
   /// Type of dy, likewise.
   public var gradient = ElementType.float32
+
+  /// Rows that a task has in hand, each with sums of its own, which ``AxisSum`` joins: no row mixes with another.
+  public var rows: Int { Normalisation.rows(ofWidth: width) }
 
   /// Gradients of rows of that width.
   public init(_ norm: Normalisation, width: Int, length: Int = 256) {
@@ -25,7 +28,8 @@ public struct NormalisationGradient: Sendable, Hashable {
     self.length = length
   }
 
-  /// Arguments: x, weight, dy, then dx `[M, D]` and sums of dw and (layer only) db for every `length` rows, `[P, D]`.
+  /// Arguments: x, weight, dy, then dx `[M, D]` and sums of dw and (layer only) db, `rows` for every
+  /// `length` rows, `[P, rows, D]`.
   public func kernel() throws(TileError) -> Kernel {
     let isPlain = input == .float32 && gradient == .float32
     let types = isPlain ? "" : "_\(input.rawValue)_\(gradient.rawValue)"
@@ -36,10 +40,10 @@ public struct NormalisationGradient: Sendable, Hashable {
       let dy = k.input("dy", gradient, [m, d])
       let dx = k.output("dx", input, [m, d])
       let parts = m.ceilDiv(Index(length))
-      let dw = k.output("dw", .float32, [parts, d])
+      let rows = rows
+      let dw = k.output("dw", .float32, [parts, Index(rows), d])
       let isLayer = if case .layer = norm { true } else { false }
-      let db = isLayer ? k.output("db", .float32, [parts, d]) : nil
-      let rows = Normalisation.rows(ofWidth: width)
+      let db = isLayer ? k.output("db", .float32, [parts, Index(rows), d]) : nil
       k.grid([parts]) { task in
         func zeros() -> Tile {
           k.filled(0, rows: rows, columns: width, validRows: Index(rows), validColumns: d)
@@ -62,11 +66,8 @@ public struct NormalisationGradient: Sendable, Hashable {
           if isLayer { rest = k.map(.subtract, rest, k.map(.divide, k.rowSum(h), count)) }
           k.store(k.map(.multiply, rest, factor), to: dx, at: [row, 0])
         }
-        let ones = k.filled(1, rows: rows, columns: 1, validRows: Index(rows), validColumns: 1)
-        k.store(k.matmul(ones, dwSum, transposesLeft: true), to: dw, at: [task[0], 0], rowAxis: 0)
-        if let db, let dbSum {
-          k.store(k.matmul(ones, dbSum, transposesLeft: true), to: db, at: [task[0], 0], rowAxis: 0)
-        }
+        k.store(dwSum, to: dw, at: [task[0], 0, 0])
+        if let db, let dbSum { k.store(dbSum, to: db, at: [task[0], 0, 0]) }
       }
     }
   }
