@@ -1,7 +1,7 @@
 # make demo: from nothing to answers.  make test: all tests.  See README.md.
 GODWIT := .build/release/godwit
 
-.PHONY: setup build demo test bench check fuzz peers
+.PHONY: setup build demo test bench check fuzz peers code-model
 setup:
 	@Scripts/setup
 	@Scripts/fetch-model
@@ -17,6 +17,13 @@ test: setup
 
 bench: build
 	@$(GODWIT) bench generate gemm attention
+
+# The byte model of Recipes/code-hyena.yaml, from nothing: text from PyPI, training (minutes on a large GPU, days on cores), export.
+code-model: build
+	@test -f code.safetensors || { Scripts/fetch-corpus code.jsonl && $(GODWIT) corpus code.jsonl --out code.safetensors && rm code.jsonl; }
+	@$(GODWIT) train Recipes/code-hyena.yaml $$(test -f runs/code-hyena-seed0/checkpoint.safetensors && echo --resume)
+	@$(GODWIT) export runs/code-hyena-seed0/checkpoint.safetensors --out runs/code-hyena.safetensors
+	@$(GODWIT) generate --model runs/code-hyena.safetensors --prompt "def mean(values):" --max-tokens 200
 
 check:
 	@Scripts/check
