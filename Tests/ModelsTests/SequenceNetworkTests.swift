@@ -14,90 +14,60 @@ import TilesCPU
     .h3(states: 8, headWidth: 1), .h3(states: 8, headWidth: 2), .s4d(states: 6), .attention,
     .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
     .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
+    .s4d(states: 4, sets: 2, isGated: true), .longConv(longConv()), .longConv(longConv(.average)),
+    .longConv(longConv(.frequency)),
+    .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: false),
+    .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: true),
+    .linearAttention(features: 3),
   ]
+
+  private static func longConv(
+    _ smoothing: LongConvolutionSettings.Smoothing = .none
+  ) -> LongConvolutionSettings {
+    var settings = LongConvolutionSettings()
+    (settings.squash, settings.dropout, settings.smoothing) = (0.05, 0, smoothing)
+    return settings
+  }
 
   private func settings(_ mixer: SequenceSettings.Mixer, longest: Int = 7) -> SequenceSettings {
     SequenceSettings(
       vocabularySize: 6, vocabularyMultiple: 1, width: 4, layers: 2, feedForward: 6, mixer: mixer,
-      heads: mixer == .attention ? 2 : 1,
+      heads: mixer.hasHeads ? 2 : 1,
       longest: longest, learnsPositions: mixer == .attention, embeddingDropout: 0)
   }
 
   private func network(
-    _ mixer: SequenceSettings.Mixer, on device: Device, longest: Int = 7,
-    changing: (String, Int, Float)? = nil
+    _ mixer: SequenceSettings.Mixer, on device: Device, longest: Int = 7
   ) throws -> SequenceNetwork {
-    var generator = SeededGenerator(seed: 5)
-    var drawn: [String: [Float]] = [:]
-    // Larger than at the beginning of training, so that no gradient is lost in another's rounding.
-    let source = ParameterSet.Source.read { name, shape in
-      let count = shape.reduce(1, *)
-      var numbers = (0..<count).map { _ in Float.random(in: -0.5...0.5, using: &generator) }
-      if name.hasSuffix("log_dt") { numbers = numbers.map { $0 - 2 } }
-      if let changing, changing.0 == name { numbers[changing.1] += changing.2 }
-      drawn[name] = numbers
-      return numbers
-    }
-    return try SequenceNetwork(settings(mixer, longest: longest), ParameterSet(source, on: device))
+    try SequenceNetwork(
+      settings(mixer, longest: longest), ParameterSet(NetworkJudge.source(), on: device))
   }
 
   private let tokens: [Int32] = [0, 3, 5, 1, 1, 2, 4, 2, 2, 0, 5, 3, 1, 0]
   private let targets: [Int32] = [3, 5, 1, 1, 2, 4, 0, 2, 0, 5, 3, 1, -100, 2]
 
-  private func loss(
-    _ mixer: SequenceSettings.Mixer, on device: Device, changing: (String, Int, Float)? = nil
-  ) throws -> (value: Double, network: SequenceNetwork) {
-    let network = try network(mixer, on: device, changing: changing)
-    let loss = try network.logits(tokens, batch: 2).crossEntropy(targets).loss
-    if changing == nil { try loss.backward() }
-    return (doubles(try device.executor.fetch(loss.value))[0], network)
-  }
-
-  private func doubles(_ tensor: Tensor) -> [Double] {
-    tensor.type == .float64
-      ? tensor.withElements(as: Double.self) { s in s.indices.map { s[$0] } } : values(tensor)
+  private func judge(_ settings: SequenceSettings) -> NetworkJudge {
+    NetworkJudge { parameters in
+      try SequenceNetwork(settings, parameters).logits(tokens, batch: 2).crossEntropy(targets).loss
+    }
   }
 
   @Test(arguments: mixers) func gradientsAreDifferenceQuotients(mixer: SequenceSettings.Mixer) throws {
-    let exact = { Device(ReferenceExecutor<Double>(checked: false), scalar: .float64) }
-    let found = try loss(mixer, on: exact()).network
-    var worst = 0.0
-    for parameter in found.parameters.parameters where parameter.group != .frozen {
-      guard let gradient = parameter.variable.gradient else {
-        Issue.record("\(parameter.name) has no gradient")
-        continue
-      }
-      let numbers = doubles(try exact().dense(gradient))
-      let largest = numbers.map(abs).max() ?? 0
-      for place in [0, numbers.count / 2, numbers.count - 1] {
-        let step: Float = 0x1p-9
-        let values = try [-2, -1, 1, 2].map {
-          try loss(mixer, on: exact(), changing: (parameter.name, place, Float($0) * step)).value
-        }
-        let quotient = (8 * (values[2] - values[1]) - (values[3] - values[0])) / (12 * Double(step))
-        let difference = abs(quotient - numbers[place]) / max(largest, 1e-4)
-        if difference > 1e-5 {
-          Issue.record("\(parameter.name)[\(place)]: \(numbers[place]), not \(quotient)")
-        }
-        worst = max(worst, difference)
-      }
-    }
-    #expect(worst < 1e-5)
+    try judge(settings(mixer)).expectDifferenceQuotients()
   }
 
   @Test(arguments: mixers) func coresAgreeWithFloat64(mixer: SequenceSettings.Mixer) throws {
-    let exact = try loss(mixer, on: Device(ReferenceExecutor<Double>(checked: false), scalar: .float64))
-    let device = Device(try CPUExecutor(threads: 2))
-    let found = try loss(mixer, on: device)
-    #expect(abs(found.value - exact.value) < 1e-5)
-    for (a, b) in zip(found.network.parameters.parameters, exact.network.parameters.parameters)
-    where a.group != .frozen {
-      let x = values(try device.dense(a.variable.gradient!)),
-        y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
-      // A bias that no output depends on has gradients of rounding errors alone.
-      guard y.contains(where: { abs($0) > 1e-7 }) else { continue }
-      #expect(relativeError(x, y) < 1e-4, "\(a.name)")
-    }
+    try judge(settings(mixer)).expectCoresAgree()
+  }
+
+  /// M2-GPT, and Monarch matrices in the place of dense ones.
+  @Test(arguments: [FeedForwardKind.blockDiagonal(blocks: 2), .monarch(blocks: 2)])
+  func feedForwardKinds(kind: FeedForwardKind) throws {
+    var settings = settings(.monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false))
+    (settings.feedForwardKind, settings.feedForward) = (kind, 8)
+    try judge(settings).expectDifferenceQuotients()
+    try judge(settings).expectCoresAgree()
+    #expect(try SequenceSettings(JSONNode(settings.json, file: "x")) == settings)
   }
 
   @Test(arguments: mixers, [7, 100]) func nothingDependsOnWhatComesLater(
