@@ -132,7 +132,7 @@ import TilesCPU
     (["mixer": ["longconv": ["learned_transform": true]], "direction": "causal"], "no learned_transform"),
     (["mixer": "longconv", "heads": 2], "no such key, since no layer has attention"),
     (["mixer": "longconv", "mlp": "dense"], "no such key, since feed_forward is 0"),
-    (["mixer": "longconv", "feed_forward": 6, "mlp": ["monarch": ["blocks": 2]]], "blocks"),
+    (["mixer": "longconv", "feed_forward": 8, "mlp": ["monarch": ["blocks": 4]]], "square divides 4"),
     (["mixer": "attention", "heads": 3], "a divisor of the width, 4"),
     (["mixer": "longconv", "pool": "max"], "one of mean, first, last"),
     (["mixer": ["longconv": ["lambda": 1]]], "an unknown key"),

@@ -39,6 +39,7 @@ struct ButterflyConvolution {
   }
 
   private func complex(_ real: Variable) throws -> ComplexVariable {
-    ComplexVariable(real: real, imaginary: try real * 0)
+    let zero = try real.device.constant([0], [1, 1, 1])
+    return ComplexVariable(real: real, imaginary: try zero.broadcast(to: real.shape))
   }
 }
