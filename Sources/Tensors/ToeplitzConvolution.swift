@@ -15,7 +15,8 @@ extension Variable {
     try device.write(filter.value, into: padded.sliced(axis: 1, length - 1..<length - 1 + taps))
     if let back {
       let target = Tensor(
-        unchecked: padded.storage, byteOffset: padded.byteOffset + max(0, length - 2) * padded.type.blockBytes,
+        unchecked: padded.storage,
+        byteOffset: padded.byteOffset + max(0, length - 2) * padded.type.blockBytes,
         type: padded.type, shape: back.shape, strides: [2 * length - 1, -1])
       try device.write(back.value, into: target)
     }
@@ -38,7 +39,8 @@ extension Variable {
         type: sums.type, shape: [h, taps], strides: [2 * length, -1])
       let db = back.map {
         Tensor(
-          unchecked: sums.storage, byteOffset: sums.byteOffset + length * sums.type.blockBytes, type: sums.type,
+          unchecked: sums.storage, byteOffset: sums.byteOffset + length * sums.type.blockBytes,
+          type: sums.type,
           shape: $0.shape, strides: [2 * length, 1])
       }
       return [.whole(du), .whole(dk)] + (db.map { [.whole($0)] } ?? [])

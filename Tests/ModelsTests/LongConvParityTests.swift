@@ -50,6 +50,26 @@ import TilesCPU
     }
   }
 
+  @Test func tapsAreDroppedInTrainingAlone() throws {
+    let device = Device(try CPUExecutor(threads: 2))
+    var settings = LongConvolutionSettings()
+    (settings.squash, settings.dropout) = (0, 0.25)
+    let parameters = ParameterSet(NetworkJudge.source(), on: device)
+    let filter = try LongFilter(parameters.root, sets: 2, channels: 16, longest: 64, settings: settings)
+    func taps() throws -> [Float] { try device.numbers(filter().value) }
+    let whole = try device.evaluating { try taps() }
+    #expect(try device.numbers(parameters.parameters[0].variable.value) == whole)
+    device.begin(step: 3, seed: 1)
+    let found = try taps()
+    let dropped = found.count { $0 == 0 }
+    // Of 2,048 taps a quarter; the deviation of their number is 20.
+    #expect((412...612).contains(dropped))
+    #expect(zip(found, whole).allSatisfy { $0 == 0 || abs($0 / $1 - 4 / 3) < 1e-6 })
+    device.begin(step: 3, seed: 1)
+    #expect(try taps() == found)
+    #expect(try taps() != found)
+  }
+
   @Test func decayingFiltersBeginAsTheOriginals() throws {
     let golden = try GoldenCase("r7-longconv-kernels")
     let noise = try golden.numbers("in.noise")

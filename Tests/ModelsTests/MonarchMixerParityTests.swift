@@ -63,6 +63,11 @@ import TilesCPU
     }
   }
 
+  /// Bound of whole networks' gradients in float32: networks of sines, and layers that nothing goes around, multiply rounding
+  /// errors. PyTorch's own float32 gradients are up to 1.05e-4 away from float64 for the masked language model, and up to 2.7e-5
+  /// for the classifiers; ours 4.2e-5 and 2.8e-5. In float64 the bound is 1e-6.
+  private static let gradientBound = 5e-5
+
   private func settings(layers: Int) -> MonarchMixerSettings {
     var settings = MonarchMixerSettings(
       vocabularySize: 24, width: 16, layers: layers, feedForward: 32, longest: 16)
@@ -83,7 +88,7 @@ import TilesCPU
       let loss = try network.loss(ids, targets: golden.integers("in.labels"), batch: 2).loss
       try golden.expect(loss, "out.loss")
       try loss.backward()
-      try golden.expectGradients(network.parameters)
+      try golden.expectGradients(network.parameters, within: Self.gradientBound)
     }
   }
 
@@ -101,7 +106,7 @@ import TilesCPU
       let loss = try logits.crossEntropy(golden.integers("in.labels")).loss
       try golden.expect(loss, "out.loss")
       try loss.backward()
-      try golden.expectGradients(network.parameters)
+      try golden.expectGradients(network.parameters, within: Self.gradientBound)
     }
   }
 

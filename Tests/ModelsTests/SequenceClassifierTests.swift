@@ -66,6 +66,16 @@ import TilesCPU
     try judge.expectCoresAgree()
   }
 
+  /// Past 64 positions convolutions go through transforms; the definition judges them.
+  @Test(arguments: mixers) func longerSequencesAgreeWithFloat64(mixer: SequenceSettings.Mixer) throws {
+    let settings = settings(mixer, longest: 101)
+    let judge = NetworkJudge { parameters in
+      try SequenceClassifier(settings, parameters)
+        .logits((0..<202).map { Int32($0 * 5 % 6) }, batch: 2, lengths: [101, 67]).crossEntropy([2, 0]).loss
+    }
+    try judge.expectCoresAgree()
+  }
+
   private func network(_ settings: ClassifierSettings) throws -> (SequenceClassifier, Device) {
     let device = Device(try CPUExecutor(threads: 2))
     return (try SequenceClassifier(settings, ParameterSet(NetworkJudge.source(), on: device)), device)
@@ -86,7 +96,10 @@ import TilesCPU
   }
 
   /// The last position of a causal classifier knows no filling; the first of a two-sided one knows every position.
-  @Test(arguments: mixers.filter { $0.name != "longconv" } + [.longConv(longConv(learns: false)), .linearAttention(features: 2)])
+  @Test(
+    arguments: mixers.filter { $0.name != "longconv" } + [
+      .longConv(longConv(learns: false)), .linearAttention(features: 2),
+    ])
   func causalOnesSeeNoFilling(mixer: SequenceSettings.Mixer) throws {
     var causal = settings(mixer, longest: 100)
     (causal.isCausal, causal.pool) = (true, .last)
@@ -127,24 +140,25 @@ import TilesCPU
   }
 
   /// What a recipe may not say, and what it is told.
-  @Test(arguments: [
-    (["direction": "both", "mixer": "hyena"], "direction causal, or a mixer that has a two-sided form"),
-    (["mixer": ["longconv": ["learned_transform": true]], "direction": "causal"], "no learned_transform"),
-    (["mixer": "longconv", "heads": 2], "no such key, since no layer has attention"),
-    (["mixer": "longconv", "mlp": "dense"], "no such key, since feed_forward is 0"),
-    (["mixer": "longconv", "feed_forward": 8, "mlp": ["monarch": ["blocks": 4]]], "square divides 4"),
-    (["mixer": "attention", "heads": 3], "a divisor of the width, 4"),
-    (["mixer": "longconv", "pool": "max"], "one of mean, first, last"),
-    (["mixer": ["longconv": ["lambda": 1]]], "an unknown key"),
-    (["mixer": ["longconv": ["squash": -1]]], "at least 0"),
-    (["mixer": ["linear_attention": ["features": 0]]], "features"),
-    (["mixer": "longconv", "channels": 3], "no such key, since the data are tokens"),
-    (["mixer": "longconv", "classes": 9], "the data's 10"),
-    (["mixer": "longconv", "longest": 9], "at least the data's 2000"),
-    (["mixer": "longconv", "vocabulary": 9], "at least the 18 tokens of the data"),
-    (["mixer": "mamba"], "one of h3, s4d"),
-    (["mixer": "longconv", "depth": 3], "an unknown key"),
-  ] as [(JSON, String)])
+  @Test(
+    arguments: [
+      (["direction": "both", "mixer": "hyena"], "direction causal, or a mixer that has a two-sided form"),
+      (["mixer": ["longconv": ["learned_transform": true]], "direction": "causal"], "no learned_transform"),
+      (["mixer": "longconv", "heads": 2], "no such key, since no layer has attention"),
+      (["mixer": "longconv", "mlp": "dense"], "no such key, since feed_forward is 0"),
+      (["mixer": "longconv", "feed_forward": 8, "mlp": ["monarch": ["blocks": 4]]], "square divides 4"),
+      (["mixer": "attention", "heads": 3], "a divisor of the width, 4"),
+      (["mixer": "longconv", "pool": "max"], "one of mean, first, last"),
+      (["mixer": ["longconv": ["lambda": 1]]], "an unknown key"),
+      (["mixer": ["longconv": ["squash": -1]]], "at least 0"),
+      (["mixer": ["linear_attention": ["features": 0]]], "features"),
+      (["mixer": "longconv", "channels": 3], "no such key, since the data are tokens"),
+      (["mixer": "longconv", "classes": 9], "the data's 10"),
+      (["mixer": "longconv", "longest": 9], "at least the data's 2000"),
+      (["mixer": "longconv", "vocabulary": 9], "at least the 18 tokens of the data"),
+      (["mixer": "mamba"], "one of h3, s4d"),
+      (["mixer": "longconv", "depth": 3], "an unknown key"),
+    ] as [(JSON, String)])
   func badSettingsAreRefused(changes: JSON, message: String) throws {
     let size = [JSONObject.Member(key: "width", value: 4), JSONObject.Member(key: "layers", value: 2)]
     let object = JSON.object(try #require(JSONObject(size + changes.object!.members)))

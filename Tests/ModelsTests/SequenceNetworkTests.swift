@@ -64,7 +64,7 @@ import TilesCPU
   @Test(arguments: [FeedForwardKind.blockDiagonal(blocks: 2), .monarch(blocks: 2)])
   func feedForwardKinds(kind: FeedForwardKind) throws {
     var settings = settings(.monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false))
-    (settings.feedForwardKind, settings.feedForward) = (kind, 8)
+    (settings.feedForwardKind, settings.feedForward, settings.layers) = (kind, 8, 1)
     try judge(settings).expectDifferenceQuotients()
     try judge(settings).expectCoresAgree()
     #expect(try SequenceSettings(JSONNode(settings.json, file: "x")) == settings)

@@ -18,7 +18,8 @@ import Tiles
         return Float(place + (shape[axis] - 1 - 2 * at) * stride)
       }
       #expect(found == exact)
-      #expect(try device.numbers(x.reversed(axis: axis).reversed(axis: axis).value) == (0..<30).map(Float.init))
+      #expect(
+        try device.numbers(x.reversed(axis: axis).reversed(axis: axis).value) == (0..<30).map(Float.init))
     }
     let judged = Judged([[2, 3, 5], [2, 3, 5]]) { try $0[0].reversed(axis: axis) * $0[1] }
     #expect(try judged.worstGradient() < 1e-6)

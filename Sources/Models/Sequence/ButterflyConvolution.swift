@@ -35,7 +35,8 @@ struct ButterflyConvolution {
     let found = try sequences(complex(wide)).mapped { try $0.reshaped([b, h, count]) } * spectrum
     let y = try back.inverse(found.mapped { try $0.reshaped([1, b * h, count]) }).real
     return try y.reshaped([b, h, count]).sliced(axis: 2, 0..<length).map(
-      x, skip.reshaped([h, 1])) { $0 + $1 * $2 }
+      x, skip.reshaped([h, 1])
+    ) { $0 + $1 * $2 }
   }
 
   private func complex(_ real: Variable) throws -> ComplexVariable {

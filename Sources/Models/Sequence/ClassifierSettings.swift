@@ -93,7 +93,8 @@ extension ClassifierSettings {
       "dropout", "attention_dropout", "vocabulary", "channels", "classes", "longest",
     ])
     self.init(
-      input: try Self.input(node, known: input), classes: try node.number("classes", known: classes, isExact: true),
+      input: try Self.input(node, known: input),
+      classes: try node.number("classes", known: classes, isExact: true),
       width: try node.required("width").positiveInteger(),
       layers: try node.required("layers").integer(in: 1...1000),
       mixer: try SequenceSettings.Mixer(node.required("mixer")),

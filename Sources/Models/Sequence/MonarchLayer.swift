@@ -46,7 +46,8 @@ extension Variable {
     let (k, q, p) = (first.shape[0], first.shape[1], first.shape[2])
     let (l, s, r) = (second.shape[0], second.shape[1], second.shape[2])
     let rows = shape.dropLast().reduce(1, *)
-    precondition(shape[shape.count - 1] == k * p && l * r == k * q, "\(shape), \(first.shape), \(second.shape)")
+    precondition(
+      shape[shape.count - 1] == k * p && l * r == k * q, "\(shape), \(first.shape), \(second.shape)")
     let inner = try reshaped([rows, k, p]).permuted([1, 0, 2]).product(first, transposesOther: true)
     let regrouped = try inner.permuted([1, 0, 2]).reshaped([rows, r, l]).permuted([2, 0, 1])
     let outer = try regrouped.product(second, transposesOther: true)

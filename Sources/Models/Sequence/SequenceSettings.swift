@@ -57,7 +57,8 @@ extension SequenceSettings {
   public init(_ node: JSONNode, vocabulary: Int? = nil, longest: Int? = nil) throws(FormatError) {
     try node.requireKeys([
       "mixer", "width", "layers", "feed_forward", "mlp", "attention_layers", "heads", "positions",
-      "embedding_dropout", "residual_dropout", "attention_dropout", "vocabulary_multiple", "vocabulary", "longest",
+      "embedding_dropout", "residual_dropout", "attention_dropout", "vocabulary_multiple", "vocabulary",
+      "longest",
     ])
     width = try node.required("width").positiveInteger()
     layers = try node.required("layers").integer(in: 1...1000)

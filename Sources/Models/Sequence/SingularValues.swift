@@ -18,7 +18,8 @@ struct SingularValues: Sendable {
   ///   - columns: at least 1.
   init(_ matrix: [Double], rows: Int, columns: Int) {
     precondition(
-      matrix.count == rows * columns && rows >= 1 && columns >= 1, "\(matrix.count) numbers, \(rows)×\(columns)")
+      matrix.count == rows * columns && rows >= 1 && columns >= 1,
+      "\(matrix.count) numbers, \(rows)×\(columns)")
     let isWide = columns > rows
     // Columns of the matrix or, where it is wide, of its transpose.
     var turned = (0..<min(rows, columns)).map { i in
