@@ -10,10 +10,11 @@ import TilesCPU
 @Suite struct LinearAttentionTests {
   /// The parameters of a layer by name, and its output for the same input as `exact` takes.
   private func run(
-    _ device: Device, length: Int, width: Int, heads: Int, features: Int, chunk: Int
+    _ device: Device, length: Int, width: Int, heads: Int, features: Int, chunk: Int, isCausal: Bool
   ) throws -> (y: [Double], input: [Float], parameters: [String: [Double]]) {
     let parameters = ParameterSet(NetworkJudge.source(), on: device)
-    var layer = try LinearAttention(parameters.root, width: width, heads: heads, features: features)
+    var layer = try LinearAttention(
+      parameters.root, width: width, heads: heads, features: features, isCausal: isCausal)
     layer.chunk = chunk
     var generator = SeededGenerator(seed: 9)
     let input = (0..<2 * length * width).map { _ in Float.random(in: -2...2, using: &generator) }
@@ -27,7 +28,8 @@ import TilesCPU
   }
 
   private func exact(
-    _ input: [Float], _ parameters: [String: [Double]], length: Int, width: Int, heads: Int, features: Int
+    _ input: [Float], _ parameters: [String: [Double]], length: Int, width: Int, heads: Int, features: Int,
+    isCausal: Bool
   ) throws -> [Double] {
     func projected(_ name: String, _ x: [Double]) throws -> [Double] {
       let weight = try #require(parameters["\(name).weight"])
@@ -46,7 +48,7 @@ import TilesCPU
       let (row, channel) = (place / width, place % width)
       let (first, head) = (row / length * length, channel / size)
       var (sum, total) = (0.0, 0.0)
-      for s in first...row {
+      for s in first...(isCausal ? row : first + length - 1) {
         let score = (0..<features).reduce(0.0) {
           $0 + q[row * inner + head * features + $1] * k[s * inner + head * features + $1]
         }
@@ -67,11 +69,15 @@ import TilesCPU
     let (length, chunk) = lengths
     let (width, heads, features) = sizes
     for (device, bound) in zip(try parityDevices(), [1e-5, 1e-6]) {
-      let found = try run(
-        device, length: length, width: width, heads: heads, features: features, chunk: chunk)
-      let exact = try exact(
-        found.input, found.parameters, length: length, width: width, heads: heads, features: features)
-      #expect(relativeError(found.y, exact) < bound)
+      for isCausal in [true, false] {
+        let found = try run(
+          device, length: length, width: width, heads: heads, features: features, chunk: chunk,
+          isCausal: isCausal)
+        let exact = try exact(
+          found.input, found.parameters, length: length, width: width, heads: heads, features: features,
+          isCausal: isCausal)
+        #expect(relativeError(found.y, exact) < bound)
+      }
     }
   }
 

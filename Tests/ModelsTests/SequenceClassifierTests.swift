@@ -13,6 +13,7 @@ import TilesCPU
     .longConv(longConv(learns: false)), .longConv(longConv(learns: true)),
     .s4d(states: 4, sets: 2, isGated: true), .attention,
     .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false),
+    .linearAttention(features: 2),
   ]
 
   private static func longConv(learns: Bool) -> LongConvolutionSettings {
@@ -49,6 +50,7 @@ import TilesCPU
     // Once with feed-forward layers and positions, once without.
     (settings.feedForward, settings.learnsPositions) = norm == .pre ? (6, true) : (0, false)
     settings.pool = norm == .pre ? .mean : .last
+    settings.layers = norm == .pre && mixer.name != "monarch_mixer" ? 2 : 1
     let judge = NetworkJudge { parameters in
       try SequenceClassifier(settings, parameters).logits(tokens, batch: 2, lengths: [7, 5])
         .crossEntropy([2, 0]).loss
@@ -95,11 +97,14 @@ import TilesCPU
     }
   }
 
+  private static let causalMixers =
+    mixers.filter { $0 != .longConv(longConv(learns: true)) } + [
+      .h3(states: 8, headWidth: 2),
+      .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
+    ]
+
   /// The last position of a causal classifier knows no filling; the first of a two-sided one knows every position.
-  @Test(
-    arguments: mixers.filter { $0.name != "longconv" } + [
-      .longConv(longConv(learns: false)), .linearAttention(features: 2),
-    ])
+  @Test(arguments: causalMixers)
   func causalOnesSeeNoFilling(mixer: SequenceSettings.Mixer) throws {
     var causal = settings(mixer, longest: 100)
     (causal.isCausal, causal.pool) = (true, .last)

@@ -119,6 +119,30 @@ import TilesCPU
     #expect(try count(small) == 27_136)
   }
 
+  /// What a recipe may not say, and what it is told.
+  @Test(
+    arguments: [
+      (["mixer": ["longconv": ["learned_transform": true]]], "no learned_transform"),
+      (["mixer": ["longconv": ["smoothing": "median"]]], "one of none, average, frequency"),
+      (["mixer": ["monarch_mixer": ["features": 4]]], "an odd number"),
+      (["mixer": ["monarch_mixer": ["window": true]]], "an unknown key"),
+      (["mixer": "monarch_mixer", "heads": 2], "no such key, since no layer has attention"),
+      (["mixer": "linear_attention", "heads": 3], "a divisor of the width, 8"),
+      (["mixer": "linear_attention", "attention_dropout": 0.1], "no such key, since no layer has attention"),
+      (["mixer": "h3", "mlp": ["block_diagonal": ["blocks": 3]]], "a divisor of the width, 8"),
+      (["mixer": "h3", "mlp": ["monarch": ["blocks": 4]]], "square divides 8"),
+      (["mixer": "h3", "mlp": "sparse"], "one of dense, block_diagonal, monarch"),
+      (["mixer": ["s4d": ["sets": 0]]], "sets"),
+    ] as [(JSON, String)])
+  func badSettingsAreRefused(changes: JSON, message: String) throws {
+    let size = [JSONObject.Member(key: "width", value: 8), JSONObject.Member(key: "layers", value: 2)]
+    let object = JSON.object(try #require(JSONObject(size + changes.object!.members)))
+    let error = try #require(throws: FormatError.self) {
+      try SequenceSettings(JSONNode(object, file: "recipe"), vocabulary: 18, longest: 20)
+    }
+    #expect("\(error)".contains(message), "\(error)")
+  }
+
   @Test func settingsSurviveTheirObject() throws {
     for mixer in Self.mixers {
       let settings = settings(mixer)

@@ -4,7 +4,8 @@ internal import Tensors
 /// Linear attention with Based's weights: 1 + x + x²/2 of x = q·k / √features instead of exp x, divided by their sum.
 ///
 /// Weights are products of features, 1, x and x², of queries and of keys, so earlier chunks of positions are known by one sum of
-/// features times values; within a chunk weights are computed as such. All weights are at least ½, so sums are not 0.
+/// features times values; within a chunk weights are computed as such. Where positions see later ones too, one sum serves all. All
+/// weights are at least ½, so sums are not 0.
 ///
 /// Arora et al., “Simple linear attention language models balance the recall-throughput tradeoff”, 2024, arXiv:2402.18668.
 struct LinearAttention: SequenceMixer {
@@ -16,12 +17,17 @@ struct LinearAttention: SequenceMixer {
   private let output: AffineLayer
   private let heads: Int
   private let features: Int
+  private let isCausal: Bool
 
   /// - Parameters:
   ///   - features: numbers of a head's queries and keys.
+  ///   - isCausal: whether positions see earlier ones alone.
   ///   - deviation: of the output projection's weights when they are drawn.
-  init(_ scope: ParameterScope, width: Int, heads: Int, features: Int, deviation: Float = 0.02) throws {
-    (self.heads, self.features) = (heads, features)
+  init(
+    _ scope: ParameterScope, width: Int, heads: Int, features: Int, isCausal: Bool = true,
+    deviation: Float = 0.02
+  ) throws {
+    (self.heads, self.features, self.isCausal) = (heads, features, isCausal)
     func layer(_ name: String, _ inputs: Int, _ outputs: Int, _ deviation: Float = 0.02) throws -> AffineLayer
     {
       try AffineLayer(
@@ -35,7 +41,7 @@ struct LinearAttention: SequenceMixer {
 
   func callAsFunction(_ u: Variable) throws -> Variable {
     let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
-    let size = min(chunk, length)
+    let size = isCausal ? min(chunk, length) : length
     let chunks = (length + size - 1) / size
     func split(_ x: Variable, _ width: Int) throws -> Variable {
       try x.padded(axis: 1, after: chunks * size - length)
@@ -48,13 +54,24 @@ struct LinearAttention: SequenceMixer {
     let k = try split(keys(u) * scale, features)
     let ones = try u.device.constant([1], [1, 1, 1, 1]).broadcast(to: [b * heads, chunks, size, 1])
     let v = try Variable.joined([split(values(u), d / heads), ones], axis: 3)
-    var sums = try weights(q, k).product(v)
-    if chunks > 1 { sums = try sums + expanded(q).product(earlier(expanded(k), v)) }
+    let sums = try isCausal ? causalSums(q, k, v) : allSums(q, k, v)
     let last = d / heads
     let mixed = try sums.sliced(axis: 3, 0..<last).map(sums.sliced(axis: 3, last..<last + 1)) { $0 / $1 }
     let joined = try mixed.reshaped([b, heads, chunks * size, last]).permuted([0, 2, 1, 3])
       .reshaped([b, chunks * size, d])
     return try output(joined.sliced(axis: 1, 0..<length))
+  }
+
+  /// Weights times values and ones, over earlier positions.
+  private func causalSums(_ q: Variable, _ k: Variable, _ v: Variable) throws -> Variable {
+    let within = try weights(q, k).product(v)
+    guard q.shape[1] > 1 else { return within }
+    return try within + expanded(q).product(earlier(expanded(k), v))
+  }
+
+  /// Weights times values and ones, over all positions.
+  private func allSums(_ q: Variable, _ k: Variable, _ v: Variable) throws -> Variable {
+    try expanded(q).product(expanded(k).product(v, transposesSelf: true))
   }
 
   /// Weights within a chunk, `[G, chunks, size, size]`, 0 for later positions.

@@ -1,6 +1,9 @@
 internal import Formats
 
 /// What the filters of ``SequenceSettings/Mixer/longConv(_:)`` are made of.
+///
+/// Keys in recipes, all optional: `filters`, `squash`, `smoothing` (none, average or frequency), `tap_dropout`, `initial` (random or
+/// decaying), `learned_transform`.
 public struct LongConvolutionSettings: Sendable, Hashable {
   /// What makes taps alike that are close.
   public enum Smoothing: String, Sendable, Hashable, CaseIterable {

@@ -12,6 +12,7 @@ struct LongFilter {
   private static let window = 7
   private let settings: LongConvolutionSettings
   private let taps: Variable
+  private let smoothing: FrequencySmoothing?
 
   /// - Parameters:
   ///   - sets: of filters, those for later positions included.
@@ -25,6 +26,9 @@ struct LongFilter {
       settings.initial == .random
       ? .normal(deviation: 0.002) : .decaying(channels: channels, taps: longest)
     taps = try scope("kernel", [sets, channels, longest], initial, .filter)
+    smoothing =
+      try settings.smoothing == .frequency
+      ? FrequencySmoothing(taps: longest, window: Self.window, on: scope.device) : nil
   }
 
   /// Deviation of a decaying filter's tap by place.
@@ -41,36 +45,49 @@ struct LongFilter {
     case .none: break
     case .average:
       k = try k.weighted([Float](repeating: 1 / Float(Self.window), count: Self.window))
-    case .frequency: k = try smoothedInFrequency(k)
+    case .frequency: k = try smoothing.map { try $0(k) } ?? k
     }
     let squash = settings.squash
     return try k.map { k in
       (k - squash).max(k.constant(0)) - (-k - squash).max(k.constant(0))
     }.dropout(settings.dropout)
   }
+}
 
-  /// Weighs neighbouring frequencies together: a real transform, a sum of seven slices, and the way back.
-  ///
-  /// O(taps²): the transforms are products.
-  private func smoothedInFrequency(_ k: Variable) throws -> Variable {
-    let length = k.shape[2]
-    let bins = length / 2 + 1
-    let device = k.device
+/// Weighs neighbouring frequencies of sequences together: a real transform, a sum of seven slices, and the way back.
+///
+/// O(taps²), in memory too: the transforms are products with matrices of cosines and sines.
+private struct FrequencySmoothing {
+  private let cosines: Variable
+  private let sines: Variable
+  private let cosinesBack: Variable
+  private let sinesBack: Variable
+  private let weights: [Float]
+
+  init(taps: Int, window: Int, on device: Device) throws {
+    let bins = taps / 2 + 1
     func matrix(_ number: (_ bin: Int, _ angle: Double) -> Double) throws -> Variable {
-      let numbers = (0..<bins * length).map { place in
-        let (bin, tap) = (place / length, place % length)
-        return Float(number(bin, 2 * Double.pi * Double(bin * tap % length) / Double(length)))
+      let numbers = (0..<bins * taps).map { place in
+        let (bin, tap) = (place / taps, place % taps)
+        return Float(number(bin, 2 * Double.pi * Double(bin * tap % taps) / Double(taps)))
       }
-      return try device.constant(numbers, [bins, length])
+      return try device.constant(numbers, [bins, taps])
     }
     // Every frequency but the first and an even transform's last stands for its mirror image too.
-    func share(_ bin: Int) -> Double { (bin == 0 || 2 * bin == length ? 1 : 2) / Double(length) }
-    let half = Self.window / 2
-    let gauss = (0..<Self.window).map { Float(exp(-0.5 * Double(($0 - half) * ($0 - half)))) }
-    let real = try k.product(matrix { cos($1) }, transposesOther: true).weighted(gauss)
-    let imaginary = try k.product(matrix { -sin($1) }, transposesOther: true).weighted(gauss)
-    let back = try real.product(matrix { share($0) * cos($1) })
-    return try back + imaginary.product(matrix { -share($0) * sin($1) })
+    func share(_ bin: Int) -> Double { (bin == 0 || 2 * bin == taps ? 1 : 2) / Double(taps) }
+    cosines = try matrix { cos($1) }
+    sines = try matrix { -sin($1) }
+    cosinesBack = try matrix { share($0) * cos($1) }
+    sinesBack = try matrix { -share($0) * sin($1) }
+    let half = window / 2
+    weights = (0..<window).map { Float(exp(-0.5 * Double(($0 - half) * ($0 - half)))) }
+  }
+
+  /// `[…, taps]`.
+  func callAsFunction(_ k: Variable) throws -> Variable {
+    let real = try k.product(cosines, transposesOther: true).weighted(weights)
+    let imaginary = try k.product(sines, transposesOther: true).weighted(weights)
+    return try real.product(cosinesBack) + imaginary.product(sinesBack)
   }
 }
 

@@ -59,7 +59,8 @@ extension SequenceSettings.Mixer {
         deviation: context.deviation)
     case .linearAttention(let features):
       return try LinearAttention(
-        scope, width: width, heads: context.heads, features: features, deviation: context.deviation)
+        scope, width: width, heads: context.heads, features: features, isCausal: context.isCausal,
+        deviation: context.deviation)
     }
   }
 }

@@ -35,8 +35,8 @@ extension SequenceSettings {
     /// Whether there is a form in which positions see later ones too.
     public var canBeTwoSided: Bool {
       switch self {
-      case .h3, .hyena, .linearAttention: false
-      case .s4d, .attention, .longConv, .monarchMixer: true
+      case .h3, .hyena: false
+      case .s4d, .attention, .longConv, .monarchMixer, .linearAttention: true
       }
     }
 
