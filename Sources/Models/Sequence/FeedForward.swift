@@ -67,8 +67,11 @@ extension FeedForwardKind {
 
 /// Layers that mix the channels of a position.
 enum FeedForward {
+  /// ``FeedForwardKind/dense``.
   case dense(up: AffineLayer, down: AffineLayer)
+  /// ``FeedForwardKind/blockDiagonal(blocks:)``.
   case gated(GatedBlockLayer)
+  /// ``FeedForwardKind/monarch(blocks:)``.
   case monarch(up: MonarchLayer, down: MonarchLayer)
 
   /// `[…, D]` → `[…, D]`.
