@@ -34,7 +34,7 @@ struct EvalCommand: ParsableCommand {
     let checkpoint = try Checkpoint(path: checkpoint)
     let recipe = try Recipe(checkpoint.recipe, file: checkpoint.file, seed: checkpoint.seed)
     let start = ContinuousClock.now
-    let judge = try Judge(recipe, checkpoint, on: Device(try options.executor()))
+    let judge = try Judge(recipe, checkpoint, on: Device(try options.executor(), factors: recipe.precision))
     let found = try judge.evaluate(newExamples: examples.map { ($0, seed) })
     let time = seconds(since: start)
     if json {

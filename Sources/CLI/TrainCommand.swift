@@ -65,7 +65,7 @@ struct TrainCommand: ParsableCommand {
     let cores = executor as? CPUExecutor
     if profile, cores == nil { throw CommandFailure("--profile is for the cores alone. Add --device cpu.") }
     cores?.profile.isOn.store(profile, ordering: .relaxed)
-    let device = Device(executor)
+    let device = Device(executor, factors: recipe.precision)
     let checkpoint = resume ? try Checkpoint(path: folder.checkpoint) : nil
     let training = try Training(recipe, on: device, from: checkpoint)
     try folder.forgetMetrics(after: training.step)
@@ -110,8 +110,7 @@ private struct TrainingSession {
       sum += Double(result.loss)
       count += 1
       progress.update(training.step - firstStep)
-      let isEpoch = training.step % recipe.stepsPerEpoch == 0 && training.epoch % recipe.evaluateEvery == 0
-      guard isEpoch || training.step == last else { continue }
+      guard training.step % recipe.evaluationInterval == 0 || training.step == last else { continue }
       let found = try training.evaluate()
       latest = found
       best = max(best, found.accuracy)

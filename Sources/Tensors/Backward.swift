@@ -47,7 +47,8 @@ private struct PendingGradients {
   mutating func add(_ contribution: Contribution, to variable: Variable) throws {
     guard let node = variable.node else {
       let sum = try joined(variable.gradient.map { Sum(tensor: $0, isOwned: false) }, contribution, variable)
-      variable.gradient = sum.tensor
+      // On the way gradients may be of any type; those of leaves are of the leaf's.
+      variable.gradient = try device.converted(sum.tensor, to: variable.value.type)
       return
     }
     if nodes[node.number] == nil {
@@ -77,7 +78,7 @@ private struct PendingGradients {
       return Sum(tensor: try device.sum(before.tensor, tensor), isOwned: true)
     case .part(let axis, let range, let tensor):
       var sum = before
-      if sum == nil { sum = Sum(tensor: try device.zeros(variable.shape), isOwned: true) }
+      if sum == nil { sum = Sum(tensor: try device.zeros(variable.shape, variable.value.type), isOwned: true) }
       if let shared = sum, !shared.isOwned {
         sum = Sum(tensor: try device.copied(shared.tensor), isOwned: true)
       }

@@ -21,29 +21,30 @@ extension Variable {
   ) throws -> Variable {
     precondition(mode.hasReverse == (reverse != nil), "two-sided convolutions have two filters, others one")
     // Below that, transforms cost more than they save.
-    let isShort = self.shape[2] <= 64 && mode != .circular
+    let isShort = self.shape[2] <= 64 && mode != .circular && device.factors == device.scalar
     if device.scalar == .float64 || isShort {
       return try defined(filter, reverse, mode, skip, gateBefore, gateAfter)
     }
-    let (device, taps) = (self.device, filter.shape[1])
+    let (device, taps, type) = (self.device, filter.shape[1], self.device.factors)
     let shape = try ConvolutionShape(mode: mode, length: self.shape[2], filterLength: taps)
-    let convolution = try device.once(ConvolutionKey(shape: shape, channels: self.shape[1])) {
-      try LongConvolution(shape, channels: self.shape[1], on: device.executor)
+    let convolution = try device.once(ConvolutionKey(shape: shape, channels: self.shape[1], type: type)) {
+      try LongConvolution(shape, channels: self.shape[1], type: type, on: device.executor)
     }
+    func row(_ variable: Variable) throws -> Tensor { try device.converted(variable.value, to: type) }
     let rows = ConvolutionRows(
-      value, inputGate: gateBefore?.value, outputGate: gateAfter?.value,
+      try row(self), inputGate: try gateBefore.map(row), outputGate: try gateAfter.map(row),
       skip: try skip.map { try device.dense($0.value) })
     let filters = ConvolutionFilters(
       try device.dense(filter.value), reverse: try reverse.map { try device.dense($0.value) })
     let spectrum = try convolution.spectrum(of: filters)
-    let result = try device.channelMajor(self.shape)
+    let result = try device.sequences(self.shape, type)
     try convolution.apply(rows, .spectrum(spectrum), into: result)
     let inputs = [self, filter, reverse, skip, gateBefore, gateAfter].compactMap { $0 }
     return device.note(result, from: inputs) { g in
       func target(_ variable: Variable?) throws -> Tensor? {
         guard let variable, variable.needsGradient else { return nil }
         return try variable.shape.count == 3
-          ? device.channelMajor(variable.shape) : device.empty(variable.shape)
+          ? device.sequences(variable.shape, type) : device.empty(variable.shape)
       }
       var targets = ConvolutionGradients()
       targets.input = try target(self)
@@ -54,7 +55,8 @@ extension Variable {
         targets.filters = ConvolutionFilters(
           try device.empty(filter.shape), reverse: try reverse.map { try device.empty($0.shape) })
       }
-      try convolution.gradients(of: rows, spectrum: spectrum, outputGradient: g, into: targets)
+      try convolution.gradients(
+        of: rows, spectrum: spectrum, outputGradient: device.converted(g, to: type), into: targets)
       let found: [(Variable?, Tensor?)] = [
         (self, targets.input), (filter, targets.filters?.forward), (reverse, targets.filters?.reverse),
         (skip, targets.skip), (gateBefore, targets.inputGate), (gateAfter, targets.outputGate),
@@ -131,11 +133,13 @@ extension Variable {
       let result = try definedConvolution(.joined(taps, axis: 1), isAdjoint: false)
       return try result + bias.reshaped([shape[1], 1])
     }
-    let kind = try ShortConvolutionShape(width: filter.shape[1])
+    let type = device.factors
+    let kind = try ShortConvolutionShape(width: filter.shape[1], type: type)
     let convolution = try device.once(kind) { try ShortConvolution(kind, on: device.executor) }
     let weights = ShortConvolution.Filter(weights: filter.value, bias: bias.value)
-    let result = try device.channelMajor(shape)
-    try convolution.apply(value, weights, into: result)
+    let result = try device.sequences(shape, type)
+    let x = try device.converted(value, to: type)
+    try convolution.apply(x, weights, into: result)
     return device.note(result, from: [self, filter, bias]) { g in
       let key = ShortGradientKey(kind: kind, shape: shape)
       let gradients = try device.once(key) {
@@ -143,27 +147,32 @@ extension Variable {
           kind, batch: shape[0], channels: shape[1], length: shape[2], on: device.executor)
       }
       let targets = ShortConvolutionGradients.Targets(
-        input: try device.channelMajor(shape), weights: try device.empty(filter.shape),
+        input: try device.sequences(shape, type), weights: try device.empty(filter.shape),
         bias: try device.empty(bias.shape))
-      try gradients(of: self.value, weights, outputGradient: g, into: targets)
+      try gradients(of: x, weights, outputGradient: device.converted(g, to: type), into: targets)
       return [.whole(targets.input), .whole(targets.weights)] + (targets.bias.map { [.whole($0)] } ?? [])
     }
   }
 }
 
 extension Device {
-  /// Memory for `[B, H, L]` that lies as `[H, B, L]`.
+  /// Whether sequences `[B, H, L]` of channels lie as `[H, B, L]`.
   ///
   /// A channel's numbers are rows beside each other then, and all of a batch is one matrix `[H, B · L]`, which projections read
-  /// and write as it is.
-  func channelMajor(_ shape: [Int]) throws -> Tensor {
-    try empty([shape[1], shape[0], shape[2]]).permuted([1, 0, 2])
+  /// and write as it is: best for cores. Kernels of GPUs take tiles that reach over channels of one sequence.
+  public var keepsChannelsApart: Bool { executor.sharesHostMemory }
+
+  /// Memory for sequences `[B, H, L]`.
+  func sequences(_ shape: [Int], _ type: ElementType) throws -> Tensor {
+    guard keepsChannelsApart else { return try empty(shape, type) }
+    return try empty([shape[1], shape[0], shape[2]], type).permuted([1, 0, 2])
   }
 }
 
 private struct ConvolutionKey: Hashable {
   let shape: ConvolutionShape
   let channels: Int
+  let type: ElementType
 }
 
 private struct DirectKey: Hashable {

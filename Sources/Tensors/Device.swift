@@ -10,6 +10,11 @@ public final class Device {
   public let executor: any Executor
   /// Type of arrays: float32, or float64 on a `ReferenceExecutor<Double>`, which judges the others.
   public let scalar: ElementType
+  /// Type of the factors of products and of rows that are convolved, and of what comes out: ``scalar``, or 16 bits for mixed
+  /// precision. Sums inside are float32 then, as are parameters, their gradients and moments, norms and losses.
+  ///
+  /// Micikevicius et al., “Mixed precision training”, 2017, arXiv:1710.03740.
+  public internal(set) var factors: ElementType
   /// Whether operations are noted for ``Variable/backward()``.
   public var recordsGradients = true
   /// Whether dropout drops.
@@ -23,12 +28,18 @@ public final class Device {
   private var compiled: [AnyHashable: any CompiledKernel] = [:]
   private var kept: [AnyHashable: Any] = [:]
 
-  /// - Parameter scalar: float32, or float64 where the executor is a `ReferenceExecutor<Double>`.
-  public init(_ executor: any Executor, scalar: ElementType = .float32) {
+  /// - Parameters:
+  ///   - scalar: float32, or float64 where the executor is a `ReferenceExecutor<Double>`.
+  ///   - factors: see ``factors``; `nil` for `scalar`.
+  public init(_ executor: any Executor, scalar: ElementType = .float32, factors: ElementType? = nil) {
     precondition(
       scalar == .float32 || scalar == .float64, "arrays of \(scalar.rawValue) are not computed with")
     self.executor = executor
+    precondition(
+      factors == nil || factors == scalar || scalar == .float32 && [.bfloat16, .float16].contains(factors),
+      "factors of \(factors?.rawValue ?? "") beside arrays of \(scalar.rawValue)")
     self.scalar = scalar
+    self.factors = factors ?? scalar
     pool = MemoryPool(executor)
   }
 
@@ -37,6 +48,12 @@ public final class Device {
     var numbers = SeededNumbers(seed: seed &+ UInt64(bitPattern: Int64(step)) &* 0x9E37_79B9_7F4A_7C15)
     self.seed = Int(Int32(truncatingIfNeeded: numbers.next()))
     draws = 0
+  }
+
+  /// Operations so far that drew random numbers; set back to draw the same again.
+  var drawn: Int {
+    get { draws }
+    set { draws = newValue }
   }
 
   /// Number of the next operation that draws random numbers.
@@ -53,6 +70,14 @@ public final class Device {
     return try body()
   }
 
+  /// Runs `body` without noting operations; dropout drops as before.
+  func notRecording<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let before = recordsGradients
+    recordsGradients = false
+    defer { recordsGradients = before }
+    return try body()
+  }
+
   // MARK: Memory
 
   /// An array whose numbers somebody is about to write.
@@ -64,8 +89,8 @@ public final class Device {
     return try Tensor(pool.storage(byteCount: bytes), type: type, shape: shape)
   }
 
-  func zeros(_ shape: [Int]) throws -> Tensor {
-    let result = try empty(shape)
+  func zeros(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {
+    let result = try empty(shape, type)
     try executor.clear(result)
     return result
   }
@@ -102,7 +127,7 @@ public final class Device {
 
   /// The numbers of a floating-point array, in row-major order.
   public func numbers(_ tensor: Tensor) throws -> [Float] {
-    let host = try executor.fetch(dense(tensor))
+    let host = try executor.fetch(dense(tensor.type == .float64 ? tensor : converted(tensor, to: .float32)))
     if host.type == .float64 {
       return host.withElements(as: Double.self) { span in span.indices.map { Float(span[$0]) } }
     }

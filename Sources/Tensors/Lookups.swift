@@ -18,7 +18,10 @@ extension Variable {
       let columns = min(512, max(8, d.nextPowerOfTwo))
       let table = try device.empty(shape)
       try device.kernel(RowsGradientKey(columns: columns)) { try EmbeddingGradient.kernel(columns: columns) }
-        .run([device.tensor(places, [ids.count]), device.tensor(starts, [v + 1]), device.dense(g), table])
+        .run([
+          device.tensor(places, [ids.count]), device.tensor(starts, [v + 1]),
+          device.dense(device.converted(g, to: device.scalar)), table,
+        ])
       return [.whole(table)]
     }
   }

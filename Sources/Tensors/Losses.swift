@@ -27,7 +27,8 @@ extension Variable {
     let count = targets.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }
     let wanted = try device.tensor(targets, [rows])
     let logits = try device.dense(value).reshaped([rows, v])
-    let kind = CrossEntropy(columns: min(1024, max(8, v.nextPowerOfTwo)))
+    let kind = CrossEntropy(
+      columns: min(1024, max(8, v.nextPowerOfTwo)), type: device.kernelType(logits))
     let results = try (0..<3).map { _ in try device.empty([rows]) }
     try device.kernel(kind) { try kind.kernel() }.run([logits, wanted] + results)
     let mean = 1 / Float(max(1, count))
@@ -35,7 +36,7 @@ extension Variable {
     let loss = try device.pointwise(device.scaling(by: mean), [total])[0]
     let noted = device.note(loss, from: [self]) { g in
       let factor = try device.pointwise(device.scaling(by: mean), [device.dense(g)])[0]
-      let dx = try device.empty([rows, v])
+      let dx = try device.empty([rows, v], logits.type)
       try device.kernel(CrossEntropyGradientKey(kind: kind)) { try kind.gradient() }
         .run([logits, wanted, results[1], factor, dx])
       return [.whole(dx.reshaped(shape))]

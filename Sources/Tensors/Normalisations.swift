@@ -8,17 +8,21 @@ extension Variable {
     let (device, width) = (self.device, shape[shape.count - 1])
     let rows = value.count / max(1, width)
     let x = try device.dense(value).reshaped([rows, width])
-    let result = try device.empty([rows, width])
-    try device.kernel(NormKey(norm: norm, width: width)) { try norm.kernel(width: width) }
+    let result = try device.empty([rows, width], device.factors)
+    let key = NormKey(
+      norm: norm, width: width, input: device.kernelType(x), output: device.kernelType(result))
+    try device.kernel(key) { try norm.kernel(width: width, input: key.input, output: key.output) }
       .run([x, weight.value] + (bias.map { [$0.value] } ?? []) + [result])
     let shape = self.shape
     return device.note(result.reshaped(shape), from: [self, weight] + (bias.map { [$0] } ?? [])) { g in
-      let kind = NormalisationGradient(norm, width: width)
+      let g = try device.dense(g).reshaped([rows, width])
+      var kind = NormalisationGradient(norm, width: width)
+      (kind.input, kind.gradient) = (key.input, device.kernelType(g))
       let parts = (rows + kind.length - 1) / kind.length
-      let dx = try device.empty([rows, width])
+      let dx = try device.empty([rows, width], x.type)
       let sums = try (bias == nil ? 0..<1 : 0..<2).map { _ in try device.empty([parts, width]) }
       try device.kernel(kind) { try kind.kernel() }
-        .run([x, weight.value, device.dense(g).reshaped([rows, width]), dx] + sums)
+        .run([x, weight.value, g, dx] + sums)
       let joined = try sums.map { try device.reduced($0, to: [width]) }
       return [.whole(dx.reshaped(shape))] + joined.map { .whole($0) }
     }
@@ -27,12 +31,16 @@ extension Variable {
   /// Softmax along the last axis of `[…, R, C]`, of the numbers times `scale`; with `isCausal` row r sees C − R + r + 1 columns.
   public func softmax(scale: Float = 1, isCausal: Bool = false) throws -> Variable {
     let (device, shape) = (self.device, self.shape)
+    if value.type != device.scalar {
+      return try converted(to: device.scalar).softmax(scale: scale, isCausal: isCausal)
+    }
     let (r, c) = (shape[shape.count - 2], shape[shape.count - 1])
     let flat = [shape.dropLast(2).reduce(1, *), r, c]
     let kind = Softmax(isCausal: isCausal, scale: scale, columns: max(8, c.nextPowerOfTwo))
     let result = try device.empty(flat)
     try device.kernel(kind) { try kind.kernel() }.run([device.dense(value).reshaped(flat), result])
     return device.note(result.reshaped(shape), from: [self]) { g in
+      let g = try device.converted(g, to: device.scalar)
       let dx = try device.empty(flat)
       try device.kernel(SoftmaxGradientKey(kind: kind)) { try kind.gradient() }
         .run([result, device.dense(g).reshaped(flat), dx])
@@ -44,6 +52,8 @@ extension Variable {
 private struct NormKey: Hashable {
   let norm: Normalisation
   let width: Int
+  let input: ElementType
+  let output: ElementType
 }
 
 private struct SoftmaxGradientKey: Hashable { let kind: Softmax }

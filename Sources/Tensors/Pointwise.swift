@@ -15,15 +15,24 @@ extension Device {
   }
 
   /// Results of a function at every place of arrays that go together; they lie in memory as the first array of full size.
-  func pointwise(_ function: PointwiseFunction, _ inputs: [Tensor], stream: Int = 0) throws -> [Tensor] {
+  ///
+  /// - Parameter types: of the results; by default that of the inputs of full size, of which float32 prevails.
+  func pointwise(
+    _ function: PointwiseFunction, _ inputs: [Tensor], stream: Int = 0, types: [ElementType]? = nil
+  ) throws -> [Tensor] {
     if let order = inputs.memoryOrder {
       var inverse = order
       for (place, axis) in order.enumerated() { inverse[axis] = place }
       let turned = inputs.map { $0.extended(to: order.count).permuted(order) }
-      return try pointwise(function, turned, stream: stream).map { $0.permuted(inverse) }
+      return try pointwise(function, turned, stream: stream, types: types).map { $0.permuted(inverse) }
     }
     let launch = PointwiseLaunch(inputs, cores: executor.cores)
-    let outputs = try (0..<function.outputCount).map { _ in try empty(launch.broadcast.shape) }
+    let most = inputs.map(\.count).max() ?? 0
+    let whole = inputs.filter { $0.count == most }
+    let common = whole.allSatisfy { $0.type == whole[0].type } ? whole.first?.type ?? scalar : scalar
+    let outputs = try (0..<function.outputCount).map {
+      try empty(launch.broadcast.shape, types?[$0] ?? common)
+    }
     try run(function, inputs, outputs, launch, stream)
     return outputs
   }
@@ -35,7 +44,8 @@ extension Device {
     guard launch.broadcast.shape.reduce(1, *) > 0 else { return }
     let joined = inputs.map(launch.broadcast.joined)
     let kernel = Pointwise(
-      function, spans: joined.map(\.spans), rows: launch.tile.rows, columns: launch.tile.columns)
+      function, spans: joined.map(\.spans), rows: launch.tile.rows, columns: launch.tile.columns,
+      types: inputs.map(kernelType), outputTypes: outputs.map(kernelType))
     let compiled = try self.kernel(kernel) {
       precondition(
         kernel.coversOutputs(extents: launch.broadcast.extents),
@@ -63,7 +73,7 @@ extension Device {
 
   /// The same numbers in memory of their own.
   func copied(_ tensor: Tensor) throws -> Tensor {
-    let result = try empty(tensor.shape)
+    let result = try empty(tensor.shape, tensor.type)
     try write(tensor, into: result)
     return result
   }
@@ -112,6 +122,7 @@ extension Tensor {
 
 extension PointwiseFunction {
   static let sum = PointwiseFunction(inputs: 2) { [$0[0] + $0[1]] }
+  static let identity = PointwiseFunction(inputs: 1) { [$0[0]] }
   static let first = PointwiseFunction(inputs: 2) { [$0[0]] }
 }
 

@@ -2,36 +2,75 @@ internal import Kernels
 internal import Memory
 internal import Tiles
 
+/// How one product of matrices is formed.
+struct ProductForm {
+  var transposesA = false
+  var transposesB = false
+  /// Type of the factors.
+  var factors: ElementType
+  /// Type of the result.
+  var result: ElementType
+
+  /// The same types with other transposes.
+  func transposing(a: Bool = false, b: Bool = false) -> Self {
+    var form = self
+    (form.transposesA, form.transposesB) = (a, b)
+    return form
+  }
+}
+
 extension Device {
-  /// C[i] = A[i] · B[i] of `[batch, …, …]` matrices, each transposed or not; B may have a batch of 1 for all.
-  func product(
-    _ a: Tensor, _ b: Tensor, transposesA: Bool = false, transposesB: Bool = false, bias: Tensor? = nil
-  ) throws -> Tensor {
-    let (m, inner) = transposesA ? (a.shape[2], a.shape[1]) : (a.shape[1], a.shape[2])
-    let n = b.shape[transposesB ? 1 : 2]
+  /// C[i] = A[i] · B[i] of `[batch, …, …]` matrices, each transposed or not; A or B may have a batch of 1 for all.
+  func product(_ a: Tensor, _ b: Tensor, _ form: ProductForm, bias: Tensor? = nil) throws -> Tensor {
+    let (m, inner) = form.transposesA ? (a.shape[2], a.shape[1]) : (a.shape[1], a.shape[2])
+    let n = b.shape[form.transposesB ? 1 : 2]
+    let batch = max(a.shape[0], b.shape[0])
     precondition(
-      inner == b.shape[transposesB ? 2 : 1] && (b.shape[0] == a.shape[0] || b.shape[0] == 1),
-      "\(a.shape)\(transposesA ? "ᵀ" : "") · \(b.shape)\(transposesB ? "ᵀ" : "") is no product")
-    let result = try empty([a.shape[0], m, n])
-    try product(a, b, transposesA: transposesA, transposesB: transposesB, bias: bias, into: result)
+      inner == b.shape[form.transposesB ? 2 : 1] && [a, b].allSatisfy { [1, batch].contains($0.shape[0]) },
+      "\(a.shape)\(form.transposesA ? "ᵀ" : "") · \(b.shape)\(form.transposesB ? "ᵀ" : "") is no product")
+    let result = try empty([batch, m, n], form.result)
+    try product(a, b, form, bias: bias, into: result)
     return result
   }
 
-  /// As ``product(_:_:transposesA:transposesB:bias:)``, written to an array of any strides.
+  /// As ``product(_:_:_:bias:)``, written to an array of any strides.
   func product(
-    _ a: Tensor, _ b: Tensor, transposesA: Bool = false, transposesB: Bool = false, bias: Tensor? = nil,
-    into result: Tensor
+    _ a: Tensor, _ b: Tensor, _ form: ProductForm, bias: Tensor? = nil, into result: Tensor
   ) throws {
-    let (m, n, inner) = (result.shape[1], result.shape[2], a.shape[transposesA ? 1 : 2])
+    let (batch, m, n) = (result.shape[0], result.shape[1], result.shape[2])
+    let inner = a.shape[form.transposesA ? 1 : 2]
     guard result.count > 0 else { return }
     guard inner > 0 else {
       return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result)
     }
-    var kind = BatchedProduct(plan: plan(batch: a.shape[0], rows: m, columns: n, inner: inner))
-    (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
-    kind.sharesB = b.shape[0] == 1 && a.shape[0] > 1
+    let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
+    let is16Bit = form.factors != scalar
+    if is16Bit, batch == 1, bias == nil, form.transposesA, !form.transposesB, a.isDense, b.isDense,
+      let parts = inParts(rows: m, columns: n, inner: inner)
+    {
+      // A weight's gradient: few tiles and a long inner side, parts of which become a batch whose results are added.
+      var sums = form
+      sums.result = scalar
+      let factors = [a, b].map { $0.reshaped([parts, inner / parts, $0.shape[2]]) }
+      return try write(summed(product(factors[0], factors[1], sums), axis: 0), into: result)
+    }
+    var kind = BatchedProduct(
+      plan: is16Bit && !executor.sharesHostMemory
+        ? .gpu(batch: batch, rows: m, columns: n) : plan(batch: batch, rows: m, columns: n, inner: inner))
+    (kind.transposesA, kind.transposesB) = (form.transposesA, form.transposesB)
+    (kind.sharesA, kind.sharesB) = (a.shape[0] < batch, b.shape[0] < batch)
+    (kind.type, kind.output) = (kernelType(a), kernelType(result))
     kind.hasBias = bias != nil
     try kernel(kind) { try kind.kernel() }.run([a, b] + (bias.map { [$0] } ?? []) + [result])
+  }
+
+  /// Parts of an inner side that give the machine as many tasks as it has cores, where whole it would not.
+  private func inParts(rows m: Int, columns n: Int, inner: Int) -> Int? {
+    let tasks = ((m + 127) / 128) * ((n + 127) / 128)
+    return [16, 8, 4, 2].first { parts in
+      inner % (64 * parts) == 0 && inner >= 1024 * parts && tasks * parts <= 2 * executor.cores
+        && m * n * parts <= 1 << 26
+    }
   }
 
   private func plan(batch: Int, rows m: Int, columns n: Int, inner: Int) -> Gemm.Plan {
@@ -50,6 +89,8 @@ extension Device {
 extension Variable {
   /// Matrix products: this `[…, M, K]` times `other`, `[K, N]` for all or `[…, K, N]` for each.
   ///
+  /// Factors are rounded to the device's ``Device/factors``, results are of that type.
+  ///
   /// - Parameters:
   ///   - transposesSelf: this lies as `[…, K, M]`.
   ///   - transposesOther: `other` lies as `[N, K]` or `[…, N, K]`, as weights do.
@@ -58,20 +99,24 @@ extension Variable {
   public func product(
     _ other: Variable, transposesSelf: Bool = false, transposesOther: Bool = false, bias: Variable? = nil
   ) throws -> Variable {
+    let form = ProductForm(
+      transposesA: transposesSelf, transposesB: transposesOther, factors: device.factors,
+      result: device.factors)
     let rank = shape.count
     if rank == 2, other.shape.count == 2 {
-      let result = try reshaped([1] + shape).batched(
-        other.reshaped([1] + other.shape), transposesSelf: transposesSelf, transposesOther: transposesOther,
-        bias: bias)
+      let result = try reshaped([1] + shape).batched(other.reshaped([1] + other.shape), form, bias: bias)
       return try result.reshaped(Array(result.shape.dropFirst()))
+    }
+    if rank == 2 { return try reshaped([1] + shape).batched(other, form, bias: bias) }
+    if other.shape.count == 2, transposesSelf {
+      precondition(rank == 3, "\(shape), transposed, times one matrix; three axes are possible")
+      return try batched(other.reshaped([1] + other.shape), form, bias: bias)
     }
     if other.shape.count == 2 {
       // The rows of a whole batch are one matrix.
-      precondition(!transposesSelf, "a transposed batch times one matrix. Permute it first")
       let rows = shape.dropLast().reduce(1, *)
       let flat = try reshaped([1, rows, shape[rank - 1]])
-      let result = try flat.batched(
-        other.reshaped([1] + other.shape), transposesOther: transposesOther, bias: bias)
+      let result = try flat.batched(other.reshaped([1] + other.shape), form, bias: bias)
       return try result.reshaped(shape.dropLast() + [result.shape[2]])
     }
     precondition(
@@ -79,30 +124,48 @@ extension Variable {
       "batches of \(shape) and \(other.shape) differ")
     let batch = shape.dropLast(2).reduce(1, *)
     let result = try reshaped([batch] + shape.suffix(2)).batched(
-      other.reshaped([batch] + other.shape.suffix(2)), transposesSelf: transposesSelf,
-      transposesOther: transposesOther, bias: bias)
+      other.reshaped([batch] + other.shape.suffix(2)), form, bias: bias)
     return try result.reshaped(shape.dropLast(2) + result.shape.suffix(2))
   }
 
-  private func batched(
-    _ other: Variable, transposesSelf: Bool = false, transposesOther: Bool = false, bias: Variable?
-  ) throws -> Variable {
-    let (a, b, device) = (value, other.value, self.device)
-    let result = try device.product(
-      a, b, transposesA: transposesSelf, transposesB: transposesOther, bias: bias?.value)
+  private func batched(_ other: Variable, _ form: ProductForm, bias: Variable?) throws -> Variable {
+    let device = self.device
+    let (own, others) = (value.type, other.value.type)
+    // Rounded once, for the gradients too.
+    let (a, b) = (
+      try device.converted(value, to: form.factors), try device.converted(other.value, to: form.factors)
+    )
+    let result = try device.product(a, b, form, bias: bias?.value)
     return device.note(result, from: [self, other] + (bias.map { [$0] } ?? [])) { g in
-      let first =
-        !self.needsGradient
-        ? nil
-        : try transposesSelf
-          ? device.product(b, g, transposesA: transposesOther, transposesB: true)
-          : device.product(g, b, transposesB: !transposesOther)
-      let second =
-        !other.needsGradient
-        ? nil
-        : try transposesOther
-          ? device.product(g, a, transposesA: true, transposesB: transposesSelf)
-          : device.product(a, g, transposesA: !transposesSelf)
+      let factor = try device.converted(g, to: form.factors)
+      func product(_ x: Tensor, _ y: Tensor, _ transposesX: Bool, _ transposesY: Bool, as type: ElementType)
+        throws -> Tensor
+      {
+        try device.product(
+          x, y,
+          ProductForm(
+            transposesA: transposesX, transposesB: transposesY, factors: form.factors, result: type))
+      }
+      var first: Tensor?
+      if self.needsGradient {
+        first =
+          try form.transposesA
+          ? product(b, factor, form.transposesB, true, as: own)
+          : product(factor, b, false, !form.transposesB, as: own)
+        if a.shape[0] == 1, let whole = first, whole.shape[0] > 1 {
+          first = try device.summed(whole, axis: 0)
+        }
+      }
+      var second: Tensor?
+      if other.needsGradient {
+        second =
+          try form.transposesB
+          ? product(factor, a, true, form.transposesA, as: others)
+          : product(a, factor, !form.transposesA, false, as: others)
+        if b.shape[0] == 1, let whole = second, whole.shape[0] > 1 {
+          second = try device.summed(whole, axis: 0)
+        }
+      }
       let third = try bias.map { try device.reduced(g, to: $0.shape) }
       return [first, second, third].prefix(bias == nil ? 2 : 3).map { $0.map { .whole($0) } }
     }

@@ -16,7 +16,7 @@ extension Device {
       let result = try empty(shape)
       let columns = min(2048, count.nextPowerOfTwo)
       let kind = AxisSum.last(rows: max(1, min(64, 8192 / columns)), columns: columns)
-      try kernel(kind) { try kind.kernel() }.run([tensor.reshaped([outer, count]), result.reshaped([outer])])
+      try run(kind, [tensor.reshaped([outer, count]), result.reshaped([outer])])
       return result
     }
     let columns = min(512, max(8, inner.nextPowerOfTwo))
@@ -24,10 +24,20 @@ extension Device {
     let kind = AxisSum.middle(rows: max(8, min(64, 2048 / columns)), columns: columns, length: length)
     let splits = (count + length - 1) / length
     let parts = try empty([splits, outer, inner])
-    try kernel(kind) { try kind.kernel() }.run([tensor.reshaped([outer, count, inner]), parts])
+    try run(kind, [tensor.reshaped([outer, count, inner]), parts])
     guard splits > 1 else { return parts.reshaped(shape) }
     return try summed(parts.reshaped([splits, outer * inner]), axis: 0).reshaped(shape)
   }
+
+  private func run(_ kind: AxisSum, _ arguments: [Tensor]) throws {
+    let type = kernelType(arguments[0])
+    try kernel(SumKey(kind: kind, type: type)) { try kind.kernel(type) }.run(arguments)
+  }
+}
+
+private struct SumKey: Hashable {
+  let kind: AxisSum
+  let type: ElementType
 }
 
 extension Variable {

@@ -11,6 +11,7 @@ extension Variable {
   func toeplitzConvolution(_ filter: Variable, back: Variable? = nil) throws -> Variable {
     let device = self.device
     let (u, h, length, taps) = (value.permuted([1, 0, 2]), shape[1], shape[2], filter.shape[1])
+    let form = ProductForm(factors: device.factors, result: device.factors)
     let padded = try device.zeros([h, 2 * length - 1])
     try device.write(filter.value, into: padded.sliced(axis: 1, length - 1..<length - 1 + taps))
     if let back {
@@ -23,16 +24,16 @@ extension Variable {
     let matrix = Tensor(
       unchecked: padded.storage, byteOffset: padded.byteOffset + (length - 1) * padded.type.blockBytes,
       type: padded.type, shape: [h, length, length], strides: [2 * length - 1, 1, -1])
-    let result = try device.product(u, matrix, transposesB: true).permuted([1, 0, 2])
+    let result = try device.product(u, matrix, form.transposing(b: true)).permuted([1, 0, 2])
     return device.note(result, from: [self, filter] + (back.map { [$0] } ?? [])) { g in
       let turned = g.permuted([1, 0, 2])
-      let du = try device.product(turned, matrix).permuted([1, 0, 2])
+      let du = try device.product(turned, matrix, form).permuted([1, 0, 2])
       // Row t of dT begins L − 1 − t places further to the right, so that a diagonal is a column.
       let skewed = try device.zeros([h, length, 2 * length])
       let rows = Tensor(
         unchecked: skewed.storage, byteOffset: skewed.byteOffset + (length - 1) * skewed.type.blockBytes,
         type: skewed.type, shape: [h, length, length], strides: [2 * length * length, 2 * length - 1, 1])
-      try device.product(turned, u, transposesA: true, into: rows)
+      try device.product(turned, u, form.transposing(a: true), into: rows)
       let sums = try device.summed(skewed, axis: 1)
       let dk = Tensor(
         unchecked: sums.storage, byteOffset: sums.byteOffset + (length - 1) * sums.type.blockBytes,

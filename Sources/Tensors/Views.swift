@@ -39,7 +39,7 @@ extension Variable {
     let device = variables[0].device
     var shape = variables[0].shape
     shape[axis] = variables.reduce(0) { $0 + $1.shape[axis] }
-    let result = try device.empty(shape)
+    let result = try device.empty(shape, variables[0].value.type)
     var ranges: [Range<Int>] = []
     for variable in variables {
       let start = ranges.last?.upperBound ?? 0
@@ -65,7 +65,7 @@ extension Variable {
     var extents = shape
     extents[axis] += before + after
     let range = before..<before + shape[axis]
-    let result = try device.zeros(extents)
+    let result = try device.zeros(extents, value.type)
     try device.write(value, into: result.sliced(axis: axis, range))
     return device.note(result, from: [self]) { [.whole($0.sliced(axis: axis, range))] }
   }
@@ -78,6 +78,26 @@ extension Variable {
     let (device, before) = (self.device, self.shape)
     return device.note(value.broadcast(to: shape), from: [self]) {
       [.whole(try device.reduced($0, to: before))]
+    }
+  }
+}
+
+extension Variable {
+  /// A view without the last axis, whose extent is 1.
+  public var withoutLastAxis: Variable {
+    get throws {
+      precondition(shape.last == 1, "the last axis of \(shape) is not 1")
+      let view = Tensor(
+        unchecked: value.storage, byteOffset: value.byteOffset, type: value.type,
+        shape: shape.dropLast(), strides: value.strides.dropLast())
+      return device.note(view, from: [self]) { g in
+        [
+          .whole(
+            Tensor(
+              unchecked: g.storage, byteOffset: g.byteOffset, type: g.type, shape: g.shape + [1],
+              strides: g.strides + [1]))
+        ]
+      }
     }
   }
 }

@@ -3,6 +3,8 @@ enum TokenModel: Sendable {
   case byteLevel(ByteLevelModel)
   case pieces(PieceModel)
   case wordPieces(WordPieceModel)
+  /// Every byte by itself.
+  case bytes
 
   /// Appends the ids of plain text.
   ///
@@ -12,13 +14,14 @@ enum TokenModel: Sendable {
     case .byteLevel(let model): unsafe model.encode(bytes, into: &ids)
     case .pieces(let model): unsafe model.encode(bytes, isFirst: isFirst, into: &ids)
     case .wordPieces(let model): unsafe model.encode(bytes, into: &ids)
+    case .bytes: for unsafe byte in unsafe bytes { ids.append(Int32(byte)) }
     }
   }
 
   /// Whether a space at the very start of decoded text was put there by encoding.
   var dropsLeadingSpace: Bool {
     switch self {
-    case .byteLevel: false
+    case .byteLevel, .bytes: false
     case .pieces(let model): model.prefix != .never
     case .wordPieces: true
     }

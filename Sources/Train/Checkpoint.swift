@@ -56,14 +56,14 @@ public struct Checkpoint {
 
   static func write(
     _ tensors: [(name: String, tensor: Tensor)], step: Int, seed: UInt64, recipe: JSON, model: JSON,
-    to path: String
+    tokenizer: String?, to path: String
   ) throws {
+    var metadata = [
+      "godwit.recipe": try recipe.serialized(), "godwit.model": try model.serialized(),
+      "godwit.step": "\(step)", "godwit.seed": "\(seed)", "format": "pt",
+    ]
+    metadata["godwit.tokenizer"] = tokenizer
     try SafetensorsWriter.write(
-      tensors,
-      metadata: [
-        "godwit.recipe": try recipe.serialized(), "godwit.model": try model.serialized(),
-        "godwit.step": "\(step)",
-        "godwit.seed": "\(seed)", "format": "pt",
-      ], to: path)
+      tensors, metadata: metadata, to: path)
   }
 }

@@ -22,8 +22,12 @@ public struct Judge {
   /// - Parameter newExamples: how many, and the seed they are drawn with. With the recipe's own data seed they would be those it
   ///   was trained on.
   public func evaluate(newExamples: (count: Int, seed: UInt64)? = nil) throws -> Training.Evaluation {
-    var test: TokenExamples
+    let test: any ExampleSource
     if let newExamples {
+      if case .corpus = recipe.task {
+        throw TrainError.data(
+          what: "new examples", why: "a corpus has no others than its own. Leave --examples out")
+      }
       guard newExamples.seed != recipe.dataSeed else {
         throw TrainError.data(
           what: "seed \(newExamples.seed)",
@@ -35,6 +39,6 @@ public struct Judge {
         train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed
       ).test
     }
-    return try network.evaluate(test, batch: max(1, min(test.count, 4 * recipe.batch)))
+    return try network.evaluate(test, batch: recipe.evaluationBatch(of: test.count))
   }
 }

@@ -1,4 +1,5 @@
 public import Formats
+public import Memory
 public import Models
 
 /// All that decides how a network is trained.
@@ -23,36 +24,51 @@ public struct Recipe: Sendable {
   public let schedule: Schedule
   /// Examples of a step.
   public let batch: Int
-  /// Times that each example is seen.
-  public let epochs: Int
+  /// Examples that are worked on at a time; gradients of a step's parts are added up.
+  public let microbatch: Int
+  /// Type of the factors of products: float32, or bfloat16 for mixed precision.
+  public let precision: ElementType
+  /// Whether blocks are computed again for their gradients.
+  public let recomputesBlocks: Bool
+  /// Steps in all.
+  public let steps: Int
   /// Decides initial numbers, order and dropout.
   public let seed: UInt64
-  /// Epochs from one evaluation to the next.
-  public let evaluateEvery: Int
+  /// Steps from one evaluation to the next.
+  public let evaluationInterval: Int
   /// Share of right answers at which training ends; `nil` for never.
   public let stopAccuracy: Double?
 
   /// Steps of an epoch; the last may have fewer examples.
   public var stepsPerEpoch: Int { (trainCount + batch - 1) / batch }
-  /// Steps in all.
-  public var steps: Int { stepsPerEpoch * epochs }
+
+  /// Examples that are judged at a time.
+  func evaluationBatch(of count: Int) -> Int { max(1, min(count, max(microbatch, 4 * microbatch * 64 / task.length))) }
 
   /// - Parameters:
-  ///   - json: an object with keys `task`, `examples`, `model`, `optimizer`, `schedule`, `batch`, `epochs`, `seed`, `evaluate`
-  ///     and `stop`.
+  ///   - json: an object with keys `task`, `examples`, `model`, `optimizer`, `schedule`, `batch`, `microbatch`,
+  ///     `precision`, `recompute_blocks`, `epochs` or `steps`, `seed`, `evaluate` and `stop`.
   ///   - file: for messages.
   ///   - seed: in place of the recipe's own.
   /// - Throws: ``Formats/FormatError`` naming the key, what is wrong with a task.
   public init(_ json: JSON, file: String, seed: UInt64? = nil) throws {
     let node = JSONNode(json, file: file)
     try node.requireKeys([
-      "task", "examples", "model", "optimizer", "schedule", "batch", "epochs", "seed", "evaluate", "stop",
+      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision",
+      "recompute_blocks", "epochs", "steps", "seed", "evaluate", "stop",
     ])
     source = json
     task = try TrainingTask(node.required("task"))
     let examples = try node.optional("examples")
     try examples?.requireKeys(["train", "test", "seed"])
-    trainCount = try examples?.optional("train")?.positiveInteger() ?? 5000
+    if case .corpus = task, let unused = try examples?.optional("seed") {
+      throw unused.wrong("no such key, since a corpus is what it is")
+    }
+    let standard = task.standardTrainCount
+    trainCount = try examples?.optional("train")?.positiveInteger() ?? standard
+    if case .corpus = task, trainCount > standard, let stated = try examples?.optional("train") {
+      throw stated.wrong("at most the \(standard) windows of the corpus")
+    }
     testCount = try examples?.optional("test")?.positiveInteger() ?? 500
     dataSeed = UInt64(try examples?.optional("seed")?.integer(in: 0...Int.max) ?? 0)
     model = try SequenceSettings(
@@ -60,11 +76,35 @@ public struct Recipe: Sendable {
     optimizer = try OptimizerSettings(node.required("optimizer"))
     schedule = try node.optional("schedule").map { try Schedule($0) } ?? Schedule()
     batch = try node.optional("batch")?.positiveInteger() ?? 32
-    epochs = try node.required("epochs").positiveInteger()
+    let part = try node.optional("microbatch")
+    microbatch = try part?.positiveInteger() ?? batch
+    if let part, microbatch > batch { throw part.wrong("at most the batch, \(batch)") }
+    let types: [ElementType] = [.float32, .bfloat16]
+    precision = try node.optional("precision").map { types[try $0.choice(types.map(\.rawValue))] } ?? .float32
+    recomputesBlocks = try node.optional("recompute_blocks")?.bool() ?? false
+    let stated = try node.optional("steps")
+    let perEpoch = (trainCount + batch - 1) / batch
+    if let stated {
+      if let other = try node.optional("epochs") { throw other.wrong("no such key beside steps") }
+      steps = try stated.positiveInteger()
+    } else {
+      let (product, overflow) = perEpoch.multipliedReportingOverflow(
+        by: try node.required("epochs").positiveInteger())
+      guard !overflow else { throw try node.required("epochs").wrong("fewer: steps are counted in 64 bits") }
+      steps = product
+    }
     self.seed = try seed ?? UInt64(node.optional("seed")?.integer(in: 0...Int.max) ?? 0)
     let evaluate = try node.optional("evaluate")
-    try evaluate?.requireKeys(["every"])
-    evaluateEvery = try evaluate?.optional("every")?.positiveInteger() ?? 10
+    try evaluate?.requireKeys(["every", "steps"])
+    if let interval = try evaluate?.optional("steps") {
+      if let other = try evaluate?.optional("every") { throw other.wrong("no such key beside steps") }
+      evaluationInterval = try interval.positiveInteger()
+    } else {
+      let interval = try evaluate?.optional("every")
+      let (product, overflow) = perEpoch.multipliedReportingOverflow(by: try interval?.positiveInteger() ?? 10)
+      if overflow, let interval { throw interval.wrong("fewer: steps are counted in 64 bits") }
+      evaluationInterval = product
+    }
     let stop = try node.optional("stop")
     try stop?.requireKeys(["accuracy"])
     if let accuracy = try stop?.required("accuracy") {

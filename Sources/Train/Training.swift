@@ -15,7 +15,7 @@ public final class Training {
   public private(set) var step = 0
   private let device: Device
   private let optimizer: Optimizer
-  private let data: (train: TokenExamples, test: TokenExamples)
+  private let data: (train: any ExampleSource, test: any ExampleSource)
   private var order: (epoch: Int, places: [Int]) = (-1, [])
 
   /// What one step found.
@@ -48,12 +48,13 @@ public final class Training {
     let source: ParameterSet.Source =
       checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } } ?? .drawn(seed: recipe.seed)
     network = try SequenceNetwork(recipe.model, ParameterSet(source, on: device))
+    network.recomputesBlocks = recipe.recomputesBlocks
     optimizer = try Optimizer(recipe.optimizer, network.parameters)
     if let checkpoint { try resume(checkpoint) }
   }
 
   private func resume(_ checkpoint: Checkpoint) throws {
-    for key in ["task", "examples", "model", "optimizer", "schedule", "batch", "epochs"]
+    for key in ["task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "epochs", "steps"]
     where checkpoint.recipe[key] != recipe.source[key] {
       throw TrainError.otherRecipe(file: checkpoint.file, key: key)
     }
@@ -86,18 +87,38 @@ public final class Training {
     if order.epoch != epoch { order = (epoch, shuffled(epoch)) }
     let first = place * recipe.batch
     let examples = order.places[first..<min(first + recipe.batch, order.places.count)]
-    let inputs = examples.flatMap { data.train.input($0) }
-    let targets = examples.flatMap { data.train.target($0) }
-    let loss = try network.logits(inputs, batch: examples.count).crossEntropy(targets).loss
-    let found = try device.numbers(loss.value)[0]
-    guard found.isFinite else { throw TrainError.diverged(step: step + 1, loss: found) }
-    try loss.backward()
+    let found = try descend(Array(examples))
     func rate(_ own: Double) -> Double {
       recipe.schedule.rate(step: step, of: recipe.steps, rate: own, base: recipe.optimizer.rate)
     }
     try optimizer.advance(step: step, rate: rate)
     step += 1
     return StepResult(step: step, loss: found, rate: rate(recipe.optimizer.rate))
+  }
+
+  /// Adds up the gradients of a step's examples and gives their mean loss.
+  ///
+  /// - Throws: ``TrainError/diverged(step:loss:)``; gradients are gone then.
+  private func descend(_ examples: [Int]) throws -> Float {
+    let parts = try stride(from: 0, to: examples.count, by: recipe.microbatch).map { start in
+      let places = examples[start..<min(start + recipe.microbatch, examples.count)]
+      return (count: places.count, tokens: try data.train.examples(places))
+    }
+    let total = parts.reduce(0) { $0 + $1.tokens.targets.count { $0 >= 0 } }
+    var mean: Float = 0
+    for part in parts {
+      let result = try network.logits(part.tokens.inputs, batch: part.count).crossEntropy(part.tokens.targets)
+      let share = Float(result.count) / Float(max(1, total))
+      let loss = parts.count == 1 ? result.loss : try result.loss * share
+      let found = try device.numbers(loss.value)[0]
+      guard found.isFinite else {
+        for parameter in network.parameters.parameters { parameter.variable.clearGradient() }
+        throw TrainError.diverged(step: step + 1, loss: found)
+      }
+      mean += found
+      try loss.backward()
+    }
+    return mean
   }
 
   private func shuffled(_ epoch: Int) -> [Int] {
@@ -107,7 +128,7 @@ public final class Training {
 
   /// Judges the network by the examples it was not trained on.
   public func evaluate() throws -> Evaluation {
-    try network.evaluate(data.test, batch: max(1, min(data.test.count, 4 * recipe.batch)))
+    try network.evaluate(data.test, batch: recipe.evaluationBatch(of: data.test.count))
   }
 
   /// Writes everything into a file that appears only when it is complete.
@@ -122,19 +143,21 @@ public final class Training {
         ("optimizer.variance.\(slot.parameter.name)", try device.executor.fetch(slot.variance.value)))
     }
     try Checkpoint.write(
-      tensors, step: step, seed: recipe.seed, recipe: recipe.source, model: recipe.model.json, to: path)
+      tensors, step: step, seed: recipe.seed, recipe: recipe.source, model: recipe.model.json,
+      tokenizer: recipe.task.tokenizer, to: path)
   }
 }
 
 extension SequenceNetwork {
   /// Judges by examples whose targets are answers.
-  func evaluate(_ examples: TokenExamples, batch: Int) throws -> Training.Evaluation {
+  func evaluate(_ examples: any ExampleSource, batch: Int) throws -> Training.Evaluation {
     let device = parameters.device
     return try device.evaluating {
       var (loss, correct, count) = (0.0, 0.0, 0)
       for start in stride(from: 0, to: examples.count, by: batch) {
-        let part = examples.part(start..<min(start + batch, examples.count))
-        let found = try logits(part.inputs, batch: part.count).crossEntropy(part.targets)
+        let places = start..<min(start + batch, examples.count)
+        let part = try examples.examples(places)
+        let found = try logits(part.inputs, batch: places.count).crossEntropy(part.targets)
         loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
         correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
         count += found.count

@@ -1,5 +1,6 @@
 import Glibc
 import Memory
+import Synchronization
 import Tiles
 
 /// Storage whose address means nothing to this process: touching it ends the test.
@@ -13,9 +14,20 @@ final class FakeDeviceStorage: TensorStorage, @unchecked Sendable {
       nil, max(1, byteCount), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     guard let base, base != MAP_FAILED else { throw MemoryError.outOfMemory(requested: byteCount) }
     super.init(baseAddress: base, byteCount: byteCount, isOnHost: false)
+    Self.known.withLock { [hidden] in $0[UInt(bitPattern: base)] = hidden }
   }
 
-  deinit { munmap(baseAddress, max(1, byteCount)) }
+  deinit {
+    Self.known.withLock { _ = $0.removeValue(forKey: UInt(bitPattern: baseAddress)) }
+    munmap(baseAddress, max(1, byteCount))
+  }
+
+  /// Where numbers are, by the address that means nothing: storage may be handed on wrapped, as pools do.
+  private static let known = Mutex<[UInt: HeapStorage]>([:])
+
+  static func hidden(behind storage: TensorStorage) -> HeapStorage? {
+    storage.isOnHost ? nil : known.withLock { $0[UInt(bitPattern: storage.baseAddress)] }
+  }
 }
 
 /// A stand-in for a device: memory of its own, and kernels that run only once somebody waits for them.
@@ -119,9 +131,9 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
 
   /// The tensor as the wrapped executor sees it.
   fileprivate func revealed(_ tensor: Tensor) -> Tensor {
-    guard let storage = tensor.storage as? FakeDeviceStorage else { return tensor }
+    guard let hidden = FakeDeviceStorage.hidden(behind: tensor.storage) else { return tensor }
     return Tensor(
-      unchecked: storage.hidden, byteOffset: tensor.byteOffset, type: tensor.type, shape: tensor.shape,
+      unchecked: hidden, byteOffset: tensor.byteOffset, type: tensor.type, shape: tensor.shape,
       strides: tensor.strides)
   }
 }

@@ -13,7 +13,7 @@ import TilesCPU
 func recipe(_ changes: String = "{}", seed: UInt64? = nil) throws -> Recipe {
   let base = """
     {"task": {"recall": {"vocabulary": 10, "tokens": 12}}, "examples": {"train": 96, "test": 32},
-     "model": {"mixer": "h3", "width": 16, "layers": 2, "feed_forward": 32},
+     "model": {"mixer": "h3", "width": 16, "layers": 2, "feed_forward": 32, "embedding_dropout": 0},
      "optimizer": {"rate": 0.002, "decay": 0.1, "clip": 1.0},
      "schedule": {"cosine": {"warmup": 0.1, "floor": 0.1}}, "batch": 20, "epochs": 4, "evaluate": {"every": 1}}
     """
@@ -59,6 +59,25 @@ private func folder() throws -> String {
     }
     let (x, y) = (try whole.evaluate(), try second.evaluate())
     #expect(x.loss == y.loss && x.accuracy == y.accuracy && x.count == 32)
+  }
+
+  @Test func gradientsOfPartsAddUp() throws {
+    let whole = try Training(recipe(#"{"batch": 20}"#), on: cores())
+    let parts = try Training(recipe(#"{"batch": 20, "microbatch": 7}"#), on: cores())
+    for _ in 0..<4 {
+      // Without dropout, of which parts draw other numbers.
+      #expect(abs(try whole.advance().loss - parts.advance().loss) < 1e-4)
+    }
+    #expect(throws: FormatError.self) { try recipe(#"{"batch": 20, "microbatch": 21}"#) }
+  }
+
+  @Test func mixedPrecisionLearns() throws {
+    let changes = #"{"precision": "bfloat16", "recompute_blocks": true, "batch": 32}"#
+    let recipe = try recipe(changes)
+    let training = try Training(recipe, on: Device(CPUExecutor(threads: 2), factors: recipe.precision))
+    let first = try training.advance().loss
+    while !training.isDone { _ = try training.advance() }
+    #expect(try training.evaluate().loss < Double(first) * 0.95)
   }
 
   /// The small recipe of Recipes/induction-small.yaml: a network that cannot compare tokens stays at one in four.

@@ -73,7 +73,7 @@ public final class AttentionGradients {
   /// Writes dq, dk and dv.
   ///
   /// - Parameters:
-  ///   - q: queries `[B, heads, M, D]`; y, dy and dq likewise.
+  ///   - q: queries `[B, heads, M, D]`, of any strides; y and dy likewise, dq dense.
   ///   - k: keys `[B, kvHeads, N, D]`; v, dk and dv likewise.
   ///   - lse: log-sum-exp of each row `[B, heads, M]`, natural, as ``Attention`` leaves it.
   public func callAsFunction(
@@ -81,7 +81,7 @@ public final class AttentionGradients {
   ) throws {
     let rows = [batch, shape.kvHeads, shape.group, queries]
     let heads = rows + [shape.headSize]
-    let given = [y.reshaped(heads), dy.reshaped(heads), lse.reshaped(rows)]
+    let given = [y.grouped(heads), dy.grouped(heads), lse.reshaped(rows)]
     var perRow: [Tensor] = []
     if let units {
       let keys = [batch, shape.kvHeads, k.shape[2]]
@@ -95,9 +95,18 @@ public final class AttentionGradients {
     try preparation.run(given + (units.map { [$0.largest] } ?? []) + [offsets, deltas] + perRow)
     try executor.clear(sums)
     try main.run(
-      [q.reshaped(heads), dy.reshaped(heads), k, v, offsets, deltas] + perRow + [sums, dk, dv])
+      [q.grouped(heads), dy.grouped(heads), k, v, offsets, deltas] + perRow + [sums, dk, dv])
     let flat = [rows.reduce(1, *), shape.headSize]
     try conversion.run(
       [sums.reshaped(flat)] + perRow.map { $0.reshaped([flat[0]]) } + [dq.reshaped(flat)])
+  }
+}
+
+extension Tensor {
+  /// `[B, heads, M, D]` as `[B, kvHeads, group, M, D]`.
+  fileprivate func grouped(_ shape: [Int]) -> Tensor {
+    Tensor(
+      unchecked: storage, byteOffset: byteOffset, type: type, shape: shape,
+      strides: [strides[0], shape[2] * strides[1]] + strides[1...])
   }
 }

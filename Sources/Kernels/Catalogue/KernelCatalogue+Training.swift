@@ -5,7 +5,7 @@ internal import Tiles
 extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
-  static let training: [CatalogueEntry] = pointwise + batchedProducts + reductions + losses + shortSums
+  static let training: [CatalogueEntry] = pointwise + batchedProducts + sixteenBitProducts + sixteenBitRows + reductions + losses + shortSums
 
   private struct Function: Sendable {
     var name: String
@@ -61,6 +61,25 @@ extension KernelCatalogue {
     }
   }
 
+  /// As steps of mixed precision take them: 16-bit factors, 16-bit or float32 results.
+  private static let sixteenBitProducts: [CatalogueEntry] = [false, true].flatMap { transposesA in
+    [false, true].map { transposesB in
+      var kind = BatchedProduct(plan: .gpu(batch: 2, rows: 256, columns: 256))
+      (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
+      (kind.type, kind.output) = (.bfloat16, transposesA == transposesB ? .bfloat16 : .float32)
+      (kind.sharesA, kind.sharesB) = (transposesA && transposesB, !transposesA && transposesB)
+      kind.hasBias = !transposesA && transposesB
+      let product = kind
+      let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
+      return CatalogueEntry(
+        "product_\(sides)_bfloat16", tolerance: .sums(200),
+        cases: [(1, 1, 1, 1), (3, 2, 63, 65), (2, 136, 264, 200)].map {
+          Case(["batch": $0.0, "M": $0.1, "N": $0.2, "K": $0.3])
+        }
+      ) { try product.kernel() }.large()
+    }
+  }
+
   private static let reductions: [CatalogueEntry] =
     [
       CatalogueEntry(
@@ -88,6 +107,29 @@ extension KernelCatalogue {
       cases: [1, 63, 65, 300].map { Case(["M": $0]) }
     ) { try NormalisationGradient(norm, width: 40, length: 64).kernel() }
   }
+
+  private static let sixteenBitRows: [CatalogueEntry] = [
+    CatalogueEntry(
+      "sum_middle_bfloat16", tolerance: .sums(200),
+      cases: [(1, 1, 1), (2, 63, 65)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
+    ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel(.bfloat16) },
+    CatalogueEntry(
+      "sum_last_bfloat16", tolerance: .sums(200), cases: [(1, 1), (9, 65)].map { Case(["outer": $0.0, "R": $0.1]) }
+    ) { try AxisSum.last(rows: 8, columns: 64).kernel(.bfloat16) },
+    CatalogueEntry("normalisation_gradient_bfloat16", tolerance: .sums(80), cases: [1, 65].map { Case(["M": $0]) }) {
+      var kind = NormalisationGradient(.layer(epsilon: 1e-2), width: 40, length: 64)
+      kind.gradient = .bfloat16
+      return try kind.kernel()
+    },
+    CatalogueEntry(
+      "cross_entropy_gradient_bfloat16", tolerance: .sums(1),
+      cases: [(2, 63), (9, 65)].map {
+        Case(
+          ["M": $0.0, "V": $0.1],
+          ["targets": .below($0.1), "logits": .uniform(-3...3), "normaliser": .uniform(3...4)])
+      }
+    ) { try CrossEntropy(columns: 32, type: .bfloat16).gradient() },
+  ]
 
   private static let losses: [CatalogueEntry] = [
     CatalogueEntry(

@@ -74,7 +74,7 @@ extension MonarchConvolution {
       let side = MonarchConstants.side
       let rows = [shape.batch, shape.channels * constants.radix, side]
       let sums = try self.sums(
-        factors.map { $0.reshaped(rows) }, gates: gates.map { $0.reshaped(rows) }, isComplex: false)
+        factors.map { $0.cutIntoRows(rows) }, gates: gates.map { $0.cutIntoRows(rows) }, isComplex: false)
       try inverse().run(precise + sums + [whole.reshaped([rows[1], side])])
     }
     guard shape.filterLength != shape.points else { return }
@@ -149,7 +149,7 @@ extension MonarchConvolution {
     let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
-      matrices + inputs.map { $0.reshaped(rows) } + sums + products.map { $0.reshaped(rows) },
+      matrices + inputs.map { $0.cutIntoRows(rows) } + sums + products.map { $0.reshaped(rows) },
       integers: [share])
     return sums
   }

@@ -213,7 +213,7 @@ package final class MonarchConvolution {
     kernels[fused] = kernel
     let share = Self.share(batch: rows[0], tiles: (rows[1] + side - 1) / side, slots: 2 * executor.cores)
     try kernel.run(
-      [matrices, spectrum.re, spectrum.im] + (inputs + outputs).map { $0.reshaped(rows) },
+      [matrices, spectrum.re, spectrum.im] + (inputs + outputs).map { $0.cutIntoRows(rows) },
       integers: [share])
   }
 
@@ -231,7 +231,7 @@ package final class MonarchConvolution {
     let rows = [shape.batch, shape.channels * MonarchWide.height, MonarchConstants.side]
     let rowTensors = [u] + (before.map { [$0] } ?? []) + after + y
     try kernel.run(
-      matrices + [spectrum.re, spectrum.im] + rowTensors.map { $0.reshaped(rows) },
+      matrices + [spectrum.re, spectrum.im] + rowTensors.map { $0.cutIntoRows(rows) },
       integers: [Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)])
   }
 
@@ -244,6 +244,9 @@ package final class MonarchConvolution {
     let parts = (1...batch).min { cost($0) < cost($1) } ?? 1
     return (batch + parts - 1) / parts
   }
+
+  /// Whether sequences of the batch may lie anywhere, each dense in itself: where kernels read and write them as they are.
+  var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || wide != nil) }
 
   // MARK: Other lengths
 
@@ -279,5 +282,21 @@ package final class MonarchConvolution {
     let tensor = try executor.tensor(type, [rows, shape.points])
     padded[name] = tensor
     return tensor
+  }
+}
+
+extension Tensor {
+  /// Sequences `[B, H, L]`, each dense, as `[B, rows, columns]`.
+  func cutIntoRows(_ shape: [Int]) -> Tensor {
+    if isDense { return reshaped(shape) }
+    precondition(holdsDenseSequences && shape[0] == self.shape[0], "\(self.shape) with strides \(strides)")
+    return Tensor(
+      unchecked: storage, byteOffset: byteOffset, type: type, shape: shape, strides: [strides[0], shape[2], 1])
+  }
+
+  /// Whether each of `[B, H, L]` is dense and begins where bulk copies can.
+  var holdsDenseSequences: Bool {
+    strides[2] == 1 && strides[1] == shape[2] && strides[0] * type.blockBytes % 16 == 0
+      && byteOffset % 16 == 0
   }
 }

@@ -93,23 +93,24 @@ final class MonarchPrepared: PreparedConvolution {
         filter = try executor.tensor(.float32, [channels, plan.shape.filterLength])
       }
       let shape = rows.input.shape
+      let convolution = try convolution(batch: batch, channels: channels, &states)
       func target(_ tensor: Tensor?) throws -> Tensor? {
-        try tensor.map { $0.isDense ? $0 : try executor.tensor(type, shape) }
+        try tensor.map { isTaken($0, convolution) ? $0 : try executor.tensor(type, shape) }
       }
       let targets = (
         try target(gradients.input) ?? executor.tensor(type, shape), try target(gradients.inputGate),
         try target(gradients.outputGate)
       )
-      try convolution(batch: batch, channels: channels, &states).gradients(
-        try dense(outputGradient, &states), u: try dense(rows.input, &states), known,
-        before: try rows.inputGate.map { try dense($0, &states) },
-        after: try rows.outputGate.map { try dense($0, &states) },
+      try convolution.gradients(
+        try taken(outputGradient, convolution, &states), u: try taken(rows.input, convolution, &states), known,
+        before: try rows.inputGate.map { try taken($0, convolution, &states) },
+        after: try rows.outputGate.map { try taken($0, convolution, &states) },
         into: MonarchConvolution.Gradients(
           u: targets.0, before: targets.1, after: targets.2, filter: filter))
       for (wanted, found) in [
         (gradients.input, targets.0), (gradients.inputGate, targets.1), (gradients.outputGate, targets.2),
       ] {
-        if let wanted, let found, !wanted.isDense { try turn(found, into: wanted, &states) }
+        if let wanted, let found, !isTaken(wanted, convolution) { try turn(found, into: wanted, &states) }
       }
       if let skip = gradients.skip, let filter {
         try executor.copy(from: filter.sliced(axis: 1, 0..<1), into: skip.reshaped([channels, 1]))
@@ -137,11 +138,13 @@ final class MonarchPrepared: PreparedConvolution {
     _ rows: ConvolutionRows, _ spectrum: MonarchConvolution.Spectrum, into output: Tensor,
     _ states: inout States
   ) throws {
-    let target = output.isDense ? output : try executor.tensor(type, output.shape)
-    try convolution(batch: output.shape[0], channels: output.shape[1], &states).apply(
-      try dense(rows.input, &states), spectrum, before: try rows.inputGate.map { try dense($0, &states) },
-      after: try rows.outputGate.map { try dense($0, &states) }, into: target)
-    if !output.isDense { try turn(target, into: output, &states) }
+    let convolution = try convolution(batch: output.shape[0], channels: output.shape[1], &states)
+    let target = isTaken(output, convolution) ? output : try executor.tensor(type, output.shape)
+    try convolution.apply(
+      try taken(rows.input, convolution, &states), spectrum,
+      before: try rows.inputGate.map { try taken($0, convolution, &states) },
+      after: try rows.outputGate.map { try taken($0, convolution, &states) }, into: target)
+    if !isTaken(output, convolution) { try turn(target, into: output, &states) }
   }
 
   private func convolution(batch: Int, channels: Int, _ states: inout States) throws -> MonarchConvolution {
@@ -200,9 +203,16 @@ final class MonarchPrepared: PreparedConvolution {
     return target
   }
 
+  /// Whether a convolution reads and writes the tensor where it lies.
+  private func isTaken(_ tensor: Tensor, _ convolution: MonarchConvolution) -> Bool {
+    tensor.isDense || convolution.takesStridedBatches && tensor.holdsDenseSequences
+  }
+
   /// The tensor itself, or a dense copy.
-  private func dense(_ tensor: Tensor, _ states: inout States) throws -> Tensor {
-    if tensor.isDense { return tensor }
+  private func taken(
+    _ tensor: Tensor, _ convolution: MonarchConvolution, _ states: inout States
+  ) throws -> Tensor {
+    if isTaken(tensor, convolution) { return tensor }
     let copy = try executor.tensor(tensor.type, tensor.shape)
     try turn(tensor, into: copy, &states)
     return copy

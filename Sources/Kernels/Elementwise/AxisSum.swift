@@ -1,4 +1,4 @@
-internal import Memory
+public import Memory
 public import Tiles
 
 /// Sums along one axis of an array, in float32 and in a fixed order.
@@ -12,12 +12,13 @@ public enum AxisSum: Sendable, Hashable {
   case last(rows: Int, columns: Int)
 
   /// Arguments: the array, its sums.
-  public func kernel() throws(TileError) -> Kernel {
+  public func kernel(_ type: ElementType = .float32) throws(TileError) -> Kernel {
+    let variant = type == .float32 ? "" : "_\(type.rawValue)"
     switch self {
     case .middle(let rows, let columns, let length):
-      try Kernel("sum_middle_\(rows)x\(columns)_\(length)") { k in
+      return try Kernel("sum_middle_\(rows)x\(columns)_\(length)\(variant)") { k in
         let (outer, count, inner) = (k.extent("outer"), k.extent("R"), k.extent("inner"))
-        let x = k.input("x", .float32, [outer, count, inner])
+        let x = k.input("x", type, [outer, count, inner])
         let y = k.output("y", .float32, [count.ceilDiv(Index(length)), outer, inner])
         k.grid([count.ceilDiv(Index(length)), outer, inner.ceilDiv(Index(columns))]) { task in
           let (start, column) = (task[0] * Index(length), task[2] * Index(columns))
@@ -31,6 +32,7 @@ public enum AxisSum: Sendable, Hashable {
               [
                 k.load(
                   x, at: [task[1], start + step * Index(rows), column], rows: rows, columns: columns,
+                  as: .float32,
                   paddedAxis: 1)
               ]
             }, compute: { _, tiles in k.assign(total, k.map(.add, total, tiles[0])) })
@@ -40,9 +42,9 @@ public enum AxisSum: Sendable, Hashable {
         }
       }
     case .last(let rows, let columns):
-      try Kernel("sum_last_\(rows)x\(columns)") { k in
+      return try Kernel("sum_last_\(rows)x\(columns)\(variant)") { k in
         let (outer, count) = (k.extent("outer"), k.extent("R"))
-        let x = k.input("x", .float32, [outer, count])
+        let x = k.input("x", type, [outer, count])
         let y = k.output("y", .float32, [outer])
         k.grid([outer.ceilDiv(Index(rows))]) { task in
           let row = task[0] * Index(rows)
@@ -50,7 +52,8 @@ public enum AxisSum: Sendable, Hashable {
             0, rows: rows, columns: 1, validRows: (outer - row).min(Index(rows)), validColumns: 1)
           k.loop(count.ceilDiv(Index(columns))) { step in
             k.rowSum(
-              k.load(x, at: [row, step * Index(columns)], rows: rows, columns: columns), addingTo: total)
+              k.load(x, at: [row, step * Index(columns)], rows: rows, columns: columns, as: .float32),
+              addingTo: total)
           }
           k.store(total, to: y, at: [row], rowAxis: 0)
         }

@@ -77,7 +77,7 @@ public struct Pointwise: Sendable, Hashable {
       let span = spans[number]
       loaded[number] = k.load(
         inputs[number], at: zip(span, origin).map { $0 ? $1 : 0 }, rows: span[rank - 2] ? rows : 1,
-        columns: span[rank - 1] ? columns : 1)
+        columns: span[rank - 1] ? columns : 1, as: .float32)
     }
     var values: [MapValue] = []
     for node in function.nodes {

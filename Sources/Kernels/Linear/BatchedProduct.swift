@@ -1,7 +1,7 @@
 public import Memory
 public import Tiles
 
-/// Matrix products of a batch, C[i] = A[i] · B[i], each factor transposed or not; a batch may share one B.
+/// Matrix products of a batch, C[i] = A[i] · B[i], each factor transposed or not; a batch may share one A or one B.
 ///
 /// Floor: 2 · batch · M · N · K operations over the rate of the arithmetic, or the bytes of the three over the memory
 /// bandwidth where a side is short.
@@ -10,6 +10,8 @@ public struct BatchedProduct: Sendable, Hashable {
   public var transposesA = false
   /// Whether B lies as `[batch, N, K]`.
   public var transposesB = false
+  /// Whether A is one matrix for all.
+  public var sharesA = false
   /// Whether B is one matrix for all.
   public var sharesB = false
   /// Whether a vector `[N]` is added to each row of C.
@@ -24,19 +26,19 @@ public struct BatchedProduct: Sendable, Hashable {
   /// Products without transposes.
   public init(plan: Gemm.Plan) { self.plan = plan }
 
-  /// Arguments: A `[batch, M, K]`, B `[batch or 1, K, N]`, the bias where there is one, C `[batch, M, N]`.
+  /// Arguments: A `[batch or 1, M, K]`, B `[batch or 1, K, N]`, the bias where there is one, C `[batch, M, N]`.
   public func kernel() throws(TileError) -> Kernel {
     let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
     return try Kernel("product_\(sides)_\(type.rawValue)\(hasBias ? "_bias" : "")") { k in
       let (batch, m, n, inner) = (k.extent("batch"), k.extent("M"), k.extent("N"), k.extent("K"))
-      let a = k.input("A", type, transposesA ? [batch, inner, m] : [batch, m, inner])
+      let a = k.input("A", type, [sharesA ? 1 : batch] + (transposesA ? [inner, m] : [m, inner]))
       let b = k.input("B", type, [sharesB ? 1 : batch] + (transposesB ? [n, inner] : [inner, n]))
       let bias = hasBias ? k.input("bias", .float32, [n]) : nil
       let c = k.output("C", output, [batch, m, n])
       let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
       k.grid([batch, m.ceilDiv(rows), n.ceilDiv(columns)], schedule: plan.schedule) { task in
         let (row, column) = (task[1] * rows, task[2] * columns)
-        let other: Index = sharesB ? 0 : task[0]
+        let (first, second): (Index, Index) = (sharesA ? 0 : task[0], sharesB ? 0 : task[0])
         let sum = k.filled(
           0, rows: plan.rows, columns: plan.columns, validRows: (m - row).min(rows),
           validColumns: (n - column).min(columns))
@@ -46,11 +48,11 @@ public struct BatchedProduct: Sendable, Hashable {
             let at = number * step
             return [
               transposesA
-                ? k.load(a, at: [task[0], at, row], rows: plan.inner, columns: plan.rows)
-                : k.load(a, at: [task[0], row, at], rows: plan.rows, columns: plan.inner),
+                ? k.load(a, at: [first, at, row], rows: plan.inner, columns: plan.rows)
+                : k.load(a, at: [first, row, at], rows: plan.rows, columns: plan.inner),
               transposesB
-                ? k.load(b, at: [other, column, at], rows: plan.columns, columns: plan.inner)
-                : k.load(b, at: [other, at, column], rows: plan.inner, columns: plan.columns),
+                ? k.load(b, at: [second, column, at], rows: plan.columns, columns: plan.inner)
+                : k.load(b, at: [second, at, column], rows: plan.inner, columns: plan.columns),
             ]
           },
           compute: { _, tiles in
@@ -61,5 +63,16 @@ public struct BatchedProduct: Sendable, Hashable {
         k.store(result, to: c, at: [task[0], row, column])
       }
     }
+  }
+}
+
+extension Gemm.Plan {
+  /// For batches of products on matrix units: narrower tiles where wide ones would leave most of about 130 cores idle.
+  public static func gpu(batch: Int, rows m: Int, columns n: Int) -> Self {
+    var plan = gpu
+    func tasks() -> Int { batch * ((m + plan.rows - 1) / plan.rows) * ((n + plan.columns - 1) / plan.columns) }
+    while plan.columns > 64, tasks() < 100 || plan.columns >= 2 * n { plan.columns /= 2 }
+    plan.stages = plan.columns == 256 ? 4 : 6
+    return plan
   }
 }

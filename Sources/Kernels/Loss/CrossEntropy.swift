@@ -1,4 +1,4 @@
-internal import Memory
+public import Memory
 public import Tiles
 
 /// Cross entropy of rows of logits `[M, V]` and a target each: log Σ exp(logits) − logits[target].
@@ -8,17 +8,26 @@ public import Tiles
 public struct CrossEntropy: Sendable, Hashable {
   /// Columns of a block.
   public var columns: Int
+  /// Type of logits and their gradient: float32, or 16 bits.
+  public var type: ElementType
   private var rows: Int { Normalisation.rows(ofWidth: columns) }
 
-  /// - Parameter columns: of a block, any number.
-  public init(columns: Int) { self.columns = columns }
+  /// - Parameters:
+  ///   - columns: of a block, any number.
+  ///   - type: of logits and their gradient.
+  public init(columns: Int, type: ElementType = .float32) {
+    self.columns = columns
+    self.type = type
+  }
+
+  private var variant: String { "\(columns)\(type == .float32 ? "" : "_\(type.rawValue)")" }
 
   /// Arguments: logits `[M, V]`, targets int32 `[M]`, then by row: the loss, log Σ exp (for the gradient), and 1 where no
   /// other logit is as large as the target's.
   public func kernel() throws(TileError) -> Kernel {
-    try Kernel("cross_entropy_\(columns)") { k in
+    try Kernel("cross_entropy_\(variant)") { k in
       let (m, v) = (k.extent("M"), k.extent("V"))
-      let x = k.input("logits", .float32, [m, v])
+      let x = k.input("logits", type, [m, v])
       let targets = k.input("targets", .int32, [m])
       let outputs = ["loss", "normaliser", "correct"].map { k.output($0, .float32, [m]) }
       k.grid([m.ceilDiv(Index(rows))]) { task in
@@ -53,18 +62,18 @@ public struct CrossEntropy: Sendable, Hashable {
 
   /// Arguments: logits, targets, normalisers as the forward kernel gave them, a factor `[1]`, gradient of the logits.
   public func gradient() throws(TileError) -> Kernel {
-    try Kernel("cross_entropy_gradient_\(columns)") { k in
+    try Kernel("cross_entropy_gradient_\(variant)") { k in
       let (m, v) = (k.extent("M"), k.extent("V"))
-      let x = k.input("logits", .float32, [m, v])
+      let x = k.input("logits", type, [m, v])
       let targets = k.input("targets", .int32, [m])
       let normaliser = k.input("normaliser", .float32, [m])
       let factor = k.input("factor", .float32, [1])
-      let dx = k.output("dx", .float32, [m, v])
+      let dx = k.output("dx", type, [m, v])
       k.grid([m.ceilDiv(Index(rows)), v.ceilDiv(Index(columns))]) { task in
         let (row, column) = (task[0] * Index(rows), task[1] * Index(columns))
         let target = k.load(targets, at: [row], rows: rows, rowAxis: 0, as: .float32)
         let scale = k.map(.selectGreaterEqual, target, 0.0, k.load(factor, at: [0]), 0.0)
-        let logits = k.load(x, at: [row, column], rows: rows, columns: columns)
+        let logits = k.load(x, at: [row, column], rows: rows, columns: columns, as: .float32)
         let shift = k.load(normaliser, at: [row], rows: rows, rowAxis: 0)
         let probability = k.map(.exp, k.map(.subtract, logits, shift))
         let less = k.map(.subtract, probability, 1.0)
@@ -79,7 +88,7 @@ public struct CrossEntropy: Sendable, Hashable {
   ) {
     k.loop(x.extents[1].ceilDiv(Index(columns))) { step in
       let column = step * Index(columns)
-      body(k.load(x, at: [row, column], rows: rows, columns: columns), column)
+      body(k.load(x, at: [row, column], rows: rows, columns: columns, as: .float32), column)
     }
   }
 

@@ -13,10 +13,13 @@ public enum Normalisation: Sendable, Hashable {
   /// y `[M, D]` of type `output` (float32, bfloat16 or q16_rows) from x `[M, D]`.
   ///
   /// Arguments: x, weight, bias (layer only), y.
-  public func kernel(width: Int, output: ElementType = .float32) throws(TileError) -> Kernel {
-    try Kernel("normalisation_\(self)_\(output.rawValue)") { k in
+  public func kernel(
+    width: Int, input: ElementType = .float32, output: ElementType = .float32
+  ) throws(TileError) -> Kernel {
+    let types = (input == .float32 ? "" : "\(input.rawValue)_") + output.rawValue
+    return try Kernel("normalisation_\(self)_\(types)") { k in
       let m = k.extent("M")
-      let x = k.input("x", .float32, [m, Index(width)])
+      let x = k.input("x", input, [m, Index(width)])
       let weight = k.input("weight", .float32, [Index(width)])
       let bias: TensorParameter? =
         if case .layer = self { k.input("bias", .float32, [Index(width)]) } else { nil }
@@ -24,7 +27,7 @@ public enum Normalisation: Sendable, Hashable {
       let rows = Self.rows(ofWidth: width)
       k.grid([m.ceilDiv(Index(rows))]) { task in
         let row = task[0] * Index(rows)
-        let input = k.load(x, at: [row, 0], rows: rows, columns: width)
+        let input = k.load(x, at: [row, 0], rows: rows, columns: width, as: .float32)
         let scale = k.load(weight, at: [0], columns: width)
         let shift = bias.map { k.load($0, at: [0], columns: width) }
         let result = apply(to: input, weight: scale, bias: shift, k)

@@ -1,4 +1,4 @@
-internal import Memory
+public import Memory
 public import Tiles
 
 /// Gradients of a ``Normalisation`` of rows `[M, D]`.
@@ -13,6 +13,10 @@ public struct NormalisationGradient: Sendable, Hashable {
   public var width: Int
   /// Rows that one task goes through; each has sums of its own, which ``AxisSum`` joins.
   public var length: Int
+  /// Type of x and dx: float32, or 16 bits.
+  public var input = ElementType.float32
+  /// Type of dy, likewise.
+  public var gradient = ElementType.float32
 
   /// Gradients of rows of that width.
   public init(_ norm: Normalisation, width: Int, length: Int = 256) {
@@ -23,12 +27,14 @@ public struct NormalisationGradient: Sendable, Hashable {
 
   /// Arguments: x, weight, dy, then dx `[M, D]` and sums of dw and (layer only) db for every `length` rows, `[P, D]`.
   public func kernel() throws(TileError) -> Kernel {
-    try Kernel("normalisation_gradient_\(norm)_\(width)_\(length)") { k in
+    let isPlain = input == .float32 && gradient == .float32
+    let types = isPlain ? "" : "_\(input.rawValue)_\(gradient.rawValue)"
+    return try Kernel("normalisation_gradient_\(norm)_\(width)_\(length)\(types)") { k in
       let (m, d) = (k.extent("M"), Index(width))
-      let x = k.input("x", .float32, [m, d])
+      let x = k.input("x", input, [m, d])
       let weight = k.input("weight", .float32, [d])
-      let dy = k.input("dy", .float32, [m, d])
-      let dx = k.output("dx", .float32, [m, d])
+      let dy = k.input("dy", gradient, [m, d])
+      let dx = k.output("dx", input, [m, d])
       let parts = m.ceilDiv(Index(length))
       let dw = k.output("dw", .float32, [parts, d])
       let isLayer = if case .layer = norm { true } else { false }
@@ -44,8 +50,8 @@ public struct NormalisationGradient: Sendable, Hashable {
         k.loop((m - start).min(Index(length)).ceilDiv(Index(rows))) { step in
           let row = start + step * Index(rows)
           // Rows past the last are zeros and add nothing.
-          let input = k.load(x, at: [row, 0], rows: rows, columns: width, paddedAxis: 0)
-          let g = k.load(dy, at: [row, 0], rows: rows, columns: width, paddedAxis: 0)
+          let input = k.load(x, at: [row, 0], rows: rows, columns: width, as: .float32, paddedAxis: 0)
+          let g = k.load(dy, at: [row, 0], rows: rows, columns: width, as: .float32, paddedAxis: 0)
           let (unit, factor) = norm.standardised(input, k)
           k.assign(dwSum, k.map(.fma, g, unit, dwSum))
           if let dbSum { k.assign(dbSum, k.map(.add, g, dbSum)) }

@@ -20,9 +20,13 @@ struct AffineLayer {
     try x.product(weight, transposesOther: true, bias: bias)
   }
 
-  /// `[B, L, in]` → `[B, out, L]`, which lies in memory as `[out, B, L]`: what convolutions take, without a transpose.
+  /// `[B, L, in]` → `[B, out, L]`, which lies in memory as the device's convolutions take it.
   func channels(of x: Variable) throws -> Variable {
     let (b, length, inputs) = (x.shape[0], x.shape[1], x.shape[2])
+    guard x.device.keepsChannelsApart else {
+      let y = try weight.product(x, transposesOther: true)
+      return try bias.map { try y + $0.reshaped([$0.shape[0], 1]) } ?? y
+    }
     var y = try weight.product(x.reshaped([b * length, inputs]), transposesOther: true)
     if let bias { y = try y + bias.reshaped([bias.shape[0], 1]) }
     return try y.reshaped([y.shape[0], b, length]).permuted([1, 0, 2])
@@ -31,6 +35,9 @@ struct AffineLayer {
   /// `[B, in, L]` → `[B, L, out]`.
   func positions(of x: Variable) throws -> Variable {
     let (b, inputs, length) = (x.shape[0], x.shape[1], x.shape[2])
+    guard x.device.keepsChannelsApart else {
+      return try x.product(weight, transposesSelf: true, transposesOther: true, bias: bias)
+    }
     let flat = try x.permuted([1, 0, 2]).reshaped([inputs, b * length])
     let y = try flat.product(weight, transposesSelf: true, transposesOther: true, bias: bias)
     return try y.reshaped([b, length, y.shape[1]])

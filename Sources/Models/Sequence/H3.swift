@@ -47,9 +47,12 @@ struct H3: SequenceMixer {
     let all = try projections.map { try $0.channels(of: u) }
     let (q, k, v) = (all[0], all[1], all[2])
     let length = u.shape[1]
-    let shift = try shiftFilter(taps: min(length, settings.states))
+    let device = u.device
+    let shift = try device.precisely { try shiftFilter(taps: min(length, settings.states)) }
     let keys = try k.convolved(shift, skip: shiftSkip)
-    let filter = try DiagonalFilter(discretisation: .bilinear)(modes, length: length)
+    let filter = try device.precisely {
+      try DiagonalFilter(discretisation: .bilinear)(modes, length: length)
+    }
     let mixed =
       settings.headWidth == 1
       ? try keys.convolved(filter, skip: skip, gateBefore: v, gateAfter: q)

@@ -46,7 +46,7 @@ struct Hyena: SequenceMixer {
       shortFilter.reshaped([(order + 1) * d, shortTaps]), bias: shortBias)
     let parts = try z.split(axis: 1, order + 1)
     // Channels of filters have the number of the convolution fastest.
-    let filters = try filter(length: length).reshaped([d, order - 1, length])
+    let filters = try u.device.precisely { try filter(length: length) }.reshaped([d, order - 1, length])
     let skips = try skip.reshaped([d, order - 1])
     var v = parts[order]
     for step in 0..<order - 1 {

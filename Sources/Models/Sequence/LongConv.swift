@@ -49,11 +49,13 @@ struct LongConv: SequenceMixer {
   func callAsFunction(_ u: Variable) throws -> Variable {
     let (length, d, sets) = (u.shape[1], u.shape[2], settings.filter.sets)
     precondition(length <= settings.longest, "\(length) positions for filters of \(settings.longest) taps")
-    let (ahead, back) = try filters(length, d)
+    let (ahead, back) = try u.device.precisely { try filters(length, d) }
     let channels = try u.permuted([0, 2, 1]).repeated(sets)
     let skips = try skip.reshaped([sets * d])
     let y =
-      try transforms.map { try $0(channels, ahead, back: back, skip: skips) }
+      try transforms.map { transforms in
+        try u.device.precisely { try transforms(channels, ahead, back: back, skip: skips) }
+      }
       ?? channels.convolvedBothWays(ahead, back: back, skip: skips)
     let inner = try y.activated(.gelu).dropout(settings.dropout)
     return try output.positions(of: inner).gated()

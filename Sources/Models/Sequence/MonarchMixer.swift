@@ -37,9 +37,11 @@ struct MonarchMixer: SequenceMixer {
       _ x: Variable, isCausal: Bool, gateBefore: Variable? = nil, gateAfter: Variable? = nil
     ) throws -> Variable {
       let length = x.shape[2]
+      let (ahead, back) = try x.device.precisely {
+        (try filter(length: length), try isCausal ? nil : filter.reverse(length: length))
+      }
       return try x.convolvedBothWays(
-        filter(length: length), back: isCausal ? nil : filter.reverse(length: length), skip: skip,
-        gateBefore: gateBefore, gateAfter: gateAfter)
+        ahead, back: back, skip: skip, gateBefore: gateBefore, gateAfter: gateAfter)
     }
   }
 

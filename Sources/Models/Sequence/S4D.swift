@@ -46,7 +46,9 @@ struct S4D: SequenceMixer {
 
   func callAsFunction(_ u: Variable) throws -> Variable {
     let (d, sets) = (u.shape[2], settings.sets)
-    let filters = try filters(length: u.shape[1], sets: settings.isTwoSided ? 2 * sets : sets)
+    let filters = try u.device.precisely {
+      try self.filters(length: u.shape[1], sets: settings.isTwoSided ? 2 * sets : sets)
+    }
     let channels = try u.permuted([0, 2, 1]).repeated(sets)
     let y = try channels.convolvedBothWays(
       filters.sliced(axis: 0, 0..<sets * d),

@@ -2,7 +2,8 @@ internal import Tensors
 
 /// Causal or full attention of several heads, with a joint projection `Wqkv`.
 ///
-/// Scores are kept for the gradient: for sequences of some thousand positions.
+/// With 16-bit factors and no dropout of weights by a fused kernel; else scores are kept for the gradient, which is for sequences
+/// of some thousand positions.
 struct SelfAttention: SequenceMixer {
   private let projection: AffineLayer
   private let output: AffineLayer
@@ -24,10 +25,16 @@ struct SelfAttention: SequenceMixer {
   func callAsFunction(_ u: Variable) throws -> Variable {
     let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
     let all = try projection(u).reshaped([b, length, 3, heads, d / heads])
-    let parts = try (0..<3).map {
-      try all.sliced(axis: 2, $0..<$0 + 1).permuted([0, 3, 1, 4, 2]).reshaped([b, heads, length, d / heads])
+    let isFused = u.device.factors != u.device.scalar && (dropout == 0 || !u.device.isTraining)
+    let parts = try (0..<3).map { part in
+      let heads = try all.sliced(axis: 2, part..<part + 1).permuted([0, 3, 1, 4, 2])
+      return try isFused ? heads.withoutLastAxis : heads.reshaped([b, self.heads, length, d / self.heads])
     }
     let scale = 1 / Float(d / heads).squareRoot()
+    if isFused {
+      let mixed = try parts[0].attention(keys: parts[1], values: parts[2], scale: scale, isCausal: isCausal)
+      return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]))
+    }
     let weights = try parts[0].product(parts[1], transposesOther: true).softmax(
       scale: scale, isCausal: isCausal)
     let mixed = try weights.dropout(dropout).product(parts[2])
