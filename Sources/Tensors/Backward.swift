@@ -78,7 +78,9 @@ private struct PendingGradients {
       return Sum(tensor: try device.sum(before.tensor, tensor), isOwned: true)
     case .part(let axis, let range, let tensor):
       var sum = before
-      if sum == nil { sum = Sum(tensor: try device.zeros(variable.shape, variable.value.type), isOwned: true) }
+      if sum == nil {
+        sum = Sum(tensor: try device.zeros(variable.shape, variable.value.type), isOwned: true)
+      }
       if let shared = sum, !shared.isOwned {
         sum = Sum(tensor: try device.copied(shared.tensor), isOwned: true)
       }

@@ -29,6 +29,9 @@ import TilesCPU
     }
     try judge.expectDifferenceQuotients()
     try judge.expectCoresAgree()
+    try judge.expectCoresAgree(isApart: true)
+    try judge.expectMixedPrecisionIsNear(isApart: false)
+    try judge.expectMixedPrecisionIsNear(isApart: true)
   }
 
   @Test(arguments: [MonarchMixerClassifier.Pool.first, .mean])

@@ -66,20 +66,50 @@ struct NetworkJudge {
   }
 
   /// Compares loss and gradients of the cores with those in float64.
-  func expectCoresAgree() throws {
+  ///
+  /// - Parameter isApart: whether memory is as a GPU's and rows lie as it wants them.
+  func expectCoresAgree(isApart: Bool = false) throws {
+    let cores = try CPUExecutor(threads: 2)
+    let device = Device(isApart ? DeviceExecutor(cores) : cores)
+    try expectNear(device, loss: 1e-5, gradients: 1e-4) { y, _ in
+      // A bias that no output depends on has gradients of rounding errors alone.
+      y.contains { abs($0) > 1e-7 }
+    }
+  }
+
+  /// Compares with 16-bit factors, on the cores and as a GPU does it: rows that lie apart, transforms by matrices.
+  ///
+  /// Eight bits: a part in 256 for each of some dozen roundings that follow each other.
+  func expectMixedPrecisionIsNear(isApart: Bool) throws {
+    let cores = try CPUExecutor(threads: 2)
+    let device = Device(isApart ? DeviceExecutor(cores) : cores, factors: .bfloat16)
+    try expectNear(device, loss: 0.02, gradients: 0.06) { y, largest in
+      y.contains { abs($0) > 1e-2 * largest }
+    }
+  }
+
+  /// - Parameter counts: whether gradients are compared: those in float64, and the largest of all parameters.
+  private func expectNear(
+    _ device: Device, loss bound: Double, gradients gradientBound: Double,
+    _ counts: ([Double], Double) -> Bool
+  ) throws {
     let exact = try run(on: Self.exactDevice())
-    let device = Device(try CPUExecutor(threads: 2))
     let found = try run(on: device)
-    #expect(abs(found.value - exact.value) < 1e-5)
+    #expect(abs(found.value - exact.value) < bound)
+    #expect(device.factors == device.scalar || found.value != exact.value)
+    func gradient(_ parameter: Parameter) throws -> [Double]? {
+      try parameter.variable.gradient.map { Self.doubles(try parameter.variable.device.dense($0)) }
+    }
+    let largest = try exact.parameters.parameters.compactMap(gradient).joined().map(abs).max() ?? 0
     for (a, b) in zip(found.parameters.parameters, exact.parameters.parameters) where a.group != .frozen {
-      guard let gradient = a.variable.gradient, let wanted = b.variable.gradient else {
+      guard let own = a.variable.gradient, let y = try gradient(b) else {
         #expect(a.variable.gradient == nil && b.variable.gradient == nil, "\(a.name)")
         continue
       }
-      let y = Self.doubles(try exact.parameters.device.dense(wanted))
-      // A bias that no output depends on has gradients of rounding errors alone.
-      guard y.contains(where: { abs($0) > 1e-7 }) else { continue }
-      #expect(relativeError(values(try device.dense(gradient)), y) < 1e-4, "\(a.name)")
+      #expect(own.type == .float32, "\(a.name)")
+      guard counts(y, largest) else { continue }
+      let error = relativeError(try device.numbers(own).map(Double.init), y)
+      #expect(error < gradientBound, "\(a.name) is off by \(error)")
     }
   }
 

@@ -78,6 +78,19 @@ import TilesCPU
     try judge.expectCoresAgree()
   }
 
+  /// Two-sided mixers with 16-bit factors, and with memory as a GPU has it.
+  @Test(arguments: mixers, [false, true]) func mixedPrecisionIsNear(
+    mixer: SequenceSettings.Mixer, isApart: Bool
+  ) throws {
+    let settings = settings(mixer)
+    let judge = NetworkJudge { parameters in
+      try SequenceClassifier(settings, parameters).logits(tokens, batch: 2, lengths: [7, 5])
+        .crossEntropy([2, 0]).loss
+    }
+    try judge.expectMixedPrecisionIsNear(isApart: isApart)
+    if isApart { try judge.expectCoresAgree(isApart: true) }
+  }
+
   private func network(_ settings: ClassifierSettings) throws -> (SequenceClassifier, Device) {
     let device = Device(try CPUExecutor(threads: 2))
     return (try SequenceClassifier(settings, ParameterSet(NetworkJudge.source(), on: device)), device)

@@ -99,42 +99,12 @@ import TilesCPU
   @Test(arguments: mixers, [false, true]) func mixedPrecisionIsNear(
     mixer: SequenceSettings.Mixer, isApart: Bool
   ) throws {
-    let exact = try loss(mixer, on: Device(ReferenceExecutor<Double>(checked: false), scalar: .float64))
-    let cores = try CPUExecutor(threads: 2)
-    let device = Device(isApart ? DeviceExecutor(cores) : cores, factors: .bfloat16)
-    let found = try loss(mixer, on: device)
-    // Eight bits: a part in 256 for each of some dozen roundings that follow each other.
-    #expect(abs(found.value - exact.value) < 0.02)
-    #expect(found.value != exact.value)
-    for (a, b) in zip(found.network.parameters.parameters, exact.network.parameters.parameters)
-    where a.group != .frozen {
-      #expect(a.variable.gradient?.type == .float32, "\(a.name)")
-      let x = try device.numbers(a.variable.gradient!).map { Double($0) }
-      let y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
-      let largest =
-        try exact.network.parameters.parameters.compactMap { parameter in
-          try parameter.variable.gradient.map {
-            doubles(try parameter.variable.device.dense($0)).map(abs).max() ?? 0
-          }
-        }.max() ?? 0
-      guard y.contains(where: { abs($0) > 1e-2 * largest }) else { continue }
-      #expect(relativeError(x, y) < 0.06, "\(a.name)")
-    }
+    try judge(settings(mixer)).expectMixedPrecisionIsNear(isApart: isApart)
   }
 
   /// With rows that lie apart everything but long convolutions is float32 too.
   @Test(arguments: mixers) func rowsThatLieApartAgreeWithFloat64(mixer: SequenceSettings.Mixer) throws {
-    let exact = try loss(mixer, on: Device(ReferenceExecutor<Double>(checked: false), scalar: .float64))
-    let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
-    let found = try loss(mixer, on: device)
-    #expect(abs(found.value - exact.value) < 1e-5)
-    for (a, b) in zip(found.network.parameters.parameters, exact.network.parameters.parameters)
-    where a.group != .frozen {
-      let x = try device.numbers(a.variable.gradient!).map { Double($0) }
-      let y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
-      guard y.contains(where: { abs($0) > 1e-7 }) else { continue }
-      #expect(relativeError(x, y) < 1e-4, "\(a.name)")
-    }
+    try judge(settings(mixer)).expectCoresAgree(isApart: true)
   }
 
   @Test(arguments: mixers, [7, 100]) func nothingDependsOnWhatComesLater(
