@@ -1,6 +1,7 @@
 internal import Engine
 internal import Models
 internal import Synchronization
+internal import Tiles
 internal import TilesCPU
 
 /// Prompt and decoding speed of a whole model.

@@ -1,4 +1,4 @@
-internal import TilesCPU
+internal import Tiles
 
 extension KernelProfile {
   /// Prints the kernels by time since the last call, to standard error.

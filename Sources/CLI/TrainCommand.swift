@@ -3,7 +3,9 @@ internal import Formats
 internal import Models
 internal import Synchronization
 internal import Tensors
+internal import Tiles
 internal import TilesCPU
+internal import TilesCUDA
 internal import Train
 
 /// Trains a network by a recipe.
@@ -40,7 +42,7 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Print a JSON line for each evaluation and one at the end.")
   var json = false
 
-  @Flag(help: "Print where the time goes, kernel by kernel (on the cores).")
+  @Flag(help: "Print where the time goes, kernel by kernel; a GPU is waited for after each.")
   var profile = false
 
   @OptionGroup var options: DeviceOptions
@@ -62,9 +64,8 @@ struct TrainCommand: ParsableCommand {
     if resume, !folder.isUsed { throw CommandFailure("\(folder.path) has no checkpoint to resume.") }
     try folder.prepare()
     let executor = try options.executor()
-    let cores = executor as? CPUExecutor
-    if profile, cores == nil { throw CommandFailure("--profile is for the cores alone. Add --device cpu.") }
-    cores?.profile.isOn.store(profile, ordering: .relaxed)
+    let kernels = (executor as? CPUExecutor)?.profile ?? (executor as? CUDAExecutor)?.profile
+    kernels?.isOn.store(profile, ordering: .relaxed)
     let device = Device(executor, factors: recipe.precision)
     let checkpoint = resume ? try Checkpoint(path: folder.checkpoint) : nil
     let training = try Training(recipe, on: device, from: checkpoint)
@@ -72,7 +73,7 @@ struct TrainCommand: ParsableCommand {
     var session = TrainingSession(
       training: training, folder: folder, json: json, last: min(recipe.steps, maximumSteps ?? recipe.steps))
     try session.run(title: String(name))
-    if profile { cores?.profile.report() }
+    if profile { kernels?.report() }
   }
 }
 

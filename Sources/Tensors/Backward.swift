@@ -18,7 +18,7 @@ extension Variable {
     precondition(seed.shape == shape, "a seed of \(seed.shape) for \(shape)")
     var pending = PendingGradients(device)
     try pending.add(.whole(seed), to: self)
-    while let (node, gradients) = pending.next() {
+    while let (node, gradients) = try pending.next() {
       for (input, contribution) in try node.finish(gradients) where input.needsGradient {
         try pending.add(contribution, to: input)
       }
@@ -40,13 +40,19 @@ private struct PendingGradients {
     var tensor: Tensor
     /// Whether nobody else holds the tensor.
     var isOwned: Bool
+    /// Where numbers were written so far, along one axis; `nil` for everywhere.
+    var written: (axis: Int, ranges: [Range<Int>])?
+
+    /// The empty range behind an axis.
+    func end(_ axis: Int) -> Range<Int> { tensor.shape[axis]..<tensor.shape[axis] }
   }
 
   init(_ device: Device) { self.device = device }
 
   mutating func add(_ contribution: Contribution, to variable: Variable) throws {
     guard let node = variable.node else {
-      let sum = try joined(variable.gradient.map { Sum(tensor: $0, isOwned: false) }, contribution, variable)
+      let before = variable.gradient.map { Sum(tensor: $0, isOwned: false) }
+      let sum = try whole(joined(before, contribution, variable))
       // On the way gradients may be of any type; those of leaves are of the leaf's.
       variable.gradient = try device.converted(sum.tensor, to: variable.value.type)
       return
@@ -63,11 +69,11 @@ private struct PendingGradients {
   }
 
   /// The latest operation; all that its results went into has been gone through.
-  mutating func next() -> (Node, [Tensor?])? {
+  mutating func next() throws -> (Node, [Tensor?])? {
     guard let number = pop(), let node = nodes.removeValue(forKey: number),
       let gradients = sums.removeValue(forKey: number)
     else { return nil }
-    return (node, gradients.map { $0?.tensor })
+    return (node, try gradients.map { try $0.map { try whole($0).tensor } })
   }
 
   private func joined(_ before: Sum?, _ contribution: Contribution, _ variable: Variable) throws -> Sum {
@@ -75,20 +81,39 @@ private struct PendingGradients {
     case .whole(let tensor):
       precondition(tensor.shape == variable.shape, "a gradient of \(tensor.shape) for \(variable.shape)")
       guard let before else { return Sum(tensor: tensor, isOwned: false) }
-      return Sum(tensor: try device.sum(before.tensor, tensor), isOwned: true)
+      return Sum(tensor: try device.sum(whole(before).tensor, tensor), isOwned: true)
     case .part(let axis, let range, let tensor):
-      var sum = before
-      if sum == nil {
-        sum = Sum(tensor: try device.zeros(variable.shape, variable.value.type), isOwned: true)
-      }
-      if let shared = sum, !shared.isOwned {
-        sum = Sum(tensor: try device.copied(shared.tensor), isOwned: true)
-      }
-      guard let sum else { preconditionFailure("there is a sum now") }
+      var sum =
+        try before
+        ?? Sum(
+          tensor: device.empty(variable.shape, variable.value.type), isOwned: true, written: (axis, []))
+      if !sum.isOwned { sum = Sum(tensor: try device.copied(sum.tensor), isOwned: true) }
       let place = sum.tensor.sliced(axis: axis, range)
+      // Parts beside each other, as those of a split are, are written and not added to zeros.
+      if let written = sum.written, written.axis == axis, !written.ranges.contains(where: range.overlaps) {
+        try device.write(tensor, into: place)
+        sum.written?.ranges.append(range)
+        return sum
+      }
+      sum = try whole(sum)
       try device.write(device.sum(place, tensor), into: place)
       return sum
     }
+  }
+
+  /// With zeros where nothing was written.
+  private func whole(_ sum: Sum) throws -> Sum {
+    guard let written = sum.written else { return sum }
+    var end = 0
+    for range in written.ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) + [sum.end(written.axis)] {
+      if end < range.lowerBound {
+        let gap = sum.tensor.sliced(axis: written.axis, end..<range.lowerBound)
+        let zero = try device.zeros([Int](repeating: 1, count: gap.shape.count), gap.type)
+        try device.write(zero.broadcast(to: gap.shape), into: gap)
+      }
+      end = range.upperBound
+    }
+    return Sum(tensor: sum.tensor, isOwned: true)
   }
 
   private mutating func push(_ number: Int) {

@@ -16,14 +16,39 @@ extension Variable {
     return device.note(result, from: [self]) { g in
       let (places, starts) = Self.sorted(ids, below: v)
       let columns = min(512, max(8, d.nextPowerOfTwo))
-      let table = try device.empty(shape)
-      try device.kernel(RowsGradientKey(columns: columns)) { try EmbeddingGradient.kernel(columns: columns) }
-        .run([
-          device.tensor(places, [ids.count]), device.tensor(starts, [v + 1]),
-          device.dense(device.converted(g, to: device.scalar)), table,
+      let kernel = try device.kernel(RowsGradientKey(columns: columns)) {
+        try EmbeddingGradient.kernel(columns: columns)
+      }
+      let given = try device.dense(device.converted(g, to: device.scalar))
+      func sums(_ places: [Int32], _ starts: [Int32], of rows: Tensor) throws -> Tensor {
+        let result = try device.empty([starts.count - 1, d])
+        try kernel.run([
+          device.tensor(places, [places.count]), device.tensor(starts, [starts.count]), rows, result,
         ])
-      return [.whole(table)]
+        return result
+      }
+      // Frequent numbers in pieces, so that no task adds up thousands of rows.
+      if zip(starts, starts.dropFirst()).contains(where: { $1 - $0 > 256 }) {
+        let (pieces, owners) = Self.pieces(starts, of: 64)
+        let parts = try sums(places, pieces, of: given)
+        return [.whole(try sums((0..<Int32(pieces.count - 1)).map { $0 }, owners, of: parts))]
+      }
+      return [.whole(try sums(places, starts, of: given))]
     }
+  }
+
+  /// Cuts ranges into pieces of at most so many.
+  ///
+  /// - Returns: where pieces begin, and where each range's pieces do.
+  private static func pieces(_ starts: [Int32], of most: Int32) -> (starts: [Int32], owners: [Int32]) {
+    var (pieces, owners): ([Int32], [Int32]) = ([], [])
+    for (first, end) in zip(starts, starts.dropFirst()) {
+      owners.append(Int32(pieces.count))
+      pieces += stride(from: first, to: end, by: Int(most))
+    }
+    owners.append(Int32(pieces.count))
+    pieces.append(starts[starts.count - 1])
+    return (pieces, owners)
   }
 
   /// Places sorted by the number that stands there, and where each number's begin.

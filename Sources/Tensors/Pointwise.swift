@@ -85,7 +85,8 @@ extension Device {
   func reduced(_ gradient: Tensor, to shape: [Int]) throws -> Tensor {
     var result = gradient
     let shift = gradient.shape.count - shape.count
-    for axis in gradient.shape.indices where gradient.shape[axis] != 1 {
+    // The last axes first: their numbers lie beside each other, and fewer are left for the others.
+    for axis in gradient.shape.indices.reversed() where gradient.shape[axis] != 1 {
       if axis < shift || shape[axis - shift] == 1 { result = try summed(result, axis: axis) }
     }
     return try result.shape == shape ? result : dense(result).reshaped(shape)

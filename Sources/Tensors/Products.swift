@@ -4,7 +4,9 @@ internal import Tiles
 
 /// How one product of matrices is formed.
 struct ProductForm {
+  /// Whether A lies as `[batch, K, M]`.
   var transposesA = false
+  /// Whether B lies as `[batch, N, K]`.
   var transposesB = false
   /// Type of the factors.
   var factors: ElementType
@@ -45,8 +47,8 @@ extension Device {
     }
     let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
     let is16Bit = form.factors != scalar
-    if is16Bit, batch == 1, bias == nil, form.transposesA, !form.transposesB, a.isDense, b.isDense,
-      let parts = inParts(rows: m, columns: n, inner: inner)
+    if executor.cores > 16, batch == 1, bias == nil, form.transposesA, !form.transposesB, a.isDense, b.isDense,
+      let parts = inParts(rows: m, columns: n, inner: inner, side: is16Bit ? 128 : 64)
     {
       // A weight's gradient: few tiles and a long inner side, parts of which become a batch whose results are added.
       var sums = form
@@ -54,21 +56,50 @@ extension Device {
       let factors = [a, b].map { $0.reshaped([parts, inner / parts, $0.shape[2]]) }
       return try write(summed(product(factors[0], factors[1], sums), axis: 0), into: result)
     }
-    var kind = BatchedProduct(
-      plan: is16Bit && !executor.sharesHostMemory
-        ? .gpu(batch: batch, rows: m, columns: n) : plan(batch: batch, rows: m, columns: n, inner: inner))
-    (kind.transposesA, kind.transposesB) = (form.transposesA, form.transposesB)
+    var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
     (kind.sharesA, kind.sharesB) = (a.shape[0] < batch, b.shape[0] < batch)
     (kind.type, kind.output) = (kernelType(a), kernelType(result))
     kind.hasBias = bias != nil
     try kernel(kind) { try kind.kernel() }.run([a, b] + (bias.map { [$0] } ?? []) + [result])
   }
 
+  /// Σ A[i] · B[i] over the batch, `[1, …, …]`.
+  func summedProduct(_ a: Tensor, _ b: Tensor, _ form: ProductForm) throws -> Tensor {
+    let batch = max(a.shape[0], b.shape[0])
+    guard batch > 1 else { return try product(a, b, form) }
+    let (m, inner) = form.transposesA ? (a.shape[2], a.shape[1]) : (a.shape[1], a.shape[2])
+    let n = b.shape[form.transposesB ? 1 : 2]
+    guard executor.cores > 16, a.shape[0] == batch, b.shape[0] == batch, m * n * inner > 0 else {
+      return try summed(product(a, b, form), axis: 0)
+    }
+    // Parts of the batch keep the machine busy and are added afterwards.
+    var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
+    kind.sumsBatch = true
+    let tiles = ((m + kind.plan.rows - 1) / kind.plan.rows) * ((n + kind.plan.columns - 1) / kind.plan.columns)
+    let share = max(1, (batch * tiles + 2 * executor.cores - 1) / (2 * executor.cores))
+    let parts = try empty([(batch + share - 1) / share, m, n], scalar)
+    let factors = try [a, b].map { try converted($0, to: form.factors) }
+    (kind.type, kind.output) = (kernelType(factors[0]), kernelType(parts))
+    try kernel(kind) { try kind.kernel() }.run(factors + [parts], integers: [share])
+    return try converted(summed(parts, axis: 0), to: form.result)
+  }
+
+  private func kind(
+    _ form: ProductForm, batch: Int, rows m: Int, columns n: Int, inner: Int
+  ) -> BatchedProduct {
+    let isWide = form.factors != scalar && !executor.sharesHostMemory
+    var kind = BatchedProduct(
+      plan: isWide
+        ? .gpu(batch: batch, rows: m, columns: n) : plan(batch: batch, rows: m, columns: n, inner: inner))
+    (kind.transposesA, kind.transposesB) = (form.transposesA, form.transposesB)
+    return kind
+  }
+
   /// Parts of an inner side that give the machine as many tasks as it has cores, where whole it would not.
-  private func inParts(rows m: Int, columns n: Int, inner: Int) -> Int? {
-    let tasks = ((m + 127) / 128) * ((n + 127) / 128)
-    return [16, 8, 4, 2].first { parts in
-      inner % (64 * parts) == 0 && inner >= 1024 * parts && tasks * parts <= 2 * executor.cores
+  private func inParts(rows m: Int, columns n: Int, inner: Int, side: Int) -> Int? {
+    let tasks = ((m + side - 1) / side) * ((n + side - 1) / side)
+    return [32, 16, 8, 4, 2].first { parts in
+      inner % (64 * parts) == 0 && inner >= 2 * side * parts && tasks * parts <= 2 * executor.cores
         && m * n * parts <= 1 << 26
     }
   }
@@ -138,33 +169,26 @@ extension Variable {
     let result = try device.product(a, b, form, bias: bias?.value)
     return device.note(result, from: [self, other] + (bias.map { [$0] } ?? [])) { g in
       let factor = try device.converted(g, to: form.factors)
-      func product(_ x: Tensor, _ y: Tensor, _ transposesX: Bool, _ transposesY: Bool, as type: ElementType)
-        throws -> Tensor
-      {
-        try device.product(
-          x, y,
-          ProductForm(
-            transposesA: transposesX, transposesB: transposesY, factors: form.factors, result: type))
+      func product(
+        _ x: Tensor, _ y: Tensor, _ transposesX: Bool, _ transposesY: Bool, sums: Bool, as type: ElementType
+      ) throws -> Tensor {
+        let form = ProductForm(
+          transposesA: transposesX, transposesB: transposesY, factors: form.factors, result: type)
+        return try sums ? device.summedProduct(x, y, form) : device.product(x, y, form)
       }
       var first: Tensor?
       if self.needsGradient {
         first =
           try form.transposesA
-          ? product(b, factor, form.transposesB, true, as: own)
-          : product(factor, b, false, !form.transposesB, as: own)
-        if a.shape[0] == 1, let whole = first, whole.shape[0] > 1 {
-          first = try device.summed(whole, axis: 0)
-        }
+          ? product(b, factor, form.transposesB, true, sums: a.shape[0] == 1, as: own)
+          : product(factor, b, false, !form.transposesB, sums: a.shape[0] == 1, as: own)
       }
       var second: Tensor?
       if other.needsGradient {
         second =
           try form.transposesB
-          ? product(factor, a, true, form.transposesA, as: others)
-          : product(a, factor, !form.transposesA, false, as: others)
-        if b.shape[0] == 1, let whole = second, whole.shape[0] > 1 {
-          second = try device.summed(whole, axis: 0)
-        }
+          ? product(factor, a, true, form.transposesA, sums: b.shape[0] == 1, as: others)
+          : product(a, factor, !form.transposesA, false, sums: b.shape[0] == 1, as: others)
       }
       let third = try bias.map { try device.reduced(g, to: $0.shape) }
       return [first, second, third].prefix(bias == nil ? 2 : 3).map { $0.map { .whole($0) } }

@@ -13,6 +13,11 @@ extension Device {
     guard outer * inner > 0 else { return try empty(shape) }
     guard count > 0 else { return try zeros(shape) }
     if inner == 1 {
+      let parts = inParts(outer: outer, count: count)
+      if parts > 1 {
+        let sums = try summed(tensor.reshaped([outer * parts, count / parts]), axis: 1)
+        return try summed(sums.reshaped([outer, parts]), axis: 1).reshaped(shape)
+      }
       let result = try empty(shape)
       let columns = min(2048, count.nextPowerOfTwo)
       let kind = AxisSum.last(rows: max(1, min(64, 8192 / columns)), columns: columns)
@@ -20,13 +25,30 @@ extension Device {
       return result
     }
     let columns = min(512, max(8, inner.nextPowerOfTwo))
-    let length = max(64, ((count + 63) / 64).nextPowerOfTwo)
+    let length = length(of: count, tiles: outer * ((inner + columns - 1) / columns))
     let kind = AxisSum.middle(rows: max(8, min(64, 2048 / columns)), columns: columns, length: length)
     let splits = (count + length - 1) / length
     let parts = try empty([splits, outer, inner])
     try run(kind, [tensor.reshaped([outer, count, inner]), parts])
     guard splits > 1 else { return parts.reshaped(shape) }
     return try summed(parts.reshaped([splits, outer * inner]), axis: 0).reshaped(shape)
+  }
+
+  /// Parts into which long rows are cut where there are too few to fill a machine of many cores.
+  private func inParts(outer: Int, count: Int) -> Int {
+    var parts = 1
+    while executor.cores > 16, outer * parts < 4 * executor.cores, count % (2 * parts) == 0, count / parts >= 4096 {
+      parts *= 2
+    }
+    return parts
+  }
+
+  /// Rows that one task of a sum along a middle axis adds up.
+  private func length(of count: Int, tiles: Int) -> Int {
+    let usual = max(64, ((count + 63) / 64).nextPowerOfTwo)
+    guard executor.cores > 16 else { return usual }
+    let splits = max(1, 8 * executor.cores / tiles)
+    return min(usual, max(32, ((count + splits - 1) / splits).nextPowerOfTwo))
   }
 
   private func run(_ kind: AxisSum, _ arguments: [Tensor]) throws {

@@ -5,8 +5,7 @@ internal import Tiles
 extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
-  static let training: [CatalogueEntry] =
-    pointwise + batchedProducts + sixteenBitProducts + sixteenBitRows + reductions + losses + shortSums
+  static let training: [CatalogueEntry] = pointwise + batchedProducts + sixteenBitProducts + summedProducts + sixteenBitRows + reductions + losses + shortSums
 
   private struct Function: Sendable {
     var name: String
@@ -81,6 +80,21 @@ extension KernelCatalogue {
     }
   }
 
+  private static let summedProducts: [CatalogueEntry] = [ElementType.float32, .bfloat16].map { type in
+    var kind = BatchedProduct(
+      plan: type == .float32
+        ? Gemm.Plan(rows: 48, columns: 32, inner: 32, stages: 2) : .gpu(batch: 2, rows: 256, columns: 256))
+    (kind.type, kind.transposesA, kind.sumsBatch) = (type, true, true)
+    let product = kind
+    let entry = CatalogueEntry(
+      "product_tn_summed\(type == .float32 ? "" : "_bfloat16")", tolerance: .sums(3 * 200),
+      cases: [(1, 1, 1, 1, 1), (3, 2, 63, 65, 2), (5, 136, 264, 200, 3)].map {
+        Case(["batch": $0.0, "M": $0.1, "N": $0.2, "K": $0.3, "share": $0.4, "parts": ($0.0 + $0.4 - 1) / $0.4])
+      }
+    ) { try product.kernel() }
+    return type == .float32 ? entry : entry.large()
+  }
+
   private static let reductions: [CatalogueEntry] =
     [
       CatalogueEntry(
@@ -115,12 +129,9 @@ extension KernelCatalogue {
       cases: [(1, 1, 1), (2, 63, 65)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
     ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel(.bfloat16) },
     CatalogueEntry(
-      "sum_last_bfloat16", tolerance: .sums(200),
-      cases: [(1, 1), (9, 65)].map { Case(["outer": $0.0, "R": $0.1]) }
+      "sum_last_bfloat16", tolerance: .sums(200), cases: [(1, 1), (9, 65)].map { Case(["outer": $0.0, "R": $0.1]) }
     ) { try AxisSum.last(rows: 8, columns: 64).kernel(.bfloat16) },
-    CatalogueEntry(
-      "normalisation_gradient_bfloat16", tolerance: .sums(80), cases: [1, 65].map { Case(["M": $0]) }
-    ) {
+    CatalogueEntry("normalisation_gradient_bfloat16", tolerance: .sums(80), cases: [1, 65].map { Case(["M": $0]) }) {
       var kind = NormalisationGradient(.layer(epsilon: 1e-2), width: 40, length: 64)
       kind.gradient = .bfloat16
       return try kind.kernel()

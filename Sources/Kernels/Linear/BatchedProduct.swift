@@ -14,6 +14,8 @@ public struct BatchedProduct: Sendable, Hashable {
   public var sharesA = false
   /// Whether B is one matrix for all.
   public var sharesB = false
+  /// Whether C is the sum over each `share` of the batch: `[batch / share, M, N]`, rounded up. No factor is shared then.
+  public var sumsBatch = false
   /// Whether a vector `[N]` is added to each row of C.
   public var hasBias = false
   /// Type of A and B: float32, or 16 bits for machines with units for such products.
@@ -26,26 +28,33 @@ public struct BatchedProduct: Sendable, Hashable {
   /// Products without transposes.
   public init(plan: Gemm.Plan) { self.plan = plan }
 
-  /// Arguments: A `[batch or 1, M, K]`, B `[batch or 1, K, N]`, the bias where there is one, C `[batch, M, N]`.
+  /// Arguments: A `[batch or 1, M, K]`, B `[batch or 1, K, N]`, the bias where there is one, C `[batch, M, N]`, or
+  /// where the batch is summed `[parts, M, N]`; integer there: `share`.
   public func kernel() throws(TileError) -> Kernel {
     let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
-    return try Kernel("product_\(sides)_\(type.rawValue)\(hasBias ? "_bias" : "")") { k in
+    let ending = (hasBias ? "_bias" : "") + (sumsBatch ? "_summed" : "")
+    return try Kernel("product_\(sides)_\(type.rawValue)\(ending)") { k in
       let (batch, m, n, inner) = (k.extent("batch"), k.extent("M"), k.extent("N"), k.extent("K"))
       let a = k.input("A", type, [sharesA ? 1 : batch] + (transposesA ? [inner, m] : [m, inner]))
       let b = k.input("B", type, [sharesB ? 1 : batch] + (transposesB ? [n, inner] : [inner, n]))
       let bias = hasBias ? k.input("bias", .float32, [n]) : nil
-      let c = k.output("C", output, [batch, m, n])
+      let share: Index = sumsBatch ? k.argument("share") : 1
+      let parts = sumsBatch ? k.extent("parts") : batch
+      let c = k.output("C", output, [parts, m, n])
       let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
-      k.grid([batch, m.ceilDiv(rows), n.ceilDiv(columns)], schedule: plan.schedule) { task in
+      k.grid([parts, m.ceilDiv(rows), n.ceilDiv(columns)], schedule: plan.schedule) { task in
         let (row, column) = (task[1] * rows, task[2] * columns)
-        let (first, second): (Index, Index) = (sharesA ? 0 : task[0], sharesB ? 0 : task[0])
+        let start = task[0] * share
+        let steps = inner.ceilDiv(step)
         let sum = k.filled(
           0, rows: plan.rows, columns: plan.columns, validRows: (m - row).min(rows),
           validColumns: (n - column).min(columns))
         k.pipeline(
-          steps: inner.ceilDiv(step), stages: plan.stages,
+          steps: sumsBatch ? (batch - start).min(share) * steps : steps, stages: plan.stages,
           load: { number in
-            let at = number * step
+            let at = (sumsBatch ? number % steps : number) * step
+            let member = sumsBatch ? start + number / steps : task[0]
+            let (first, second): (Index, Index) = (sharesA ? 0 : member, sharesB ? 0 : member)
             return [
               transposesA
                 ? k.load(a, at: [first, at, row], rows: plan.inner, columns: plan.rows)
@@ -70,9 +79,7 @@ extension Gemm.Plan {
   /// For batches of products on matrix units: narrower tiles where wide ones would leave most of about 130 cores idle.
   public static func gpu(batch: Int, rows m: Int, columns n: Int) -> Self {
     var plan = gpu
-    func tasks() -> Int {
-      batch * ((m + plan.rows - 1) / plan.rows) * ((n + plan.columns - 1) / plan.columns)
-    }
+    func tasks() -> Int { batch * ((m + plan.rows - 1) / plan.rows) * ((n + plan.columns - 1) / plan.columns) }
     while plan.columns > 64, tasks() < 100 || plan.columns >= 2 * n { plan.columns /= 2 }
     plan.stages = plan.columns == 256 ? 4 : 6
     return plan

@@ -13,6 +13,8 @@ public final class CUDAExecutor: Executor {
   public let device: CUDADevice
   /// The order in which they do.
   public let stream: CUDAStream
+  /// Where the time goes. While it is on, every launch is waited for, so that kernels do not overlap with the host.
+  public let profile = KernelProfile()
   let pool: DeviceMemoryPool
   private let compiler: NVRTC
   private let cache: ModuleCache?

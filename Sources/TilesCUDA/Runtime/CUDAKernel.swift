@@ -34,7 +34,17 @@ package final class CUDAKernel: CompiledKernel {
   package func run(_ tensors: [Tensor], integers: [Int]) throws(ExecutionError) {
     let launch = try prepared(tensors, integers)
     guard launch.blocks > 0 else { return }
-    try reported { () throws(CUDAError) in try executor.launch(launch) }
+    guard executor.profile.isOn.load(ordering: .relaxed) else {
+      return try reported { () throws(CUDAError) in try executor.launch(launch) }
+    }
+    try reported { () throws(CUDAError) in
+      try executor.stream.synchronize()
+      let start = ContinuousClock.now
+      try executor.launch(launch)
+      try executor.stream.synchronize()
+      let isPlain = launch.program !== primary
+      executor.profile.add(kernel.name + (isPlain ? " (plain form)" : ""), start.duration(to: .now))
+    }
   }
 
   /// The launch for these arguments: the one of an earlier call with the same, or a new one.

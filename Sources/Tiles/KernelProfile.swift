@@ -12,11 +12,15 @@ public final class KernelProfile: Sendable {
     public let seconds: Double
   }
 
+  /// Nothing yet.
+  public init() {}
+
   /// Whether launches are counted; off at first, because counting takes a lock a launch.
   public let isOn = Atomic<Bool>(false)
   private let totals = Mutex<[String: (launches: Int, time: Duration)]>([:])
 
-  func add(_ name: String, _ time: Duration) {
+  /// Counts a launch.
+  package func add(_ name: String, _ time: Duration) {
     totals.withLock { totals in
       let before = totals[name] ?? (0, .zero)
       totals[name] = (before.launches + 1, before.time + time)
