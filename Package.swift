@@ -73,7 +73,7 @@ let package = Package(
     tests("Memory", ["TestSupport"]),
     tests("Fourier", ["TestSupport"]),
     tests("Tasks", ["Memory", "TestSupport"]),
-    tests("Formats", ["Memory", "TestSupport"]),
+    tests("Formats", ["Memory", "TestSupport"], exclude: ["PyTorch"]),
     tests("Charts", []),
     tests("CMicrokernels", ["TestSupport"], exclude: ["quants.txt"]),
     tests("TilesCUDA", ["Kernels", "Tiles", "Memory", "TestSupport"]),
@@ -84,6 +84,6 @@ let package = Package(
       "Models", ["Engine", "Tensors", "Tiles", "Formats", "Memory", "TestSupport", "TilesCPU"],
       exclude: ["Golden"]),
     tests("Train", ["Models", "Tensors", "Formats", "Memory", "TilesCPU", "TestSupport"]),
-    tests("Engine", ["Models", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
+    tests("Engine", ["Models", "Tensors", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]
 )

@@ -8,10 +8,12 @@ import Memory
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   guard let start, count > 0 else { return 0 }
   let bytes = UnsafeBufferPointer(start: start + 1, count: count - 1)
-  switch start[0] % 3 {
+  switch start[0] % 5 {
   case 0: fuzzJSON(bytes.span)
   case 1: if let file = try? HeapStorage(copying: bytes.span) { fuzzGGUF(file) }
-  default: if let file = try? HeapStorage(copying: bytes.span) { fuzzSafetensors(file) }
+  case 2: if let file = try? HeapStorage(copying: bytes.span) { fuzzSafetensors(file) }
+  case 3: if let file = try? HeapStorage(copying: bytes.span) { fuzzPyTorch(file) }
+  default: if let file = try? HeapStorage(copying: archive(of: bytes).span) { fuzzPyTorch(file) }
   }
   return 0
 }
@@ -51,6 +53,42 @@ private func fuzzSafetensors(_ storage: HeapStorage) {
     guard let tensor = try? file.tensor(info.name) else { continue }
     touch(tensor)
   }
+}
+
+private func fuzzPyTorch(_ storage: HeapStorage) {
+  for foreign in [PyTorchFile.ForeignObjects.refused, .skipped] {
+    guard let file = try? PyTorchFile(storage, name: "fuzz", foreign: foreign) else { continue }
+    _ = try? file.settings.serialized()
+    for info in file.tensors {
+      guard let tensor = try? file.tensor(info.name) else { continue }
+      touch(tensor)
+    }
+  }
+}
+
+/// A sound archive around a pickle, with two storages of 64 bytes: a mutated archive seldom gets so far.
+private func archive(of pickle: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+  let numbers = [UInt8](repeating: 1, count: 64)
+  let entries: [(name: String, data: [UInt8])] = [
+    ("a/data.pkl", Array(pickle)), ("a/version", [0x33]), ("a/data/0", numbers), ("a/data/1", numbers),
+  ]
+  var (file, directory): ([UInt8], [UInt8]) = ([], [])
+  func put(_ values: [(value: Int, bytes: Int)], into bytes: inout [UInt8]) {
+    for field in values {
+      for byte in 0..<field.bytes { bytes.append(UInt8(truncatingIfNeeded: field.value >> (8 * byte))) }
+    }
+  }
+  for entry in entries {
+    let (name, size, offset) = (Array(entry.name.utf8), entry.data.count, file.count)
+    put([(0x0403_4B50, 4), (0, 14), (size, 4), (size, 4), (name.count, 2), (0, 2)], into: &file)
+    file += name + entry.data
+    put([(0x0201_4B50, 4), (0, 16), (size, 4), (size, 4), (name.count, 2), (0, 12), (offset, 4)], into: &directory)
+    directory += name
+  }
+  let (start, size) = (file.count, directory.count)
+  file += directory
+  put([(0x0605_4B50, 4), (0, 4), (4, 2), (4, 2), (size, 4), (start, 4), (0, 2)], into: &file)
+  return file
 }
 
 /// Reads the first and last byte: the address sanitizer sees if they lie outside.

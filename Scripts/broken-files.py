@@ -6,13 +6,18 @@
                                          no signal, peak memory below 64 MiB
   broken-files.py --fuzz FOLDER          writes them, and good ones, as first inputs of Scripts/fuzz
 """
+import io
 import json
 import os
 import struct
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 MEMORY_LIMIT = 64 << 20
+# What torch.save itself wrote, for the tests.
+PYTORCH = Path(__file__).resolve().parents[1] / "Tests" / "FormatsTests" / "PyTorch"
 
 
 def u8(n): return struct.pack("<B", n)
@@ -185,6 +190,72 @@ def broken_safetensors():
     yield "metadata-array", safetensors('{"__metadata__":[]}')
 
 
+def archive(pickle, storage=bytes(16), version="3\n", method=zipfile.ZIP_STORED, more=()):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as out:
+        for name, data in [("a/data.pkl", b"\x80\2" + pickle), ("a/version", version), ("a/data/0", storage), *more]:
+            out.writestr(zipfile.ZipInfo(name), data, compress_type=method)
+    return file.getvalue()
+
+
+def unicode(word): return b"X" + u32(len(word)) + word.encode()
+def integer(n): return b"\x8a\x08" + u64(n)
+def strided(items): return b"(" + b"".join(integer(n) for n in items) + b"t"
+
+
+def float_tensor(count=4, offset=0, shape=(4,), strides=(1,), entry="0"):
+    """A dictionary of one tensor."""
+    return (b"}" + unicode("a") + b"ctorch._utils\n_rebuild_tensor_v2\n((" + unicode("storage")
+            + b"ctorch\nFloatStorage\n" + unicode(entry) + unicode("cpu") + integer(count) + b"tQ" + integer(offset)
+            + strided(shape) + strided(strides) + b"\x89}tRs.")
+
+
+def broken_pytorch():
+    """Breaches of the rules of archives and pickles, and pickles that would run something."""
+    good = archive(float_tensor())
+    yield "compressed", archive(float_tensor(), method=zipfile.ZIP_DEFLATED)
+    yield "version-9", archive(float_tensor(), version="9")
+    yield "big-endian", archive(float_tensor(), more=[("a/byteorder", "big")])
+    yield "two-pickles", archive(float_tensor(), more=[("b/data.pkl", b"N.")])
+    yield "runs-system", archive(b"cos\nsystem\n" + unicode("true") + b"\x85R.")
+    yield "runs-eval", archive(b"cbuiltins\neval\n" + unicode("1") + b"\x85R.")
+    yield "old-instance", archive(b"(ios\nsystem\n.")
+    yield "text-1GiB", archive(b"X" + u32(1 << 30) + b".")
+    yield "text-max", archive(b"\x8d" + u64(-1) + b".")
+    yield "no-stop", archive(b"}")
+    yield "marks", archive(b"(" * 100_000)
+    yield "lists", archive(b"]" * 1000 + b"a" * 999 + b".")
+    yield "cycle", archive(b"]q\0h\0a.")
+    doubling = b"]q\0" + b"".join(b"]q" + u8(n) + b"(h" + u8(n - 1) + b"h" + u8(n - 1) + b"e" for n in range(1, 60))
+    yield "doubling", archive(b"(" + doubling + b"t.")
+    yield "storage-none", archive(float_tensor(entry="9"))
+    yield "storage-outside", archive(float_tensor(entry="../version"))
+    yield "storage-large", archive(float_tensor(count=5))
+    yield "storage-max", archive(float_tensor(count=(1 << 63) - 1))
+    yield "storage-negative", archive(float_tensor(count=-1))
+    for name, fields in [
+        ("shape-large", dict(shape=(5,))), ("shape-overflows", dict(shape=(1 << 32, 1 << 32), strides=(0, 0))),
+        ("shape-negative", dict(shape=(-4,))), ("stride-large", dict(strides=(2,))),
+        ("stride-overflows", dict(strides=(1 << 62,))), ("stride-negative", dict(offset=3, strides=(-1,))),
+        ("offset-large", dict(offset=1)), ("offset-max", dict(offset=(1 << 63) - 1)), ("axes-differ", dict(shape=(2, 2))),
+    ]:
+        yield name, archive(float_tensor(**fields))
+    for length in (3, 30, 100, len(good) - 60, len(good) - 1):
+        yield f"cut-at-{length}", good[:length]
+    for name in ("evil", "legacy", "script", "conjugate"):
+        yield name, (PYTORCH / f"{name}.pt").read_bytes()
+
+
+def good_pytorch():
+    """Files by torch.save, and their pickles alone."""
+    for path in sorted(PYTORCH.glob("*.pt")):
+        yield f"good-{path.name}", path.read_bytes()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as file:
+                name = next(n for n in file.namelist() if n.endswith("/data.pkl"))
+                yield f"good-{path.stem}.pickle", file.read(name)
+
+
 def good_files():
     everything = [key(f"k{kind}", kind, b"\1" + b"\0" * (size - 1))
                   for kind, size in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 1), (10, 8), (11, 8), (12, 8)]]
@@ -203,7 +274,7 @@ def write(folder, name, data):
 def corpus(folder):
     os.makedirs(folder, exist_ok=True)
     names = []
-    for ending, cases in (("gguf", broken_gguf()), ("safetensors", broken_safetensors())):
+    for ending, cases in (("gguf", broken_gguf()), ("safetensors", broken_safetensors()), ("pt", broken_pytorch())):
         for name, data in cases:
             names.append(f"{name}.{ending}")
             write(folder, names[-1], data)
@@ -214,8 +285,9 @@ def fuzz_corpus(folder):
     """The first byte picks the parser, as Fuzz/Fuzz.swift reads it."""
     os.makedirs(folder, exist_ok=True)
     files = [(f"{n}.gguf", d) for n, d in broken_gguf()] + [(f"{n}.safetensors", d) for n, d in broken_safetensors()]
+    files += [(f"{n}.pt", d) for n, d in broken_pytorch()] + list(good_pytorch())
     for name, data in files + list(good_files()):
-        parser = {"json": 0, "gguf": 1, "safetensors": 2}[name.rsplit(".", 1)[1]]
+        parser = {"json": 0, "gguf": 1, "safetensors": 2, "pt": 3, "pickle": 4}[name.rsplit(".", 1)[1]]
         write(folder, name, bytes([parser]) + data)
 
 

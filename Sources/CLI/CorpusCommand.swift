@@ -32,7 +32,9 @@ struct CorpusCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard testShare > 0, testShare < 1 else { throw ValidationError("--test-share must be above 0 and below 1.") }
+    guard testShare > 0, testShare < 1 else {
+      throw ValidationError("--test-share must be above 0 and below 1.")
+    }
   }
 
   func run() throws {

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Formats
 internal import Glibc
 internal import Tensors
 internal import Train
@@ -32,6 +33,10 @@ struct EvalCommand: ParsableCommand {
 
   func run() throws {
     let checkpoint = try Checkpoint(path: checkpoint)
+    if checkpoint.recipe["converted"] != nil {
+      throw CommandFailure(
+        "\(checkpoint.file) was converted from a published file: no recipe, so no task to judge it by.")
+    }
     let recipe = try Recipe(checkpoint.recipe, file: checkpoint.file, seed: checkpoint.seed)
     let start = ContinuousClock.now
     let judge = try Judge(recipe, checkpoint, on: Device(try options.executor(), factors: recipe.precision))

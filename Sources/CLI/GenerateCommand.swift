@@ -40,6 +40,7 @@ struct GenerateCommand: ParsableCommand {
     commandName: "generate", abstract: "Continue a prompt, printing the text as it comes.",
     discussion: """
         godwit generate --prompt "The longest flight of a bird" --max-tokens 64
+        godwit generate --model runs/code-hyena-seed0/checkpoint.safetensors --prompt "def mean(values):"
         echo "Write a haiku about the sea." | godwit generate --chat --temperature 0.8 --top-p 0.95 --seed 7
       """, aliases: ["run"])
 
@@ -76,60 +77,68 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     let start = ContinuousClock.now
     let text = try prompt ?? Files.text("-")
-    let loaded = try options.load()
+    var run = GenerationRun(stops: StopMatcher(stop), isJSON: json, start: start)
+    if let path = try options.trainedFile() {
+      try generate(text, from: TrainedModel(path: path, on: options.machine), &run)
+    } else {
+      try generate(text, from: options.load(), &run)
+    }
+  }
+
+  private func generate(_ text: String, from trained: TrainedModel, _ run: inout GenerationRun) throws {
+    if chat { throw CommandFailure("\(options.model) has no chat template. Leave --chat out.") }
+    run.begin(trained.tokenizer)
+    let tokens = trained.tokenizer.encode(text)
+    let request = request(tokens, stopTokens: trained.tokenizer.end.map { [$0] } ?? [])
+    var statistics = GenerationStatistics()
+    let reason = try SequenceGenerator(trained.network).run(request) { choice in
+      statistics.tokensGenerated += 1
+      return run.receive(choice)
+    }
+    run.finish(reason)
+    try report(statistics, tokens.count, run, trained.tokenizer, trained.device)
+  }
+
+  private func generate(_ text: String, from loaded: LoadedModel, _ run: inout GenerationRun) throws {
     let tokenizer = try loaded.tokenizer
+    run.begin(tokenizer)
     let tokens = chat ? try loaded.chatPrompt(text) : tokenizer.encode(text)
     let generator = try loaded.generator { $0.sharing = .never }
-    var request = GenerationRequest(prompt: tokens, maximumTokens: maximumTokens)
-    request.stopTokens = loaded.stopTokens
-    request.sampling = sampling.sampling
-    request.alternatives = logprobs ?? 0
-    let number = try generator.submit(request)
-    var decoder = StreamDecoder(tokenizer)
-    var stops = StopMatcher(stop)
-    var output = ""
-    var firstToken: Double?
-    var reason = FinishReason.length
-    var choices: [Sampling.Choice] = []
-    func emit(_ piece: String) {
-      output += piece
-      if !json { Output.write(piece) }
-    }
+    let number = try generator.submit(request(tokens, stopTokens: loaded.stopTokens))
     while !generator.isIdle {
       for event in try generator.step() {
         switch event {
         case .started: break
         case .failed(_, let error): throw error
-        case .token(_, let choice):
-          choices.append(choice)
-          if firstToken == nil { firstToken = seconds(since: start) }
-          emit(stops.append(decoder.append(choice.token)))
-          if stops.isMatched {
-            generator.cancel(number)
-            reason = .stop
-          }
-        case .finished(_, let why): reason = why
+        case .token(_, let choice): if !run.receive(choice) { generator.cancel(number) }
+        case .finished(_, let why): run.finish(why)
         }
       }
     }
-    if !stops.isMatched { emit(stops.append(decoder.finish()) + stops.finish()) }
-    let probabilities = try logprobs.map { _ in
-      try JSONField(LogProbabilities(tokenizer: tokenizer, shape: .chat).json(choices))
-    }
-    report(
-      generator.statistics, tokens.count, output, reason, probabilities, firstToken ?? 0,
-      seconds(since: start), loaded.backEnd.name)
+    run.finish(.length)
+    try report(generator.statistics, tokens.count, run, tokenizer, loaded.backEnd.name)
+  }
+
+  private func request(_ tokens: [Int32], stopTokens: Set<Int32>) -> GenerationRequest {
+    var request = GenerationRequest(prompt: tokens, maximumTokens: maximumTokens)
+    request.stopTokens = stopTokens
+    request.sampling = sampling.sampling
+    request.alternatives = logprobs ?? 0
+    return request
   }
 
   private func report(
-    _ statistics: GenerationStatistics, _ prompt: Int, _ output: String, _ reason: FinishReason,
-    _ probabilities: JSONField?, _ firstToken: Double, _ total: Double, _ device: String
-  ) {
+    _ statistics: GenerationStatistics, _ prompt: Int, _ run: GenerationRun, _ tokenizer: Tokenizer,
+    _ device: String
+  ) throws {
+    let (firstToken, total) = (run.firstToken ?? 0, seconds(since: run.start))
     let rate = Double(max(0, statistics.tokensGenerated - 1)) / max(total - firstToken, 1e-9)
     if json {
       Output.json([
-        "text": JSONField(output), "finish_reason": JSONField(reason.rawValue),
-        "logprobs": probabilities,
+        "text": JSONField(run.output), "finish_reason": JSONField(run.reason.rawValue),
+        "logprobs": try logprobs.map { _ in
+          try JSONField(LogProbabilities(tokenizer: tokenizer, shape: .chat).json(run.choices))
+        },
         "prompt_tokens": JSONField(prompt), "completion_tokens": JSONField(statistics.tokensGenerated),
         "ttft_s": JSONField(firstToken, decimals: 4), "seconds": JSONField(total, decimals: 4),
         "tok_s": JSONField(rate, decimals: 1), "peak_memory": JSONField(Files.peakMemory),

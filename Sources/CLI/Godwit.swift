@@ -15,7 +15,8 @@ struct Godwit: ParsableCommand {
     version: "0.1.0 (\(builtCommit))",
     subcommands: [
       AskCommand.self, GenerateCommand.self, ScoreCommand.self, TokenizeCommand.self, InspectCommand.self,
-      BatchCommand.self, CorpusCommand.self, TrainCommand.self, EvalCommand.self,
+      BatchCommand.self, CorpusCommand.self, TrainCommand.self, EvalCommand.self, ExportCommand.self,
+      ConvertCommand.self,
       InfoCommand.self, BenchCommand.self, PlotCommand.self, KernelsCommand.self,
     ])
 }

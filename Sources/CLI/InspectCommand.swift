@@ -8,11 +8,16 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect", abstract: "What is in a model file.",
     discussion: "  godwit inspect model.gguf --tensors")
 
-  @Argument(help: "A GGUF or safetensors file, a model folder, or a catalogue name.")
+  @Argument(
+    help:
+      "A GGUF, safetensors or PyTorch file, a model folder, or a catalogue name. Nothing in a file is run.")
   var path: String
 
   @Flag(help: "List every tensor.")
   var tensors = false
+
+  @Flag(help: "Leave out objects of Python that are no tensors, which checkpoints of training hold.")
+  var skipObjects = false
 
   @Flag(help: "Print a JSON line.")
   var json = false
@@ -20,6 +25,9 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     var options = ModelOptions()
     options.model = path
+    if FileKind(path: path) == .file, try PyTorchFile.isLikely(path: path) {
+      return try show(PyTorchFile(path: path, foreign: skipObjects ? .skipped : .refused))
+    }
     switch try ModelSource(path: try options.path()) {
     case .gguf(let path): try show(GGUF(path: path))
     case .safetensors(let path): try show(Safetensors(path: path))
@@ -50,6 +58,24 @@ struct InspectCommand: ParsableCommand {
     }
     Output.write("safetensors, \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
     for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) { Output.write("\(key) = \(value)\n") }
+    for tensor in file.tensors where tensors {
+      Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
+    }
+  }
+
+  private func show(_ file: PyTorchFile) throws {
+    // Tied weights lie in the file once.
+    let sizes = Dictionary(file.tensors.map { ($0.byteOffset, $0.byteCount) }) { max($0, $1) }
+    let bytes = sizes.values.reduce(0, +)
+    if json {
+      return summarise(
+        file.file, "pytorch", keys: file.settings.object?.count ?? 0, tensors: file.tensors.count, bytes)
+    }
+    Output.write("PyTorch, \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
+    for member in file.settings.object?.members ?? [] {
+      Output.write("\(member.key) = \(member.value.summary)\n")
+    }
+    for name in file.foreign { Output.write("left out: object of \(name)\n") }
     for tensor in file.tensors where tensors {
       Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
     }

@@ -11,7 +11,9 @@ internal import Tokenizers
 /// Options that choose a model and the machine it runs on.
 struct ModelOptions: ParsableArguments {
   @Option(
-    name: [.short, .long], help: "A GGUF file, a Hugging Face folder, or a catalogue name: \(Catalog.names).")
+    name: [.short, .long],
+    help:
+      "A GGUF file, a Hugging Face folder, a file of `godwit train`, or a catalogue name: \(Catalog.names).")
   var model = "smollm2"
 
   @OptionGroup var machine: DeviceOptions
@@ -64,6 +66,20 @@ struct ModelOptions: ParsableArguments {
       throw CommandFailure("\(path) is missing. Fetch it with `make setup`.")
     }
     return path
+  }
+
+  /// Path of a network of `godwit train`, where the model is one.
+  ///
+  /// - Throws: ``CommandFailure`` for options that such networks have no use for.
+  func trainedFile() throws -> String? {
+    guard case .safetensors(let file) = try ModelSource(path: try path()),
+      try Safetensors(path: file).metadata["godwit.model"] != nil
+    else { return nil }
+    guard cacheType == .auto, attention == .auto else {
+      throw CommandFailure(
+        "\(file) is a network without pages of keys: leave --cache-type and --attention out.")
+    }
+    return file
   }
 
   /// Opens the file or folder and prepares the network.
@@ -170,7 +186,8 @@ struct ModelOptions: ParsableArguments {
     case .directory(let folder): return .directory(folder)
     case .safetensors(let path):
       throw CommandFailure(
-        "\(path): a safetensors file alone has no settings. Give the folder with its config.json.")
+        "\(path): a safetensors file alone has no settings, or is a network of `godwit train`, which generates and is "
+          + "judged but does nothing else. Otherwise give the folder with its config.json.")
     }
   }
 }

@@ -16,7 +16,8 @@ enum TextDocuments {
   }
 
   private static func lines(_ text: String, _ file: String, _ body: (String) throws -> Void) throws {
-    for (number, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
+    for (number, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+      .enumerated()
     where line.contains(where: { $0 > 32 }) {
       let place = "\(file), line \(number + 1)"
       let json = try JSON.parse(String(Substring(line)), file: place)
@@ -27,7 +28,9 @@ enum TextDocuments {
   private static func records(_ text: String, _ file: String, _ body: (String) throws -> Void) throws {
     var sequence: [UInt8] = []
     var isInside = false
-    for (number, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+    for (number, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+      .enumerated()
+    {
       if line.first == UInt8(ascii: ">") {
         if !sequence.isEmpty { try body(String(decoding: sequence, as: UTF8.self)) }
         (sequence, isInside) = ([], true)
@@ -38,7 +41,8 @@ enum TextDocuments {
         let isLetter = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(upper)
         guard isInside, isLetter || byte == UInt8(ascii: "*") || byte == UInt8(ascii: "-") else {
           throw CommandFailure(
-            "\(file), line \(number + 1): \(isInside ? "byte \(byte) is no letter of a sequence" : "a sequence before the first line with >").")
+            "\(file), line \(number + 1): \(isInside ? "byte \(byte) is no letter of a sequence" : "a sequence before the first line with >")."
+          )
         }
         sequence.append(isLetter ? upper : byte)
       }

@@ -55,4 +55,7 @@ public struct GenerationStatistics: Sendable {
   public var pageVisitsUnshared = 0
   /// Most sequences that ran at a time.
   public var peakSequences = 0
+
+  /// Nothing yet.
+  public init() {}
 }

@@ -37,6 +37,10 @@ struct ByteReader: ~Escapable {
     return value
   }
 
+  /// A reader of the same bytes at another place.
+  @_lifetime(copy self)
+  func rewound(to position: Int) -> ByteReader { ByteReader(bytes, file: file, position: position) }
+
   /// Text of `count` bytes.
   mutating func text(_ count: UInt64, _ item: @autoclosure () -> String) throws(FormatError) -> String {
     let range = try take(count, item())

@@ -32,6 +32,10 @@ public enum FormatError: Error, Equatable {
   case unsupportedType(file: String, tensor: String, type: String)
   /// The tensor's first byte is not where its elements may start.
   case misaligned(file: String, tensor: String, offset: Int, alignment: Int)
+  /// A pickle asks for something of Python that this reader does not know.
+  case refusedGlobal(file: String, name: String)
+  /// A pickle has an instruction that tensors and settings do not need.
+  case refusedOpcode(file: String, opcode: String, position: Int)
   /// A value that JSON or safetensors cannot express.
   case cannotExpress(item: String, reason: String)
 }
@@ -64,6 +68,12 @@ extension FormatError: CustomStringConvertible {
     case .misaligned(let file, let tensor, let offset, let alignment):
       "\(file): tensor \"\(tensor)\" starts at byte \(offset), not a multiple of \(alignment). "
         + "Write the file again with current tools."
+    case .refusedGlobal(let file, let name):
+      "\(file): its pickle asks for \(name) of Python. This reader runs no code: it knows tensors, dictionaries and plain "
+        + "values alone. If you trust the file, load it with PyTorch and save its state dict as safetensors."
+    case .refusedOpcode(let file, let opcode, let position):
+      "\(file): its pickle has instruction \(opcode) at byte \(position), which tensors and settings do not need. "
+        + "If you trust the file, load it with PyTorch and save its state dict as safetensors."
     case .cannotExpress(let item, let reason): "\(item): \(reason)."
     }
   }

@@ -8,6 +8,9 @@ public enum ModelError: Error, Equatable {
   case unsupportedType(tensor: String, type: String)
   case unsupported(feature: String)
   case mixedArithmetic(layer: String)
+  case unknownLayout(file: String, names: [String])
+  case unstated(setting: String, file: String, advice: String)
+  case otherNumbers(tensor: String, file: String, expected: String)
 }
 
 extension ModelError: CustomStringConvertible {
@@ -28,6 +31,13 @@ extension ModelError: CustomStringConvertible {
     case .unsupported(let feature): "\(feature) is not supported."
     case .mixedArithmetic(let layer):
       "the weights of \(layer) mix block-quantised and plain types. Run it with --exact."
+    case .unknownLayout(let file, let names):
+      "\(file): tensors such as \(names.joined(separator: ", ")) belong to no published layout that is known: H3, Hyena, "
+        + "HyenaDNA and other language models of the same repositories."
+    case .unstated(let setting, let file, let advice):
+      "\(file) does not say \(setting), and its tensors do not tell. \(advice)"
+    case .otherNumbers(let tensor, let file, let expected):
+      "\(file): the numbers of \(tensor) are not \(expected): it would run a different network."
     }
   }
 }

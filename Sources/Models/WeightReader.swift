@@ -13,18 +13,11 @@ struct WeightReader {
   private var used: Set<String> = []
 
   /// - Parameter rename: from the name a network asks for to the file's.
-  init(_ file: Safetensors, rename: @escaping (String) -> String = { $0 }) {
+  init(_ file: any NamedTensors, rename: @escaping (String) -> String = { $0 }) {
     self.file = file.file
-    names = file.tensors.map(\.name)
+    names = file.names
     find = { file.contains($0) ? try file.tensor($0) : nil }
     self.rename = rename
-  }
-
-  init(_ file: GGUF) {
-    self.file = file.file
-    names = file.tensors.map(\.name)
-    find = { file.contains($0) ? try file.tensor($0) : nil }
-    rename = { $0 }
   }
 
   /// Whether the file has a tensor of that name.

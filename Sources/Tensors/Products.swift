@@ -47,7 +47,8 @@ extension Device {
     }
     let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
     let is16Bit = form.factors != scalar
-    if executor.cores > 16, batch == 1, bias == nil, form.transposesA, !form.transposesB, a.isDense, b.isDense,
+    if executor.cores > 16, batch == 1, bias == nil, form.transposesA, !form.transposesB, a.isDense,
+      b.isDense,
       let parts = inParts(rows: m, columns: n, inner: inner, side: is16Bit ? 128 : 64)
     {
       // A weight's gradient: few tiles and a long inner side, parts of which become a batch whose results are added.
@@ -75,7 +76,8 @@ extension Device {
     // Parts of the batch keep the machine busy and are added afterwards.
     var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
     kind.sumsBatch = true
-    let tiles = ((m + kind.plan.rows - 1) / kind.plan.rows) * ((n + kind.plan.columns - 1) / kind.plan.columns)
+    let tiles =
+      ((m + kind.plan.rows - 1) / kind.plan.rows) * ((n + kind.plan.columns - 1) / kind.plan.columns)
     let share = max(1, (batch * tiles + 2 * executor.cores - 1) / (2 * executor.cores))
     let parts = try empty([(batch + share - 1) / share, m, n], scalar)
     let factors = try [a, b].map { try converted($0, to: form.factors) }

@@ -37,7 +37,9 @@ extension Device {
   /// Parts into which long rows are cut where there are too few to fill a machine of many cores.
   private func inParts(outer: Int, count: Int) -> Int {
     var parts = 1
-    while executor.cores > 16, outer * parts < 4 * executor.cores, count % (2 * parts) == 0, count / parts >= 4096 {
+    while executor.cores > 16, outer * parts < 4 * executor.cores, count % (2 * parts) == 0,
+      count / parts >= 4096
+    {
       parts *= 2
     }
     return parts

@@ -102,6 +102,32 @@ extension Variable {
   }
 }
 
+extension Variable {
+  /// Overwrites a range of one axis of a leaf, of which no gradient is wanted.
+  public func store(_ part: Variable, axis: Int, at start: Int) throws {
+    precondition(node == nil && !needsGradient, "only a leaf without gradient is overwritten in part")
+    try device.write(part.value, into: value.sliced(axis: axis, start..<start + part.shape[axis]))
+  }
+
+  /// The same numbers without gaps, copied where they have some.
+  public func dense() throws -> Variable {
+    if value.isDense { return self }
+    let device = self.device
+    return device.note(try device.dense(value), from: [self]) { [.whole($0)] }
+  }
+
+  /// The last axis backwards, of a variable without gradient.
+  public func reversedLast() throws -> Variable {
+    precondition(node == nil, "only a variable without gradient is turned")
+    let last = shape.count - 1
+    let view = Tensor(
+      unchecked: value.storage,
+      byteOffset: value.byteOffset + (shape[last] - 1) * value.strides[last] * value.type.blockBytes,
+      type: value.type, shape: shape, strides: value.strides.dropLast() + [-value.strides[last]])
+    return Variable(try device.copied(view), on: device)
+  }
+}
+
 extension Tensor {
   /// A view that goes through one axis from its end.
   fileprivate func reversed(axis: Int) -> Tensor {

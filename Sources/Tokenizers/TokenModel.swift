@@ -14,7 +14,7 @@ enum TokenModel: Sendable {
     case .byteLevel(let model): unsafe model.encode(bytes, into: &ids)
     case .pieces(let model): unsafe model.encode(bytes, isFirst: isFirst, into: &ids)
     case .wordPieces(let model): unsafe model.encode(bytes, into: &ids)
-    case .bytes: for unsafe byte in unsafe bytes { ids.append(Int32(byte)) }
+    case .bytes: unsafe ids += bytes.map { Int32($0) }
     }
   }
 

@@ -18,6 +18,8 @@ public struct Checkpoint {
   public let recipe: JSON
   /// The model's settings.
   public let model: JSON
+  /// `bytes`, or the contents of a `tokenizer.json`; `nil` where tokens are not text.
+  public let tokenizer: String?
   private let tensors: Safetensors
 
   /// Opens a file; its numbers stay there.
@@ -35,6 +37,7 @@ public struct Checkpoint {
     file = path
     recipe = try field("recipe")
     model = try field("model")
+    tokenizer = tensors.metadata["godwit.tokenizer"]
     step = try JSONNode(field("step"), file: path).integer(in: 0...Int.max)
     seed = UInt64(try JSONNode(field("seed"), file: path).integer(in: 0...Int.max))
   }
@@ -48,10 +51,31 @@ public struct Checkpoint {
     guard tensor.shape == shape else {
       throw ModelError.misshapen(tensor: name, found: tensor.shape, expected: shape)
     }
-    guard tensor.type == .float32 else {
-      throw ModelError.unsupportedType(tensor: name, type: tensor.type.rawValue)
+    switch tensor.type {
+    case .float32: return tensor.withElements(as: Float.self) { span in span.indices.map { span[$0] } }
+    case .bfloat16:
+      return tensor.withElements(as: BFloat16.self) { span in span.indices.map { Float(span[$0]) } }
+    default: throw ModelError.unsupportedType(tensor: name, type: tensor.type.rawValue)
     }
-    return tensor.withElements(as: Float.self) { span in span.indices.map { span[$0] } }
+  }
+
+  /// Writes the parameters alone, rounded to bfloat16, into a file that `godwit generate` and `godwit eval` open.
+  ///
+  /// A quarter of a checkpoint's size at most. The file cannot be resumed.
+  ///
+  /// - Throws: ``Formats/FormatError/unwritable(file:reason:)``, an error of memory.
+  public func export(to path: String) throws {
+    var parameters: [(name: String, tensor: Tensor)] = []
+    for info in tensors.tensors where !info.name.hasPrefix("optimizer.") {
+      guard let numbers = try numbers(info.name, info.shape) else { continue }
+      let rounded = try Tensor(zeros: .bfloat16, info.shape)
+      rounded.withMutableElements(as: BFloat16.self) { span in
+        for place in numbers.indices { span[place] = BFloat16(numbers[place]) }
+      }
+      parameters.append((info.name, rounded))
+    }
+    try Self.write(
+      parameters, step: step, seed: seed, recipe: recipe, model: model, tokenizer: tokenizer, to: path)
   }
 
   static func write(

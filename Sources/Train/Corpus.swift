@@ -23,7 +23,8 @@ public struct Corpus: Sendable {
   public init(path: String) throws {
     let tensors = try Safetensors(path: path)
     guard let size = tensors.metadata["godwit.corpus.vocabulary"].flatMap(Int.init), size > 0,
-      let tokenizer = tensors.metadata["godwit.tokenizer"], tensors.contains("train"), tensors.contains("test")
+      let tokenizer = tensors.metadata["godwit.tokenizer"], tensors.contains("train"),
+      tensors.contains("test")
     else {
       throw TrainError.data(what: path, why: "it is no corpus. Make one of text with `godwit corpus`")
     }
@@ -94,7 +95,8 @@ public struct TokenRun: Sendable {
       if let place = tokens.firstIndex(where: { $0 < 0 || Int($0) >= limit }) {
         throw TrainError.data(
           what: file,
-          why: "number \(range.lowerBound + place) is \(tokens[place]), tokens are below \(limit). Make it anew")
+          why:
+            "number \(range.lowerBound + place) is \(tokens[place]), tokens are below \(limit). Make it anew")
       }
       return tokens
     }

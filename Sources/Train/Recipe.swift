@@ -43,7 +43,9 @@ public struct Recipe: Sendable {
   public var stepsPerEpoch: Int { (trainCount + batch - 1) / batch }
 
   /// Examples that are judged at a time.
-  func evaluationBatch(of count: Int) -> Int { max(1, min(count, max(microbatch, 4 * microbatch * 64 / task.length))) }
+  func evaluationBatch(of count: Int) -> Int {
+    max(1, min(count, max(microbatch, 4 * microbatch * 64 / task.length)))
+  }
 
   /// - Parameters:
   ///   - json: an object with keys `task`, `examples`, `model`, `optimizer`, `schedule`, `batch`, `microbatch`,
@@ -101,7 +103,8 @@ public struct Recipe: Sendable {
       evaluationInterval = try interval.positiveInteger()
     } else {
       let interval = try evaluate?.optional("every")
-      let (product, overflow) = perEpoch.multipliedReportingOverflow(by: try interval?.positiveInteger() ?? 10)
+      let (product, overflow) = perEpoch.multipliedReportingOverflow(
+        by: try interval?.positiveInteger() ?? 10)
       if overflow, let interval { throw interval.wrong("fewer: steps are counted in 64 bits") }
       evaluationInterval = product
     }

@@ -54,7 +54,10 @@ public final class Training {
   }
 
   private func resume(_ checkpoint: Checkpoint) throws {
-    for key in ["task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "epochs", "steps"]
+    for key in [
+      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "epochs",
+      "steps",
+    ]
     where checkpoint.recipe[key] != recipe.source[key] {
       throw TrainError.otherRecipe(file: checkpoint.file, key: key)
     }

@@ -72,7 +72,8 @@ public enum TrainingTask: Sendable {
       for (run, name) in [(corpus.train, "train on"), (corpus.test, "be judged by")]
       where run.count <= length {
         throw TrainError.data(
-          what: corpus.file, why: "it has \(run.count) tokens to \(name), fewer than one window of \(length + 1)")
+          what: corpus.file,
+          why: "it has \(run.count) tokens to \(name), fewer than one window of \(length + 1)")
       }
       self = .corpus(corpus, length: length)
     default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")

@@ -5,7 +5,9 @@ internal import Tiles
 extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
-  static let training: [CatalogueEntry] = pointwise + batchedProducts + sixteenBitProducts + summedProducts + sixteenBitRows + reductions + losses + shortSums
+  static let training: [CatalogueEntry] =
+    pointwise + batchedProducts + sixteenBitProducts + summedProducts + sixteenBitRows + reductions + losses
+    + shortSums
 
   private struct Function: Sendable {
     var name: String
@@ -89,7 +91,9 @@ extension KernelCatalogue {
     let entry = CatalogueEntry(
       "product_tn_summed\(type == .float32 ? "" : "_bfloat16")", tolerance: .sums(3 * 200),
       cases: [(1, 1, 1, 1, 1), (3, 2, 63, 65, 2), (5, 136, 264, 200, 3)].map {
-        Case(["batch": $0.0, "M": $0.1, "N": $0.2, "K": $0.3, "share": $0.4, "parts": ($0.0 + $0.4 - 1) / $0.4])
+        Case([
+          "batch": $0.0, "M": $0.1, "N": $0.2, "K": $0.3, "share": $0.4, "parts": ($0.0 + $0.4 - 1) / $0.4,
+        ])
       }
     ) { try product.kernel() }
     return type == .float32 ? entry : entry.large()
@@ -129,9 +133,12 @@ extension KernelCatalogue {
       cases: [(1, 1, 1), (2, 63, 65)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
     ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel(.bfloat16) },
     CatalogueEntry(
-      "sum_last_bfloat16", tolerance: .sums(200), cases: [(1, 1), (9, 65)].map { Case(["outer": $0.0, "R": $0.1]) }
+      "sum_last_bfloat16", tolerance: .sums(200),
+      cases: [(1, 1), (9, 65)].map { Case(["outer": $0.0, "R": $0.1]) }
     ) { try AxisSum.last(rows: 8, columns: 64).kernel(.bfloat16) },
-    CatalogueEntry("normalisation_gradient_bfloat16", tolerance: .sums(80), cases: [1, 65].map { Case(["M": $0]) }) {
+    CatalogueEntry(
+      "normalisation_gradient_bfloat16", tolerance: .sums(80), cases: [1, 65].map { Case(["M": $0]) }
+    ) {
       var kind = NormalisationGradient(.layer(epsilon: 1e-2), width: 40, length: 64)
       kind.gradient = .bfloat16
       return try kind.kernel()

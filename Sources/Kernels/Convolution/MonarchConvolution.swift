@@ -291,7 +291,8 @@ extension Tensor {
     if isDense { return reshaped(shape) }
     precondition(holdsDenseSequences && shape[0] == self.shape[0], "\(self.shape) with strides \(strides)")
     return Tensor(
-      unchecked: storage, byteOffset: byteOffset, type: type, shape: shape, strides: [strides[0], shape[2], 1])
+      unchecked: storage, byteOffset: byteOffset, type: type, shape: shape,
+      strides: [strides[0], shape[2], 1])
   }
 
   /// Whether each of `[B, H, L]` is dense and begins where bulk copies can.

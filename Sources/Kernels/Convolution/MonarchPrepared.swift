@@ -102,7 +102,8 @@ final class MonarchPrepared: PreparedConvolution {
         try target(gradients.outputGate)
       )
       try convolution.gradients(
-        try taken(outputGradient, convolution, &states), u: try taken(rows.input, convolution, &states), known,
+        try taken(outputGradient, convolution, &states), u: try taken(rows.input, convolution, &states),
+        known,
         before: try rows.inputGate.map { try taken($0, convolution, &states) },
         after: try rows.outputGate.map { try taken($0, convolution, &states) },
         into: MonarchConvolution.Gradients(

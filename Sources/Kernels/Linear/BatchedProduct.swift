@@ -79,7 +79,9 @@ extension Gemm.Plan {
   /// For batches of products on matrix units: narrower tiles where wide ones would leave most of about 130 cores idle.
   public static func gpu(batch: Int, rows m: Int, columns n: Int) -> Self {
     var plan = gpu
-    func tasks() -> Int { batch * ((m + plan.rows - 1) / plan.rows) * ((n + plan.columns - 1) / plan.columns) }
+    func tasks() -> Int {
+      batch * ((m + plan.rows - 1) / plan.rows) * ((n + plan.columns - 1) / plan.columns)
+    }
     while plan.columns > 64, tasks() < 100 || plan.columns >= 2 * n { plan.columns /= 2 }
     plan.stages = plan.columns == 256 ? 4 : 6
     return plan

@@ -84,7 +84,7 @@ struct DiagonalFilter {
   }
 
   /// `[1, H, N/2]` each: real and imaginary part of 2 C B̄, log |Ā| and the angle of Ā.
-  private func discretised(_ modes: Modes) throws -> [Variable] {
+  func discretised(_ modes: Modes) throws -> [Variable] {
     let residues = try modes.residues.flatMap { residue in
       let parts = try residue.reshaped(Array(residue.shape.suffix(3))).parts
       let shape = [1] + parts.real.shape.dropLast()

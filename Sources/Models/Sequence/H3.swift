@@ -16,14 +16,14 @@ struct H3: SequenceMixer {
     var measure = DiagonalFilter.Measure.linear
   }
 
-  private let settings: Settings
-  private let projections: [AffineLayer]
-  private let output: AffineLayer
-  private let shiftSkip: Variable
-  private let skip: Variable
-  private let shiftInput: Variable
-  private let shiftOutput: Variable
-  private let modes: DiagonalFilter.Modes
+  let settings: Settings
+  let projections: [AffineLayer]
+  let output: AffineLayer
+  let shiftSkip: Variable
+  let skip: Variable
+  let shiftInput: Variable
+  let shiftOutput: Variable
+  let modes: DiagonalFilter.Modes
 
   init(_ scope: ParameterScope, width: Int, settings: Settings) throws {
     self.settings = settings
@@ -61,7 +61,7 @@ struct H3: SequenceMixer {
   }
 
   /// Taps of the shift state space: K[l] = Σ_n B[n] · C[n + l].
-  private func shiftFilter(taps: Int) throws -> Variable {
+  func shiftFilter(taps: Int) throws -> Variable {
     let (h, n) = (shiftInput.shape[0], settings.states)
     let all = try shiftOutput.definedConvolution(shiftInput, isAdjoint: true)
     return try all.reshaped([h, n]).sliced(axis: 1, 0..<taps)

@@ -15,14 +15,14 @@ struct Hyena: SequenceMixer {
     var filter = ImplicitFilter.Settings()
   }
 
-  private let order: Int
-  private let input: AffineLayer
-  private let output: AffineLayer
-  private let shortFilter: Variable
-  private let shortBias: Variable
-  private let filter: ImplicitFilter
-  private let skip: Variable
-  private let shortTaps: Int
+  let order: Int
+  let input: AffineLayer
+  let output: AffineLayer
+  let shortFilter: Variable
+  let shortBias: Variable
+  let filter: ImplicitFilter
+  let skip: Variable
+  let shortTaps: Int
 
   /// - Parameter deviation: of the output projection's weights when they are drawn.
   init(_ scope: ParameterScope, width: Int, settings: Settings, deviation: Float) throws {
@@ -40,7 +40,12 @@ struct Hyena: SequenceMixer {
     filter = try ImplicitFilter(long, channels: width * (order - 1), settings: settings.filter)
   }
 
-  func callAsFunction(_ u: Variable) throws -> Variable {
+  func callAsFunction(_ u: Variable) throws -> Variable { try mix(u, nil) }
+
+  /// Mixed sequences.
+  ///
+  /// - Parameter visit: is shown what each long filter is convolved with, `[B, D, L]`.
+  func mix(_ u: Variable, _ visit: ((_ step: Int, _ input: Variable) throws -> Void)?) throws -> Variable {
     let (length, d) = (u.shape[1], u.shape[2])
     let z = try input.channels(of: u).shortConvolved(
       shortFilter.reshaped([(order + 1) * d, shortTaps]), bias: shortBias)
@@ -51,6 +56,7 @@ struct Hyena: SequenceMixer {
     var v = parts[order]
     for step in 0..<order - 1 {
       let isLast = step == order - 2
+      if let visit { try visit(step, parts[order - 1 - step] * v) }
       let taps = try filters.sliced(axis: 1, step..<step + 1).reshaped([d, length])
       v = try v.convolved(
         taps, skip: skips.sliced(axis: 1, step..<step + 1).reshaped([d]), gateBefore: parts[order - 1 - step],

@@ -36,12 +36,14 @@ extension SequenceSettings.Mixer {
       return try SelfAttention(
         scope, width: width, heads: context.heads, isCausal: context.isCausal,
         dropout: context.attentionDropout, deviation: context.deviation)
-    case .hyena(let order, let filterWidth, let features, let frequency, let hasWindow):
+    case .hyena(
+      let order, let filterWidth, let features, let frequency, let hasWindow, let innerLayers, let shortTaps,
+      let windowShift):
       let filter = ImplicitFilter.Settings(
-        features: features, width: filterWidth, frequency: frequency, hasWindow: hasWindow,
-        longest: context.longest)
+        features: features, width: filterWidth, innerLayers: innerLayers, frequency: frequency,
+        hasWindow: hasWindow, windowShift: windowShift, longest: context.longest)
       return try Hyena(
-        scope, width: width, settings: Hyena.Settings(order: order, filter: filter),
+        scope, width: width, settings: Hyena.Settings(order: order, shortTaps: shortTaps, filter: filter),
         deviation: context.deviation)
     case .longConv(let filter):
       return try LongConv(

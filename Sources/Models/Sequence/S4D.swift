@@ -20,10 +20,10 @@ struct S4D: SequenceMixer {
     var dropout: Float = 0
   }
 
-  private let settings: Settings
-  private let modes: DiagonalFilter.Modes
-  private let skip: Variable
-  private let output: AffineLayer
+  let settings: Settings
+  let modes: DiagonalFilter.Modes
+  let skip: Variable
+  let output: AffineLayer
 
   init(_ scope: ParameterScope, width: Int, settings: Settings) throws {
     self.settings = settings

@@ -5,11 +5,11 @@ internal import Tensors
 /// With 16-bit factors and no dropout of weights by a fused kernel; else scores are kept for the gradient, which is for sequences
 /// of some thousand positions.
 struct SelfAttention: SequenceMixer {
-  private let projection: AffineLayer
-  private let output: AffineLayer
-  private let heads: Int
-  private let isCausal: Bool
-  private let dropout: Float
+  let projection: AffineLayer
+  let output: AffineLayer
+  let heads: Int
+  let isCausal: Bool
+  let dropout: Float
 
   /// - Parameter deviation: of the output projection's weights when they are drawn.
   init(_ scope: ParameterScope, width: Int, heads: Int, isCausal: Bool, dropout: Float, deviation: Float)

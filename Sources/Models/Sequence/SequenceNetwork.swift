@@ -62,26 +62,73 @@ public final class SequenceNetwork {
   ///   - batch: sequences.
   /// - Returns: `[batch, L, rows of the embedding]`; rows past the vocabulary stand for no token.
   public func logits(_ tokens: [Int32], batch: Int) throws -> Variable {
-    try hidden(tokens, batch: batch).product(embedding, transposesOther: true)
+    try head(hidden(tokens, batch: batch))
   }
+
+  /// Logits of outputs of ``hidden(_:batch:)``.
+  func head(_ hidden: Variable) throws -> Variable { try hidden.product(embedding, transposesOther: true) }
 
   /// Normalised outputs of the last block, `[batch, L, D]`.
   public func hidden(_ tokens: [Int32], batch: Int) throws -> Variable {
     let length = tokens.count / max(1, batch)
     precondition(
       length * batch == tokens.count && length >= 1, "\(tokens.count) tokens in \(batch) sequences")
-    precondition(length <= settings.longest, "\(length) positions of \(settings.longest)")
-    var x = try embedding.rows(tokens).reshaped([batch, length, settings.width])
-    if let positions { x = try x + positions.sliced(axis: 0, 0..<length) }
-    x = try x.dropout(settings.embeddingDropout)
+    precondition(
+      longestContext.map { length <= $0 } ?? true, "\(length) positions of \(settings.longest)")
+    var x = try embedded(tokens, batch: batch, from: 0)
     for block in blocks {
       x = try recomputesBlocks ? x.recomputed { try self.apply(block, to: $0) } : apply(block, to: x)
     }
     return try norm(x)
   }
 
+  private func embedded(_ tokens: [Int32], batch: Int, from start: Int) throws -> Variable {
+    let length = tokens.count / batch
+    let x = try embedding.rows(tokens).reshaped([batch, length, settings.width])
+    guard let positions else { return try x.dropout(settings.embeddingDropout) }
+    return try (x + positions.sliced(axis: 0, start..<start + length)).dropout(settings.embeddingDropout)
+  }
+
+  /// Positions that sequences can have; `nil` for any number, of recurrences without learned positions.
+  public var longestContext: Int? {
+    let isBounded = settings.learnsPositions || !settings.mixer.isRecurrent
+    return isBounded ? settings.longest : nil
+  }
+
+  /// As ``hidden(_:batch:)``, with what continues each block's mixer.
+  func begun(
+    _ tokens: [Int32], batch: Int, capacity: Int, _ keep: (any MixerDecoder) -> Void
+  ) throws -> Variable {
+    var x = try embedded(tokens, batch: batch, from: 0)
+    for block in blocks {
+      x = try apply(block, to: x) { u in
+        guard let mixer = block.mixer as? any DecodableMixer else {
+          throw ModelError.unsupported(feature: "continuing sequences with \(settings.mixer.name)")
+        }
+        let (mixed, decoder) = try mixer.begun(u, capacity: capacity)
+        keep(decoder)
+        return mixed
+      }
+    }
+    return try norm(x)
+  }
+
+  /// Outputs for one more position of each sequence, `[batch, 1, D]`.
+  func continued(_ tokens: [Int32], at position: Int, _ decoders: [any MixerDecoder]) throws -> Variable {
+    var x = try embedded(tokens, batch: tokens.count, from: position)
+    for (block, decoder) in zip(blocks, decoders) { x = try apply(block, to: x) { try decoder.step($0) } }
+    return try norm(x)
+  }
+
   private func apply(_ block: Block, to x: Variable) throws -> Variable {
-    let mixed = try x.adding(block.mixer(block.mixerNorm(x)), dropping: settings.residualDropout)
+    try apply(block, to: x) { try block.mixer($0) }
+  }
+
+  /// - Parameter mix: the block's mixer, or a step of it.
+  private func apply(
+    _ block: Block, to x: Variable, _ mix: (Variable) throws -> Variable
+  ) throws -> Variable {
+    let mixed = try x.adding(mix(block.mixerNorm(x)), dropping: settings.residualDropout)
     return try mixed.adding(
       block.feedForward(block.feedForwardNorm(mixed)), dropping: settings.residualDropout)
   }

@@ -9,8 +9,11 @@ extension SequenceSettings {
     case s4d(states: Int, sets: Int = 1, isGated: Bool = false)
     /// Softmax attention.
     case attention
-    /// Long implicit filters between gates: order, width, features and frequency of the filter's network, window.
-    case hyena(order: Int, filterWidth: Int, features: Int, frequency: Float, hasWindow: Bool)
+    /// Long implicit filters between gates: order, width, features and frequency of the filter's network, window, layers
+    /// between the network's first and last, taps of the short convolution, what is added to the window.
+    case hyena(
+      order: Int, filterWidth: Int, features: Int, frequency: Float, hasWindow: Bool, innerLayers: Int = 2,
+      shortTaps: Int = 3, windowShift: Float = 0)
     /// Filters whose taps are parameters.
     case longConv(LongConvolutionSettings)
     /// Monarch Mixer's gated convolution, and one beside it: width, features and frequency of the filters' networks, whether the
@@ -37,6 +40,14 @@ extension SequenceSettings {
       switch self {
       case .h3, .hyena: false
       case .s4d, .attention, .longConv, .monarchMixer, .linearAttention: true
+      }
+    }
+
+    /// Whether it goes on for any number of positions, since none of its parameters belongs to a position.
+    var isRecurrent: Bool {
+      switch self {
+      case .h3, .s4d, .attention, .linearAttention: true
+      case .hyena, .longConv, .monarchMixer: false
       }
     }
 
@@ -73,13 +84,19 @@ extension SequenceSettings.Mixer {
       try settings?.requireKeys([])
       self = .attention
     case "hyena":
-      try settings?.requireKeys(["order", "filter_width", "features", "frequency", "window"])
+      try settings?.requireKeys([
+        "order", "filter_width", "features", "frequency", "window", "inner_layers", "short_taps",
+        "window_shift",
+      ])
       self = .hyena(
         order: try settings?.optional("order")?.integer(in: 2...8) ?? 2,
         filterWidth: try settings?.optional("filter_width")?.positiveInteger() ?? 64,
         features: try settings?.oddInteger("features", in: 3...1025) ?? 5,
         frequency: Float(try settings?.optional("frequency")?.positiveNumber() ?? 10),
-        hasWindow: try settings?.optional("window")?.bool() ?? true)
+        hasWindow: try settings?.optional("window")?.bool() ?? true,
+        innerLayers: try settings?.optional("inner_layers")?.integer(in: 0...64) ?? 2,
+        shortTaps: try settings?.optional("short_taps")?.integer(in: 2...16) ?? 3,
+        windowShift: Float(try settings?.optional("window_shift")?.number() ?? 0))
     case "longconv": self = .longConv(try LongConvolutionSettings(settings))
     case "monarch_mixer":
       try settings?.requireKeys(["filter_width", "features", "frequency", "norm_first"])
@@ -127,11 +144,12 @@ extension SequenceSettings.Mixer {
     case .s4d(let states, let sets, let isGated):
       ["s4d": ["states": .integer(states), "sets": .integer(sets), "gated": .bool(isGated)]]
     case .attention: "attention"
-    case .hyena(let order, let width, let features, let frequency, let window):
+    case .hyena(let order, let width, let features, let frequency, let window, let inner, let taps, let shift):
       [
         "hyena": [
           "order": .integer(order), "filter_width": .integer(width), "features": .integer(features),
-          "frequency": .float(frequency), "window": .bool(window),
+          "frequency": .float(frequency), "window": .bool(window), "inner_layers": .integer(inner),
+          "short_taps": .integer(taps), "window_shift": .float(shift),
         ]
       ]
     case .longConv(let settings): ["longconv": settings.json]

@@ -1,0 +1,103 @@
+internal import ArgumentParser
+internal import Formats
+internal import Models
+internal import Tensors
+internal import TilesCPU
+
+/// Makes a checkpoint of this program out of a published one.
+struct ConvertCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert", abstract: "Make a checkpoint out of a published one of H3, Hyena or HyenaDNA.",
+    discussion: """
+      Reads files of torch.save (nothing in them is run) and safetensors. What a file does not say is asked for.
+
+        godwit convert H3-125M/model.pt --out models/h3-125m
+        godwit convert hyenadna-tiny-1k --out models/hyenadna --window-shift 0.05
+        godwit convert hyena-small/model.ckpt --out models/hyena --no-window --skip-objects --json
+      """)
+
+  @Argument(
+    help:
+      "A file such as model.pt, weights.ckpt or model.safetensors, or a folder of one with its config.json.")
+  var checkpoint: String
+
+  @Option(help: "Folder for checkpoint.safetensors.")
+  var out: String
+
+  @Option(help: "Path of its config.json, where it does not lie in the same folder.")
+  var config: String?
+
+  @Option(help: "Heads of attention.")
+  var heads: Int?
+
+  @Option(help: "Longest sequence.")
+  var longest: Int?
+
+  @Option(help: "Different tokens; by default the rows of the embedding.")
+  var vocabulary: Int?
+
+  @Flag(inversion: .prefixedNo, help: "Whether the filters of Hyena have their window (modulate).")
+  var window: Bool?
+
+  @Option(
+    help: "What is added to the window (shift): 0 in training code, 0.05 in HyenaDNA's published loaders.")
+  var windowShift: Float?
+
+  @Flag(
+    help:
+      "Leave out objects of Python that are no tensors, which checkpoints of training hold. Nothing is run.")
+  var skipObjects = false
+
+  @Flag(help: "Replace a checkpoint that is in the folder.")
+  var overwrite = false
+
+  @Flag(help: "Print a JSON line.")
+  var json = false
+
+  func validate() throws {
+    for (name, value) in [("heads", heads), ("longest", longest), ("vocabulary", vocabulary)] {
+      guard let value, !(1...1 << 24).contains(value) else { continue }
+      throw ValidationError("--\(name) must be from 1 to \(1 << 24).")
+    }
+    if let windowShift, !windowShift.isFinite { throw ValidationError("--window-shift must be a number.") }
+    if window == false, windowShift != nil {
+      throw ValidationError("--no-window and --window-shift exclude each other.")
+    }
+  }
+
+  func run() throws {
+    let folder = RunFolder(path: out)
+    if folder.isUsed, !overwrite {
+      throw CommandFailure("\(folder.path) has a checkpoint. Name another folder, or add --overwrite.")
+    }
+    var hints = PublicHints()
+    (hints.heads, hints.longest, hints.vocabulary) = (heads, longest, vocabulary)
+    (hints.hasWindow, hints.windowShift) = (window, windowShift)
+    let found = try PublicCheckpoint(
+      path: checkpoint, configuration: config, hints: hints, foreign: skipObjects ? .skipped : .refused)
+    let network = try found.network(on: Device(try CPUExecutor(threads: 1)))
+    try folder.prepare()
+    try found.save(network, to: folder.checkpoint)
+    try report(found, network, folder)
+  }
+
+  private func report(_ found: PublicCheckpoint, _ network: SequenceNetwork, _ folder: RunFolder) throws {
+    if json {
+      return Output.json([
+        "file": JSONField(found.file), "layout": JSONField(found.layout.rawValue),
+        "parameters": JSONField(network.parameters.count), "model": try JSONField(found.settings.json),
+        "assumed": try JSONField(.array(found.assumptions.map { .string($0) })),
+        "left_out": JSONField(found.outside.count), "checkpoint": JSONField(folder.checkpoint),
+      ])
+    }
+    let settings = found.settings
+    Output.write(
+      "\(found.file): \(found.layout.rawValue), \(network.parameters.count) parameters, \(settings.layers) layers of "
+        + "width \(settings.width), sequences of up to \(settings.longest)\n")
+    for assumption in found.assumptions { Output.write("assumed    \(assumption)\n") }
+    if let first = found.outside.first {
+      Output.write("left out   \(found.outside.count) tensors outside the network, such as \(first)\n")
+    }
+    Output.write("checkpoint \(folder.checkpoint)\n")
+  }
+}

@@ -1,0 +1,41 @@
+internal import Engine
+internal import Formats
+internal import Memory
+internal import Models
+internal import Tensors
+internal import Tiles
+internal import Tokenizers
+internal import Train
+
+/// A network of `godwit train` or `godwit export` with its tokenizer.
+struct TrainedModel {
+  let network: SequenceNetwork
+  let tokenizer: Tokenizer
+  let device: String
+
+  /// Opens a file.
+  ///
+  /// - Parameter machine: what it runs on.
+  /// - Throws: what is wrong with the file; that it was not trained on text.
+  init(path: String, on machine: DeviceOptions) throws {
+    let checkpoint = try Checkpoint(path: path)
+    guard let description = checkpoint.tokenizer else {
+      throw CommandFailure(
+        "\(path) was trained on a generated task, not on text: it continues no prompt. Judge it with `godwit eval`."
+      )
+    }
+    tokenizer = try Tokenizer(description: description, file: path)
+    let settings = try SequenceSettings(JSONNode(checkpoint.model, file: path))
+    guard tokenizer.vocabularySize <= settings.vocabularySize else {
+      throw CommandFailure(
+        "\(path): \(tokenizer.vocabularySize) tokens but embeddings for \(settings.vocabularySize).")
+    }
+    let executor = try machine.executor()
+    let isOnCores = executor.sharesHostMemory
+    device = isOnCores ? "cpu" : "cuda"
+    // Transforms on a GPU take 16-bit rows.
+    let numbers = Device(executor, factors: isOnCores ? .float32 : .bfloat16)
+    network = try SequenceNetwork(
+      settings, ParameterSet(.read { try checkpoint.numbers($0, $1) }, on: numbers))
+  }
+}

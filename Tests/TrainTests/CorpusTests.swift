@@ -1,0 +1,128 @@
+import Foundation
+import Memory
+import Models
+import TestSupport
+import Testing
+
+@testable import Formats
+@testable import Tensors
+@testable import Train
+
+@Suite struct CorpusTests {
+  private func path() throws -> String {
+    NSTemporaryDirectory() + "godwit-corpus-\(UInt64.random(in: 0...UInt64.max)).safetensors"
+  }
+
+  private func text(_ count: Int, below limit: Int) -> [Int32] {
+    var generator = SeededGenerator(seed: 1)
+    // Each token says what the next is, mostly.
+    var last: Int32 = 1
+    return (0..<count).map { _ in
+      last = Bool.random(using: &generator) ? (last * 5 + 1) % Int32(limit) : last
+      return last
+    }
+  }
+
+  @Test(arguments: [7, 256, 257, 40_000]) func tokensSurviveTheFile(vocabulary: Int) throws {
+    let path = try path()
+    let train = (0..<1000).map { Int32($0 * 37 % vocabulary) }
+    try Corpus.write(
+      train: train, test: [0, Int32(vocabulary - 1)], vocabularySize: vocabulary, tokenizer: "bytes", to: path
+    )
+    let corpus = try Corpus(path: path)
+    #expect(try corpus.train[0..<1000] == train)
+    #expect(try corpus.test[0..<2] == [0, Int32(vocabulary - 1)])
+    #expect(corpus.vocabularySize == vocabulary && corpus.tokenizer == "bytes")
+  }
+
+  @Test func windowsFollowEachOther() throws {
+    let path = try path()
+    try Corpus.write(
+      train: (0..<23).map { Int32($0) }, test: [1, 2, 3], vocabularySize: 30, tokenizer: "bytes", to: path)
+    let windows = try TextWindows(Corpus(path: path).train, length: 5)
+    #expect(windows.count == 4)
+    let found = try windows.examples([0, 3])
+    #expect(found.inputs == [0, 1, 2, 3, 4, 15, 16, 17, 18, 19])
+    #expect(found.targets == [1, 2, 3, 4, 5, 16, 17, 18, 19, 20])
+    // Fewer are spread over the text.
+    #expect(try TextWindows(Corpus(path: path).train, length: 5, most: 2).examples([1]).inputs.first == 10)
+    #expect(try TextWindows(Corpus(path: path).test, length: 5).count == 0)
+  }
+
+  @Test func brokenFilesAreRefused() throws {
+    let path = try path()
+    try SafetensorsWriter.write([("train", Tensor(zeros: .uint8, [9]))], to: path)
+    #expect(throws: TrainError.self) { try Corpus(path: path) }
+    // A number that is no token.
+    let numbers = try Tensor(zeros: .uint8, [9])
+    numbers.withMutableElements(as: UInt8.self) { $0[4] = 200 }
+    try SafetensorsWriter.write(
+      [("train", numbers), ("test", numbers)],
+      metadata: ["godwit.corpus.vocabulary": "100", "godwit.tokenizer": "bytes"], to: path)
+    let corpus = try Corpus(path: path)
+    #expect(try corpus.train[0..<4] == [0, 0, 0, 0])
+    #expect(throws: TrainError.self) { try corpus.train[0..<5] }
+    // Two axes, and floats.
+    for tensor in [try Tensor(zeros: .uint8, [3, 3]), try Tensor(zeros: .float32, [9])] {
+      try SafetensorsWriter.write(
+        [("train", tensor), ("test", tensor)],
+        metadata: ["godwit.corpus.vocabulary": "100", "godwit.tokenizer": "bytes"], to: path)
+      #expect(throws: TrainError.self) { try Corpus(path: path) }
+    }
+  }
+
+  @Test func languageModelsLearnAndResume() throws {
+    let (path, file) = (try path(), try path())
+    try Corpus.write(
+      train: text(4000, below: 12), test: text(500, below: 12), vocabularySize: 12, tokenizer: "bytes",
+      to: path)
+    let changes = """
+      {"task": {"corpus": {"file": "\(path)", "length": 32}}, "examples": {"test": 8}, "epochs": null, "steps": 24,
+       "evaluate": {"steps": 8}, "batch": 8}
+      """
+    let recipe = try recipe(changes)
+    #expect(recipe.trainCount == 124 && recipe.stepsPerEpoch == 16 && recipe.steps == 24)
+    #expect(recipe.evaluationInterval == 8)
+    let whole = try Training(recipe, on: cores())
+    let before = try whole.evaluate()
+    #expect(before.count == 8 * 32)
+    var losses: [Float] = []
+    while !whole.isDone { losses.append(try whole.advance().loss) }
+    #expect(try whole.evaluate().loss < before.loss - 0.3)
+    let first = try Training(recipe, on: cores())
+    var found: [Float] = []
+    for _ in 0..<17 { found.append(try first.advance().loss) }
+    try first.save(to: file)
+    let checkpoint = try Checkpoint(path: file)
+    #expect(checkpoint.tokenizer == "bytes")
+    let second = try Training(recipe, on: cores(), from: checkpoint)
+    while !second.isDone { found.append(try second.advance().loss) }
+    #expect(found == losses)
+    // What is exported judges nearly as well, and cannot be resumed.
+    try checkpoint.export(to: path + ".out")
+    let exported = try Checkpoint(path: path + ".out")
+    let judge = try Judge(recipe, exported, on: cores())
+    let kept = try Judge(recipe, checkpoint, on: cores())
+    #expect(abs(try judge.evaluate().loss - kept.evaluate().loss) < 0.01)
+    #expect(throws: TrainError.self) { try Training(recipe, on: cores(), from: exported) }
+    #expect(throws: TrainError.self) { try judge.evaluate(newExamples: (5, 1)) }
+  }
+
+  @Test func recipesOfCorporaAreChecked() throws {
+    let path = try path()
+    try Corpus.write(
+      train: text(400, below: 12), test: text(50, below: 12), vocabularySize: 12, tokenizer: "bytes", to: path
+    )
+    func task(_ length: Int, _ more: String) throws -> Recipe {
+      try recipe(#"{"task": {"corpus": {"file": "\#(path)", "length": \#(length)}}, \#(more)}"#)
+    }
+    #expect(throws: TrainError.self) { try task(64, #""epochs": 1"#) }
+    #expect(throws: FormatError.self) { try task(16, #""epochs": 1, "steps": 2, "examples": {"test": 2}"#) }
+    #expect(throws: FormatError.self) { try task(16, #""examples": {"seed": 2}"#) }
+    #expect(throws: FormatError.self) { try task(16, #""examples": {"train": 25}"#) }
+    #expect(throws: FormatError.self) {
+      try task(16, #""examples": {"train": 5}, "evaluate": {"steps": 2, "every": 3}"#)
+    }
+    #expect(try task(16, #""examples": {"train": 24, "test": 1}"#).steps == 8)
+  }
+}
