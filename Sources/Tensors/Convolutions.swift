@@ -21,7 +21,7 @@ extension Variable {
   ) throws -> Variable {
     precondition(mode.hasReverse == (reverse != nil), "two-sided convolutions have two filters, others one")
     // Below that, transforms cost more than they save.
-    let isShort = self.shape[2] <= 64 && mode == .causal && device.factors == device.scalar
+    let isShort = self.shape[2] <= 64 && mode != .circular && device.factors == device.scalar
     if device.scalar == .float64 || isShort {
       return try defined(filter, reverse, mode, skip, gateBefore, gateAfter)
     }
@@ -71,22 +71,26 @@ extension Variable {
     _ gateBefore: Variable?, _ gateAfter: Variable?
   ) throws -> Variable {
     let s = try gateBefore.map { try self * $0 } ?? self
-    var result =
-      try device.scalar == .float64
-      ? s.definedConvolution(filter, isAdjoint: false) : s.toeplitzConvolution(filter)
+    var (ahead, back) = (filter, reverse)
     switch mode {
     case .causal: break
-    case .circular: preconditionFailure("circular convolutions have no definition in float64 here")
+    case .circular: preconditionFailure("circular convolutions have no definition here")
     case .bidirectional(let lagZero):
       if let reverse {
-        var later = reverse
-        if lagZero == .causalOnly {
-          let zero = try device.constant(
-            [Float](repeating: 0, count: reverse.shape[0]), [reverse.shape[0], 1])
-          later = try .joined([zero, reverse.sliced(axis: 1, 1..<reverse.shape[1])], axis: 1)
+        let taps = reverse.shape[1]
+        back = try reverse.sliced(axis: 1, 1..<taps)
+        if lagZero == .both {
+          ahead = try filter + reverse.sliced(axis: 1, 0..<1).padded(axis: 1, after: taps - 1)
         }
-        result = try result + s.definedConvolution(later, isAdjoint: true)
       }
+    }
+    let result: Variable
+    if device.scalar == .float64 {
+      let later = try back.map { try s.definedConvolution($0.padded(axis: 1, before: 1), isAdjoint: true) }
+      let earlier = try s.definedConvolution(ahead, isAdjoint: false)
+      result = try later.map { try earlier + $0 } ?? earlier
+    } else {
+      result = try s.toeplitzConvolution(ahead, back: back)
     }
     let factor = try skip.map { try $0.reshaped([$0.shape[0], 1]) }
     switch (factor, gateAfter) {

@@ -53,6 +53,23 @@ extension Variable {
 }
 
 extension Variable {
+  /// A view that goes through one axis from its end.
+  public func reversed(axis: Int) throws -> Variable {
+    device.note(value.reversed(axis: axis), from: [self]) { [.whole($0.reversed(axis: axis))] }
+  }
+
+  /// The same numbers between zeros along one axis.
+  public func padded(axis: Int, before: Int = 0, after: Int = 0) throws -> Variable {
+    precondition(before >= 0 && after >= 0, "\(before) and \(after) zeros")
+    if before + after == 0 { return self }
+    var extents = shape
+    extents[axis] += before + after
+    let range = before..<before + shape[axis]
+    let result = try device.zeros(extents, value.type)
+    try device.write(value, into: result.sliced(axis: axis, range))
+    return device.note(result, from: [self]) { [.whole($0.sliced(axis: axis, range))] }
+  }
+
   /// A view that repeats the numbers along axes of extent 1.
   public func broadcast(to shape: [Int]) throws -> Variable {
     precondition(
@@ -108,5 +125,16 @@ extension Variable {
       byteOffset: value.byteOffset + (shape[last] - 1) * value.strides[last] * value.type.blockBytes,
       type: value.type, shape: shape, strides: value.strides.dropLast() + [-value.strides[last]])
     return Variable(try device.copied(view), on: device)
+  }
+}
+
+extension Tensor {
+  /// A view that goes through one axis from its end.
+  fileprivate func reversed(axis: Int) -> Tensor {
+    var turned = strides
+    turned[axis] = -strides[axis]
+    let last = max(0, shape[axis] - 1) * strides[axis] * type.blockBytes
+    return Tensor(
+      unchecked: storage, byteOffset: byteOffset + last, type: type, shape: shape, strides: turned)
   }
 }

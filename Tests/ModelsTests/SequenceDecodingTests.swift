@@ -13,6 +13,7 @@ import TilesCPU
     .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 6), .attention,
     .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
     .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
+    .s4d(states: 6, isGated: true),
   ]
 
   private func network(_ mixer: SequenceSettings.Mixer, on device: Device) throws -> SequenceNetwork {

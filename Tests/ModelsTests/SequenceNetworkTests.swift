@@ -14,92 +14,74 @@ import TilesCPU
     .h3(states: 8, headWidth: 1), .h3(states: 8, headWidth: 2), .s4d(states: 6), .attention,
     .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
     .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
+    .s4d(states: 4, sets: 2, isGated: true), .longConv(longConv()), .longConv(longConv(.average)),
+    .longConv(longConv(.frequency)),
+    .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: false),
+    .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: true),
+    .linearAttention(features: 3),
   ]
+
+  private static func longConv(
+    _ smoothing: LongConvolutionSettings.Smoothing = .none
+  ) -> LongConvolutionSettings {
+    var settings = LongConvolutionSettings()
+    (settings.squash, settings.dropout, settings.smoothing) = (0.05, 0, smoothing)
+    return settings
+  }
 
   private func settings(_ mixer: SequenceSettings.Mixer, longest: Int = 7) -> SequenceSettings {
     SequenceSettings(
       vocabularySize: 6, vocabularyMultiple: 1, width: 4, layers: 2, feedForward: 6, mixer: mixer,
-      heads: mixer == .attention ? 2 : 1,
+      heads: mixer.hasHeads ? 2 : 1,
       longest: longest, learnsPositions: mixer == .attention, embeddingDropout: 0)
   }
 
   private func network(
-    _ mixer: SequenceSettings.Mixer, on device: Device, longest: Int = 7,
-    changing: (String, Int, Float)? = nil
+    _ mixer: SequenceSettings.Mixer, on device: Device, longest: Int = 7
   ) throws -> SequenceNetwork {
-    var generator = SeededGenerator(seed: 5)
-    var drawn: [String: [Float]] = [:]
-    // Larger than at the beginning of training, so that no gradient is lost in another's rounding.
-    let source = ParameterSet.Source.read { name, shape in
-      let count = shape.reduce(1, *)
-      var numbers = (0..<count).map { _ in Float.random(in: -0.5...0.5, using: &generator) }
-      if name.hasSuffix("log_dt") { numbers = numbers.map { $0 - 2 } }
-      if let changing, changing.0 == name { numbers[changing.1] += changing.2 }
-      drawn[name] = numbers
-      return numbers
-    }
-    return try SequenceNetwork(settings(mixer, longest: longest), ParameterSet(source, on: device))
+    try SequenceNetwork(
+      settings(mixer, longest: longest), ParameterSet(NetworkJudge.source(), on: device))
   }
 
   private let tokens: [Int32] = [0, 3, 5, 1, 1, 2, 4, 2, 2, 0, 5, 3, 1, 0]
   private let targets: [Int32] = [3, 5, 1, 1, 2, 4, 0, 2, 0, 5, 3, 1, -100, 2]
 
+  private func judge(_ settings: SequenceSettings) -> NetworkJudge {
+    NetworkJudge { parameters in
+      try SequenceNetwork(settings, parameters).logits(tokens, batch: 2).crossEntropy(targets).loss
+    }
+  }
+
   private func loss(
-    _ mixer: SequenceSettings.Mixer, on device: Device, changing: (String, Int, Float)? = nil,
-    recomputes: Bool = false
+    _ mixer: SequenceSettings.Mixer, on device: Device, recomputes: Bool = false
   ) throws -> (value: Double, network: SequenceNetwork) {
-    let network = try network(mixer, on: device, changing: changing)
+    let network = try network(mixer, on: device)
     network.recomputesBlocks = recomputes
     let loss = try network.logits(tokens, batch: 2).crossEntropy(targets).loss
-    if changing == nil { try loss.backward() }
+    try loss.backward()
     return (doubles(try device.executor.fetch(loss.value))[0], network)
   }
 
   private func doubles(_ tensor: Tensor) -> [Double] {
-    tensor.type == .float64
-      ? tensor.withElements(as: Double.self) { s in s.indices.map { s[$0] } } : values(tensor)
+    NetworkJudge.doubles(tensor)
   }
 
   @Test(arguments: mixers) func gradientsAreDifferenceQuotients(mixer: SequenceSettings.Mixer) throws {
-    let exact = { Device(ReferenceExecutor<Double>(checked: false), scalar: .float64) }
-    let found = try loss(mixer, on: exact()).network
-    var worst = 0.0
-    for parameter in found.parameters.parameters where parameter.group != .frozen {
-      guard let gradient = parameter.variable.gradient else {
-        Issue.record("\(parameter.name) has no gradient")
-        continue
-      }
-      let numbers = doubles(try exact().dense(gradient))
-      let largest = numbers.map(abs).max() ?? 0
-      for place in [0, numbers.count / 2, numbers.count - 1] {
-        let step: Float = 0x1p-9
-        let values = try [-2, -1, 1, 2].map {
-          try loss(mixer, on: exact(), changing: (parameter.name, place, Float($0) * step)).value
-        }
-        let quotient = (8 * (values[2] - values[1]) - (values[3] - values[0])) / (12 * Double(step))
-        let difference = abs(quotient - numbers[place]) / max(largest, 1e-4)
-        if difference > 1e-5 {
-          Issue.record("\(parameter.name)[\(place)]: \(numbers[place]), not \(quotient)")
-        }
-        worst = max(worst, difference)
-      }
-    }
-    #expect(worst < 1e-5)
+    try judge(settings(mixer)).expectDifferenceQuotients()
   }
 
   @Test(arguments: mixers) func coresAgreeWithFloat64(mixer: SequenceSettings.Mixer) throws {
-    let exact = try loss(mixer, on: Device(ReferenceExecutor<Double>(checked: false), scalar: .float64))
-    let device = Device(try CPUExecutor(threads: 2))
-    let found = try loss(mixer, on: device)
-    #expect(abs(found.value - exact.value) < 1e-5)
-    for (a, b) in zip(found.network.parameters.parameters, exact.network.parameters.parameters)
-    where a.group != .frozen {
-      let x = values(try device.dense(a.variable.gradient!)),
-        y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
-      // A bias that no output depends on has gradients of rounding errors alone.
-      guard y.contains(where: { abs($0) > 1e-7 }) else { continue }
-      #expect(relativeError(x, y) < 1e-4, "\(a.name)")
-    }
+    try judge(settings(mixer)).expectCoresAgree()
+  }
+
+  /// M2-GPT, and Monarch matrices in the place of dense ones.
+  @Test(arguments: [FeedForwardKind.blockDiagonal(blocks: 2), .monarch(blocks: 2)])
+  func feedForwardKinds(kind: FeedForwardKind) throws {
+    var settings = settings(.monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false))
+    (settings.feedForwardKind, settings.feedForward, settings.layers) = (kind, 8, 1)
+    try judge(settings).expectDifferenceQuotients()
+    try judge(settings).expectCoresAgree()
+    #expect(try SequenceSettings(JSONNode(settings.json, file: "x")) == settings)
   }
 
   @Test(arguments: mixers) func recomputedBlocksGiveTheSameBits(mixer: SequenceSettings.Mixer) throws {
@@ -108,7 +90,8 @@ import TilesCPU
     #expect(kept.value == again.value)
     for (a, b) in zip(kept.network.parameters.parameters, again.network.parameters.parameters)
     where a.group != .frozen {
-      #expect(values(a.variable.gradient!) == values(b.variable.gradient!), "\(a.name)")
+      let gradients = try [a, b].map { try $0.variable.device.numbers($0.variable.gradient!) }
+      #expect(gradients[0] == gradients[1], "\(a.name)")
     }
   }
 
@@ -116,40 +99,12 @@ import TilesCPU
   @Test(arguments: mixers, [false, true]) func mixedPrecisionIsNear(
     mixer: SequenceSettings.Mixer, isApart: Bool
   ) throws {
-    let exact = try loss(mixer, on: Device(ReferenceExecutor<Double>(checked: false), scalar: .float64))
-    let cores = try CPUExecutor(threads: 2)
-    let device = Device(isApart ? DeviceExecutor(cores) : cores, factors: .bfloat16)
-    let found = try loss(mixer, on: device)
-    // Eight bits: a part in 256 for each of some dozen roundings that follow each other.
-    #expect(abs(found.value - exact.value) < 0.02)
-    #expect(found.value != exact.value)
-    for (a, b) in zip(found.network.parameters.parameters, exact.network.parameters.parameters)
-    where a.group != .frozen {
-      #expect(a.variable.gradient?.type == .float32, "\(a.name)")
-      let x = try device.numbers(a.variable.gradient!).map { Double($0) }
-      let y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
-      let largest =
-        exact.network.parameters.parameters.compactMap { parameter in
-          parameter.variable.gradient.map { doubles($0).map(abs).max() ?? 0 }
-        }.max() ?? 0
-      guard y.contains(where: { abs($0) > 1e-2 * largest }) else { continue }
-      #expect(relativeError(x, y) < 0.06, "\(a.name)")
-    }
+    try judge(settings(mixer)).expectMixedPrecisionIsNear(isApart: isApart)
   }
 
   /// With rows that lie apart everything but long convolutions is float32 too.
   @Test(arguments: mixers) func rowsThatLieApartAgreeWithFloat64(mixer: SequenceSettings.Mixer) throws {
-    let exact = try loss(mixer, on: Device(ReferenceExecutor<Double>(checked: false), scalar: .float64))
-    let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
-    let found = try loss(mixer, on: device)
-    #expect(abs(found.value - exact.value) < 1e-5)
-    for (a, b) in zip(found.network.parameters.parameters, exact.network.parameters.parameters)
-    where a.group != .frozen {
-      let x = try device.numbers(a.variable.gradient!).map { Double($0) }
-      let y = doubles(try exact.network.parameters.device.dense(b.variable.gradient!))
-      guard y.contains(where: { abs($0) > 1e-7 }) else { continue }
-      #expect(relativeError(x, y) < 1e-4, "\(a.name)")
-    }
+    try judge(settings(mixer)).expectCoresAgree(isApart: true)
   }
 
   @Test(arguments: mixers, [7, 100]) func nothingDependsOnWhatComesLater(
@@ -199,6 +154,30 @@ import TilesCPU
     #expect(try count(small) == 46_784)
     (small.mixer, small.learnsPositions) = (.attention, true)
     #expect(try count(small) == 27_136)
+  }
+
+  /// What a recipe may not say, and what it is told.
+  @Test(
+    arguments: [
+      (["mixer": ["longconv": ["learned_transform": true]]], "no learned_transform"),
+      (["mixer": ["longconv": ["smoothing": "median"]]], "one of none, average, frequency"),
+      (["mixer": ["monarch_mixer": ["features": 4]]], "an odd number"),
+      (["mixer": ["monarch_mixer": ["window": true]]], "an unknown key"),
+      (["mixer": "monarch_mixer", "heads": 2], "no such key, since no layer has attention"),
+      (["mixer": "linear_attention", "heads": 3], "a divisor of the width, 8"),
+      (["mixer": "linear_attention", "attention_dropout": 0.1], "no such key, since no layer has attention"),
+      (["mixer": "h3", "mlp": ["block_diagonal": ["blocks": 3]]], "a divisor of the width, 8"),
+      (["mixer": "h3", "mlp": ["monarch": ["blocks": 4]]], "square divides 8"),
+      (["mixer": "h3", "mlp": "sparse"], "one of dense, block_diagonal, monarch"),
+      (["mixer": ["s4d": ["sets": 0]]], "sets"),
+    ] as [(JSON, String)])
+  func badSettingsAreRefused(changes: JSON, message: String) throws {
+    let size = [JSONObject.Member(key: "width", value: 8), JSONObject.Member(key: "layers", value: 2)]
+    let object = JSON.object(try #require(JSONObject(size + changes.object!.members)))
+    let error = try #require(throws: FormatError.self) {
+      try SequenceSettings(JSONNode(object, file: "recipe"), vocabulary: 18, longest: 20)
+    }
+    #expect("\(error)".contains(message), "\(error)")
   }
 
   @Test func settingsSurviveTheirObject() throws {

@@ -11,46 +11,16 @@ import TilesCPU
 /// float64, where nothing hides behind rounding.
 @Suite struct SequenceParityTests {
   private func device() throws -> Device { Device(try CPUExecutor(threads: 2)) }
-  private func devices() throws -> [Device] {
-    [try device(), Device(ReferenceExecutor<Double>(checked: false), scalar: .float64)]
-  }
-
-  private func compare(
-    _ name: String, output: String = "out.y", gradients: Bool = true, within bound: Double = 1e-5,
-    _ make: (ParameterScope) throws -> any SequenceMixer
-  ) throws {
-    for device in try devices() {
-      try compare(GoldenCase(name), device, output, gradients, bound, make)
-    }
-  }
-
-  private func compare(
-    _ golden: GoldenCase, _ device: Device, _ output: String, _ gradients: Bool, _ bound: Double,
-    _ make: (ParameterScope) throws -> any SequenceMixer
-  ) throws {
-    let parameters = golden.parameters(on: device)
-    let mixer = try make(parameters.root)
-    let u = try golden.variable("in.u", on: device, needsGradient: true)
-    let y = try mixer(u)
-    try golden.expect(y, output, within: bound)
-    guard gradients else { return }
-    try (y * golden.variable("in.w", on: device)).sum().backward()
-    try golden.expectGradients(parameters, within: bound)
-    if golden.file.contains("grad.u"), let gradient = u.gradient {
-      try golden.expect(Variable(gradient, on: device), "grad.u", within: bound)
-    }
-  }
-
   @Test func h3() throws {
     for (name, states) in [("r1-h3", 64), ("r1-h3-short-state", 16)] {
       let width = try GoldenCase(name).shape("in.u")[2]
-      try compare(name) { try H3($0, width: width, settings: H3.Settings(states: states)) }
+      try compareMixer(name) { try H3($0, width: width, settings: H3.Settings(states: states)) }
     }
   }
 
   /// Heads of eight channels, in the order of the fused path, with which models were trained.
   @Test func h3WithHeads() throws {
-    try compare("r2-h3-heads", output: "out.y_fused", gradients: false) {
+    try compareMixer("r2-h3-heads", output: "y_fused", gradients: false) {
       try H3($0, width: 16, settings: H3.Settings(states: 16, headWidth: 8))
     }
   }
@@ -85,7 +55,7 @@ import TilesCPU
       settings.filter.trainsFeatures = true
       // A network of sines multiplies rounding errors from layer to layer: with order 3 PyTorch's own float32 gradients are
       // 9e-6 away from float64.
-      try compare(name, within: order == 3 ? 2e-5 : 1e-5) {
+      try compareMixer(name, within: order == 3 ? 2e-5 : 1e-5) {
         try Hyena($0, width: 16, settings: settings, deviation: 0.02)
       }
     }
@@ -96,7 +66,7 @@ import TilesCPU
     let filter = ImplicitFilter.Settings(
       features: 3, width: 8, innerLayers: 1, windowShift: 0.05, longest: 64)
     let settings = Hyena.Settings(shortTaps: 5, filter: filter)
-    try compare("r4-hyena-variants") { try Hyena($0, width: 8, settings: settings, deviation: 0.02) }
+    try compareMixer("r4-hyena-variants") { try Hyena($0, width: 8, settings: settings, deviation: 0.02) }
   }
 
   @Test func hyenaOfFewerPositionsThanItWasMadeFor() throws {
@@ -131,10 +101,16 @@ import TilesCPU
     try golden.expect(#require(features).variable, "param.filter_fn.pos_emb.z", within: 1e-6)
   }
 
-  @Test func s4d() throws { try compare("r9-s4d") { try S4D($0, width: 8, states: 64, dropout: 0) } }
+  @Test func s4d() throws { try compareMixer("r9-s4d") { try S4D($0, width: 8, settings: S4D.Settings()) } }
+
+  @Test func s4dBothWays() throws {
+    try compareMixer("r9-s4d-two-sided") {
+      try S4D($0, width: 8, settings: S4D.Settings(states: 16, sets: 2, isTwoSided: true, isGated: true))
+    }
+  }
 
   @Test(arguments: ["h3", "hybrid", "hyena", "attention", "s4d"]) func languageModels(name: String) throws {
-    for device in try devices() { try compareModel(GoldenCase("r10-lm-\(name)"), name, device) }
+    for device in try parityDevices() { try compareModel(GoldenCase("r10-lm-\(name)"), name, device) }
   }
 
   private func compareModel(_ golden: GoldenCase, _ name: String, _ device: Device) throws {

@@ -6,6 +6,7 @@ internal import Tensors
 ///
 /// Features are t / (L_max − 1) and cosines and sines of its first frequencies; the network's activation is a sine whose
 /// frequencies are trained too and shared by all layers. The window lets filters decay at rates spread over the channels.
+/// Two-sided convolutions have a second network, for later positions, which shares everything but its weights.
 ///
 /// Poli et al., “Hyena hierarchy: towards larger convolutional language models”, 2023, arXiv:2302.10866.
 struct ImplicitFilter {
@@ -27,6 +28,8 @@ struct ImplicitFilter {
     var longest = 1024
     /// Whether features are trained.
     var trainsFeatures = false
+    /// Whether there is a second network, for what comes later.
+    var hasReverse = false
   }
 
   private let settings: Settings
@@ -34,6 +37,7 @@ struct ImplicitFilter {
   private let features: Variable
   private let frequency: Variable
   private let layers: [AffineLayer]
+  private let reverseLayers: [AffineLayer]
 
   init(_ scope: ParameterScope, channels: Int, settings: Settings) throws {
     self.settings = settings
@@ -45,17 +49,22 @@ struct ImplicitFilter {
     let network = scope.scope("implicit_filter")
     // One vector, under the name of its first place.
     frequency = try network.scope("1")("freq", [1, settings.width], .constant(settings.frequency), .filter)
-    layers =
-      try (0...settings.innerLayers).map { layer in
-        try AffineLayer(
-          network.scope("\(2 * layer)"), inputs: layer == 0 ? width : settings.width, outputs: settings.width,
-          group: .filter)
-      } + [
-        AffineLayer(
-          network.scope("\(2 * settings.innerLayers + 2)"), inputs: settings.width, outputs: channels,
-          hasBias: false,
-          group: .filter)
-      ]
+    layers = try Self.layers(network, channels: channels, settings)
+    reverseLayers =
+      settings.hasReverse
+      ? try Self.layers(scope.scope("implicit_filter_rev"), channels: channels, settings) : []
+  }
+
+  /// Linear layers of a network; sines stand between them.
+  private static func layers(
+    _ scope: ParameterScope, channels: Int, _ settings: Settings
+  ) throws -> [AffineLayer] {
+    let last = settings.innerLayers + 1
+    return try (0...last).map { layer in
+      try AffineLayer(
+        scope.scope("\(2 * layer)"), inputs: layer == 0 ? settings.features : settings.width,
+        outputs: layer == last ? channels : settings.width, hasBias: layer < last, group: .filter)
+    }
   }
 
   /// A lag's feature: its share of the longest, then cosines, then minus sines.
@@ -70,7 +79,15 @@ struct ImplicitFilter {
   }
 
   /// `[D, length]`.
-  func callAsFunction(length: Int) throws -> Variable {
+  func callAsFunction(length: Int) throws -> Variable { try filter(layers, length) }
+
+  /// The filter of later positions, `[D, length]`; its first tap is for the next position.
+  func reverse(length: Int) throws -> Variable {
+    precondition(settings.hasReverse, "a one-sided filter has nothing for later positions")
+    return try filter(reverseLayers, length)
+  }
+
+  private func filter(_ layers: [AffineLayer], _ length: Int) throws -> Variable {
     precondition(length <= settings.longest, "\(length) positions of \(settings.longest)")
     var h = try features.sliced(axis: 1, 0..<length).reshaped([length, settings.features])
     for layer in layers.dropLast() { h = try layer(h).map(frequency) { $0.sineOfProduct($1) } }

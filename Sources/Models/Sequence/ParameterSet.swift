@@ -75,7 +75,7 @@ public enum ParameterGroup: String, Sendable, Hashable, CaseIterable {
   case ordinary
   /// Time steps, poles and inputs of state spaces: a low rate, no decay.
   case stateSpace
-  /// Networks that give implicit filters.
+  /// Taps of long filters, and networks that give them.
   case filter
   /// Positional features of implicit filters.
   case positions
@@ -117,6 +117,8 @@ public enum Initialiser {
   case constant(Float)
   /// Independent, Gaussian with mean 0.
   case normal(deviation: Float)
+  /// Independent, Gaussian with mean 0 and a deviation by place.
+  case scaledNormal((Int) -> Float)
   /// Independent, within a range.
   case uniform(ClosedRange<Float>)
   /// Given by place.
@@ -128,13 +130,18 @@ public enum Initialiser {
     case .uniform(let range): return (0..<count).map { _ in Float.random(in: range, using: &generator) }
     case .values(let value): return (0..<count).map(value)
     case .normal(let deviation):
-      return (0..<count).map { _ in
-        // Box and Muller; the first number is above 0.
-        let radius = (-2 * log(Double(generator.next() >> 11 + 1) * 0x1p-53)).squareRoot()
-        let angle = 2 * Double.pi * Double(generator.next() >> 11) * 0x1p-53
-        return Float(radius * cos(angle)) * deviation
-      }
+      return (0..<count).map { _ in Self.gaussian(using: &generator) * deviation }
+    case .scaledNormal(let deviation):
+      return (0..<count).map { Self.gaussian(using: &generator) * deviation($0) }
     }
+  }
+
+  /// Box and Muller.
+  private static func gaussian(using generator: inout SeededNumbers) -> Float {
+    // The first number is above 0.
+    let radius = (-2 * log(Double(generator.next() >> 11 + 1) * 0x1p-53)).squareRoot()
+    let angle = 2 * Double.pi * Double(generator.next() >> 11) * 0x1p-53
+    return Float(radius * cos(angle))
   }
 }
 

@@ -2,37 +2,72 @@ internal import Glibc
 internal import Kernels
 internal import Tensors
 
-/// S4D: a diagonal state space for each channel, then GELU and a linear layer.
+/// S4D: diagonal state spaces for each channel, then GELU and a linear layer.
 ///
 /// Gu et al., “On the parameterization and initialization of diagonal state space models”, 2022, arXiv:2206.11893.
 struct S4D: SequenceMixer {
+  /// What a layer is built with.
+  struct Settings: Sendable, Hashable {
+    /// N; N/2 complex modes, their poles shared by all channels.
+    var states = 64
+    /// State spaces for each of the layer's channels.
+    var sets = 1
+    /// Whether there are state spaces that run backwards too.
+    var isTwoSided = false
+    /// Whether the linear layer is twice as wide and its second half gates the first.
+    var isGated = false
+    /// Share of numbers dropped before the linear layer.
+    var dropout: Float = 0
+  }
+
+  let settings: Settings
   let modes: DiagonalFilter.Modes
   let skip: Variable
   let output: AffineLayer
-  let dropout: Float
 
-  /// - Parameter states: N; N/2 complex modes, their poles shared by all channels.
-  init(_ scope: ParameterScope, width: Int, states: Int, dropout: Float) throws {
-    self.dropout = dropout
-    let half = states / 2
-    skip = try scope("D", [1, width], .normal(deviation: 1))
+  init(_ scope: ParameterScope, width: Int, settings: Settings) throws {
+    self.settings = settings
+    let (half, sets) = (settings.states / 2, settings.sets)
+    skip = try scope("D", [sets, width], .normal(deviation: 1))
     let kernel = scope.scope("kernel").scope("kernel")
     let measure = DiagonalFilter.Measure.inverse
-    let frequencies = (0..<half).map { measure.frequency($0, states: states) }
-    let c = try kernel("C", [1, width, half, 2], .residues(frequencies))
+    let frequencies = (0..<half).map { measure.frequency($0, states: settings.states) }
+    let c = try kernel(
+      "C", [settings.isTwoSided ? 2 * sets : sets, width, half, 2], .residues(frequencies))
     let logStep = try kernel("log_dt", [width], .logStep, .stateSpace)
     let decay = try kernel("log_w_real", [1, half], .constant(Float(log(0.5 + 1e-4))), .stateSpace)
     let frequency = try kernel("w_imag", [1, half], .values { frequencies[$0] }, .stateSpace)
     modes = DiagonalFilter.Modes(logStep: logStep, logDecay: decay, frequency: frequency, residues: [c])
-    output = try AffineLayer(scope.scope("output_linear"), inputs: width, outputs: width)
+    let linear = scope.scope("output_linear")
+    output = try AffineLayer(
+      settings.isGated ? linear.scope("0") : linear, inputs: sets * width,
+      outputs: settings.isGated ? 2 * width : width)
   }
 
   func callAsFunction(_ u: Variable) throws -> Variable {
-    let filter = try u.device.precisely {
-      try DiagonalFilter(discretisation: .zeroOrderHold)(modes, length: u.shape[1])
+    let (d, sets) = (u.shape[2], settings.sets)
+    let filters = try u.device.precisely {
+      try self.filters(length: u.shape[1], sets: settings.isTwoSided ? 2 * sets : sets)
     }
-    let y = try u.permuted([0, 2, 1]).convolved(filter, skip: skip.reshaped([u.shape[2]]))
-    return try output.positions(of: y.activated(.gelu).dropout(dropout))
+    let channels = try u.permuted([0, 2, 1]).repeated(sets)
+    let y = try channels.convolvedBothWays(
+      filters.sliced(axis: 0, 0..<sets * d),
+      back: settings.isTwoSided ? filters.sliced(axis: 0, sets * d..<2 * sets * d) : nil,
+      skip: skip.reshaped([sets * d]))
+    let mixed = try output.positions(of: y.activated(.gelu).dropout(settings.dropout))
+    return settings.isGated ? try mixed.gated() : mixed
+  }
+
+  /// `[sets · D, length]`.
+  private func filters(length: Int, sets: Int) throws -> Variable {
+    let filter = DiagonalFilter(discretisation: .zeroOrderHold)
+    guard sets > 1 else { return try filter(modes, length: length) }
+    return try .joined(
+      (0..<sets).map { set in
+        var part = modes
+        part.residues = try modes.residues.map { try $0.sliced(axis: 0, set..<set + 1) }
+        return try filter(part, length: length)
+      }, axis: 0)
   }
 }
 

@@ -21,8 +21,7 @@ public final class SequenceNetwork {
     let mixerNorm: NormLayer
     let mixer: any SequenceMixer
     let feedForwardNorm: NormLayer
-    let up: AffineLayer
-    let down: AffineLayer
+    let feedForward: FeedForward
   }
 
   /// - Throws: ``ModelError`` where parameters are read and do not fit.
@@ -39,17 +38,19 @@ public final class SequenceNetwork {
         "weight", [settings.longest, d], .normal(deviation: 0.02)) : nil
     // The sum over all layers is about as large however many there are.
     let deviation = 0.02 / Float(2 * settings.layers).squareRoot()
+    let context = MixerContext(
+      width: d, longest: settings.longest, heads: settings.heads, isCausal: true, deviation: deviation,
+      attentionDropout: settings.attentionDropout)
     let layers = backbone.scope("layers")
     blocks = try (0..<settings.layers).map { number in
       let scope = layers.scope("\(number)")
-      let mlp = scope.scope("mlp")
+      let mixer = settings.attentionLayers.contains(number) ? .attention : settings.mixer
       return Block(
         mixerNorm: try NormLayer(scope.scope("norm1"), width: d),
-        mixer: try settings.makeMixer(scope.scope("mixer"), layer: number, deviation: deviation),
+        mixer: try mixer.make(scope.scope("mixer"), context),
         feedForwardNorm: try NormLayer(scope.scope("norm2"), width: d),
-        up: try AffineLayer(mlp.scope("fc1"), inputs: d, outputs: settings.feedForward),
-        down: try AffineLayer(
-          mlp.scope("fc2"), inputs: settings.feedForward, outputs: d, deviation: deviation))
+        feedForward: try settings.feedForwardKind.make(
+          scope.scope("mlp"), width: d, inner: settings.feedForward, deviation: deviation))
     }
     norm = try NormLayer(backbone.scope("ln_f"), width: d)
   }
@@ -128,33 +129,8 @@ public final class SequenceNetwork {
     _ block: Block, to x: Variable, _ mix: (Variable) throws -> Variable
   ) throws -> Variable {
     let mixed = try x.adding(mix(block.mixerNorm(x)), dropping: settings.residualDropout)
-    let inner = try block.up(block.feedForwardNorm(mixed)).activated(.geluTanh)
-    return try mixed.adding(block.down(inner), dropping: settings.residualDropout)
-  }
-}
-
-extension SequenceSettings {
-  fileprivate func makeMixer(
-    _ scope: ParameterScope, layer: Int, deviation: Float
-  ) throws -> any SequenceMixer {
-    let mixer = attentionLayers.contains(layer) ? .attention : mixer
-    switch mixer {
-    case .h3(let states, let headWidth):
-      return try H3(scope, width: width, settings: H3.Settings(states: states, headWidth: headWidth))
-    case .s4d(let states): return try S4D(scope, width: width, states: states, dropout: 0)
-    case .attention:
-      return try SelfAttention(
-        scope, width: width, heads: heads, isCausal: true, dropout: attentionDropout, deviation: deviation)
-    case .hyena(
-      let order, let filterWidth, let features, let frequency, let hasWindow, let innerLayers, let shortTaps,
-      let windowShift):
-      let filter = ImplicitFilter.Settings(
-        features: features, width: filterWidth, innerLayers: innerLayers, frequency: frequency,
-        hasWindow: hasWindow, windowShift: windowShift, longest: longest)
-      return try Hyena(
-        scope, width: width, settings: Hyena.Settings(order: order, shortTaps: shortTaps, filter: filter),
-        deviation: deviation)
-    }
+    return try mixed.adding(
+      block.feedForward(block.feedForwardNorm(mixed)), dropping: settings.residualDropout)
   }
 }
 

@@ -4,39 +4,6 @@ public import Formats
 ///
 /// Written into checkpoints and read from recipes; see ``init(_:)`` for the keys.
 public struct SequenceSettings: Sendable, Hashable {
-  /// What mixes the positions of a layer.
-  public enum Mixer: Sendable, Hashable {
-    /// State spaces between gates: states, channels of a head.
-    case h3(states: Int, headWidth: Int)
-    /// A diagonal state space for each channel: states.
-    case s4d(states: Int)
-    /// Softmax attention.
-    case attention
-    /// Long implicit filters between gates: order, width, features and frequency of the filter's network, window, layers
-    /// between the network's first and last, taps of the short convolution, what is added to the window.
-    case hyena(
-      order: Int, filterWidth: Int, features: Int, frequency: Float, hasWindow: Bool, innerLayers: Int = 2,
-      shortTaps: Int = 3, windowShift: Float = 0)
-
-    /// Whether it goes on for any number of positions, since none of its parameters belongs to a position.
-    var isRecurrent: Bool {
-      switch self {
-      case .h3, .s4d, .attention: true
-      case .hyena: false
-      }
-    }
-
-    /// Its name in recipes.
-    public var name: String {
-      switch self {
-      case .h3: "h3"
-      case .s4d: "s4d"
-      case .attention: "attention"
-      case .hyena: "hyena"
-      }
-    }
-  }
-
   /// Different tokens.
   public var vocabularySize: Int
   /// Rows of the embedding: the vocabulary rounded up to a multiple of this.
@@ -47,6 +14,8 @@ public struct SequenceSettings: Sendable, Hashable {
   public var layers: Int
   /// Inner width of the feed-forward layers.
   public var feedForward: Int
+  /// What those are.
+  public var feedForwardKind = FeedForwardKind.dense
   /// What mixes positions.
   public var mixer: Mixer
   /// Blocks that have attention instead, counted from 0.
@@ -66,6 +35,8 @@ public struct SequenceSettings: Sendable, Hashable {
 
   /// Whether any block has attention.
   public var attends: Bool { mixer == .attention || !attentionLayers.isEmpty }
+  /// Whether any block has heads.
+  public var hasHeads: Bool { attends || mixer.hasHeads }
 
   /// Rows of the embedding.
   public var embeddingRows: Int {
@@ -78,20 +49,23 @@ extension SequenceSettings {
   ///
   /// - Parameters:
   ///   - node: keys `mixer` (a name or an object of one), `width`, `layers`, `feed_forward`, and optionally `attention_layers`,
-  ///     `heads`, `positions` (learned or none), `embedding_dropout`, `residual_dropout`, `attention_dropout`,
-  ///     `vocabulary_multiple`, `vocabulary`, `longest`.
+  ///     `heads`, `positions` (learned or none), `mlp` (see ``FeedForwardKind``), `embedding_dropout`, `residual_dropout`,
+  ///     `attention_dropout`, `vocabulary_multiple`, `vocabulary`, `longest`.
   ///   - vocabulary: what is known of it elsewhere.
   ///   - longest: likewise.
   /// - Throws: ``Formats/FormatError`` naming the key; unknown keys are errors.
   public init(_ node: JSONNode, vocabulary: Int? = nil, longest: Int? = nil) throws(FormatError) {
     try node.requireKeys([
-      "mixer", "width", "layers", "feed_forward", "attention_layers", "heads", "positions",
-      "embedding_dropout",
-      "residual_dropout", "attention_dropout", "vocabulary_multiple", "vocabulary", "longest",
+      "mixer", "width", "layers", "feed_forward", "mlp", "attention_layers", "heads", "positions",
+      "embedding_dropout", "residual_dropout", "attention_dropout", "vocabulary_multiple", "vocabulary",
+      "longest",
     ])
     width = try node.required("width").positiveInteger()
     layers = try node.required("layers").integer(in: 1...1000)
     feedForward = try node.optional("feed_forward")?.positiveInteger() ?? 4 * width
+    if let mlp = try node.optional("mlp") {
+      feedForwardKind = try FeedForwardKind(mlp, width: width, inner: feedForward)
+    }
     mixer = try Mixer(node.required("mixer"))
     let stated = try node.optional("vocabulary")
     if let known = try stated?.positiveInteger() ?? vocabulary {
@@ -122,19 +96,16 @@ extension SequenceSettings {
     if let places = try node.optional("attention_layers") {
       for layer in try places.elements() { attentionLayers.append(try layer.integer(in: 0...layers - 1)) }
     }
-    for key in ["heads", "attention_dropout"] where !attends {
-      if let unused = try node.optional(key) {
-        throw unused.wrong("no such key, since no layer has attention")
-      }
+    if !attends, let unused = try node.optional("attention_dropout") {
+      throw unused.wrong("no such key, since no layer has attention")
     }
-    if attends, width % heads != 0 {
-      let stated = try node.required("heads")
-      throw stated.wrong("a divisor of the width, \(width)")
+    if !hasHeads, let unused = try node.optional("heads") {
+      throw unused.wrong("no such key, since no layer has attention")
     }
-    if case .h3(_, let headWidth) = mixer, width % headWidth != 0 {
-      let stated = try node.required("mixer")
-      throw stated.wrong("a head_width that divides the width, \(width)")
+    if hasHeads, width % heads != 0 {
+      throw try node.required("heads").wrong("a divisor of the width, \(width)")
     }
+    try mixer.requireFit(width: width, isCausal: true, node)
   }
 
   /// The object that gives these settings.
@@ -143,7 +114,7 @@ extension SequenceSettings {
       "mixer": mixer.json, "width": .integer(width), "layers": .integer(layers),
       "feed_forward": .integer(feedForward),
       "attention_layers": .array(attentionLayers.map { .integer($0) }),
-      "heads": attends ? .integer(heads) : .null,
+      "heads": hasHeads ? .integer(heads) : .null, "mlp": feedForwardKind.json,
       "positions": .string(learnsPositions ? "learned" : "none"),
       "embedding_dropout": .float(embeddingDropout),
       "residual_dropout": .float(residualDropout),
@@ -151,71 +122,5 @@ extension SequenceSettings {
       "vocabulary_multiple": .integer(vocabularyMultiple), "vocabulary": .integer(vocabularySize),
       "longest": .integer(longest),
     ]
-  }
-}
-
-extension SequenceSettings.Mixer {
-  /// Names of all.
-  public static let names = ["h3", "s4d", "attention", "hyena"]
-
-  init(_ node: JSONNode) throws(FormatError) {
-    let (name, settings) = try node.named()
-    switch name {
-    case "h3":
-      try settings?.requireKeys(["states", "head_width"])
-      self = .h3(
-        states: try Self.states(settings),
-        headWidth: try settings?.optional("head_width")?.positiveInteger() ?? 1)
-    case "s4d":
-      try settings?.requireKeys(["states"])
-      self = .s4d(states: try Self.states(settings))
-    case "attention":
-      try settings?.requireKeys([])
-      self = .attention
-    case "hyena":
-      try settings?.requireKeys([
-        "order", "filter_width", "features", "frequency", "window", "inner_layers", "short_taps",
-        "window_shift",
-      ])
-      let features = try settings?.optional("features")
-      self = .hyena(
-        order: try settings?.optional("order")?.integer(in: 2...8) ?? 2,
-        filterWidth: try settings?.optional("filter_width")?.positiveInteger() ?? 64,
-        features: try features?.integer(in: 3...1025) ?? 5,
-        frequency: Float(try settings?.optional("frequency")?.positiveNumber() ?? 10),
-        hasWindow: try settings?.optional("window")?.bool() ?? true,
-        innerLayers: try settings?.optional("inner_layers")?.integer(in: 0...64) ?? 2,
-        shortTaps: try settings?.optional("short_taps")?.integer(in: 2...16) ?? 3,
-        windowShift: Float(try settings?.optional("window_shift")?.number() ?? 0))
-      if case .hyena(_, _, let count, _, _, _, _, _) = self, count % 2 == 0, let features {
-        throw features.wrong("an odd number")
-      }
-    default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")
-    }
-  }
-
-  /// States, two for each complex mode.
-  private static func states(_ settings: JSONNode?) throws(FormatError) -> Int {
-    guard let node = try settings?.optional("states") else { return 64 }
-    let states = try node.integer(in: 2...4096)
-    guard states % 2 == 0 else { throw node.wrong("an even number") }
-    return states
-  }
-
-  var json: JSON {
-    switch self {
-    case .h3(let states, let headWidth):
-      ["h3": ["states": .integer(states), "head_width": .integer(headWidth)]]
-    case .s4d(let states): ["s4d": ["states": .integer(states)]]
-    case .attention: "attention"
-    case .hyena(let order, let width, let features, let frequency, let window, let inner, let taps, let shift):
-      [
-        "hyena": [
-          "order": .integer(order), "filter_width": .integer(width), "features": .integer(features),
-          "frequency": .float(frequency), "window": .bool(window), "inner_layers": .integer(inner),
-          "short_taps": .integer(taps), "window_shift": .float(shift),
-        ]
-      ]
-    }
   }
 }

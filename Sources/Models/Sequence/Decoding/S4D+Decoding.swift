@@ -3,7 +3,10 @@ internal import Tensors
 
 extension S4D: DecodableMixer {
   func begun(_ u: Variable, capacity: Int) throws -> (mixed: Variable, decoder: any MixerDecoder) {
-    (try self(u), try S4DDecoder(self, after: u))
+    guard settings.sets == 1, !settings.isTwoSided else {
+      throw ModelError.unsupported(feature: "continuing sequences with several state spaces for each channel")
+    }
+    return (try self(u), try S4DDecoder(self, after: u))
   }
 }
 
@@ -25,6 +28,7 @@ private final class S4DDecoder: MixerDecoder {
     let (batch, width) = (u.shape[0], u.shape[2])
     let x = try u.reshaped([batch, width])
     let y = try recurrence.step(x).map(x, mixer.skip.reshaped([width])) { $0 + $1 * $2 }
-    return try mixer.output(y.activated(.gelu)).reshaped(u.shape)
+    let mixed = try mixer.output(y.activated(.gelu))
+    return try (mixer.settings.isGated ? mixed.gated() : mixed).reshaped(u.shape)
   }
 }

@@ -1,0 +1,192 @@
+public import Formats
+
+/// What a ``SequenceClassifier`` is built with.
+///
+/// Written into checkpoints and read from recipes; see ``init(_:input:classes:longest:)`` for the keys.
+public struct ClassifierSettings: Sendable, Hashable {
+  /// What stands at a position.
+  public enum Input: Sendable, Hashable {
+    /// One of so many tokens.
+    case tokens(Int)
+    /// So many numbers, such as a pixel's colours.
+    case numbers(Int)
+  }
+
+  /// Where a block normalises.
+  public enum Norm: String, Sendable, Hashable, CaseIterable {
+    /// x + f(norm(x)).
+    case pre
+    /// norm(x + f(x)).
+    case post
+  }
+
+  /// What a sequence's state is made of.
+  public enum Pool: String, Sendable, Hashable, CaseIterable {
+    /// The mean over its positions.
+    case mean
+    /// Its first position.
+    case first
+    /// Its last position.
+    case last
+  }
+
+  /// What stands at a position.
+  public var input: Input
+  /// Classes.
+  public var classes: Int
+  /// Numbers of a position, D.
+  public var width: Int
+  /// Blocks.
+  public var layers: Int
+  /// What mixes positions.
+  public var mixer: SequenceSettings.Mixer
+  /// Whether positions see only earlier ones.
+  public var isCausal = false
+  /// Inner width of the feed-forward layers; 0 for none.
+  public var feedForward = 0
+  /// What those are.
+  public var feedForwardKind = FeedForwardKind.dense
+  /// Where blocks normalise.
+  public var norm = Norm.pre
+  /// What a sequence's state is made of.
+  public var pool = Pool.mean
+  /// Heads of attention.
+  public var heads = 1
+  /// Longest sequence it is made for.
+  public var longest: Int
+  /// Whether positions have learned embeddings.
+  public var learnsPositions = false
+  /// Share of numbers dropped inside mixers and before each sum.
+  public var dropout: Float = 0
+  /// Share of attention's weights that is dropped.
+  public var attentionDropout: Float = 0
+
+  /// Settings of this size, everything else as usual.
+  public init(
+    input: Input, classes: Int, width: Int, layers: Int, mixer: SequenceSettings.Mixer, longest: Int
+  ) {
+    self.input = input
+    self.classes = classes
+    self.width = width
+    self.layers = layers
+    self.mixer = mixer
+    self.longest = longest
+  }
+}
+
+extension ClassifierSettings {
+  /// Settings from an object.
+  ///
+  /// - Parameters:
+  ///   - node: keys `mixer` (a name or an object of one), `width`, `layers`, and optionally `direction` (both or causal),
+  ///     `feed_forward`, `mlp` (see ``FeedForwardKind``), `norm` (pre or post), `pool` (mean, first or last), `heads`,
+  ///     `positions` (none or learned), `dropout`, `attention_dropout`, `vocabulary` or `channels`, `classes`, `longest`.
+  ///   - input: what is known of it elsewhere.
+  ///   - classes: likewise.
+  ///   - longest: likewise.
+  /// - Throws: ``Formats/FormatError`` naming the key; unknown and unused keys are errors.
+  public init(
+    _ node: JSONNode, input: Input? = nil, classes: Int? = nil, longest: Int? = nil
+  ) throws(FormatError) {
+    try node.requireKeys([
+      "mixer", "direction", "width", "layers", "feed_forward", "mlp", "norm", "pool", "heads", "positions",
+      "dropout", "attention_dropout", "vocabulary", "channels", "classes", "longest",
+    ])
+    self.init(
+      input: try Self.input(node, known: input),
+      classes: try node.number("classes", known: classes, isExact: true),
+      width: try node.required("width").positiveInteger(),
+      layers: try node.required("layers").integer(in: 1...1000),
+      mixer: try SequenceSettings.Mixer(node.required("mixer")),
+      longest: try node.number("longest", known: longest, isExact: false))
+    if let direction = try node.optional("direction") {
+      isCausal = try direction.choice(["both", "causal"]) == 1
+    }
+    feedForward = try node.optional("feed_forward")?.integer(in: 0...1_000_000) ?? 0
+    if let mlp = try node.optional("mlp") {
+      guard feedForward > 0 else { throw mlp.wrong("no such key, since feed_forward is 0") }
+      feedForwardKind = try FeedForwardKind(mlp, width: width, inner: feedForward)
+    }
+    if let stated = try node.optional("norm") {
+      norm = Norm.allCases[try stated.choice(Norm.allCases.map(\.rawValue))]
+    }
+    if let stated = try node.optional("pool") {
+      pool = Pool.allCases[try stated.choice(Pool.allCases.map(\.rawValue))]
+    }
+    if let positions = try node.optional("positions") {
+      learnsPositions = try positions.choice(["none", "learned"]) == 1
+    }
+    dropout = try node.share("dropout") ?? 0
+    attentionDropout = try node.share("attention_dropout") ?? 0
+    heads = try node.optional("heads")?.positiveInteger() ?? 1
+    if mixer != .attention, let unused = try node.optional("attention_dropout") {
+      throw unused.wrong("no such key, since no layer has attention")
+    }
+    if !mixer.hasHeads, let unused = try node.optional("heads") {
+      throw unused.wrong("no such key, since no layer has attention")
+    }
+    if mixer.hasHeads, width % heads != 0 {
+      throw try node.required("heads").wrong("a divisor of the width, \(width)")
+    }
+    try mixer.requireFit(width: width, isCausal: isCausal, node)
+  }
+
+  /// What stands at a position: `vocabulary` or `channels`.
+  private static func input(_ node: JSONNode, known: Input?) throws(FormatError) -> Input {
+    let (vocabulary, channels) = (try node.optional("vocabulary"), try node.optional("channels"))
+    switch known {
+    case .tokens(let count):
+      if let channels { throw channels.wrong("no such key, since the data are tokens") }
+      guard let vocabulary else { return .tokens(count) }
+      let stated = try vocabulary.positiveInteger()
+      guard stated >= count else { throw vocabulary.wrong("at least the \(count) tokens of the data") }
+      return .tokens(stated)
+    case .numbers(let count):
+      if let vocabulary { throw vocabulary.wrong("no such key, since the data are numbers") }
+      if let channels, try channels.positiveInteger() != count {
+        throw channels.wrong("the data's \(count) numbers at a position")
+      }
+      return .numbers(count)
+    case nil:
+      if let channels {
+        if let vocabulary { throw vocabulary.wrong("no such key, since there are channels") }
+        return .numbers(try channels.positiveInteger())
+      }
+      return .tokens(try node.required("vocabulary").positiveInteger())
+    }
+  }
+
+  /// The object that gives these settings.
+  public var json: JSON {
+    let (vocabulary, channels): (JSON, JSON) =
+      switch input {
+      case .tokens(let count): (.integer(count), .null)
+      case .numbers(let count): (.null, .integer(count))
+      }
+    return [
+      "mixer": mixer.json, "direction": .string(isCausal ? "causal" : "both"), "width": .integer(width),
+      "layers": .integer(layers), "feed_forward": .integer(feedForward),
+      "mlp": feedForward > 0 ? feedForwardKind.json : .null, "norm": .string(norm.rawValue),
+      "pool": .string(pool.rawValue), "heads": mixer.hasHeads ? .integer(heads) : .null,
+      "positions": .string(learnsPositions ? "learned" : "none"), "dropout": .float(dropout),
+      "attention_dropout": mixer == .attention ? .float(attentionDropout) : .null,
+      "vocabulary": vocabulary, "channels": channels, "classes": .integer(classes),
+      "longest": .integer(longest),
+    ]
+  }
+}
+
+extension JSONNode {
+  /// A number that the data may give: the stated one, which is no less (or just as large), or the data's.
+  fileprivate func number(_ key: String, known: Int?, isExact: Bool) throws(FormatError) -> Int {
+    guard let node = try optional(key) else {
+      if let known { return known }
+      return try required(key).positiveInteger()
+    }
+    let stated = try node.positiveInteger()
+    if let known, isExact ? stated != known : stated < known {
+      throw node.wrong(isExact ? "the data's \(known)" : "at least the data's \(known)")
+    }
+    return stated
+  }
+}

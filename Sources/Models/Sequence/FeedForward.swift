@@ -1,0 +1,85 @@
+internal import Formats
+internal import Kernels
+internal import Tensors
+
+/// What mixes the channels of a position.
+public enum FeedForwardKind: Sendable, Hashable {
+  /// Two linear layers with GELU between them.
+  case dense
+  /// Block-diagonal and gated, as in Monarch Mixer; how many blocks.
+  case blockDiagonal(blocks: Int)
+  /// Two Monarch matrices with GELU between them; blocks of each factor.
+  case monarch(blocks: Int)
+}
+
+extension FeedForwardKind {
+  /// - Parameters:
+  ///   - node: `dense`, `{block_diagonal: {blocks: …}}` or `{monarch: {blocks: …}}`.
+  ///   - width: of a position.
+  ///   - inner: between the layers.
+  init(_ node: JSONNode, width: Int, inner: Int) throws(FormatError) {
+    let (name, settings) = try node.named()
+    switch name {
+    case "dense":
+      try settings?.requireKeys([])
+      self = .dense
+    case "block_diagonal", "monarch":
+      try settings?.requireKeys(["blocks"])
+      let blocks = try settings?.blocks(dividing: width, inner) ?? 4
+      guard width % blocks == 0, inner % blocks == 0 else {
+        throw node.wrong("blocks that divide the width, \(width), and feed_forward, \(inner)")
+      }
+      let smaller = min(width, inner)
+      guard name == "block_diagonal" || smaller % (blocks * blocks) == 0 else {
+        throw node.wrong("blocks whose square divides \(smaller)")
+      }
+      self = name == "monarch" ? .monarch(blocks: blocks) : .blockDiagonal(blocks: blocks)
+    default: throw node.wrong("one of dense, block_diagonal, monarch")
+    }
+  }
+
+  var json: JSON {
+    switch self {
+    case .dense: "dense"
+    case .blockDiagonal(let blocks): ["block_diagonal": ["blocks": .integer(blocks)]]
+    case .monarch(let blocks): ["monarch": ["blocks": .integer(blocks)]]
+    }
+  }
+
+  /// The layers, under `fc1` and `fc2`, or `gated_layers` and `wo`.
+  ///
+  /// - Parameter deviation: of the second dense layer's weights when they are drawn.
+  func make(_ scope: ParameterScope, width: Int, inner: Int, deviation: Float) throws -> FeedForward {
+    switch self {
+    case .dense:
+      .dense(
+        up: try AffineLayer(scope.scope("fc1"), inputs: width, outputs: inner),
+        down: try AffineLayer(scope.scope("fc2"), inputs: inner, outputs: width, deviation: deviation))
+    case .blockDiagonal(let blocks):
+      .gated(try GatedBlockLayer(scope, width: width, inner: inner, blocks: blocks))
+    case .monarch(let blocks):
+      .monarch(
+        up: try MonarchLayer(scope.scope("fc1"), inputs: width, outputs: inner, blocks: blocks),
+        down: try MonarchLayer(scope.scope("fc2"), inputs: inner, outputs: width, blocks: blocks))
+    }
+  }
+}
+
+/// Layers that mix the channels of a position.
+enum FeedForward {
+  /// ``FeedForwardKind/dense``.
+  case dense(up: AffineLayer, down: AffineLayer)
+  /// ``FeedForwardKind/blockDiagonal(blocks:)``.
+  case gated(GatedBlockLayer)
+  /// ``FeedForwardKind/monarch(blocks:)``.
+  case monarch(up: MonarchLayer, down: MonarchLayer)
+
+  /// `[…, D]` → `[…, D]`.
+  func callAsFunction(_ x: Variable) throws -> Variable {
+    switch self {
+    case .dense(let up, let down): try down(up(x).activated(.geluTanh))
+    case .gated(let layer): try layer(x)
+    case .monarch(let up, let down): try down(up(x).activated(.geluTanh))
+    }
+  }
+}

@@ -1,0 +1,136 @@
+internal import Kernels
+public import Tensors
+
+/// Sorts sequences of tokens or numbers into classes: blocks of any mixer, a state for the whole sequence, a linear layer.
+///
+/// The blocks of the Long Range Arena: residual, normalised before or behind, and with feed-forward layers or without.
+public final class SequenceClassifier {
+  /// What it was built with.
+  public let settings: ClassifierSettings
+  /// Its parameters.
+  public let parameters: ParameterSet
+  private let encoder: Encoder
+  private let positions: Variable?
+  private let blocks: [Block]
+  private let norm: NormLayer?
+  private let decoder: AffineLayer
+
+  /// What makes states of what stands at positions.
+  private enum Encoder {
+    case tokens(Variable)
+    case numbers(AffineLayer)
+  }
+
+  private struct Block {
+    let norm: NormLayer
+    let mixer: any SequenceMixer
+    let feedForward: (norm: NormLayer, layer: FeedForward)?
+  }
+
+  /// - Throws: ``ModelError`` where parameters are read and do not fit.
+  public init(_ settings: ClassifierSettings, _ parameters: ParameterSet) throws {
+    self.settings = settings
+    self.parameters = parameters
+    let (d, root) = (settings.width, parameters.root)
+    switch settings.input {
+    case .tokens(let count):
+      encoder = .tokens(try root.scope("encoder")("weight", [count, d], .normal(deviation: 1)))
+    case .numbers(let count):
+      let deviation = 1 / Float(count).squareRoot()
+      encoder = .numbers(
+        try AffineLayer(root.scope("encoder"), inputs: count, outputs: d, deviation: deviation))
+    }
+    positions =
+      try settings.learnsPositions
+      ? root.scope("positions")("weight", [settings.longest, d], .normal(deviation: 0.02)) : nil
+    let deviation = 0.02 / Float(2 * settings.layers).squareRoot()
+    let context = MixerContext(
+      width: d, longest: settings.longest, heads: settings.heads, isCausal: settings.isCausal,
+      deviation: deviation, attentionDropout: settings.attentionDropout, dropout: settings.dropout)
+    blocks = try (0..<settings.layers).map { number in
+      let scope = root.scope("layers").scope("\(number)")
+      return Block(
+        norm: try NormLayer(scope.scope("norm1"), width: d),
+        mixer: try settings.mixer.make(scope.scope("mixer"), context),
+        feedForward: try settings.feedForward == 0
+          ? nil
+          : (
+            NormLayer(scope.scope("norm2"), width: d),
+            settings.feedForwardKind.make(
+              scope.scope("mlp"), width: d, inner: settings.feedForward, deviation: deviation)
+          ))
+    }
+    norm = try settings.norm == .pre ? NormLayer(root.scope("norm"), width: d) : nil
+    decoder = try AffineLayer(root.scope("decoder"), inputs: d, outputs: settings.classes)
+  }
+
+  /// Logits of each sequence's class, `[batch, classes]`, from sequences of tokens.
+  ///
+  /// - Parameters:
+  ///   - tokens: `[batch, L]`, row by row.
+  ///   - batch: sequences.
+  ///   - lengths: of the sequences, at least 1 each, where they were filled up to L. The filling is mixed like anything else; the
+  ///     pool leaves it out.
+  public func logits(_ tokens: [Int32], batch: Int, lengths: [Int]? = nil) throws -> Variable {
+    guard case .tokens(let table) = encoder else {
+      preconditionFailure("a classifier of numbers was given tokens")
+    }
+    let length = tokens.count / max(1, batch)
+    return try logits(
+      table.rows(tokens).reshaped([batch, length, settings.width]), lengths: lengths)
+  }
+
+  /// Logits of each sequence's class, `[batch, classes]`, from sequences of numbers.
+  ///
+  /// - Parameters:
+  ///   - numbers: `[batch, L, channels]`, row by row.
+  ///   - batch: sequences.
+  ///   - lengths: as for tokens.
+  public func logits(_ numbers: [Float], batch: Int, lengths: [Int]? = nil) throws -> Variable {
+    guard case .numbers(let layer) = encoder, case .numbers(let channels) = settings.input else {
+      preconditionFailure("a classifier of tokens was given numbers")
+    }
+    let length = numbers.count / max(1, batch * channels)
+    let input = try parameters.device.constant(numbers, [batch, length, channels])
+    return try logits(layer(input), lengths: lengths)
+  }
+
+  /// - Parameter states: `[batch, L, D]`.
+  private func logits(_ states: Variable, lengths: [Int]?) throws -> Variable {
+    let (batch, length) = (states.shape[0], states.shape[1])
+    precondition((1...settings.longest).contains(length), "\(length) positions of \(settings.longest)")
+    var x = states
+    if let positions { x = try x + positions.sliced(axis: 0, 0..<length) }
+    for block in blocks {
+      x = try residual(x, block.norm) { try block.mixer($0) }
+      if let (norm, layer) = block.feedForward { x = try residual(x, norm) { try layer($0) } }
+    }
+    if let norm { x = try norm(x) }
+    let counted = lengths ?? [Int](repeating: length, count: batch)
+    precondition(
+      counted.count == batch && counted.allSatisfy { (1...length).contains($0) },
+      "lengths \(counted) of \(batch) sequences of \(length)")
+    return try decoder(x.mean(where: counted.flatMap { mask($0, of: length) }))
+  }
+
+  /// A block's function with a way around it.
+  private func residual(
+    _ x: Variable, _ norm: NormLayer, _ body: (Variable) throws -> Variable
+  ) throws -> Variable {
+    switch settings.norm {
+    case .pre: try x.adding(body(norm(x)), dropping: settings.dropout)
+    case .post: try norm(x.adding(body(x), dropping: settings.dropout))
+    }
+  }
+
+  /// 1 at the positions that the pool takes of a sequence.
+  private func mask(_ count: Int, of length: Int) -> [Float] {
+    let taken =
+      switch settings.pool {
+      case .mean: 0..<count
+      case .first: 0..<1
+      case .last: count - 1..<count
+      }
+    return (0..<length).map { taken.contains($0) ? 1 : 0 }
+  }
+}
