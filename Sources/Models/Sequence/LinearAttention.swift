@@ -11,13 +11,13 @@ internal import Tensors
 struct LinearAttention: SequenceMixer {
   /// Positions of a chunk.
   var chunk = 64
-  private let queries: AffineLayer
-  private let keys: AffineLayer
-  private let values: AffineLayer
-  private let output: AffineLayer
-  private let heads: Int
-  private let features: Int
-  private let isCausal: Bool
+  let queries: AffineLayer
+  let keys: AffineLayer
+  let values: AffineLayer
+  let output: AffineLayer
+  let heads: Int
+  let features: Int
+  let isCausal: Bool
 
   /// - Parameters:
   ///   - features: numbers of a head's queries and keys.
@@ -84,7 +84,7 @@ struct LinearAttention: SequenceMixer {
   }
 
   /// `[…, f]` → `[…, 1 + f + f²]`: 1, the numbers, and their products over √2.
-  private func expanded(_ x: Variable) throws -> Variable {
+  func expanded(_ x: Variable) throws -> Variable {
     let (outer, f) = (Array(x.shape.dropLast()), features)
     let root = Float(0.5).squareRoot()
     let products = try x.reshaped(outer + [f, 1]).map(x.reshaped(outer + [1, f])) { root * $0 * $1 }

@@ -28,11 +28,11 @@ struct LongConv: SequenceMixer {
     var dropout: Float = 0
   }
 
-  private let settings: Settings
-  private let filter: LongFilter
-  private let skip: Variable
-  private let output: AffineLayer
-  private let transforms: ButterflyConvolution?
+  let settings: Settings
+  let filter: LongFilter
+  let skip: Variable
+  let output: AffineLayer
+  let transforms: ButterflyConvolution?
 
   init(_ scope: ParameterScope, width: Int, settings: Settings) throws {
     self.settings = settings
@@ -62,7 +62,7 @@ struct LongConv: SequenceMixer {
   }
 
   /// Filters of all sets for what came before and for what comes later, `[sets · D, taps]`.
-  private func filters(_ length: Int, _ d: Int) throws -> (ahead: Variable, back: Variable?) {
+  func filters(_ length: Int, _ d: Int) throws -> (ahead: Variable, back: Variable?) {
     let (all, sets, longest) = (try filter(), settings.filter.sets, settings.longest)
     func part(_ first: Int) throws -> Variable {
       try all.sliced(axis: 0, first..<first + sets).sliced(axis: 2, 0..<length)

@@ -24,7 +24,7 @@ struct MonarchMixer: SequenceMixer {
   }
 
   /// A filter and what multiplies the number itself.
-  private struct Convolution {
+  struct Convolution {
     let filter: ImplicitFilter
     let skip: Variable
 
@@ -45,15 +45,15 @@ struct MonarchMixer: SequenceMixer {
     }
   }
 
-  private static let shortTaps = 3
-  private let settings: Settings
-  private let norm: NormLayer?
-  private let input: AffineLayer
-  private let output: AffineLayer
-  private let shortFilter: Variable
-  private let shortBias: Variable
-  private let convolution: Convolution
-  private let residual: Convolution?
+  static let shortTaps = 3
+  let settings: Settings
+  let norm: NormLayer?
+  let input: AffineLayer
+  let output: AffineLayer
+  let shortFilter: Variable
+  let shortBias: Variable
+  let convolution: Convolution
+  let residual: Convolution?
 
   /// - Parameter deviation: of the output projection's weights when they are drawn.
   init(_ scope: ParameterScope, width: Int, settings: Settings, deviation: Float = 0.02) throws {
