@@ -1,6 +1,6 @@
 internal import Tasks
 
-/// Where the examples of steps come from: inputs of one length, and targets of which those below 0 do not count.
+/// Where the examples of steps come from: inputs of one width, and targets of which those below 0 do not count.
 protocol ExampleSource: Sendable {
   /// How many there are.
   var count: Int { get }
@@ -8,12 +8,64 @@ protocol ExampleSource: Sendable {
   /// Some examples, one after the other.
   ///
   /// - Throws: what is wrong with the data.
-  func examples(_ places: some Collection<Int>) throws -> (inputs: [Int32], targets: [Int32])
+  func examples(_ places: some Collection<Int>) throws -> ExampleBatch
+}
+
+/// Examples that a network reads together.
+struct ExampleBatch {
+  /// What stands at positions.
+  enum Input {
+    case tokens([Int32])
+    case numbers([Float])
+  }
+
+  /// Examples.
+  var count: Int
+  /// Row by row, as wide as the widest can be.
+  var input: Input
+  /// Positions of each that are there, where others were filled up.
+  var lengths: [Int]?
+  /// A target for each position, or one for each example.
+  var targets: [Int32]
 }
 
 extension TokenExamples: ExampleSource {
-  func examples(_ places: some Collection<Int>) -> (inputs: [Int32], targets: [Int32]) {
-    (places.flatMap { input($0) }, places.flatMap { target($0) })
+  func examples(_ places: some Collection<Int>) -> ExampleBatch {
+    ExampleBatch(
+      count: places.count, input: .tokens(places.flatMap { input($0) }),
+      targets: places.flatMap { target($0) })
+  }
+}
+
+/// Labelled sequences of tokens.
+struct LabelledTokens: ExampleSource {
+  let examples: LabelledExamples<Int32>
+  var count: Int { examples.count }
+
+  func examples(_ places: some Collection<Int>) -> ExampleBatch {
+    let width = examples.width
+    return ExampleBatch(
+      count: places.count,
+      input: .tokens(places.flatMap { examples.inputs[$0 * width..<($0 + 1) * width] }),
+      lengths: places.map { Int(examples.lengths[$0]) }, targets: places.map { examples.labels[$0] })
+  }
+}
+
+/// Labelled pictures, a pixel a position.
+struct LabelledPixels: ExampleSource {
+  let width: Int
+  let labels: [Int32]
+  private let pixels: [Float]
+  var count: Int { labels.count }
+
+  init(_ examples: LabelledExamples<Float>) {
+    (width, labels, pixels) = (examples.width, examples.labels, examples.centred)
+  }
+
+  func examples(_ places: some Collection<Int>) -> ExampleBatch {
+    ExampleBatch(
+      count: places.count, input: .numbers(places.flatMap { pixels[$0 * width..<($0 + 1) * width] }),
+      targets: places.map { labels[$0] })
   }
 }
 
@@ -23,6 +75,8 @@ struct TextWindows: ExampleSource {
   /// Tokens of an input.
   let length: Int
   let count: Int
+  /// Windows from one that is taken to the next.
+  private let stride: Int
 
   /// - Parameter most: of the windows, spread over the text; `nil` for all.
   init(_ tokens: TokenRun, length: Int, most: Int? = nil) {
@@ -33,10 +87,7 @@ struct TextWindows: ExampleSource {
     stride = all / max(1, count)
   }
 
-  /// Windows from one that is taken to the next.
-  private let stride: Int
-
-  func examples(_ places: some Collection<Int>) throws -> (inputs: [Int32], targets: [Int32]) {
+  func examples(_ places: some Collection<Int>) throws -> ExampleBatch {
     var (inputs, targets) = ([Int32](), [Int32]())
     for place in places {
       let start = place * stride * length
@@ -44,6 +95,6 @@ struct TextWindows: ExampleSource {
       inputs += window.dropLast()
       targets += window.dropFirst()
     }
-    return (inputs, targets)
+    return ExampleBatch(count: places.count, input: .tokens(inputs), targets: targets)
   }
 }

@@ -1,11 +1,11 @@
-public import Models
+internal import Models
 internal import Tasks
 public import Tensors
 
 /// A trained network beside the task it is judged by.
 public struct Judge {
   /// The network.
-  public let network: SequenceNetwork
+  public let network: TrainedNetwork
   private let recipe: Recipe
 
   /// The network of a checkpoint.
@@ -13,7 +13,7 @@ public struct Judge {
   /// - Throws: what is wrong with the file, ``Models/ModelError`` for parameters that do not fit.
   public init(_ recipe: Recipe, _ checkpoint: Checkpoint, on device: Device) throws {
     self.recipe = recipe
-    network = try SequenceNetwork(
+    network = try TrainedNetwork(
       recipe.model, ParameterSet(.read { try checkpoint.numbers($0, $1) }, on: device))
   }
 

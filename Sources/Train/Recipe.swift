@@ -1,6 +1,6 @@
 public import Formats
 public import Memory
-public import Models
+internal import Models
 
 /// All that decides how a network is trained.
 ///
@@ -17,7 +17,7 @@ public struct Recipe: Sendable {
   /// Decides the data.
   public let dataSeed: UInt64
   /// The network.
-  public let model: SequenceSettings
+  public let model: NetworkSettings
   /// How parameters move.
   public let optimizer: OptimizerSettings
   /// How the rate changes.
@@ -73,8 +73,7 @@ public struct Recipe: Sendable {
     }
     testCount = try examples?.optional("test")?.positiveInteger() ?? 500
     dataSeed = UInt64(try examples?.optional("seed")?.integer(in: 0...Int.max) ?? 0)
-    model = try SequenceSettings(
-      node.required("model"), vocabulary: task.vocabularySize, longest: task.length)
+    model = try task.network(node.required("model"))
     optimizer = try OptimizerSettings(node.required("optimizer"))
     schedule = try node.optional("schedule").map { try Schedule($0) } ?? Schedule()
     batch = try node.optional("batch")?.positiveInteger() ?? 32
@@ -83,7 +82,11 @@ public struct Recipe: Sendable {
     if let part, microbatch > batch { throw part.wrong("at most the batch, \(batch)") }
     let types: [ElementType] = [.float32, .bfloat16]
     precision = try node.optional("precision").map { types[try $0.choice(types.map(\.rawValue))] } ?? .float32
-    recomputesBlocks = try node.optional("recompute_blocks")?.bool() ?? false
+    let recomputes = try node.optional("recompute_blocks")
+    recomputesBlocks = try recomputes?.bool() ?? false
+    if case .classifier = model, let recomputes {
+      throw recomputes.wrong("no such key, since classifiers keep what their blocks compute")
+    }
     let stated = try node.optional("steps")
     let perEpoch = (trainCount + batch - 1) / batch
     if let stated {

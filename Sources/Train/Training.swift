@@ -1,6 +1,6 @@
 internal import Formats
 internal import Memory
-public import Models
+internal import Models
 internal import Tasks
 internal import Tiles
 public import Tensors
@@ -10,7 +10,7 @@ public final class Training {
   /// The recipe it follows.
   public let recipe: Recipe
   /// The network.
-  public let network: SequenceNetwork
+  public let network: TrainedNetwork
   /// Steps done.
   public private(set) var step = 0
   private let device: Device
@@ -47,8 +47,8 @@ public final class Training {
     data = try recipe.task.examples(train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed)
     let source: ParameterSet.Source =
       checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } } ?? .drawn(seed: recipe.seed)
-    network = try SequenceNetwork(recipe.model, ParameterSet(source, on: device))
-    network.recomputesBlocks = recipe.recomputesBlocks
+    network = try TrainedNetwork(
+      recipe.model, ParameterSet(source, on: device), recomputesBlocks: recipe.recomputesBlocks)
     optimizer = try Optimizer(recipe.optimizer, network.parameters)
     if let checkpoint { try resume(checkpoint) }
   }
@@ -104,13 +104,12 @@ public final class Training {
   /// - Throws: ``TrainError/diverged(step:loss:)``; gradients are gone then.
   private func descend(_ examples: [Int]) throws -> Float {
     let parts = try stride(from: 0, to: examples.count, by: recipe.microbatch).map { start in
-      let places = examples[start..<min(start + recipe.microbatch, examples.count)]
-      return (count: places.count, tokens: try data.train.examples(places))
+      try data.train.examples(examples[start..<min(start + recipe.microbatch, examples.count)])
     }
-    let total = parts.reduce(0) { $0 + $1.tokens.targets.count { $0 >= 0 } }
+    let total = parts.reduce(0) { $0 + $1.targets.count { $0 >= 0 } }
     var mean: Float = 0
     for part in parts {
-      let result = try network.logits(part.tokens.inputs, batch: part.count).crossEntropy(part.tokens.targets)
+      let result = try network.losses(part)
       let share = Float(result.count) / Float(max(1, total))
       let loss = parts.count == 1 ? result.loss : try result.loss * share
       let found = try device.numbers(loss.value)[0]
@@ -148,25 +147,5 @@ public final class Training {
     try Checkpoint.write(
       tensors, step: step, seed: recipe.seed, recipe: recipe.source, model: recipe.model.json,
       tokenizer: recipe.task.tokenizer, to: path)
-  }
-}
-
-extension SequenceNetwork {
-  /// Judges by examples whose targets are answers.
-  func evaluate(_ examples: any ExampleSource, batch: Int) throws -> Training.Evaluation {
-    let device = parameters.device
-    return try device.evaluating {
-      var (loss, correct, count) = (0.0, 0.0, 0)
-      for start in stride(from: 0, to: examples.count, by: batch) {
-        let places = start..<min(start + batch, examples.count)
-        let part = try examples.examples(places)
-        let found = try logits(part.inputs, batch: places.count).crossEntropy(part.targets)
-        loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
-        correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
-        count += found.count
-      }
-      let divisor = Double(max(1, count))
-      return Training.Evaluation(loss: loss / divisor, accuracy: correct / divisor, count: count)
-    }
   }
 }

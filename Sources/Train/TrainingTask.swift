@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 public import Tasks
 
 /// What a network is trained on and judged by.
@@ -7,15 +8,29 @@ public enum TrainingTask: Sendable {
   case tokens(any TokenTask)
   /// Each token of a text is to be told from those before it: the text, tokens of an input.
   case corpus(Corpus, length: Int)
+  /// Nested lists of digits are to be worked out.
+  case listOps(ListOps)
+  /// Two discs in a picture are on one snake, or not.
+  case pathfinder(Pathfinder)
 
   /// Names in recipes.
-  public static let names = ["induction", "recall", "majority", "counting", "addition", "corpus"]
+  public static let names = [
+    "induction", "recall", "majority", "counting", "addition", "corpus", "listops", "pathfinder",
+  ]
 
-  /// Tokens there are.
-  public var vocabularySize: Int {
+  /// Settings of the network from a recipe's, with what the data say.
+  func network(_ node: JSONNode) throws(FormatError) -> NetworkSettings {
+    func classifier(_ input: ClassifierSettings.Input, _ classes: Int) throws(FormatError) -> NetworkSettings
+    {
+      .classifier(try ClassifierSettings(node, input: input, classes: classes, longest: length))
+    }
     switch self {
-    case .tokens(let task): task.vocabularySize
-    case .corpus(let corpus, _): corpus.vocabularySize
+    case .tokens(let task):
+      return .language(try SequenceSettings(node, vocabulary: task.vocabularySize, longest: length))
+    case .corpus(let corpus, _):
+      return .language(try SequenceSettings(node, vocabulary: corpus.vocabularySize, longest: length))
+    case .listOps(let task): return try classifier(.tokens(task.vocabularySize), 10)
+    case .pathfinder: return try classifier(.numbers(1), 2)
     }
   }
 
@@ -24,6 +39,8 @@ public enum TrainingTask: Sendable {
     switch self {
     case .tokens(let task): task.length
     case .corpus(_, let length): length
+    case .listOps(let task): task.settings.width
+    case .pathfinder(let task): task.settings.size * task.settings.size
     }
   }
 
@@ -64,6 +81,8 @@ public enum TrainingTask: Sendable {
     case "addition":
       try settings?.requireKeys(["digits"])
       self = .tokens(try DigitAddition(digits: number("digits", 3)))
+    case "listops": self = .listOps(try ListOps(settings))
+    case "pathfinder": self = .pathfinder(try Pathfinder(settings))
     case "corpus":
       guard let settings else { throw node.wrong("an object with the corpus's file and length") }
       try settings.requireKeys(["file", "length"])
@@ -83,7 +102,7 @@ public enum TrainingTask: Sendable {
   /// `bytes`, or the contents of a `tokenizer.json`, where tokens are text.
   public var tokenizer: String? {
     switch self {
-    case .tokens: nil
+    case .tokens, .listOps, .pathfinder: nil
     case .corpus(let corpus, _): corpus.tokenizer
     }
   }
@@ -91,7 +110,7 @@ public enum TrainingTask: Sendable {
   /// Examples to train on where a recipe does not say how many.
   var standardTrainCount: Int {
     switch self {
-    case .tokens: 5000
+    case .tokens, .listOps, .pathfinder: 5000
     case .corpus(let corpus, let length): TextWindows(corpus.train, length: length).count
     }
   }
@@ -101,6 +120,15 @@ public enum TrainingTask: Sendable {
     train: Int, test: Int, seed: UInt64
   ) throws -> (train: any ExampleSource, test: any ExampleSource) {
     switch self {
+    case .listOps(let task):
+      let all = try task.examples(train + test, seed: seed)
+      return (
+        LabelledTokens(examples: all.part(0..<train)),
+        LabelledTokens(examples: all.part(train..<train + test))
+      )
+    case .pathfinder(let task):
+      let all = try task.examples(train + test, seed: seed)
+      return (LabelledPixels(all.part(0..<train)), LabelledPixels(all.part(train..<train + test)))
     case .corpus(let corpus, let length):
       return (
         TextWindows(corpus.train, length: length, most: train),

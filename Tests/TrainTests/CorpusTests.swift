@@ -8,6 +8,11 @@ import Testing
 @testable import Tensors
 @testable import Train
 
+extension ExampleBatch {
+  /// What stands at positions, where that is tokens.
+  var tokens: [Int32] { if case .tokens(let tokens) = input { tokens } else { [] } }
+}
+
 @Suite struct CorpusTests {
   private func path() throws -> String {
     NSTemporaryDirectory() + "godwit-corpus-\(UInt64.random(in: 0...UInt64.max)).safetensors"
@@ -42,10 +47,10 @@ import Testing
     let windows = try TextWindows(Corpus(path: path).train, length: 5)
     #expect(windows.count == 4)
     let found = try windows.examples([0, 3])
-    #expect(found.inputs == [0, 1, 2, 3, 4, 15, 16, 17, 18, 19])
+    #expect(found.tokens == [0, 1, 2, 3, 4, 15, 16, 17, 18, 19])
     #expect(found.targets == [1, 2, 3, 4, 5, 16, 17, 18, 19, 20])
     // Fewer are spread over the text.
-    #expect(try TextWindows(Corpus(path: path).train, length: 5, most: 2).examples([1]).inputs.first == 10)
+    #expect(try TextWindows(Corpus(path: path).train, length: 5, most: 2).examples([1]).tokens.first == 10)
     #expect(try TextWindows(Corpus(path: path).test, length: 5).count == 0)
   }
 

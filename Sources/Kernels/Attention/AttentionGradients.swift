@@ -105,7 +105,9 @@ public final class AttentionGradients {
 extension Tensor {
   /// `[B, heads, M, D]` as `[B, kvHeads, group, M, D]`.
   fileprivate func grouped(_ shape: [Int]) -> Tensor {
-    Tensor(
+    if isDense { return reshaped(shape) }
+    precondition(self.shape[1] == shape[1] * shape[2], "heads of \(self.shape) in groups of \(shape)")
+    return Tensor(
       unchecked: storage, byteOffset: byteOffset, type: type, shape: shape,
       strides: [strides[0], shape[2] * strides[1]] + strides[1...])
   }

@@ -1,0 +1,74 @@
+internal import Formats
+public import Models
+internal import Tensors
+
+/// What a recipe's network is built with.
+public enum NetworkSettings: Sendable, Hashable {
+  /// It tells tokens from those before them.
+  case language(SequenceSettings)
+  /// It sorts sequences into classes.
+  case classifier(ClassifierSettings)
+
+  /// The object that gives these settings.
+  var json: JSON {
+    switch self {
+    case .language(let settings): settings.json
+    case .classifier(let settings): settings.json
+    }
+  }
+}
+
+/// A network of either kind, as training sees it.
+public struct TrainedNetwork {
+  /// Its parameters.
+  public let parameters: ParameterSet
+  private let kind: Kind
+
+  private enum Kind {
+    case language(SequenceNetwork)
+    case classifier(SequenceClassifier)
+  }
+
+  /// - Parameter recomputesBlocks: as ``Models/SequenceNetwork/recomputesBlocks``.
+  /// - Throws: ``Models/ModelError`` where parameters are read and do not fit.
+  init(_ settings: NetworkSettings, _ parameters: ParameterSet, recomputesBlocks: Bool = false) throws {
+    self.parameters = parameters
+    switch settings {
+    case .language(let settings):
+      let network = try SequenceNetwork(settings, parameters)
+      network.recomputesBlocks = recomputesBlocks
+      kind = .language(network)
+    case .classifier(let settings): kind = .classifier(try SequenceClassifier(settings, parameters))
+    }
+  }
+
+  /// Losses of a batch's targets.
+  func losses(_ batch: ExampleBatch) throws -> CrossEntropyResult {
+    let logits =
+      switch (kind, batch.input) {
+      case (.language(let network), .tokens(let tokens)): try network.logits(tokens, batch: batch.count)
+      case (.classifier(let network), .tokens(let tokens)):
+        try network.logits(tokens, batch: batch.count, lengths: batch.lengths)
+      case (.classifier(let network), .numbers(let numbers)):
+        try network.logits(numbers, batch: batch.count, lengths: batch.lengths)
+      case (.language, .numbers): preconditionFailure("a language model was given numbers")
+      }
+    return try logits.crossEntropy(batch.targets)
+  }
+
+  /// Judges by examples whose targets are answers.
+  func evaluate(_ examples: any ExampleSource, batch: Int) throws -> Training.Evaluation {
+    let device = parameters.device
+    return try device.evaluating {
+      var (loss, correct, count) = (0.0, 0.0, 0)
+      for start in stride(from: 0, to: examples.count, by: batch) {
+        let found = try losses(examples.examples(start..<min(start + batch, examples.count)))
+        loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
+        correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
+        count += found.count
+      }
+      let divisor = Double(max(1, count))
+      return Training.Evaluation(loss: loss / divisor, accuracy: correct / divisor, count: count)
+    }
+  }
+}
