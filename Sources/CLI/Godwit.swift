@@ -16,7 +16,7 @@ struct Godwit: ParsableCommand {
     subcommands: [
       AskCommand.self, GenerateCommand.self, ScoreCommand.self, TokenizeCommand.self, InspectCommand.self,
       BatchCommand.self, CorpusCommand.self, TrainCommand.self, EvalCommand.self, ExportCommand.self,
-      ConvertCommand.self,
+      ConvertCommand.self, ReportCommand.self,
       InfoCommand.self, BenchCommand.self, PlotCommand.self, KernelsCommand.self,
     ])
 }

@@ -42,6 +42,11 @@ public struct Checkpoint {
     seed = UInt64(try JSONNode(field("seed"), file: path).integer(in: 0...Int.max))
   }
 
+  /// Numbers that are trained, or were.
+  public var parameterCount: Int {
+    tensors.tensors.filter { !$0.name.hasPrefix("optimizer.") }.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
   /// The numbers of a tensor, `nil` where there is none.
   ///
   /// - Throws: ``Models/ModelError/misshapen(tensor:found:expected:)`` for another shape or type.

@@ -1,0 +1,55 @@
+internal import Formats
+internal import Train
+
+/// What one run of `godwit train` reached.
+struct RunSummary {
+  /// The folder's name without the seed.
+  let name: String
+  let seed: Int
+  let task: String
+  let model: String
+  let parameters: Int
+  /// What was measured, step by step.
+  let lines: [JSON]
+  let step: Int
+  /// Of the last measurement, in nats.
+  let loss: Double
+  let accuracy: Double
+  let bestAccuracy: Double
+
+  /// - Throws: what is wrong with the folder's checkpoint or measurements.
+  init(_ folder: RunFolder) throws {
+    let path = folder.path.hasSuffix("/") ? String(folder.path.dropLast()) : folder.path
+    let folder = RunFolder(path: path)
+    guard folder.isUsed else { throw CommandFailure("\(path) has no checkpoint of `godwit train`.") }
+    lines = folder.lines()
+    guard let last = lines.last, let step = last["step"]?.integer, let loss = last["test_loss"]?.number,
+      let accuracy = last["accuracy"]?.number
+    else { throw CommandFailure("\(folder.metrics) has no measurement.") }
+    let checkpoint = try Checkpoint(path: folder.checkpoint)
+    let ending = path.split(separator: "/").last.map(String.init) ?? path
+    seed = Int(checkpoint.seed)
+    let suffix = "-seed\(seed)"
+    name = ending.hasSuffix(suffix) ? String(ending.dropLast(suffix.count)) : ending
+    task = Self.name(checkpoint.recipe["task"])
+    model = Self.name(checkpoint.model["mixer"])
+    parameters = checkpoint.parameterCount
+    (self.step, self.loss, self.accuracy) = (step, loss, accuracy)
+    bestAccuracy = lines.compactMap { $0["accuracy"]?.number }.max() ?? accuracy
+  }
+
+  /// A name that stands alone or is an object's only key.
+  private static func name(_ json: JSON?) -> String {
+    switch json {
+    case .string(let name): name
+    case .object(let object): object.members.first?.key ?? "?"
+    default: "?"
+    }
+  }
+
+  /// A line for people.
+  var line: String {
+    "\(name) seed \(seed): \(model) on \(task), \(parameters) parameters, step \(step): loss "
+      + "\(Output.fixed(loss, 4)) nats, accuracy \(Output.fixed(100 * accuracy, 1)) %\n"
+  }
+}
