@@ -1,7 +1,7 @@
 # make demo: from nothing to answers.  make test: all tests.  See README.md.
 GODWIT := .build/release/godwit
 
-.PHONY: setup build demo test bench check fuzz peers code-model
+.PHONY: setup build demo test bench check fuzz peers code-model lra
 setup:
 	@Scripts/setup
 	@Scripts/fetch-model
@@ -24,6 +24,12 @@ code-model: build
 	@$(GODWIT) train Recipes/code-hyena.yaml $$(test -f runs/code-hyena-seed0/checkpoint.safetensors && echo --resume)
 	@$(GODWIT) export runs/code-hyena-seed0/checkpoint.safetensors --out runs/code-hyena.safetensors
 	@$(GODWIT) generate --model runs/code-hyena.safetensors --prompt "def mean(values):" --max-tokens 200
+
+# Three mixers on short ListOps, and the page that compares them; some minutes on two cores. For the published sizes take a GPU
+# and Recipes/listops-longconv*.yaml and pathfinder-longconv.yaml, then `godwit report`.
+lra: build
+	@for mixer in longconv s4d attention; do $(GODWIT) train Recipes/listops-small-$$mixer.yaml --overwrite || exit 1; done
+	@$(GODWIT) report runs/listops-small-*-seed0 --title "Short ListOps" --out runs/lra.html
 
 check:
 	@Scripts/check
