@@ -7,8 +7,9 @@ protocol ExampleSource: Sendable {
 
   /// Some examples, one after the other.
   ///
+  /// - Parameter pass: how often all were seen before; data that are drawn anew each time follow from it.
   /// - Throws: what is wrong with the data.
-  func examples(_ places: some Collection<Int>) throws -> ExampleBatch
+  func examples(_ places: some Collection<Int>, pass: Int) throws -> ExampleBatch
 }
 
 /// Examples that a network reads together.
@@ -30,7 +31,7 @@ struct ExampleBatch {
 }
 
 extension TokenExamples: ExampleSource {
-  func examples(_ places: some Collection<Int>) -> ExampleBatch {
+  func examples(_ places: some Collection<Int>, pass: Int) -> ExampleBatch {
     ExampleBatch(
       count: places.count, input: .tokens(places.flatMap { input($0) }),
       targets: places.flatMap { target($0) })
@@ -42,7 +43,7 @@ struct LabelledTokens: ExampleSource {
   let examples: LabelledExamples<Int32>
   var count: Int { examples.count }
 
-  func examples(_ places: some Collection<Int>) -> ExampleBatch {
+  func examples(_ places: some Collection<Int>, pass: Int) -> ExampleBatch {
     let width = examples.width
     return ExampleBatch(
       count: places.count,
@@ -62,7 +63,7 @@ struct LabelledPixels: ExampleSource {
     (width, labels, pixels) = (examples.width, examples.labels, examples.centred)
   }
 
-  func examples(_ places: some Collection<Int>) -> ExampleBatch {
+  func examples(_ places: some Collection<Int>, pass: Int) -> ExampleBatch {
     ExampleBatch(
       count: places.count, input: .numbers(places.flatMap { pixels[$0 * width..<($0 + 1) * width] }),
       targets: places.map { labels[$0] })
@@ -87,7 +88,12 @@ struct TextWindows: ExampleSource {
     stride = all / max(1, count)
   }
 
-  func examples(_ places: some Collection<Int>) throws -> ExampleBatch {
+  /// A window without the token after it.
+  func tokens(of place: Int) throws -> [Int32] {
+    try tokens[place * stride * length..<(place * stride + 1) * length]
+  }
+
+  func examples(_ places: some Collection<Int>, pass: Int) throws -> ExampleBatch {
     var (inputs, targets) = ([Int32](), [Int32]())
     for place in places {
       let start = place * stride * length

@@ -24,7 +24,7 @@ public struct Judge {
   public func evaluate(newExamples: (count: Int, seed: UInt64)? = nil) throws -> Training.Evaluation {
     let test: any ExampleSource
     if let newExamples {
-      if case .corpus = recipe.task {
+      if recipe.task.isText {
         throw TrainError.data(
           what: "new examples", why: "a corpus has no others than its own. Leave --examples out")
       }

@@ -63,12 +63,12 @@ public struct Recipe: Sendable {
     task = try TrainingTask(node.required("task"))
     let examples = try node.optional("examples")
     try examples?.requireKeys(["train", "test", "seed"])
-    if case .corpus = task, let unused = try examples?.optional("seed") {
+    if task.isText, let unused = try examples?.optional("seed") {
       throw unused.wrong("no such key, since a corpus is what it is")
     }
     let standard = task.standardTrainCount
     trainCount = try examples?.optional("train")?.positiveInteger() ?? standard
-    if case .corpus = task, trainCount > standard, let stated = try examples?.optional("train") {
+    if task.isText, trainCount > standard, let stated = try examples?.optional("train") {
       throw stated.wrong("at most the \(standard) windows of the corpus")
     }
     testCount = try examples?.optional("test")?.positiveInteger() ?? 500
@@ -84,8 +84,10 @@ public struct Recipe: Sendable {
     precision = try node.optional("precision").map { types[try $0.choice(types.map(\.rawValue))] } ?? .float32
     let recomputes = try node.optional("recompute_blocks")
     recomputesBlocks = try recomputes?.bool() ?? false
-    if case .classifier = model, let recomputes {
-      throw recomputes.wrong("no such key, since classifiers keep what their blocks compute")
+    if let recomputes {
+      guard case .language = model else {
+        throw recomputes.wrong("no such key: only networks that continue texts compute blocks again")
+      }
     }
     let stated = try node.optional("steps")
     let perEpoch = (trainCount + batch - 1) / batch

@@ -8,12 +8,15 @@ public enum NetworkSettings: Sendable, Hashable {
   case language(SequenceSettings)
   /// It sorts sequences into classes.
   case classifier(ClassifierSettings)
+  /// It tells masked tokens from all others.
+  case masked(MonarchMixerSettings)
 
   /// The object that gives these settings.
   var json: JSON {
     switch self {
     case .language(let settings): settings.json
     case .classifier(let settings): settings.json
+    case .masked(let settings): settings.json
     }
   }
 }
@@ -27,6 +30,7 @@ public struct TrainedNetwork {
   private enum Kind {
     case language(SequenceNetwork)
     case classifier(SequenceClassifier)
+    case masked(MaskedLanguageModel)
   }
 
   /// - Parameter recomputesBlocks: as ``Models/SequenceNetwork/recomputesBlocks``.
@@ -39,6 +43,7 @@ public struct TrainedNetwork {
       network.recomputesBlocks = recomputesBlocks
       kind = .language(network)
     case .classifier(let settings): kind = .classifier(try SequenceClassifier(settings, parameters))
+    case .masked(let settings): kind = .masked(try MaskedLanguageModel(settings, parameters))
     }
   }
 
@@ -51,7 +56,9 @@ public struct TrainedNetwork {
         try network.logits(tokens, batch: batch.count, lengths: batch.lengths)
       case (.classifier(let network), .numbers(let numbers)):
         try network.logits(numbers, batch: batch.count, lengths: batch.lengths)
-      case (.language, .numbers): preconditionFailure("a language model was given numbers")
+      case (.masked(let network), .tokens(let tokens)): try network.logits(tokens, batch: batch.count)
+      case (.language, .numbers), (.masked, .numbers):
+        preconditionFailure("a language model was given numbers")
       }
     return try logits.crossEntropy(batch.targets)
   }
@@ -62,7 +69,7 @@ public struct TrainedNetwork {
     return try device.evaluating {
       var (loss, correct, count) = (0.0, 0.0, 0)
       for start in stride(from: 0, to: examples.count, by: batch) {
-        let found = try losses(examples.examples(start..<min(start + batch, examples.count)))
+        let found = try losses(examples.examples(start..<min(start + batch, examples.count), pass: 0))
         loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
         correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
         count += found.count

@@ -104,7 +104,8 @@ public final class Training {
   /// - Throws: ``TrainError/diverged(step:loss:)``; gradients are gone then.
   private func descend(_ examples: [Int]) throws -> Float {
     let parts = try stride(from: 0, to: examples.count, by: recipe.microbatch).map { start in
-      try data.train.examples(examples[start..<min(start + recipe.microbatch, examples.count)])
+      try data.train.examples(
+        examples[start..<min(start + recipe.microbatch, examples.count)], pass: epoch + 1)
     }
     let total = parts.reduce(0) { $0 + $1.targets.count { $0 >= 0 } }
     var mean: Float = 0

@@ -8,6 +8,8 @@ public enum TrainingTask: Sendable {
   case tokens(any TokenTask)
   /// Each token of a text is to be told from those before it: the text, tokens of an input.
   case corpus(Corpus, length: Int)
+  /// Masked tokens of a text are to be told from all others: the text, tokens of an input, share that is asked for.
+  case masked(Corpus, length: Int, share: Float)
   /// Nested lists of digits are to be worked out.
   case listOps(ListOps)
   /// Two discs in a picture are on one snake, or not.
@@ -15,7 +17,7 @@ public enum TrainingTask: Sendable {
 
   /// Names in recipes.
   public static let names = [
-    "induction", "recall", "majority", "counting", "addition", "corpus", "listops", "pathfinder",
+    "induction", "recall", "majority", "counting", "addition", "corpus", "masked", "listops", "pathfinder",
   ]
 
   /// Settings of the network from a recipe's, with what the data say.
@@ -29,6 +31,10 @@ public enum TrainingTask: Sendable {
       return .language(try SequenceSettings(node, vocabulary: task.vocabularySize, longest: length))
     case .corpus(let corpus, _):
       return .language(try SequenceSettings(node, vocabulary: corpus.vocabularySize, longest: length))
+    case .masked(let corpus, _, _):
+      // One more for the mask.
+      return .masked(
+        try MonarchMixerSettings(node, vocabulary: corpus.vocabularySize + 1, longest: length))
     case .listOps(let task): return try classifier(.tokens(task.vocabularySize), 10)
     case .pathfinder: return try classifier(.numbers(1), 2)
     }
@@ -38,7 +44,7 @@ public enum TrainingTask: Sendable {
   public var length: Int {
     switch self {
     case .tokens(let task): task.length
-    case .corpus(_, let length): length
+    case .corpus(_, let length), .masked(_, let length, _): length
     case .listOps(let task): task.settings.width
     case .pathfinder(let task): task.settings.size * task.settings.size
     }
@@ -83,9 +89,9 @@ public enum TrainingTask: Sendable {
       self = .tokens(try DigitAddition(digits: number("digits", 3)))
     case "listops": self = .listOps(try ListOps(settings))
     case "pathfinder": self = .pathfinder(try Pathfinder(settings))
-    case "corpus":
+    case "corpus", "masked":
       guard let settings else { throw node.wrong("an object with the corpus's file and length") }
-      try settings.requireKeys(["file", "length"])
+      try settings.requireKeys(name == "masked" ? ["file", "length", "share"] : ["file", "length"])
       let corpus = try Corpus(path: settings.required("file").string())
       let length = try settings.required("length").positiveInteger()
       for (run, name) in [(corpus.train, "train on"), (corpus.test, "be judged by")]
@@ -94,8 +100,22 @@ public enum TrainingTask: Sendable {
           what: corpus.file,
           why: "it has \(run.count) tokens to \(name), fewer than one window of \(length + 1)")
       }
-      self = .corpus(corpus, length: length)
+      let share = try settings.optional("share")?.number() ?? 0.15
+      guard share > 0, share < 1 else {
+        throw try settings.required("share").wrong("a number above 0 and below 1")
+      }
+      self =
+        name == "masked"
+        ? .masked(corpus, length: length, share: Float(share)) : .corpus(corpus, length: length)
     default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")
+    }
+  }
+
+  /// Whether its examples are those of a text, and there are no others.
+  var isText: Bool {
+    switch self {
+    case .corpus, .masked: true
+    default: false
     }
   }
 
@@ -103,7 +123,7 @@ public enum TrainingTask: Sendable {
   public var tokenizer: String? {
     switch self {
     case .tokens, .listOps, .pathfinder: nil
-    case .corpus(let corpus, _): corpus.tokenizer
+    case .corpus(let corpus, _), .masked(let corpus, _, _): corpus.tokenizer
     }
   }
 
@@ -111,7 +131,8 @@ public enum TrainingTask: Sendable {
   var standardTrainCount: Int {
     switch self {
     case .tokens, .listOps, .pathfinder: 5000
-    case .corpus(let corpus, let length): TextWindows(corpus.train, length: length).count
+    case .corpus(let corpus, let length), .masked(let corpus, let length, _):
+      TextWindows(corpus.train, length: length).count
     }
   }
 
@@ -134,6 +155,13 @@ public enum TrainingTask: Sendable {
         TextWindows(corpus.train, length: length, most: train),
         TextWindows(corpus.test, length: length, most: test)
       )
+    case .masked(let corpus, let length, let share):
+      func masked(_ run: TokenRun, _ most: Int) -> MaskedWindows {
+        MaskedWindows(
+          windows: TextWindows(run, length: length, most: most), share: share,
+          vocabularySize: corpus.vocabularySize)
+      }
+      return (masked(corpus.train, train), masked(corpus.test, test))
     case .tokens(let task):
       // One draw for both, so that no example is in both.
       let trained = try task.examples(train + test, seed: seed, scored: .all)

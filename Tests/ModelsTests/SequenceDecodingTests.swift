@@ -70,6 +70,14 @@ import TilesCPU
     #expect(try worstStep(network, prompt: 5, steps: 4) < 1e-6)
   }
 
+  /// As on a GPU: 16-bit factors, memory apart, the past of convolutions summed as it is written.
+  @Test(arguments: mixers) func stepsAreNearTheWholeWithFactorsOf16Bits(mixer: SequenceSettings.Mixer) throws
+  {
+    let network = try network(
+      mixer, on: Device(DeviceExecutor(CPUExecutor(threads: 2)), factors: .bfloat16))
+    #expect(try worstStep(network, prompt: 70, steps: 6) < 0.05)
+  }
+
   @Test func sessionsBeginAnew() throws {
     let device = Device(try CPUExecutor(threads: 1))
     let session = try SequenceSession(network(.h3(states: 8, headWidth: 1), on: device), capacity: 20)

@@ -59,7 +59,7 @@ import Testing
   @Test func paddingIsLeftOutOfThePool() throws {
     let recipe = try recipe(Self.listOps)
     let test = try recipe.task.examples(train: 2, test: 6, seed: 0).test
-    let batch = try test.examples(0..<6)
+    let batch = try test.examples(0..<6, pass: 0)
     #expect(batch.lengths?.count == 6 && batch.targets.count == 6 && batch.tokens.count == 6 * 12)
     for (row, length) in (batch.lengths ?? []).enumerated() {
       #expect(batch.tokens[row * 12 + length - 1] == 2)

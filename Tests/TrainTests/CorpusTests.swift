@@ -46,11 +46,12 @@ extension ExampleBatch {
       train: (0..<23).map { Int32($0) }, test: [1, 2, 3], vocabularySize: 30, tokenizer: "bytes", to: path)
     let windows = try TextWindows(Corpus(path: path).train, length: 5)
     #expect(windows.count == 4)
-    let found = try windows.examples([0, 3])
+    let found = try windows.examples([0, 3], pass: 0)
     #expect(found.tokens == [0, 1, 2, 3, 4, 15, 16, 17, 18, 19])
     #expect(found.targets == [1, 2, 3, 4, 5, 16, 17, 18, 19, 20])
     // Fewer are spread over the text.
-    #expect(try TextWindows(Corpus(path: path).train, length: 5, most: 2).examples([1]).tokens.first == 10)
+    #expect(
+      try TextWindows(Corpus(path: path).train, length: 5, most: 2).examples([1], pass: 0).tokens.first == 10)
     #expect(try TextWindows(Corpus(path: path).test, length: 5).count == 0)
   }
 
@@ -129,5 +130,71 @@ extension ExampleBatch {
       try task(16, #""examples": {"train": 5}, "evaluate": {"steps": 2, "every": 3}"#)
     }
     #expect(try task(16, #""examples": {"train": 24, "test": 1}"#).steps == 8)
+  }
+}
+
+/// Texts some of whose tokens are masked.
+@Suite struct MaskedTests {
+  private func corpus() throws -> (path: String, corpus: Corpus) {
+    let path = NSTemporaryDirectory() + "godwit-masked-\(UInt64.random(in: 0...UInt64.max)).safetensors"
+    // Every token is told by its neighbours.
+    let text = (0..<4100).map { Int32($0 % 8) }
+    try Corpus.write(
+      train: text, test: Array(text.prefix(500)), vocabularySize: 8, tokenizer: "bytes", to: path)
+    return (path, try Corpus(path: path))
+  }
+
+  @Test func aShareIsAskedForAndMostOfItMasked() throws {
+    let (_, corpus) = try corpus()
+    let windows = MaskedWindows(
+      windows: TextWindows(corpus.train, length: 64), share: 0.2, vocabularySize: 8)
+    let batch = try windows.examples(0..<60, pass: 1)
+    let asked = batch.targets.indices.filter { batch.targets[$0] >= 0 }
+    #expect((0.15...0.25).contains(Double(asked.count) / Double(60 * 64)))
+    let masked = asked.count { batch.tokens[$0] == 8 }
+    #expect((0.7...0.9).contains(Double(masked) / Double(asked.count)))
+    for place in batch.targets.indices {
+      #expect(batch.targets[place] == (asked.contains(place) ? Int32(place % 8) : -100))
+      if batch.targets[place] < 0 { #expect(batch.tokens[place] == Int32(place % 8)) }
+    }
+    // The same again in this pass, others in the next, and always one at least.
+    #expect(try windows.examples(0..<60, pass: 1).tokens == batch.tokens)
+    #expect(try windows.examples(0..<60, pass: 2).tokens != batch.tokens)
+    let few = MaskedWindows(windows: TextWindows(corpus.train, length: 5), share: 0.001, vocabularySize: 8)
+    let rare = try few.examples(0..<50, pass: 0)
+    for row in 0..<50 { #expect(rare.targets[row * 5..<row * 5 + 5].contains { $0 >= 0 }) }
+  }
+
+  @Test func masksAreFilledIn() throws {
+    let path = try corpus().path
+    let recipe = try recipe(
+      """
+      {"task": {"masked": {"file": "\(path)", "length": 32, "share": 0.2}}, "examples": {"test": 15}, "batch": 16,
+       "model": {"width": 32, "layers": 2, "feed_forward": 64, "filter_width": 16, "dropout": 0},
+       "optimizer": {"rate": 0.004}, "epochs": 10}
+      """)
+    guard case .masked(let settings) = recipe.model else {
+      Issue.record("no network for masks")
+      return
+    }
+    #expect(settings.vocabularySize == 9 && settings.longest == 32)
+    let training = try Training(recipe, on: cores())
+    let before = try training.evaluate()
+    while !training.isDone { _ = try training.advance() }
+    let after = try training.evaluate()
+    #expect(before.accuracy < 0.4 && after.accuracy > 0.8)
+    let file = path + ".checkpoint"
+    try training.save(to: file)
+    let judge = try Judge(recipe, Checkpoint(path: file), on: cores())
+    #expect(try judge.evaluate().loss == after.loss)
+  }
+
+  @Test(arguments: [#""share": 0"#, #""share": 1.5"#, #""unknown": 1"#]) func badSharesAreRefused(key: String)
+    throws
+  {
+    let path = try corpus().path
+    #expect(throws: (any Error).self) {
+      try recipe(#"{"task": {"masked": {"file": "\#(path)", "length": 32, \#(key)}}}"#)
+    }
   }
 }
