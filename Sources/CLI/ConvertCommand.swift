@@ -3,6 +3,7 @@ internal import Formats
 internal import Models
 internal import Tensors
 internal import TilesCPU
+internal import Tokenizers
 
 /// Makes a checkpoint of this program out of a published one.
 struct ConvertCommand: ParsableCommand {
@@ -11,7 +12,8 @@ struct ConvertCommand: ParsableCommand {
     discussion: """
       Reads files of torch.save (nothing in them is run) and safetensors. What a file does not say is asked for.
 
-        godwit convert H3-125M/model.pt --out models/h3-125m
+        godwit convert H3-125M/model.pt --tokenizer gpt2/tokenizer.json --out models/h3-125m
+        godwit generate --model models/h3-125m/checkpoint.safetensors --prompt "The longest flight"
         godwit convert hyenadna-tiny-1k --out models/hyenadna --window-shift 0.05
         godwit convert hyena-small/model.ckpt --out models/hyena --no-window --skip-objects --json
       """)
@@ -26,6 +28,11 @@ struct ConvertCommand: ParsableCommand {
 
   @Option(help: "Path of its config.json, where it does not lie in the same folder.")
   var config: String?
+
+  @Option(
+    help: "bytes, or a tokenizer.json, which `godwit generate` needs; GPT-2's for the published H3 and Hyena."
+  )
+  var tokenizer: String?
 
   @Option(help: "Heads of attention.")
   var heads: Int?
@@ -75,9 +82,17 @@ struct ConvertCommand: ParsableCommand {
     (hints.hasWindow, hints.windowShift) = (window, windowShift)
     let found = try PublicCheckpoint(
       path: checkpoint, configuration: config, hints: hints, foreign: skipObjects ? .skipped : .refused)
+    let description = try tokenizer.map { $0 == "bytes" ? $0 : try Files.text($0) }
+    if let description, let tokenizer {
+      let tokens = try Tokenizer(description: description, file: tokenizer).vocabularySize
+      guard tokens <= found.settings.vocabularySize else {
+        throw CommandFailure(
+          "\(tokenizer) has \(tokens) tokens, the network \(found.settings.vocabularySize).")
+      }
+    }
     let network = try found.network(on: Device(try CPUExecutor(threads: 1)))
     try folder.prepare()
-    try found.save(network, to: folder.checkpoint)
+    try found.save(network, tokenizer: description, to: folder.checkpoint)
     try report(found, network, folder)
   }
 

@@ -21,8 +21,8 @@ struct TrainedModel {
     let checkpoint = try Checkpoint(path: path)
     guard let description = checkpoint.tokenizer else {
       throw CommandFailure(
-        "\(path) was trained on a generated task, not on text: it continues no prompt. Judge it with `godwit eval`."
-      )
+        "\(path) has no tokenizer, so it continues no prompt. Networks of generated tasks are judged with `godwit eval`; a "
+          + "published checkpoint gets one by `godwit convert --tokenizer`.")
     }
     tokenizer = try Tokenizer(description: description, file: path)
     let settings = try SequenceSettings(JSONNode(checkpoint.model, file: path))

@@ -115,17 +115,6 @@ extension Variable {
     let device = self.device
     return device.note(try device.dense(value), from: [self]) { [.whole($0)] }
   }
-
-  /// The last axis backwards, of a variable without gradient.
-  public func reversedLast() throws -> Variable {
-    precondition(node == nil, "only a variable without gradient is turned")
-    let last = shape.count - 1
-    let view = Tensor(
-      unchecked: value.storage,
-      byteOffset: value.byteOffset + (shape[last] - 1) * value.strides[last] * value.type.blockBytes,
-      type: value.type, shape: shape, strides: value.strides.dropLast() + [-value.strides[last]])
-    return Variable(try device.copied(view), on: device)
-  }
 }
 
 extension Tensor {

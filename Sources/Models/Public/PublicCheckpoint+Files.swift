@@ -48,19 +48,21 @@ extension PublicCheckpoint {
 
   /// Writes a network in the form in which `godwit train` keeps checkpoints: float32, with the settings in the header.
   ///
-  /// - Parameter network: from ``network(on:)``.
+  /// - Parameters:
+  ///   - network: from ``network(on:)``.
+  ///   - tokenizer: `bytes`, or the contents of a `tokenizer.json`, which continuing prompts takes.
   /// - Throws: ``Formats/FormatError``; `path` is then as it was.
-  public func save(_ network: SequenceNetwork, to path: String) throws {
+  public func save(_ network: SequenceNetwork, tokenizer: String? = nil, to path: String) throws {
     let executor = network.parameters.device.executor
     let tensors = try network.parameters.parameters.map { parameter in
       (name: parameter.name, tensor: try executor.fetch(parameter.variable.value))
     }
     let origin: JSON = ["converted": ["file": .string(file), "layout": .string(layout.rawValue)]]
-    try SafetensorsWriter.write(
-      tensors,
-      metadata: [
-        "godwit.model": try settings.json.serialized(), "godwit.recipe": try origin.serialized(),
-        "godwit.step": "0", "godwit.seed": "0", "format": "pt",
-      ], to: path)
+    var metadata = [
+      "godwit.model": try settings.json.serialized(), "godwit.recipe": try origin.serialized(),
+      "godwit.step": "0", "godwit.seed": "0", "format": "pt",
+    ]
+    metadata["godwit.tokenizer"] = tokenizer
+    try SafetensorsWriter.write(tensors, metadata: metadata, to: path)
   }
 }

@@ -37,7 +37,7 @@ final class ConvolutionHistory {
     let taps = min(capacity, filter.shape[1])
     let reversed = try device.constant([Float](repeating: 0, count: h * capacity), [1, h, capacity])
     // Tap l lies at capacity − 1 − l.
-    let turned = try filter.sliced(axis: 1, 0..<taps).reversedLast()
+    let turned = try filter.sliced(axis: 1, 0..<taps).reversed(axis: 1)
     try reversed.store(turned.reshaped([1, h, taps]), axis: 2, at: capacity - taps)
     let inputs = try device.constant(
       [Float](repeating: 0, count: batch * h * capacity), [batch, h, capacity])

@@ -21,7 +21,7 @@ private final class H3Decoder: MixerDecoder {
     let (k, v) = (try mixer.projections[1].channels(of: u), try mixer.projections[2].channels(of: u))
     let taps = min(max(u.shape[1], mixer.settings.states), mixer.settings.states)
     let filter = try u.device.precisely { try mixer.shiftFilter(taps: taps) }
-    shift = try RecentPositions(taps: filter.reversedLast(), after: k)
+    shift = try RecentPositions(taps: filter.reversed(axis: 1), after: k)
     recurrence = try u.device.precisely {
       try DiagonalRecurrence(DiagonalFilter(discretisation: .bilinear), mixer.modes)
     }
