@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention, fftconv, short_conv; on a GPU gemm, linear, ablations, attention, attention_bwd, ssm, \
+      What to measure: generate, gemm, attention, fftconv, short_conv, train; on a GPU train, gemm, linear, ablations, attention, attention_bwd, ssm, \
       based, hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -44,7 +44,7 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, linear, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
-    case linear_attention, gla, fftconv, fftconv_bwd
+    case linear_attention, gla, fftconv, fftconv_bwd, train
     case prefix, rotary, layernorm, copy, launch
   }
 
@@ -64,6 +64,7 @@ struct BenchCommand: ParsableCommand {
       case .attention: try AttentionBench(self).run()
       case .fftconv: try ConvolutionBench(self).run()
       case .short_conv: try ShortConvolutionBench(self).run()
+      case .train: try TrainingBench(self).run(on: options.machine.cpu())
       default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
       }
     }
@@ -94,6 +95,7 @@ struct BenchCommand: ParsableCommand {
       case .copy: try gpu.copy()
       case .short_conv: throw ValidationError("`bench short_conv` is for --device cpu.")
       case .launch: try gpu.launching()
+      case .train: try TrainingBench(self).run(on: executor)
       }
     }
   }
