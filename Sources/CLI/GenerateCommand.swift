@@ -79,7 +79,7 @@ struct GenerateCommand: ParsableCommand {
     let text = try prompt ?? Files.text("-")
     var run = GenerationRun(stops: StopMatcher(stop), isJSON: json, start: start)
     if let path = try options.trainedFile() {
-      try generate(text, from: TrainedModel(path: path, on: options.machine), &run)
+      try generate(text, from: TrainedModel(path: path, exact: options.exact, on: options.machine), &run)
     } else {
       try generate(text, from: options.load(), &run)
     }

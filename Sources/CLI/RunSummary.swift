@@ -32,7 +32,8 @@ struct RunSummary {
     let suffix = "-seed\(seed)"
     name = ending.hasSuffix(suffix) ? String(ending.dropLast(suffix.count)) : ending
     task = Self.name(checkpoint.recipe["task"])
-    model = Self.name(checkpoint.model["mixer"])
+    // Networks that fill in masked tokens have one mixer only.
+    model = checkpoint.model["mixer"].map { Self.name($0) } ?? "monarch_mixer"
     parameters = checkpoint.parameterCount
     (self.step, self.loss, self.accuracy) = (step, loss, accuracy)
     bestAccuracy = lines.compactMap { $0["accuracy"]?.number }.max() ?? accuracy

@@ -15,14 +15,20 @@ struct TrainedModel {
 
   /// Opens a file.
   ///
-  /// - Parameter machine: what it runs on.
+  /// - Parameters:
+  ///   - machine: what it runs on.
+  ///   - exact: whether nothing may be rounded to 16 bits, which is for the cores alone.
   /// - Throws: what is wrong with the file; that it was not trained on text.
-  init(path: String, on machine: DeviceOptions) throws {
+  init(path: String, exact: Bool, on machine: DeviceOptions) throws {
     let checkpoint = try Checkpoint(path: path)
     guard let description = checkpoint.tokenizer else {
       throw CommandFailure(
         "\(path) has no tokenizer, so it continues no prompt. Networks of generated tasks are judged with `godwit eval`; a "
           + "published checkpoint gets one by `godwit convert --tokenizer`.")
+    }
+    guard checkpoint.model["mixer"] != nil else {
+      throw CommandFailure(
+        "\(path) fills in masked tokens and continues no prompt. Judge it with `godwit eval`.")
     }
     tokenizer = try Tokenizer(description: description, file: path)
     let settings = try SequenceSettings(JSONNode(checkpoint.model, file: path))
@@ -30,8 +36,11 @@ struct TrainedModel {
       throw CommandFailure(
         "\(path): \(tokenizer.vocabularySize) tokens but embeddings for \(settings.vocabularySize).")
     }
-    let executor = try machine.executor()
+    let executor = try exact && machine.device == .auto ? machine.cpu() : machine.executor()
     let isOnCores = executor.sharesHostMemory
+    guard isOnCores || !exact else {
+      throw CommandFailure("--exact is for the cores where networks were trained here: add --device cpu.")
+    }
     device = isOnCores ? "cpu" : "cuda"
     // Transforms on a GPU take 16-bit rows.
     let numbers = Device(executor, factors: isOnCores ? .float32 : .bfloat16)

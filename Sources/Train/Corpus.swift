@@ -22,7 +22,8 @@ public struct Corpus: Sendable {
   /// - Throws: ``Formats/FormatError``; ``TrainError/data(what:why:)`` for a file that is no corpus.
   public init(path: String) throws {
     let tensors = try Safetensors(path: path)
-    guard let size = tensors.metadata["godwit.corpus.vocabulary"].flatMap(Int.init), size > 0,
+    guard let size = tensors.metadata["godwit.corpus.vocabulary"].flatMap(Int.init),
+      (1..<Int(Int32.max)).contains(size),
       let tokenizer = tensors.metadata["godwit.tokenizer"], tensors.contains("train"),
       tensors.contains("test")
     else {

@@ -98,7 +98,7 @@ public enum TrainingTask: Sendable {
       where run.count <= length {
         throw TrainError.data(
           what: corpus.file,
-          why: "it has \(run.count) tokens to \(name), fewer than one window of \(length + 1)")
+          why: "it has \(run.count) tokens to \(name), no window of \(length) and the token after it")
       }
       let share = try settings.optional("share")?.number() ?? 0.15
       guard share > 0, share < 1 else {

@@ -69,6 +69,8 @@ import Testing
 
   @Test(arguments: [
     #"{"task": {"listops": {"tokens": [9]}}}"#, #"{"task": {"listops": {"tokens": [9, 3]}}}"#,
+    #"{"task": {"listops": {"tokens": [1, 9223372036854775807]}}}"#, #"{"batch": 9223372036854775807}"#,
+    #"{"examples": {"train": 9223372036854775807, "test": 9223372036854775807}}"#,
     #"{"task": {"listops": {"depth": 0}}}"#, #"{"task": {"listops": {"width": 10, "tokens": [3, 10]}}}"#,
     #"{"task": {"listops": {"unknown": 1}}}"#, #"{"task": {"pathfinder": {"size": 4}}}"#,
     #"{"task": {"pathfinder": {"contour": 1}}}"#, #"{"recompute_blocks": true}"#,

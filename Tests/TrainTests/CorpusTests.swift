@@ -68,6 +68,11 @@ extension ExampleBatch {
     let corpus = try Corpus(path: path)
     #expect(try corpus.train[0..<4] == [0, 0, 0, 0])
     #expect(throws: TrainError.self) { try corpus.train[0..<5] }
+    // A vocabulary that no number of a token reaches.
+    try SafetensorsWriter.write(
+      [("train", numbers), ("test", numbers)],
+      metadata: ["godwit.corpus.vocabulary": "\(Int.max)", "godwit.tokenizer": "bytes"], to: path)
+    #expect(throws: TrainError.self) { try Corpus(path: path) }
     // Two axes, and floats.
     for tensor in [try Tensor(zeros: .uint8, [3, 3]), try Tensor(zeros: .float32, [9])] {
       try SafetensorsWriter.write(
@@ -123,6 +128,7 @@ extension ExampleBatch {
       try recipe(#"{"task": {"corpus": {"file": "\#(path)", "length": \#(length)}}, \#(more)}"#)
     }
     #expect(throws: TrainError.self) { try task(64, #""epochs": 1"#) }
+    #expect(throws: FormatError.self) { try task(.max, #""epochs": 1"#) }
     #expect(throws: FormatError.self) { try task(16, #""epochs": 1, "steps": 2, "examples": {"test": 2}"#) }
     #expect(throws: FormatError.self) { try task(16, #""examples": {"seed": 2}"#) }
     #expect(throws: FormatError.self) { try task(16, #""examples": {"train": 25}"#) }
