@@ -78,6 +78,9 @@ public final class Device {
     return try body()
   }
 
+  /// Whether work is to be cut for more than a hundred cores, as GPUs have; on processors fewer and larger tasks are faster.
+  var hasManyCores: Bool { !executor.sharesHostMemory }
+
   // MARK: Memory
 
   /// An array whose numbers somebody is about to write.

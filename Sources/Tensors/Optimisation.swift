@@ -16,7 +16,7 @@ extension Variable {
   ) throws {
     let count = value.count
     guard count > 0 else { return }
-    let columns = min(device.executor.cores > 16 ? 1024 : 4096, max(64, count.nextPowerOfTwo))
+    let columns = min(device.hasManyCores ? 1024 : 4096, max(64, count.nextPowerOfTwo))
     let kernel = try device.kernel(AdamWKey(columns: columns)) { try AdamW.kernel(columns: columns) }
     let flat = try [value, mean.value, variance.value, device.dense(gradient)].map { $0.reshaped([count]) }
     try kernel.run(flat + [settings.value, factor.value])

@@ -46,10 +46,9 @@ extension Device {
       return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result)
     }
     let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
-    let is16Bit = form.factors != scalar
-    if executor.cores > 16, batch == 1, bias == nil, form.transposesA, !form.transposesB, a.isDense,
+    if hasManyCores, batch == 1, bias == nil, form.transposesA, !form.transposesB, a.isDense,
       b.isDense,
-      let parts = inParts(rows: m, columns: n, inner: inner, side: is16Bit ? 128 : 64)
+      let parts = inParts(rows: m, columns: n, inner: inner, side: form.factors == scalar ? 64 : 128)
     {
       // A weight's gradient: few tiles and a long inner side, parts of which become a batch whose results are added.
       var sums = form
@@ -70,7 +69,7 @@ extension Device {
     guard batch > 1 else { return try product(a, b, form) }
     let (m, inner) = form.transposesA ? (a.shape[2], a.shape[1]) : (a.shape[1], a.shape[2])
     let n = b.shape[form.transposesB ? 1 : 2]
-    guard executor.cores > 16, a.shape[0] == batch, b.shape[0] == batch, m * n * inner > 0 else {
+    guard hasManyCores, a.shape[0] == batch, b.shape[0] == batch, m * n * inner > 0 else {
       return try summed(product(a, b, form), axis: 0)
     }
     // Parts of the batch keep the machine busy and are added afterwards.
@@ -89,9 +88,8 @@ extension Device {
   private func kind(
     _ form: ProductForm, batch: Int, rows m: Int, columns n: Int, inner: Int
   ) -> BatchedProduct {
-    let isWide = form.factors != scalar && !executor.sharesHostMemory
     var kind = BatchedProduct(
-      plan: isWide
+      plan: hasManyCores && form.factors != scalar
         ? .gpu(batch: batch, rows: m, columns: n) : plan(batch: batch, rows: m, columns: n, inner: inner))
     (kind.transposesA, kind.transposesB) = (form.transposesA, form.transposesB)
     return kind
@@ -107,7 +105,7 @@ extension Device {
   }
 
   private func plan(batch: Int, rows m: Int, columns n: Int, inner: Int) -> Gemm.Plan {
-    guard executor.sharesHostMemory else { return Gemm.Plan(rows: 64, columns: 64, inner: 32) }
+    guard !hasManyCores else { return Gemm.Plan(rows: 64, columns: 64, inner: 32) }
     var plan = Gemm.Plan.cpu(rows: m, columns: n, threads: batch >= 4 ? 1 : 2)
     // No wider than there are numbers: what a tile can hold is memory of each thread.
     plan.rows = min(plan.rows, max(8, m.nextPowerOfTwo))

@@ -37,7 +37,7 @@ extension Device {
   /// Parts into which long rows are cut where there are too few to fill a machine of many cores.
   private func inParts(outer: Int, count: Int) -> Int {
     var parts = 1
-    while executor.cores > 16, outer * parts < 4 * executor.cores, count % (2 * parts) == 0,
+    while hasManyCores, outer * parts < 4 * executor.cores, count % (2 * parts) == 0,
       count / parts >= 4096
     {
       parts *= 2
@@ -48,7 +48,7 @@ extension Device {
   /// Rows that one task of a sum along a middle axis adds up.
   private func length(of count: Int, tiles: Int) -> Int {
     let usual = max(64, ((count + 63) / 64).nextPowerOfTwo)
-    guard executor.cores > 16 else { return usual }
+    guard hasManyCores else { return usual }
     let splits = max(1, 8 * executor.cores / tiles)
     return min(usual, max(32, ((count + splits - 1) / splits).nextPowerOfTwo))
   }
