@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Memory
 
 /// Whole files and standard input, read for the verbs.
 enum Files {
@@ -32,6 +33,13 @@ enum Files {
       throw CommandFailure("\(path) is not UTF-8. Convert it first, for example with iconv.")
     }
     return text
+  }
+
+  /// Writes a whole file, which appears when it is complete.
+  static func write(_ text: String, to path: String) throws {
+    let file = try FileReplacement(path: path)
+    try file.write(text.utf8Span.span)
+    try file.commit()
   }
 
   /// An environment variable.

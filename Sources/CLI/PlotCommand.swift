@@ -42,8 +42,6 @@ struct PlotCommand: ParsableCommand {
     selection.isPerNumber = perNumber
     let picture = try Chart(measurements, selection, title: title).svg()
     if output == "-" { return Output.write(picture) }
-    let file = try FileReplacement(path: output)
-    try file.write(picture.utf8Span.span)
-    try file.commit()
+    try Files.write(picture, to: output)
   }
 }

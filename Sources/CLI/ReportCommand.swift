@@ -27,7 +27,7 @@ struct ReportCommand: ParsableCommand {
   func run() throws {
     let summaries = try runs.map { try RunSummary(RunFolder(path: $0)) }
     let page = RunComparison(title: title, runs: summaries)
-    try RunFolder(path: ".").write(page.html(), to: out)
+    try Files.write(page.html(), to: out)
     guard json else {
       for run in summaries { Output.write(run.line) }
       Output.write("report     \(out)\n")

@@ -31,21 +31,15 @@ struct RunComparison {
         try curve("\(task): accuracy", "share of right answers", own, "accuracy"),
       ]
     }
-    return """
-      <!DOCTYPE html>
-      <html lang="en"><head><meta charset="utf-8"><title>\(title.escapedForXML)</title>
-      <style>body{font:15px system-ui;margin:2em auto;max-width:960px}svg{width:100%;height:auto}
-      table{border-collapse:collapse;width:100%}td,th{padding:.3em .6em;text-align:right;border-bottom:1px solid #ddd}
-      td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}</style></head>
-      <body><h1>\(title.escapedForXML)</h1>
-      <table><tr><th>run</th><th>task</th><th>network</th><th>parameters</th><th>steps</th><th>loss, nats</th>
-      <th>perplexity</th><th>accuracy, %</th><th>seeds</th></tr>
-      \(groups.map { row($0.name, $0.runs) }.joined(separator: "\n"))
-      </table>
-      \(charts.joined(separator: "\n"))
-      </body></html>
-
-      """
+    return RunPage.html(
+      title: title,
+      body: """
+        <table><tr><th>run</th><th>task</th><th>network</th><th>parameters</th><th>steps</th><th>loss, nats</th>
+        <th>perplexity</th><th>accuracy, %</th><th>seeds</th></tr>
+        \(groups.map { row($0.name, $0.runs) }.joined(separator: "\n"))
+        </table>
+        \(charts.joined(separator: "\n"))
+        """)
   }
 
   private static func tasks(_ runs: [RunSummary]) -> [String] {
@@ -71,14 +65,11 @@ struct RunComparison {
   }
 
   private func curve(_ name: String, _ unit: String, _ runs: [RunSummary], _ key: String) throws -> String {
-    let series = runs.map { run in
-      Chart.Series(
-        name: runs.filter { $0.name == run.name }.count > 1 ? "\(run.name), seed \(run.seed)" : run.name,
-        points: run.lines.compactMap { line in
-          guard let step = line["step"]?.number, let value = line[key]?.number else { return nil }
-          return Chart.Point(x: step, y: value)
-        })
-    }
-    return try Chart(title: name, horizontal: "steps", vertical: unit, series: series, scale: .linear).svg()
+    try RunPage.chart(
+      name, unit,
+      runs.map { run in
+        let isAlone = runs.filter { $0.name == run.name }.count == 1
+        return (isAlone ? run.name : "\(run.name), seed \(run.seed)", run.lines, key)
+      })
   }
 }

@@ -34,13 +34,13 @@ struct RunFolder {
       }
       return at <= step
     }
-    try write(kept.map { $0 + "\n" }.joined(), to: metrics)
+    try Files.write(kept.map { $0 + "\n" }.joined(), to: metrics)
   }
 
   /// Adds a line.
   func add(_ line: JSON) throws {
     let text = try line.serialized() + "\n"
-    guard let file = FileHandle(forWritingAtPath: metrics) else { return try write(text, to: metrics) }
+    guard let file = FileHandle(forWritingAtPath: metrics) else { return try Files.write(text, to: metrics) }
     defer { try? file.close() }
     do {
       try file.seekToEnd()
@@ -52,12 +52,5 @@ struct RunFolder {
   func lines() -> [JSON] {
     guard let text = try? String(contentsOfFile: metrics, encoding: .utf8) else { return [] }
     return text.split(separator: "\n").compactMap { try? JSON.parse(String($0), file: metrics) }
-  }
-
-  /// Writes a whole file, which appears when it is complete.
-  func write(_ text: String, to file: String) throws {
-    do { try text.write(toFile: file, atomically: true, encoding: .utf8) } catch {
-      throw CommandFailure("\(file) cannot be written: \(error.localizedDescription)")
-    }
   }
 }

@@ -122,7 +122,7 @@ private struct TrainingSession {
     // A run that had reached its goal before may have measured nothing.
     let lines = folder.lines()
     if !lines.isEmpty {
-      try folder.write(TrainingReport(title: title, lines: lines).html(), to: folder.report)
+      try Files.write(TrainingReport(title: title, lines: lines).html(), to: folder.report)
     }
     let found = try latest ?? training.evaluate()
     finish(found, best: max(best, found.accuracy))

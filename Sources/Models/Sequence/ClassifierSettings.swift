@@ -98,7 +98,7 @@ extension ClassifierSettings {
       width: try node.required("width").positiveInteger(),
       layers: try node.required("layers").integer(in: 1...1000),
       mixer: try SequenceSettings.Mixer(node.required("mixer")),
-      longest: try node.number("longest", known: longest, isExact: false))
+      longest: try node.number("longest", known: longest))
     if let direction = try node.optional("direction") {
       isCausal = try direction.choice(["both", "causal"]) == 1
     }
@@ -178,7 +178,7 @@ extension ClassifierSettings {
 
 extension JSONNode {
   /// A number that the data may give: the stated one, which is no less (or just as large), or the data's.
-  fileprivate func number(_ key: String, known: Int?, isExact: Bool) throws(FormatError) -> Int {
+  func number(_ key: String, known: Int?, isExact: Bool = false) throws(FormatError) -> Int {
     guard let node = try optional(key) else {
       if let known { return known }
       return try required(key).positiveInteger()

@@ -66,10 +66,10 @@ extension MonarchMixerSettings {
     ])
     let width = try node.required("width").positiveInteger()
     self.init(
-      vocabularySize: try node.count("vocabulary", known: vocabulary), width: width,
+      vocabularySize: try node.number("vocabulary", known: vocabulary), width: width,
       layers: try node.required("layers").integer(in: 1...1000),
       feedForward: try node.optional("feed_forward")?.positiveInteger() ?? 4 * width,
-      longest: try node.count("longest", known: longest))
+      longest: try node.number("longest", known: longest))
     feedForwardBlocks = try node.blocks(dividing: width, feedForward) ?? 4
     filterWidth = try node.optional("filter_width")?.positiveInteger() ?? 128
     features = try node.oddInteger("features", in: 3...1025) ?? 5
@@ -110,18 +110,5 @@ extension JSONNode {
       throw node.wrong("a divisor of the width, \(width), and of feed_forward, \(inner)")
     }
     return blocks
-  }
-}
-
-extension JSONNode {
-  /// A number that the data may give: the stated one, which is no less, or the data's.
-  fileprivate func count(_ key: String, known: Int?) throws(FormatError) -> Int {
-    guard let node = try optional(key) else {
-      if let known { return known }
-      return try required(key).positiveInteger()
-    }
-    let stated = try node.positiveInteger()
-    if let known, stated < known { throw node.wrong("at least the data's \(known)") }
-    return stated
   }
 }

@@ -22,16 +22,20 @@ struct SelfAttention: SequenceMixer {
     self.dropout = dropout
   }
 
+  /// Queries, keys and values `[B, heads, L, D / heads]` of what the projection gave, as views.
+  func parts(_ joint: Variable) throws -> [Variable] {
+    let (batch, length, width) = (joint.shape[0], joint.shape[1], joint.shape[2] / 3)
+    let all = try joint.reshaped([batch, length, 3, heads, width / heads])
+    return try (0..<3).map {
+      try all.sliced(axis: 2, $0..<$0 + 1).permuted([0, 3, 1, 4, 2]).withoutLastAxis
+    }
+  }
+
   func callAsFunction(_ u: Variable) throws -> Variable {
     let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
-    let all = try projection(u).reshaped([b, length, 3, heads, d / heads])
-    let isFused = u.device.factors != u.device.scalar && (dropout == 0 || !u.device.isTraining)
-    let parts = try (0..<3).map { part in
-      let heads = try all.sliced(axis: 2, part..<part + 1).permuted([0, 3, 1, 4, 2])
-      return try isFused ? heads.withoutLastAxis : heads.reshaped([b, self.heads, length, d / self.heads])
-    }
+    let parts = try parts(projection(u))
     let scale = 1 / Float(d / heads).squareRoot()
-    if isFused {
+    if u.device.factors != u.device.scalar, dropout == 0 || !u.device.isTraining {
       let mixed = try parts[0].attention(keys: parts[1], values: parts[2], scale: scale, isCausal: isCausal)
       return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]))
     }

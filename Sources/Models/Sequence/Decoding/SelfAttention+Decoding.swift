@@ -21,24 +21,15 @@ private final class AttentionDecoder: MixerDecoder {
     let shape = [batch, mixer.heads, capacity, width / mixer.heads]
     let zeros = [Float](repeating: 0, count: shape.reduce(1, *))
     (keys, values) = (try u.device.constant(zeros, shape), try u.device.constant(zeros, shape))
-    let parts = try parts(mixer.projection(u), length)
+    let parts = try mixer.parts(mixer.projection(u))
     try keys.store(parts[1], axis: 2, at: 0)
     try values.store(parts[2], axis: 2, at: 0)
-  }
-
-  /// Queries, keys and values `[B, heads, L, D / heads]`.
-  private func parts(_ joint: Variable, _ length: Int) throws -> [Variable] {
-    let (batch, width) = (joint.shape[0], joint.shape[2] / 3)
-    let all = try joint.reshaped([batch, length, 3, mixer.heads, width / mixer.heads])
-    return try (0..<3).map {
-      try all.sliced(axis: 2, $0..<$0 + 1).permuted([0, 3, 1, 4, 2]).withoutLastAxis
-    }
   }
 
   func step(_ u: Variable) throws -> Variable {
     let (batch, width) = (u.shape[0], u.shape[2])
     precondition(position < keys.shape[2], "position \(position) of \(keys.shape[2])")
-    let parts = try parts(mixer.projection(u), 1)
+    let parts = try mixer.parts(mixer.projection(u))
     try keys.store(parts[1], axis: 2, at: position)
     try values.store(parts[2], axis: 2, at: position)
     position += 1
