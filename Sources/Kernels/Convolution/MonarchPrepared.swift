@@ -94,24 +94,27 @@ final class MonarchPrepared: PreparedConvolution {
       }
       let shape = rows.input.shape
       let convolution = try convolution(batch: batch, channels: channels, &states)
+      // With one gate alone the filters' gradients are found from copies, which are made of whole tensors.
+      let isStrided =
+        convolution.takesStridedBatches && (rows.inputGate == nil) == (rows.outputGate == nil)
       func target(_ tensor: Tensor?) throws -> Tensor? {
-        try tensor.map { isTaken($0, convolution) ? $0 : try executor.tensor(type, shape) }
+        try tensor.map { isTaken($0, isStrided) ? $0 : try executor.tensor(type, shape) }
       }
       let targets = (
         try target(gradients.input) ?? executor.tensor(type, shape), try target(gradients.inputGate),
         try target(gradients.outputGate)
       )
       try convolution.gradients(
-        try taken(outputGradient, convolution, &states), u: try taken(rows.input, convolution, &states),
+        try taken(outputGradient, isStrided, &states), u: try taken(rows.input, isStrided, &states),
         known,
-        before: try rows.inputGate.map { try taken($0, convolution, &states) },
-        after: try rows.outputGate.map { try taken($0, convolution, &states) },
+        before: try rows.inputGate.map { try taken($0, isStrided, &states) },
+        after: try rows.outputGate.map { try taken($0, isStrided, &states) },
         into: MonarchConvolution.Gradients(
           u: targets.0, before: targets.1, after: targets.2, filter: filter))
       for (wanted, found) in [
         (gradients.input, targets.0), (gradients.inputGate, targets.1), (gradients.outputGate, targets.2),
       ] {
-        if let wanted, let found, !isTaken(wanted, convolution) { try turn(found, into: wanted, &states) }
+        if let wanted, let found, !isTaken(wanted, isStrided) { try turn(found, into: wanted, &states) }
       }
       if let skip = gradients.skip, let filter {
         try executor.copy(from: filter.sliced(axis: 1, 0..<1), into: skip.reshaped([channels, 1]))
@@ -140,12 +143,13 @@ final class MonarchPrepared: PreparedConvolution {
     _ states: inout States
   ) throws {
     let convolution = try convolution(batch: output.shape[0], channels: output.shape[1], &states)
-    let target = isTaken(output, convolution) ? output : try executor.tensor(type, output.shape)
+    let isStrided = convolution.takesStridedBatches
+    let target = isTaken(output, isStrided) ? output : try executor.tensor(type, output.shape)
     try convolution.apply(
-      try taken(rows.input, convolution, &states), spectrum,
-      before: try rows.inputGate.map { try taken($0, convolution, &states) },
-      after: try rows.outputGate.map { try taken($0, convolution, &states) }, into: target)
-    if !isTaken(output, convolution) { try turn(target, into: output, &states) }
+      try taken(rows.input, isStrided, &states), spectrum,
+      before: try rows.inputGate.map { try taken($0, isStrided, &states) },
+      after: try rows.outputGate.map { try taken($0, isStrided, &states) }, into: target)
+    if !isTaken(output, isStrided) { try turn(target, into: output, &states) }
   }
 
   private func convolution(batch: Int, channels: Int, _ states: inout States) throws -> MonarchConvolution {
@@ -204,16 +208,18 @@ final class MonarchPrepared: PreparedConvolution {
     return target
   }
 
-  /// Whether a convolution reads and writes the tensor where it lies.
-  private func isTaken(_ tensor: Tensor, _ convolution: MonarchConvolution) -> Bool {
-    tensor.isDense || convolution.takesStridedBatches && tensor.holdsDenseSequences
+  /// Whether a tensor is read and written where it lies.
+  ///
+  /// - Parameter isStrided: whether sequences of the batch may lie apart.
+  private func isTaken(_ tensor: Tensor, _ isStrided: Bool) -> Bool {
+    tensor.isDense || isStrided && tensor.holdsDenseSequences
   }
 
   /// The tensor itself, or a dense copy.
   private func taken(
-    _ tensor: Tensor, _ convolution: MonarchConvolution, _ states: inout States
+    _ tensor: Tensor, _ isStrided: Bool, _ states: inout States
   ) throws -> Tensor {
-    if isTaken(tensor, convolution) { return tensor }
+    if isTaken(tensor, isStrided) { return tensor }
     let copy = try executor.tensor(tensor.type, tensor.shape)
     try turn(tensor, into: copy, &states)
     return copy
