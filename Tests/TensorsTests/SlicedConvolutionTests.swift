@@ -12,14 +12,17 @@ import TilesCPU
     var channels: Int
     var isGatedBefore: Bool
     var isGatedAfter: Bool
-    var description: String { "L \(length), H \(channels), \(isGatedBefore), \(isGatedAfter)" }
+    var isTwoSided: Bool
+    var description: String {
+      "L \(length), H \(channels), gates \(isGatedBefore) \(isGatedAfter), two-sided \(isTwoSided)"
+    }
   }
 
   private static let cases = [(64, 3), (65, 2), (128, 2), (256, 5)].flatMap { length, channels in
-    [false, true].flatMap { before in
-      [false, true].map {
-        Case(length: length, channels: channels, isGatedBefore: before, isGatedAfter: $0)
-      }
+    (0..<8).map { bits in
+      Case(
+        length: length, channels: channels, isGatedBefore: bits & 1 != 0, isGatedAfter: bits & 2 != 0,
+        isTwoSided: bits & 4 != 0)
     }
   }
 
@@ -33,12 +36,14 @@ import TilesCPU
     let joint = try leaf([2, 3 * c.channels, c.length], 1)
     let (filter, skip) = (try leaf([c.channels, c.length], 2, -0.1...0.1), try leaf([c.channels], 3))
     let parts = try joint.converted(to: device.factors).split(axis: 1, 3)
-    let result = try parts[2].convolved(
-      filter, skip: skip, gateBefore: c.isGatedBefore ? parts[1] : nil,
+    let back = c.isTwoSided ? try leaf([c.channels, c.length - 1], 4, -0.1...0.1) : nil
+    let result = try parts[2].convolvedBothWays(
+      filter, back: back, skip: skip, gateBefore: c.isGatedBefore ? parts[1] : nil,
       gateAfter: c.isGatedAfter ? parts[0] : nil)
     let weights = try device.constant(numbers(result.value.count, seed: 9), result.shape)
     try (result * weights).sum().backward()
-    return try ([result.value] + [joint, filter, skip].map { $0.gradient! }).map { tensor in
+    let leaves = [joint, filter, skip] + (back.map { [$0] } ?? [])
+    return try ([result.value] + leaves.map { $0.gradient! }).map { tensor in
       try device.numbers(tensor).map { Double($0) }
     }
   }
