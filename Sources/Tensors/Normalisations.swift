@@ -17,7 +17,7 @@ extension Variable {
     return device.note(result.reshaped(shape), from: [self, weight] + (bias.map { [$0] } ?? [])) { g in
       let g = try device.dense(g).reshaped([rows, width])
       // So many rows a task that every core has some.
-      var kind = NormalisationGradient(norm, width: width, length: device.hasManyCores ? 128 : 256)
+      var kind = NormalisationGradient(norm, width: width, length: device.hasManyCores ? 64 : 256)
       (kind.input, kind.gradient) = (key.input, device.kernelType(g))
       let parts = (rows + kind.length - 1) / kind.length
       let dx = try device.empty([rows, width], x.type)

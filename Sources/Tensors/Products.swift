@@ -54,7 +54,11 @@ extension Device {
       var sums = form
       sums.result = scalar
       let factors = [a, b].map { $0.reshaped([parts, inner / parts, $0.shape[2]]) }
-      return try write(summed(product(factors[0], factors[1], sums), axis: 0), into: result)
+      let products = try product(factors[0], factors[1], sums)
+      guard result.isDense, result.type == scalar else {
+        return try write(summed(products, axis: 0), into: result)
+      }
+      return try sum(products, axis: 0, into: result)
     }
     var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
     (kind.sharesA, kind.sharesB) = (a.shape[0] < batch, b.shape[0] < batch)

@@ -106,6 +106,16 @@ extension KernelCatalogue {
         cases: [(1, 1, 1), (2, 63, 65), (3, 130, 40)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
       ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel() },
       CatalogueEntry(
+        "sum_middle_rows", tolerance: .sums(200),
+        cases: [(1, 1, 1), (2, 63, 65), (3, 130, 40), (1, 200, 300)].map {
+          Case(["outer": $0.0, "R": $0.1, "inner": $0.2])
+        }
+      ) { try AxisSum.middle(rows: 1, columns: 128, length: 47).kernel() },
+      CatalogueEntry(
+        "sum_squares", tolerance: .sums(200),
+        cases: [(1, 1), (9, 65), (33, 200), (3, 5000)].map { Case(["outer": $0.0, "R": $0.1]) }
+      ) { try AxisSum.lastSquared(rows: 1, columns: 2048).kernel() },
+      CatalogueEntry(
         "sum_last", tolerance: .sums(200),
         cases: [(1, 1), (9, 65), (33, 200)].map { Case(["outer": $0.0, "R": $0.1]) }
       ) { try AxisSum.last(rows: 8, columns: 64).kernel() },
@@ -133,6 +143,10 @@ extension KernelCatalogue {
       cases: [(1, 1, 1), (2, 63, 65)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
     ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel(.bfloat16) },
     CatalogueEntry(
+      "sum_middle_rows_bfloat16", tolerance: .sums(200),
+      cases: [(1, 1, 1), (2, 63, 65), (1, 200, 600)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
+    ) { try AxisSum.middle(rows: 1, columns: 256, length: 47).kernel(.bfloat16) },
+    CatalogueEntry(
       "sum_last_bfloat16", tolerance: .sums(200),
       cases: [(1, 1), (9, 65)].map { Case(["outer": $0.0, "R": $0.1]) }
     ) { try AxisSum.last(rows: 8, columns: 64).kernel(.bfloat16) },
@@ -140,6 +154,11 @@ extension KernelCatalogue {
       "normalisation_gradient_bfloat16", tolerance: .sums(80), cases: [1, 65].map { Case(["M": $0]) }
     ) {
       var kind = NormalisationGradient(.layer(epsilon: 1e-2), width: 40, length: 64)
+      kind.gradient = .bfloat16
+      return try kind.kernel()
+    },
+    CatalogueEntry("normalisation_gradient_768", tolerance: .sums(800), cases: [Case(["M": 13])]) {
+      var kind = NormalisationGradient(.layer(epsilon: 1e-2), width: 768, length: 64)
       kind.gradient = .bfloat16
       return try kind.kernel()
     },
@@ -151,6 +170,12 @@ extension KernelCatalogue {
           ["targets": .below($0.1), "logits": .uniform(-3...3), "normaliser": .uniform(3...4)])
       }
     ) { try CrossEntropy(columns: 32, type: .bfloat16).gradient() },
+    CatalogueEntry(
+      "cross_entropy_bfloat16", tolerance: .sums(1500),
+      cases: [(3, 2056), (9, 1100)].map {
+        Case(["M": $0.0, "V": $0.1], ["targets": .below($0.1), "logits": .uniform(-3...3)])
+      }
+    ) { try CrossEntropy(columns: 1024, type: .bfloat16).kernel() },
   ]
 
   private static let losses: [CatalogueEntry] = [

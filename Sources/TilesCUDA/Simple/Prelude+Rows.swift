@@ -83,20 +83,27 @@ extension Prelude {
         if (n * lanes == columns || c < columns) stream_words<T::bytes * vec>(p + c * T::bytes, w);
       }
     }
-    template <class T, int vec, int lanes, bool streams, int n>
+    // `ahead`: without branches, so that each vector is asked for before the last is there, which takes registers.
+    template <class T, int vec, int lanes, bool streams, bool ahead, int n>
     __device__ __forceinline__ void load_row(float (&t)[n], const u8 *p, long long stride, int lane, int valid) {
-      if (allows_vectors<T, vec>(p, stride)) {
+      if (allows_vectors<T, vec>(p, stride) && valid % vec == 0) {
     #pragma unroll
         for (int k = 0; k < n / vec; ++k) {
           const int c = (k * lanes + lane) * vec;
           u32 w[T::bytes * vec / 4];
-          if (c + vec <= valid) {
+    #pragma unroll
+          for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = 0;
+          if (ahead) {
+            if (c + vec <= valid) load_words<T::bytes * vec, streams>(w, p + c * T::bytes);
+    #pragma unroll
+            for (int e = 0; e < vec; ++e) t[k * vec + e] = T::unpack(w, e);
+          } else if (c + vec <= valid) {
             load_words<T::bytes * vec, streams>(w, p + c * T::bytes);
     #pragma unroll
             for (int e = 0; e < vec; ++e) t[k * vec + e] = T::unpack(w, e);
           } else {
     #pragma unroll
-            for (int e = 0; e < vec; ++e) t[k * vec + e] = c + e < valid ? T::at(p + (c + e) * T::bytes, 0) : 0.0f;
+            for (int e = 0; e < vec; ++e) t[k * vec + e] = 0.0f;
           }
         }
       } else {
@@ -115,6 +122,34 @@ extension Prelude {
         t[i] = c >= first && c < end ? element<T>(p, start + c * stride) : 0.0f;
       }
     }
+    // The same for a window that begins `shift` numbers after a whole vector of the tensor's row, which has `extent` numbers:
+    // lanes read two vectors beside each other and take their part of both.
+    template <class T, int vec, int lanes, int shift, int n>
+    __device__ __forceinline__ void load_shifted(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
+                                                 int origin, int extent, int valid) {
+      const u8 *row = p + (start - origin) * T::bytes;
+      if (allows_vectors<T, vec>(row, stride) && extent % vec == 0) {
+        const int words = T::bytes * vec / 4, sides = shift == 0 ? 1 : 2;
+        u32 w[n / vec][sides][words];
+    #pragma unroll
+        for (int k = 0; k < n / vec; ++k)
+    #pragma unroll
+          for (int side = 0; side < sides; ++side) {
+            const int c = origin - shift + (k * lanes + lane + side) * vec;
+    #pragma unroll
+            for (int i = 0; i < words; ++i) w[k][side][i] = 0;
+            if (c >= 0 && c < extent && valid > 0) load_words<T::bytes * vec, false>(w[k][side], row + c * T::bytes);
+          }
+    #pragma unroll
+        for (int i = 0; i < n; ++i) {
+          const int place = i % vec + shift;
+          const float x = T::unpack(w[i / vec][place / vec], place % vec);
+          t[i] = (i / vec * lanes + lane) * vec + i % vec < valid ? x : 0.0f;
+        }
+      } else {
+        load_window<T, vec, lanes>(t, p, start, stride, lane, -origin, min(valid, extent - origin));
+      }
+    }
     template <class T, int vec, int lanes, int n>
     __device__ __forceinline__ void load_elements(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
                                                   int valid) {
@@ -126,20 +161,14 @@ extension Prelude {
     }
     template <class T, int vec, int lanes, int n>
     __device__ __forceinline__ void store_row(const float (&t)[n], u8 *p, long long stride, int lane, int valid) {
-      if (allows_vectors<T, vec>(p, stride)) {
+      if (allows_vectors<T, vec>(p, stride) && valid % vec == 0) {
     #pragma unroll
         for (int k = 0; k < n / vec; ++k) {
           const int c = (k * lanes + lane) * vec;
-          if (c + vec <= valid) {
-            u32 w[T::bytes * vec / 4];
+          u32 w[T::bytes * vec / 4];
     #pragma unroll
-            for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = T::pack(&t[k * vec + 4 / T::bytes * i]);
-            store_words<T::bytes * vec>(p + c * T::bytes, w);
-          } else {
-    #pragma unroll
-            for (int e = 0; e < vec; ++e)
-              if (c + e < valid) T::put(p + (c + e) * T::bytes, t[k * vec + e]);
-          }
+          for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = T::pack(&t[k * vec + 4 / T::bytes * i]);
+          if (c + vec <= valid) store_words<T::bytes * vec>(p + c * T::bytes, w);
         }
       } else {
         in_order<n, vec, lanes>(p, stride * T::bytes, lane, valid, [&](int i, const u8 *q, bool there) {

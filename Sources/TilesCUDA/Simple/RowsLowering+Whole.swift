@@ -55,8 +55,7 @@ extension RowsLowering {
   ) -> Bool {
     guard tile.columns % layout.vector == 0, tile.type != .q16_rows, reference.tensor.type.isVectorType,
       reference.paddedAxis == nil,
-      let axis = reference.columnAxis, let column = reference.origin[axis].constantValue,
-      column % layout.vector == 0, valid.rows.isFixedInTask, valid.columns.isFixedInTask
+      let axis = reference.columnAxis, reference.origin[axis].remainder(by: layout.vector) == 0, valid.rows.isFixedInTask, valid.columns.isFixedInTask
     else { return false }
     return layout.rows % layout.groups == 0
   }
@@ -73,10 +72,11 @@ extension RowsLowering {
     code.close()
   }
 
-  /// Turns of a loop that are under way together where rows are whole: as many as leave registers for all their tiles.
+  /// Turns of a loop that are under way together: as many as leave registers for all their tiles.
   func turnsAtOnce(_ body: [Statement]) -> Int {
-    guard isWhole, body.allSatisfy({ $0.operation.blocks.isEmpty }) else { return 1 }
+    guard body.allSatisfy({ $0.operation.blocks.isEmpty }) else { return 1 }
     let numbers = Lifetimes(body).peak { layout.count($0) }
-    return numbers <= 32 ? 4 : numbers <= 64 ? 2 : 1
+    guard isWhole else { return numbers <= 32 ? 2 : 1 }
+    return numbers <= 16 ? 8 : numbers <= 32 ? 4 : numbers <= 64 ? 2 : 1
   }
 }
