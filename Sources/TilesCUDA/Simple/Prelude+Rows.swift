@@ -86,14 +86,14 @@ extension Prelude {
     // `ahead`: without branches, so that each vector is asked for before the last is there, which takes registers.
     template <class T, int vec, int lanes, bool streams, bool ahead, int n>
     __device__ __forceinline__ void load_row(float (&t)[n], const u8 *p, long long stride, int lane, int valid) {
-      if (allows_vectors<T, vec>(p, stride) && valid % vec == 0) {
+      if (allows_vectors<T, vec>(p, stride) && (!ahead || valid % vec == 0)) {
     #pragma unroll
         for (int k = 0; k < n / vec; ++k) {
           const int c = (k * lanes + lane) * vec;
           u32 w[T::bytes * vec / 4];
+          if constexpr (ahead) {
     #pragma unroll
-          for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = 0;
-          if (ahead) {
+            for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = 0;
             if (c + vec <= valid) load_words<T::bytes * vec, streams>(w, p + c * T::bytes);
     #pragma unroll
             for (int e = 0; e < vec; ++e) t[k * vec + e] = T::unpack(w, e);
@@ -103,7 +103,7 @@ extension Prelude {
             for (int e = 0; e < vec; ++e) t[k * vec + e] = T::unpack(w, e);
           } else {
     #pragma unroll
-            for (int e = 0; e < vec; ++e) t[k * vec + e] = 0.0f;
+            for (int e = 0; e < vec; ++e) t[k * vec + e] = c + e < valid ? T::at(p + (c + e) * T::bytes, 0) : 0.0f;
           }
         }
       } else {
