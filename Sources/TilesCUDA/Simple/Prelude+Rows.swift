@@ -14,6 +14,19 @@ extension Prelude {
         asm volatile("" : "+l"(p)::"memory");
       }
     }
+    // What no kernel writes while it reads may be asked for before a store that comes first.
+    template <int bytes> __device__ __forceinline__ void load_fixed(u32 *w, const u8 *p) {
+      if constexpr (bytes == 32) {
+        load_fixed<16>(w, p);
+        load_fixed<16>(w + 4, p + 16);
+      } else if constexpr (bytes == 16) {
+        asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "l"(p));
+      } else if constexpr (bytes == 8) {
+        asm("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "l"(p));
+      } else {
+        asm("ld.global.nc.u32 %0, [%1];" : "=r"(w[0]) : "l"(p));
+      }
+    }
     template <int bytes, bool streams> __device__ __forceinline__ void load_words(u32 *w, const u8 *p) {
       if constexpr (bytes == 32) {
         load_words<16, streams>(w, p);
@@ -124,7 +137,7 @@ extension Prelude {
     }
     // The same for a window that begins `shift` numbers after a whole vector of the tensor's row, which has `extent` numbers:
     // lanes read two vectors beside each other and take their part of both.
-    template <class T, int vec, int lanes, int shift, int n>
+    template <class T, int vec, int lanes, int shift, bool isFixed, int n>
     __device__ __forceinline__ void load_shifted(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
                                                  int origin, int extent, int valid) {
       const u8 *row = p + (start - origin) * T::bytes;
@@ -138,7 +151,10 @@ extension Prelude {
             const int c = origin - shift + (k * lanes + lane + side) * vec;
     #pragma unroll
             for (int i = 0; i < words; ++i) w[k][side][i] = 0;
-            if (c >= 0 && c < extent && valid > 0) load_words<T::bytes * vec, false>(w[k][side], row + c * T::bytes);
+            if (c >= 0 && c < extent && valid > 0) {
+              if constexpr (isFixed) load_fixed<T::bytes * vec>(w[k][side], row + c * T::bytes);
+              else load_words<T::bytes * vec, false>(w[k][side], row + c * T::bytes);
+            }
           }
     #pragma unroll
         for (int i = 0; i < n; ++i) {

@@ -56,7 +56,7 @@ extension RowsLowering {
       let (origin, extent) = (index(reference.origin[axis]), index(tensor.extents[axis]))
       if type.isVectorType, let shift = reference.origin[axis].remainder(by: layout.vector) {
         code.line(
-          "load_shifted<\(type.cName), \(layout.vector), \(layout.lanes), \(shift)>(\(name), \(base), start, \(columnStride(reference)), lane, \(origin), \(extent), valid);"
+          "load_shifted<\(type.cName), \(layout.vector), \(layout.lanes), \(shift), \(tensor.access == .input)>(\(name), \(base), start, \(columnStride(reference)), lane, \(origin), \(extent), valid);"
         )
       } else {
       code.line(
