@@ -69,9 +69,11 @@ private struct PendingGradients {
     sums[node.number]?[variable.output] = sum
   }
 
-  /// What is known so far of the gradient of an operation's result, where that is for all of its numbers.
+  /// What is known so far of a variable's gradient, where that is for all of its numbers.
   func whole(of variable: Variable) -> Tensor? {
-    guard let node = variable.node, let sum = sums[node.number]?[variable.output], sum.written == nil else {
+    // A leaf's, so that blocks that are computed again go the same way.
+    guard let node = variable.node else { return variable.gradient }
+    guard let sum = sums[node.number]?[variable.output], sum.written == nil else {
       return nil
     }
     return sum.tensor

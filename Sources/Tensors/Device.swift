@@ -131,8 +131,16 @@ public final class Device {
   }
 
   /// The numbers of a floating-point array, in row-major order.
-  public func numbers(_ tensor: Tensor) throws -> [Float] {
-    let host = try executor.fetch(dense(tensor.type == .float64 ? tensor : converted(tensor, to: .float32)))
+  public func numbers(_ tensor: Tensor) throws -> [Float] { try numbersLater(tensor)() }
+
+  /// As ``numbers(_:)``, waited for when the result is called, so that what is started meanwhile need not wait for the host.
+  public func numbersLater(_ tensor: Tensor) throws -> () throws -> [Float] {
+    let pending = try executor.fetchLater(
+      dense(tensor.type == .float64 ? tensor : converted(tensor, to: .float32)))
+    return { try Self.numbers(of: pending.wait()) }
+  }
+
+  private static func numbers(of host: Tensor) -> [Float] {
     if host.type == .float64 {
       return host.withElements(as: Double.self) { span in span.indices.map { Float(span[$0]) } }
     }

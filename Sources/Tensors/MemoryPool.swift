@@ -8,8 +8,14 @@ internal import Tiles
 final class MemoryPool: Sendable {
   private let executor: any Executor
   private let free = Mutex<[Int: [TensorStorage]]>([:])
+  /// Whether the lowest address goes first: the same arrays of every step then have the same addresses, and what was worked out
+  /// for a launch holds for the next. Cores are better off with what they wrote last, which their caches still hold.
+  private let ordersAddresses: Bool
 
-  init(_ executor: any Executor) { self.executor = executor }
+  init(_ executor: any Executor) {
+    self.executor = executor
+    ordersAddresses = !executor.sharesHostMemory
+  }
 
   /// Memory for so many bytes, of any content.
   func storage(byteCount: Int) throws -> TensorStorage {
@@ -31,7 +37,18 @@ final class MemoryPool: Sendable {
   func empty() { free.withLock { $0 = [:] } }
 
   fileprivate func recycle(_ storage: TensorStorage, size: Int) {
-    free.withLock { $0[size, default: []].append(storage) }
+    free.withLock { free in
+      guard ordersAddresses else { return free[size, default: []].append(storage) }
+      // From high to low, so that the last is the lowest.
+      let address = unsafe UInt(bitPattern: storage.baseAddress)
+      var (low, high) = (0, free[size]?.count ?? 0)
+      while low < high {
+        let middle = (low + high) / 2
+        let isHigher = free[size].map { unsafe UInt(bitPattern: $0[middle].baseAddress) > address } ?? false
+        if isHigher { low = middle + 1 } else { high = middle }
+      }
+      free[size, default: []].insert(storage, at: low)
+    }
   }
 
   /// The next of four sizes in every octave, so that at most a quarter is wasted.

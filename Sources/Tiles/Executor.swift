@@ -42,6 +42,9 @@ public protocol Executor: Sendable {
   /// The tensor in host memory, once all kernels before have run: itself, or a copy with the same extents and strides.
   func fetch(_ tensor: Tensor) throws -> Tensor
 
+  /// As ``fetch(_:)`` of the numbers as kernels before leave them, waited for later: what is started meanwhile runs on.
+  func fetchLater(_ tensor: Tensor) throws -> any PendingTensor
+
   /// Writes zero bytes over a tensor.
   ///
   /// - Precondition: the tensor is dense.
@@ -86,6 +89,9 @@ extension Executor {
   /// The tensor itself.
   public func fetch(_ tensor: Tensor) throws -> Tensor { tensor }
 
+  /// Fetched at once.
+  public func fetchLater(_ tensor: Tensor) throws -> any PendingTensor { FetchedTensor(try fetch(tensor)) }
+
   /// Copies within host memory.
   public func copy(from source: Tensor, into target: Tensor) throws {
     precondition(
@@ -115,6 +121,22 @@ extension Executor {
     }
     return try Tensor(allocate(byteCount: bytes), type: type, shape: shape)
   }
+}
+
+/// A tensor on its way to host memory.
+public protocol PendingTensor: Sendable {
+  /// The tensor, once it is there.
+  func wait() throws -> Tensor
+}
+
+/// One that is there already.
+public struct FetchedTensor: PendingTensor {
+  private let tensor: Tensor
+
+  /// A tensor in host memory.
+  public init(_ tensor: Tensor) { self.tensor = tensor }
+
+  public func wait() throws -> Tensor { tensor }
 }
 
 /// Kernels with their arguments, to be started as one.

@@ -114,13 +114,15 @@ public final class Training {
       let result = try network.losses(part)
       let share = Float(result.count) / Float(max(1, total))
       let loss = parts.count == 1 ? result.loss : try result.loss * share
-      let found = try device.numbers(loss.value)[0]
+      // Known before the backward pass is done, which a GPU goes on with meanwhile.
+      let losses = try device.numbersLater(loss.value)
+      try loss.backward()
+      let found = try losses()[0]
       guard found.isFinite else {
         for parameter in network.parameters.parameters { parameter.variable.clearGradient() }
         throw TrainError.diverged(step: step + 1, loss: found)
       }
       mean += found
-      try loss.backward()
     }
     return mean
   }

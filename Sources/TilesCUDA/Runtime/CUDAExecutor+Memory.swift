@@ -1,5 +1,6 @@
 internal import CCUDA
 public import Memory
+public import Tiles
 
 extension CUDAExecutor {
   /// It has memory of its own.
@@ -33,12 +34,27 @@ extension CUDAExecutor {
     guard tensor.storage.isOnHost else { return tensor }
     try requireNoCapture("placing a tensor")
     let storage = try pool.allocate(byteCount: tensor.spannedBytes)
-    try device.activate()
-    try device.driver.check(
-      "cuMemcpyHtoDAsync",
-      unsafe device.driver.table.pointee.copy_to_device(
-        storage.address, tensor.address, tensor.spannedBytes, stream.handle))
+    try unsafe bring(
+      tensor.address, tensor.spannedBytes, to: storage.address, isPinned: tensor.storage is PinnedBuffer)
     return tensor.moved(to: storage)
+  }
+
+  /// Starts a copy of host memory, which may be written again when this returns unless it is pinned.
+  private func bring(
+    _ source: UnsafeRawPointer, _ bytes: Int, to address: UInt64, isPinned: Bool
+  ) throws(CUDAError) {
+    guard bytes > 0 else { return }
+    try device.activate()
+    func start(_ place: UnsafeRawPointer) throws(CUDAError) {
+      try device.driver.check(
+        "cuMemcpyHtoDAsync",
+        unsafe device.driver.table.pointee.copy_to_device(address, place, bytes, stream.handle))
+    }
+    if isPinned { return try unsafe start(source) }
+    let staged = try unsafe staging().stage(
+      source, bytes, drain: { () throws(CUDAError) in try stream.synchronize() },
+      start: { place throws(CUDAError) in try unsafe start(place) })
+    if !staged { try unsafe start(source) }
   }
 
   /// A copy in host memory with the same extents and strides, once all kernels before have run; the tensor itself
@@ -59,6 +75,23 @@ extension CUDAExecutor {
     return tensor.moved(to: storage)
   }
 
+  /// A copy in host memory that is waited for later; of few numbers, so that kernels which are started meanwhile need not wait for
+  /// the host.
+  public func fetchLater(_ tensor: Tensor) throws -> any PendingTensor {
+    try requireNoCapture("fetching a tensor")
+    guard !tensor.storage.isOnHost, tensor.spannedBytes <= CUDAPendingTensor.Slot.byteCount else {
+      return FetchedTensor(try fetch(tensor))
+    }
+    let slot = try slot()
+    try device.activate()
+    try device.driver.check(
+      "cuMemcpyDtoHAsync",
+      unsafe device.driver.table.pointee.copy_to_host(
+        slot.buffer.baseAddress, tensor.deviceAddress, tensor.spannedBytes, stream.handle))
+    try slot.event.record(in: stream)
+    return CUDAPendingTensor(tensor, slot, self)
+  }
+
   /// Copies elements between host and GPU, either way, or within the GPU; waits where the target is on the host.
   ///
   /// A source in a ``PinnedBuffer`` is read when the stream gets there; others are read before this returns.
@@ -73,11 +106,10 @@ extension CUDAExecutor {
       }
     case (true, false):
       try requireNoCapture("a copy from the host")
+      let isPinned = source.storage is PinnedBuffer
       try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
-        try device.driver.check(
-          "cuMemcpyHtoDAsync",
-          unsafe table.pointee.copy_to_device(
-            target.deviceAddress + UInt64(to), source.address + from, bytes, handle))
+        try unsafe bring(
+          source.address + from, bytes, to: target.deviceAddress + UInt64(to), isPinned: isPinned)
       }
     case (false, false):
       try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in

@@ -25,6 +25,8 @@ public final class CUDAExecutor: Executor {
     /// Launches of the graph that is being captured.
     var captured: [PreparedLaunch]?
     var plans: TunedPlans?
+    var staging: StagingRing?
+    var slots: [CUDAPendingTensor.Slot] = []
   }
 
   /// Opens a GPU, its compiler and a pool of memory.
@@ -145,6 +147,38 @@ public final class CUDAExecutor: Executor {
       throw failure(code, kernel: state.withLock { $0.lastKernel } + " or one before it")
     }
   }
+
+  /// What `body` throws, with the name of the last kernel that was started.
+  func reportingFailures(_ body: () throws(CUDAError) -> Void) throws {
+    do throws(CUDAError) { try body() } catch {
+      let kernel = state.withLock { $0.lastKernel }
+      throw CUDAError.launch(kernel: kernel + " or one before it", reason: "\(error)")
+    }
+  }
+
+  /// Bytes through which copies from the host go.
+  private static let stagingBytes = 32 << 20
+
+  /// Pinned memory for copies from the host, made when it is first needed.
+  func staging() throws(CUDAError) -> StagingRing {
+    try state.withLock { state throws(CUDAError) in
+      if let known = state.staging { return known }
+      let ring = StagingRing(try PinnedBuffer(byteCount: Self.stagingBytes, device: device))
+      state.staging = ring
+      return ring
+    }
+  }
+
+  /// A buffer for a few numbers from the GPU.
+  func slot() throws(CUDAError) -> CUDAPendingTensor.Slot {
+    if let known = state.withLock({ $0.slots.popLast() }) { return known }
+    return CUDAPendingTensor.Slot(
+      buffer: try PinnedBuffer(byteCount: CUDAPendingTensor.Slot.byteCount, device: device),
+      event: try CUDAEvent(device: device))
+  }
+
+  /// Takes a buffer back.
+  func recycle(_ slot: CUDAPendingTensor.Slot) { state.withLock { $0.slots.append(slot) } }
 
   /// Numbers in device memory.
   func upload(_ numbers: [Int32]) throws(CUDAError) -> DeviceStorage {
