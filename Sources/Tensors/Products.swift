@@ -59,7 +59,7 @@ extension Device {
     var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
     (kind.sharesA, kind.sharesB) = (a.shape[0] < batch, b.shape[0] < batch)
     (kind.type, kind.output) = (kernelType(a), kernelType(result))
-    kind.hasBias = bias != nil
+    kind.bias = bias == nil ? .none : .columns
     try kernel(kind) { try kind.kernel() }.run([a, b] + (bias.map { [$0] } ?? []) + [result])
   }
 

@@ -16,8 +16,12 @@ public struct BatchedProduct: Sendable, Hashable {
   public var sharesB = false
   /// Whether C is the sum over each `share` of the batch: `[batch / share, M, N]`, rounded up. No factor is shared then.
   public var sumsBatch = false
-  /// Whether a vector `[N]` is added to each row of C.
-  public var hasBias = false
+  /// What is added to the sums.
+  public var bias = Bias.none
+  /// What is done to the sums behind the bias.
+  public var activation: Activation?
+  /// Whether a tensor as large as C, and of its type, is added at the end.
+  public var hasResidual = false
   /// Type of A and B: float32, or 16 bits for machines with units for such products.
   public var type = ElementType.float32
   /// Type of C; sums are float32.
@@ -25,21 +29,41 @@ public struct BatchedProduct: Sendable, Hashable {
   /// Sizes of the tiles.
   public var plan: Gemm.Plan
 
+  /// Vectors of float32 that are added to products.
+  public enum Bias: String, Sendable, Hashable {
+    case none
+    /// `[N]`, to each row.
+    case columns
+    /// `[batch, N]`, to each row of one product.
+    case columnsOfEach
+    /// `[M]`, to each column.
+    case rows
+  }
+
   /// Products without transposes.
   public init(plan: Gemm.Plan) { self.plan = plan }
 
-  /// Arguments: A `[batch or 1, M, K]`, B `[batch or 1, K, N]`, the bias where there is one, C `[batch, M, N]`, or
-  /// where the batch is summed `[parts, M, N]`; integer there: `share`.
+  /// Arguments: A `[batch or 1, M, K]`, B `[batch or 1, K, N]`, the bias where there is one, the residual where there is one,
+  /// C `[batch, M, N]`, or where the batch is summed `[parts, M, N]`; integer there: `share`.
   public func kernel() throws(TileError) -> Kernel {
     let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
-    let ending = (hasBias ? "_bias" : "") + (sumsBatch ? "_summed" : "")
+    let ending =
+      (bias == .none ? "" : "_bias_\(bias.rawValue)") + (activation.map { "_\($0.rawValue)" } ?? "")
+      + (hasResidual ? "_residual" : "") + (sumsBatch ? "_summed" : "")
     return try Kernel("product_\(sides)_\(type.rawValue)\(ending)") { k in
       let (batch, m, n, inner) = (k.extent("batch"), k.extent("M"), k.extent("N"), k.extent("K"))
       let a = k.input("A", type, [sharesA ? 1 : batch] + (transposesA ? [inner, m] : [m, inner]))
       let b = k.input("B", type, [sharesB ? 1 : batch] + (transposesB ? [n, inner] : [inner, n]))
-      let bias = hasBias ? k.input("bias", .float32, [n]) : nil
+      let vector: TensorParameter? =
+        switch bias {
+        case .none: nil
+        case .columns: k.input("bias", .float32, [n])
+        case .columnsOfEach: k.input("bias", .float32, [batch, n])
+        case .rows: k.input("bias", .float32, [m])
+        }
       let share: Index = sumsBatch ? k.argument("share") : 1
       let parts = sumsBatch ? k.extent("parts") : batch
+      let residual = hasResidual ? k.input("residual", output, [parts, m, n]) : nil
       let c = k.output("C", output, [parts, m, n])
       let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
       k.grid([parts, m.ceilDiv(rows), n.ceilDiv(columns)], schedule: plan.schedule) { task in
@@ -68,7 +92,22 @@ public struct BatchedProduct: Sendable, Hashable {
             k.matmul(
               into: sum, tiles[0], tiles[1], transposesLeft: transposesA, transposesRight: transposesB)
           })
-        let result = bias.map { k.map(.add, sum, k.load($0, at: [column], columns: plan.columns)) } ?? sum
+        var result = sum
+        if let vector {
+          let added =
+            switch bias {
+            case .columnsOfEach: k.load(vector, at: [task[0], column], columns: plan.columns)
+            case .rows: k.load(vector, at: [row], rows: plan.rows, rowAxis: 0)
+            case .none, .columns: k.load(vector, at: [column], columns: plan.columns)
+            }
+          result = k.map(.add, result, added)
+        }
+        if let activation { result = activation.apply(to: result, k) }
+        if let residual {
+          let other = k.load(
+            residual, at: [task[0], row, column], rows: plan.rows, columns: plan.columns)
+          result = k.map(.add, result, other)
+        }
         k.store(result, to: c, at: [task[0], row, column])
       }
     }
@@ -85,5 +124,18 @@ extension Gemm.Plan {
     while plan.columns > 64, tasks() < 100 || plan.columns >= 2 * n { plan.columns /= 2 }
     plan.stages = plan.columns == 256 ? 4 : 6
     return plan
+  }
+}
+
+extension BatchedProduct {
+  /// The plan with tiles no wider than leaves registers for what follows the sums.
+  ///
+  /// Groups of 128 threads hold 64 rows of 256 sums in half of their registers; what is added or computed behind them takes as
+  /// many again, where it is not a vector.
+  public var withRoomForEpilogue: Gemm.Plan {
+    guard hasResidual || activation != nil, plan.columns > 128 else { return plan }
+    var narrow = plan
+    (narrow.columns, narrow.stages) = (128, 6)
+    return narrow
   }
 }
