@@ -60,8 +60,10 @@ struct SequenceForwardBench {
       TransformerEncoder.Settings(width: d, layers: layers), ParameterSet(Self.numbers(), on: device))
     for length in size.encoderLengths {
       let perPosition = Double(layers) * Double(d)
-      try measure(
-        device, "m2_bert", length, flops: perPosition * 14 * Double(d), filtersKept: true, mixer.layers)
+      for kept in [false, true] {
+        try measure(
+          device, "m2_bert", length, flops: perPosition * 14 * Double(d), filtersKept: kept, mixer.layers)
+      }
       try measure(
         device, "bert", length, flops: perPosition * (24 * Double(d) + 4 * Double(length)),
         transformer.callAsFunction)
@@ -121,6 +123,7 @@ struct SequenceForwardBench {
     guard case .read(let numbers) = Self.numbers() else { return }
     let shape = [batch, length, size.width]
     let input = try device.constant(try numbers("", shape) ?? [], shape).converted(to: size.precision)
+    device.keepsWhatParametersGive = filtersKept ?? true
     func forward(_ count: Int) throws -> Double {
       try executor.synchronize()
       let start = ContinuousClock.now

@@ -6,7 +6,7 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   static let training: [CatalogueEntry] =
-    pointwise + batchedProducts + sixteenBitProducts + fusedProducts + gatedProducts + summedProducts + sixteenBitRows + reductions + losses
+    pointwise + batchedProducts + sixteenBitProducts + fusedProducts + gatedProducts + turns + summedProducts + sixteenBitRows + reductions + losses
     + shortSums
 
   private struct Function: Sendable {
@@ -90,7 +90,7 @@ extension KernelCatalogue {
       var kind = BatchedProduct(plan: .gpu(batch: 2, rows: rows, columns: columns))
       (kind.transposesB, kind.type, kind.output) = (true, .bfloat16, .bfloat16)
       change(&kind)
-      kind.plan = kind.withRoomForEpilogue
+      kind.plan = kind.plan(withRoomFor: columns)
       let product = kind
       return CatalogueEntry(
         "product_\(name)_bfloat16", tolerance: .sums(200),
@@ -100,12 +100,14 @@ extension KernelCatalogue {
       ) { try product.kernel() }.large()
     }
     return [
-      entry("row_bias", rows: 4096, columns: 4096) { ($0.bias, $0.sharesA) = (.rows, true) },
-      entry("gelu", rows: 4096, columns: 4096) { ($0.bias, $0.activation, $0.sharesB) = (.columns, .gelu, true) },
-      entry("residual", rows: 4096, columns: 4096) {
+      entry("row_bias", rows: 4096, columns: 4096) {
+        ($0.bias, $0.sharesA, $0.sweepsRows) = (.rows, true, true)
+      },
+      entry("gelu", rows: 4096, columns: 3072) { ($0.bias, $0.activation, $0.sharesB) = (.columns, .gelu, true) },
+      entry("residual", rows: 4096, columns: 768) {
         ($0.bias, $0.hasResidual, $0.transposesA, $0.sharesB) = (.columns, true, true, true)
       },
-      entry("each_bias_residual", rows: 4096, columns: 192) {
+      entry("each_bias_residual", rows: 4096, columns: 1024) {
         ($0.bias, $0.hasResidual) = (.columnsOfEach, true)
       },
     ]
@@ -119,6 +121,18 @@ extension KernelCatalogue {
         Case(["pairs": $0.0, "blocks": 2 * $0.0, "M": $0.1, "N": $0.2, "K": $0.3])
       }
     ) { try GatedBlockProduct(activation: .gelu, type: type).kernel() }.large()
+  }
+
+  /// Matrices turned by a product with ones on a diagonal.
+  private static let turns: [CatalogueEntry] = [ElementType.bfloat16, .float16].map { type in
+    CatalogueEntry(
+      "turn_\(type.rawValue)", tolerance: .sums(1),
+      cases: [(1, 1, 1), (2, 63, 65), (2, 300, 136)].map {
+        Case(
+          ["B": $0.0, "R": $0.1, "C": $0.2],
+          ["ones": .numbers((0..<4096).map { $0 % 65 == 0 ? 1 : 0 })])
+      }
+    ) { try Turn(type: type).kernel() }.large()
   }
 
   private static let summedProducts: [CatalogueEntry] = [ElementType.float32, .bfloat16].map { type in

@@ -26,6 +26,9 @@ public struct BatchedProduct: Sendable, Hashable {
   public var type = ElementType.float32
   /// Type of C; sums are float32.
   public var output = ElementType.float32
+  /// Whether tasks near in time are those of different rows of C and the same columns, so that B is read from memory once and A
+  /// is what caches keep; else the other way round. Best where A is the smaller.
+  public var sweepsRows = false
   /// Sizes of the tiles.
   public var plan: Gemm.Plan
 
@@ -49,7 +52,7 @@ public struct BatchedProduct: Sendable, Hashable {
     let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
     let ending =
       (bias == .none ? "" : "_bias_\(bias.rawValue)") + (activation.map { "_\($0.rawValue)" } ?? "")
-      + (hasResidual ? "_residual" : "") + (sumsBatch ? "_summed" : "")
+      + (hasResidual ? "_residual" : "") + (sweepsRows ? "_down" : "") + (sumsBatch ? "_summed" : "")
     return try Kernel("product_\(sides)_\(type.rawValue)\(ending)") { k in
       let (batch, m, n, inner) = (k.extent("batch"), k.extent("M"), k.extent("N"), k.extent("K"))
       let a = k.input("A", type, [sharesA ? 1 : batch] + (transposesA ? [inner, m] : [m, inner]))
@@ -66,8 +69,12 @@ public struct BatchedProduct: Sendable, Hashable {
       let residual = hasResidual ? k.input("residual", output, [parts, m, n]) : nil
       let c = k.output("C", output, [parts, m, n])
       let (rows, columns, step) = (Index(plan.rows), Index(plan.columns), Index(plan.inner))
-      k.grid([parts, m.ceilDiv(rows), n.ceilDiv(columns)], schedule: plan.schedule) { task in
-        let (row, column) = (task[1] * rows, task[2] * columns)
+      var schedule = plan.schedule
+      // The copy engine brings the residual while products run.
+      schedule.bringsOperands = hasResidual
+      let (down, across) = (m.ceilDiv(rows), n.ceilDiv(columns))
+      k.grid([parts] + (sweepsRows ? [across, down] : [down, across]), schedule: schedule) { task in
+        let (row, column) = (task[sweepsRows ? 2 : 1] * rows, task[sweepsRows ? 1 : 2] * columns)
         let start = task[0] * share
         let steps = inner.ceilDiv(step)
         let sum = k.filled(
@@ -103,12 +110,12 @@ public struct BatchedProduct: Sendable, Hashable {
           result = k.map(.add, result, added)
         }
         if let activation { result = activation.apply(to: result, k) }
+        let at = [task[0], row, column]
         if let residual {
-          let other = k.load(
-            residual, at: [task[0], row, column], rows: plan.rows, columns: plan.columns)
+          let other = k.load(residual, at: at, rows: plan.rows, columns: plan.columns)
           result = k.map(.add, result, other)
         }
-        k.store(result, to: c, at: [task[0], row, column])
+        k.store(result, to: c, at: at)
       }
     }
   }
@@ -128,14 +135,18 @@ extension Gemm.Plan {
 }
 
 extension BatchedProduct {
-  /// The plan with tiles no wider than leaves registers for what follows the sums.
+  /// The plan with registers for an activation and 227 KiB of shared memory for a tile of the residual too, where there are such.
   ///
-  /// Groups of 128 threads hold 64 rows of 256 sums in half of their registers; what is added or computed behind them takes as
-  /// many again, where it is not a vector.
-  public var withRoomForEpilogue: Gemm.Plan {
+  /// - Parameter columns: of C.
+  public func plan(withRoomFor columns: Int) -> Gemm.Plan {
     guard hasResidual || activation != nil, plan.columns > 128 else { return plan }
     var narrow = plan
-    (narrow.columns, narrow.stages) = (128, 6)
+    if hasResidual {
+      // Tall, since a bias takes registers for each column: three stages of 44 KiB, and 48 KiB for the residual.
+      (narrow.rows, narrow.columns, narrow.stages) = columns % 96 == 0 ? (256, 96, 3) : (128, 128, 4)
+    } else {
+      (narrow.columns, narrow.stages) = columns % 192 == 0 ? (192, 4) : (128, 6)
+    }
     return narrow
   }
 }

@@ -98,15 +98,33 @@ struct ImplicitFilter {
 
   /// exp(−t · |δ|) + shift, with δ spread evenly over the channels.
   private func window(_ length: Int) throws -> Variable {
-    let (slow, fast) = (log(1e-2) / 1.5, log(1e-2) / 0.3)
     let device = features.device
+    // Rates and lags are always the same; what is made of them is as large as the filters.
+    let key = WindowKey(length: length, longest: settings.longest, channels: channels)
+    let parts = try device.once(key) { [try lags(length), try rates()] }
+    let shift = settings.windowShift
+    return try parts[0].map(parts[1]) { ($0 * $1).exp + shift }
+  }
+
+  /// Shares of the longest, `[1, length]`.
+  private func lags(_ length: Int) throws -> Variable {
     let longest = Double(max(1, settings.longest - 1))
+    return try features.device.constant((0..<length).map { Float(Double($0) / longest) }, [1, length])
+  }
+
+  /// −|δ|, `[channels, 1]`.
+  private func rates() throws -> Variable {
+    let (slow, fast) = (log(1e-2) / 1.5, log(1e-2) / 0.3)
     let rates = (0..<channels).map { channel in
       let share = channels > 1 ? Double(channel) / Double(channels - 1) : 0
       return Float(-abs(slow + (fast - slow) * share))
     }
-    let lags = try device.constant((0..<length).map { Float(Double($0) / longest) }, [1, length])
-    let shift = settings.windowShift
-    return try lags.map(device.constant(rates, [channels, 1])) { ($0 * $1).exp + shift }
+    return try features.device.constant(rates, [channels, 1])
   }
+}
+
+private struct WindowKey: Hashable {
+  let length: Int
+  let longest: Int
+  let channels: Int
 }

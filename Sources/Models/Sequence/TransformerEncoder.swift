@@ -57,8 +57,8 @@ public final class TransformerEncoder {
   /// States behind the last layer, `[batch, L, D]`, of those before the first.
   public func callAsFunction(_ states: Variable) throws -> Variable {
     try blocks.reduce(states) { x, block in
-      let h = try block.attentionNorm(block.attention(x) + x)
-      return try block.norm(block.down(block.up(h).activated(.gelu)) + h)
+      let h = try block.attentionNorm(block.attention.mix(x, adding: x))
+      return try block.norm(block.down(block.up(h, activation: .gelu), adding: h))
     }
   }
 }
