@@ -188,7 +188,7 @@ public final class Device {
   ) rethrows -> Value {
     guard isKeeping else { return try make() }
     let key = ParameterResult(parameter: ObjectIdentifier(parameter), purpose: AnyHashable(purpose))
-    if let known = parameterResults[key]?.value as? Value { return known }
+    if let entry = parameterResults[key], let known = entry.value as? Value { return known }
     let value = try make()
     parameterResults[key] = (parameter, value)
     return value

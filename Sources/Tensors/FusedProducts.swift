@@ -120,7 +120,8 @@ extension Device {
   ///
   /// - Parameter residual: what is added at the end, which must be of the result's type then.
   func fusesProducts(with residual: Variable?) -> Bool {
-    hasManyCores && factors != scalar && !recordsGradients && residual.map { $0.value.type == factors } ?? true
+    hasManyCores && factors != scalar && !recordsGradients
+      && residual.map { $0.value.type == factors } ?? true
   }
 
   /// Factors and results of the type of factors.

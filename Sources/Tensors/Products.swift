@@ -53,7 +53,8 @@ extension Device {
 
   /// As ``product(_:_:_:bias:)``, written to an array of any strides.
   func product(
-    _ a: Tensor, _ b: Tensor, _ form: ProductForm, ending: ProductEnding = ProductEnding(), into result: Tensor
+    _ a: Tensor, _ b: Tensor, _ form: ProductForm, ending: ProductEnding = ProductEnding(),
+    into result: Tensor
   ) throws {
     let (batch, m, n) = (result.shape[0], result.shape[1], result.shape[2])
     let inner = a.shape[form.transposesA ? 1 : 2]

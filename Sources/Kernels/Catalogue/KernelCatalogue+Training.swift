@@ -6,7 +6,8 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   static let training: [CatalogueEntry] =
-    pointwise + batchedProducts + sixteenBitProducts + fusedProducts + gatedProducts + turns + summedProducts + sixteenBitRows + reductions + losses
+    pointwise + batchedProducts + sixteenBitProducts + fusedProducts + gatedProducts + turns + summedProducts
+    + sixteenBitRows + reductions + losses
     + shortSums
 
   private struct Function: Sendable {
@@ -103,7 +104,9 @@ extension KernelCatalogue {
       entry("row_bias", rows: 4096, columns: 4096) {
         ($0.bias, $0.sharesA, $0.sweepsRows) = (.rows, true, true)
       },
-      entry("gelu", rows: 4096, columns: 3072) { ($0.bias, $0.activation, $0.sharesB) = (.columns, .gelu, true) },
+      entry("gelu", rows: 4096, columns: 3072) {
+        ($0.bias, $0.activation, $0.sharesB) = (.columns, .gelu, true)
+      },
       entry("residual", rows: 4096, columns: 768) {
         ($0.bias, $0.hasResidual, $0.transposesA, $0.sharesB) = (.columns, true, true, true)
       },

@@ -34,6 +34,20 @@ enum MonarchRows {
     }
   }
 
+  /// y `[H, 1]` = 0, a column of something larger.
+  static func clearing() throws(TileError) -> Kernel {
+    try Kernel("monarch_clear") { k in
+      let (channels, height) = (k.extent("H"), 128)
+      let y = k.output("y", .float32, [channels, 1])
+      k.grid([channels.ceilDiv(Index(height))]) { task in
+        let row = task[0] * Index(height)
+        let zeros = k.filled(
+          0, rows: height, columns: 1, validRows: (channels - row).min(Index(height)), validColumns: 1)
+        k.store(zeros, to: y, at: [row, 0])
+      }
+    }
+  }
+
   /// y `[H, R, 64]` = x `[H, R, 64]` + d `[H]` · unit `[R, 64]`.
   static func addingSkip() throws(TileError) -> Kernel {
     try Kernel("monarch_skip") { k in

@@ -23,6 +23,7 @@ final class MonarchTwoSided: PreparedConvolution {
   private struct States: ~Copyable {
     var tensors: [String: Tensor] = [:]
     var joining: (any CompiledKernel)?
+    var clearing: (any CompiledKernel)?
   }
 
   init(
@@ -86,7 +87,7 @@ final class MonarchTwoSided: PreparedConvolution {
       second.input = try scratch("unused", type, rows.input.shape, &states)
       let later = ConvolutionRows(outputGradient, inputGate: rows.outputGate, outputGate: rows.inputGate)
       try causal.gradients(of: later, spectrum: spectrum, outputGradient: rows.input, into: second)
-      if lagZero == .causalOnly { try clearFirst(reverse) }
+      if lagZero == .causalOnly { try clearFirst(reverse, &states) }
     }
   }
 
@@ -102,15 +103,15 @@ final class MonarchTwoSided: PreparedConvolution {
     guard lagZero == .causalOnly else { return reverse }
     let copy = try scratch("filter", .float32, reverse.shape, &states)
     try typed { try executor.copy(from: reverse, into: copy) }
-    try clearFirst(copy)
+    try clearFirst(copy, &states)
     return copy
   }
 
-  private func clearFirst(_ filters: Tensor) throws(ExecutionError) {
-    try typed {
-      let first = try executor.tensor(.float32, [filters.shape[0], 1])
-      try executor.copy(from: first, into: filters.sliced(axis: 1, 0..<1))
+  private func clearFirst(_ filters: Tensor, _ states: inout States) throws(ExecutionError) {
+    if states.clearing == nil {
+      states.clearing = try executor.compile(try typed { try MonarchRows.clearing() })
     }
+    try states.clearing?.run([filters.sliced(axis: 1, 0..<1)])
   }
 
   /// Working memory by name.

@@ -23,7 +23,8 @@ struct GatedBlockLayer {
   /// - Parameters:
   ///   - dropout: share of the gated numbers that is dropped.
   ///   - residual: as the result, added to it.
-  func callAsFunction(_ x: Variable, dropout: Float = 0, adding residual: Variable? = nil) throws -> Variable {
+  func callAsFunction(_ x: Variable, dropout: Float = 0, adding residual: Variable? = nil) throws -> Variable
+  {
     try down(up.gated(x, .gelu).dropout(dropout), adding: residual)
   }
 }

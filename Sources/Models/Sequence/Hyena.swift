@@ -64,8 +64,10 @@ struct Hyena: SequenceMixer {
       let (gate, after) = (parts[order - 1 - step], step == order - 2 ? parts[0] : nil)
       if let visit { try visit(step, gate * v) }
       let own = try skips.sliced(axis: 1, step..<step + 1).reshaped([d])
-      if let kept = try skip.keptConvolution(length: length, step: step, skip: own, { (try taps(step), nil) }) {
-        v = try kept(v, gateBefore: gate, gateAfter: after)
+      if let long = try skip.runningConvolution(
+        length: length, step: step, skip: own, { (try taps(step), nil) })
+      {
+        v = try long(v, gateBefore: gate, gateAfter: after)
       } else {
         v = try v.convolved(taps(step), skip: own, gateBefore: gate, gateAfter: after)
       }

@@ -91,19 +91,14 @@ struct ImplicitFilter {
     precondition(length <= settings.longest, "\(length) positions of \(settings.longest)")
     var h = try features.sliced(axis: 1, 0..<length).reshaped([length, settings.features])
     for layer in layers.dropLast() { h = try layer(h).map(frequency) { $0.sineOfProduct($1) } }
-    let filter = try layers[layers.count - 1](h).permuted([1, 0])
+    // The last layer has no bias; this way round a filter's taps lie beside each other.
+    let filter = try layers[layers.count - 1].weight.product(h, transposesOther: true)
     guard settings.hasWindow else { return filter }
-    return try filter * window(length)
-  }
-
-  /// exp(−t · |δ|) + shift, with δ spread evenly over the channels.
-  private func window(_ length: Int) throws -> Variable {
-    let device = features.device
-    // Rates and lags are always the same; what is made of them is as large as the filters.
+    // Times exp(−t · |δ|) + shift, with δ spread evenly over the channels.
     let key = WindowKey(length: length, longest: settings.longest, channels: channels)
-    let parts = try device.once(key) { [try lags(length), try rates()] }
+    let parts = try features.device.once(key) { [try lags(length), try rates()] }
     let shift = settings.windowShift
-    return try parts[0].map(parts[1]) { ($0 * $1).exp + shift }
+    return try filter.map(parts[0], parts[1]) { $0 * (($1 * $2).exp + shift) }
   }
 
   /// Shares of the longest, `[1, length]`.

@@ -42,8 +42,8 @@ struct MonarchMixer: SequenceMixer {
           (try filter(length: length), try isCausal ? nil : filter.reverse(length: length))
         }
       }
-      if let kept = try skip.keptConvolution(length: length, skip: skip, filters) {
-        return try kept(x, gateBefore: gateBefore, gateAfter: gateAfter)
+      if let long = try skip.runningConvolution(length: length, skip: skip, filters) {
+        return try long(x, gateBefore: gateBefore, gateAfter: gateAfter)
       }
       let (ahead, back) = try filters()
       return try x.convolvedBothWays(

@@ -105,52 +105,37 @@ extension Prelude {
         });
       }
     }
-    // Number of 16 bits that lies i · 2 bytes behind byte `from` of some words; `from` is even and known when this is compiled.
-    template <class T, int vec, int from> __device__ __forceinline__ void unpack_from(float *t, const u32 (&w)[8]) {
-      u32 own[vec / 2];
+    // Columns from `first` up to `end` of a dense row of 16-bit numbers that goes on with zeros on both sides, wherever it begins:
+    // the two whole 16 bytes that a lane's eight numbers lie in, shifted. No branches, so that loads of several windows are under way
+    // together; lanes shift alike, since they are 16 bytes apart. What is read beside the row lies in 16 bytes that it reaches into.
+    template <class T, int vec, int lanes, int n>
+    __device__ __forceinline__ void load_dense_window(float (&t)[n], const u8 *p, long long start, int lane, int first,
+                                                      int end) {
     #pragma unroll
-      for (int i = 0; i < vec / 2; ++i)
-        own[i] = from % 4 == 0 ? w[from / 4 + i] : __funnelshift_r(w[from / 4 + i], w[(from / 4 + i + 1) % 8], 16);
+      for (int k = 0; k < n / vec; ++k) {
+        const int c = (k * lanes + lane) * vec, low = first - c, high = end - c;
+        const u8 *place = p + (start + c) * T::bytes;
+        const int from = (int)((u64)place % 16), split = (16 - from) / T::bytes;
+        const uint4 *line = (const uint4 *)(place - from);
+        uint4 x = make_uint4(0, 0, 0, 0), y = x;
+        if (low < split && high > 0 && low < high) x = line[0];
+        if (from != 0 && low < vec && high > split && low < high) y = line[1];
+        u32 w[8] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
     #pragma unroll
-      for (int e = 0; e < vec; ++e) t[e] = T::unpack(own, e);
-    }
-    // Eight numbers of 16 bits that begin anywhere: the two whole 16 bytes that they lie in, shifted. All lanes shift alike, since
-    // they are 16 bytes apart.
-    template <class T, int vec> __device__ __forceinline__ void load_shifted(float *t, const u8 *p) {
-      const int from = (int)((u64)p % 16);
-      u32 w[8] = {};
-      *(uint4 *)w = *(const uint4 *)(p - from);
-      if (from != 0) *(uint4 *)(w + 4) = *(const uint4 *)(p - from + 16);
-      switch (from) {
-        case 0: return unpack_from<T, vec, 0>(t, w);
-        case 2: return unpack_from<T, vec, 2>(t, w);
-        case 4: return unpack_from<T, vec, 4>(t, w);
-        case 6: return unpack_from<T, vec, 6>(t, w);
-        case 8: return unpack_from<T, vec, 8>(t, w);
-        case 10: return unpack_from<T, vec, 10>(t, w);
-        case 12: return unpack_from<T, vec, 12>(t, w);
-        default: return unpack_from<T, vec, 14>(t, w);
+        for (int i = 0; i < 6; ++i) w[i] = from & 8 ? w[i + 2] : w[i];
+    #pragma unroll
+        for (int i = 0; i < 5; ++i) w[i] = from & 4 ? w[i + 1] : w[i];
+        u32 own[vec / 2];
+    #pragma unroll
+        for (int i = 0; i < vec / 2; ++i) own[i] = __funnelshift_r(w[i], w[i + 1], from & 2 ? 16 : 0);
+    #pragma unroll
+        for (int e = 0; e < vec; ++e) t[k * vec + e] = e >= low && e < high ? T::unpack(own, e) : 0.0f;
       }
     }
     // Columns from `first` up to `end` of a row that goes on with zeros on both sides.
     template <class T, int vec, int lanes, int n>
     __device__ __forceinline__ void load_window(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
                                                 int first, int end) {
-      if constexpr (T::bytes == 2 && vec == 8) if (stride == 1) {
-    #pragma unroll
-        for (int k = 0; k < n / vec; ++k) {
-          const int c = (k * lanes + lane) * vec;
-          const u8 *place = p + (start + c) * T::bytes;
-          if (c >= first && c + vec <= end) {
-            load_shifted<T, vec>(&t[k * vec], place);
-          } else {
-    #pragma unroll
-            for (int e = 0; e < vec; ++e)
-              t[k * vec + e] = c + e >= first && c + e < end ? T::at(place + e * T::bytes, 0) : 0.0f;
-          }
-        }
-        return;
-      }
     #pragma unroll
       for (int i = 0; i < n; ++i) {
         const int c = (i / vec * lanes + lane) * vec + i % vec;

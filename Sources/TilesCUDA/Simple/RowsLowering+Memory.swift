@@ -54,9 +54,15 @@ extension RowsLowering {
       code.line("\(name) = valid > 0 ? \(tile.type.holds(type) ? value : tile.type.rounded(value)) : 0.0f;")
     } else if let axis = reference.paddedAxis, axis == reference.columnAxis {
       let (origin, extent) = (index(reference.origin[axis]), index(tensor.extents[axis]))
-      code.line(
-        "load_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
-      )
+      if isWhole, isDenseWindow(tile, reference) {
+        code.line(
+          "load_dense_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
+        )
+      } else {
+        code.line(
+          "load_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
+        )
+      }
     } else if type.isBlocked || !type.isVectorType {
       code.line(
         "load_elements<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, valid);"

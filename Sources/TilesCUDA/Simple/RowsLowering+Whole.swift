@@ -20,6 +20,11 @@ extension RowsLowering {
     var conditions = WholeConditions()
     kernel.body.forEachOperation { operation in
       switch operation {
+      case .load(let tile, let reference) where isDenseWindow(tile, reference):
+        conditions.isUseful = true
+        if let axis = reference.columnAxis {
+          conditions.add("\(index.stride(reference.tensor.number, axis)) == 1", to: \.launch)
+        }
       case .load(let tile, let reference):
         add((tile.validRows, tile.validColumns), tile, reference, to: &conditions)
       case .store(let tile, let reference) where layout.isDealt(tile):
@@ -59,6 +64,22 @@ extension RowsLowering {
       column % layout.vector == 0, valid.rows.isFixedInTask, valid.columns.isFixedInTask
     else { return false }
     return layout.rows % layout.groups == 0
+  }
+
+  /// Whether a load is a window over rows of 16-bit numbers, which may begin anywhere; all it takes is that they are dense.
+  func isDenseWindow(_ tile: Tile, _ reference: TileReference) -> Bool {
+    guard let axis = reference.paddedAxis, axis == reference.columnAxis else { return false }
+    return [.bfloat16, .float16].contains(reference.tensor.type) && layout.vector == 8
+      && tile.columns % layout.vector == 0
+  }
+
+  /// Whether there are such loads.
+  var hasDenseWindows: Bool {
+    var found = false
+    kernel.body.forEachOperation { operation in
+      if case .load(let tile, let reference) = operation, isDenseWindow(tile, reference) { found = true }
+    }
+    return found
   }
 
   /// Prints the body for whole rows and for others.

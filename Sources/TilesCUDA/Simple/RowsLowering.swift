@@ -41,7 +41,9 @@ struct RowsLowering {
   /// Blocks that a multiprocessor must have room for, so that some compute while others wait for memory.
   private var blocksAtOnce: Int {
     let numbers = Lifetimes(kernel.body).peak { layout.count($0) }
-    return layout.warps == 1 && numbers <= 112 ? max(1, 512 / layout.threads) : 1
+    // Windows come in small pieces, of which many must be under way.
+    let threads = hasDenseWindows && numbers <= 40 ? 1024 : 512
+    return layout.warps == 1 && numbers <= 112 ? max(1, threads / layout.threads) : 1
   }
 
   private var plan: String {

@@ -3,8 +3,8 @@ internal import Kernels
 internal import Memory
 internal import Tiles
 
-/// A long convolution with filters that were transformed once, skip factors included.
-public struct KeptConvolution {
+/// A long convolution of which no gradients are noted, with filters that are transformed already, skip factors included.
+public struct RunningConvolution {
   private let convolution: LongConvolution
   private let spectrum: Tensor
 
@@ -23,7 +23,8 @@ public struct KeptConvolution {
     }
     let pair = try back.map { try first.pair(withLater: $0, length: length) }
     let filters = ConvolutionFilters(
-      try device.dense((pair?.ahead ?? first).value), reverse: try pair.map { try device.dense($0.back.value) })
+      try device.dense((pair?.ahead ?? first).value),
+      reverse: try pair.map { try device.dense($0.back.value) })
     let shape = try ConvolutionShape(
       mode: back == nil ? .causal : .bidirectional(lagZero: .causalOnly), length: length,
       filterLength: filters.forward.shape[1])
@@ -36,7 +37,7 @@ public struct KeptConvolution {
     _ x: Variable, gateBefore: Variable? = nil, gateAfter: Variable? = nil
   ) throws -> Variable {
     let (device, type) = (x.device, convolution.type)
-    precondition(!device.recordsGradients, "kept filters have no gradients")
+    precondition(!device.recordsGradients, "filters that were transformed have no gradients")
     func row(_ variable: Variable) throws -> Tensor { try device.converted(variable.value, to: type) }
     let result = try device.sequences(x.shape, type)
     try convolution.apply(
@@ -48,22 +49,22 @@ public struct KeptConvolution {
 }
 
 extension Variable {
-  /// The convolution with filters that follow from parameters, transformed when it is first asked for, and kept in the name of this
-  /// one.
+  /// The convolution with filters that follow from parameters; transformed once and kept in the name of this one, where the device
+  /// ``Device/isKeeping``.
   ///
   /// - Parameters:
   ///   - length: of the sequences.
   ///   - step: tells apart convolutions of one parameter.
   ///   - skip: factors of the number itself, `[H]`.
   ///   - filters: `[H, taps]`: what comes from earlier numbers, and from later ones, whose first tap is for the next position.
-  /// - Returns: `nil` where the device keeps nothing, or convolutions of that length take no transforms.
-  public func keptConvolution(
+  /// - Returns: `nil` where operations are recorded, or convolutions of that length take no transforms.
+  public func runningConvolution(
     length: Int, step: Int = 0, skip: Variable?, _ filters: () throws -> (ahead: Variable, back: Variable?)
-  ) throws -> KeptConvolution? {
-    guard device.isKeeping, device.scalar == .float32, length > 64 else { return nil }
+  ) throws -> RunningConvolution? {
+    guard !device.recordsGradients, device.convolvesByTransforms(length) else { return nil }
     return try device.keeping(for: self, [length, step]) {
       let pair = try filters()
-      return try KeptConvolution(pair.ahead, back: pair.back, skip: skip, length: length)
+      return try RunningConvolution(pair.ahead, back: pair.back, skip: skip, length: length)
     }
   }
 }
