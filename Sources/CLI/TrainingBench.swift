@@ -37,10 +37,12 @@ struct TrainingBench {
   func run(on executor: any Executor) throws {
     let size = size(isOnCores: executor.sharesHostMemory)
     for (name, mixer) in Self.mixers {
-      for (length, count) in size.batches {
-        let shape = "\(name) \(size.name) L=\(length) B=\(count)"
+      // Only attention's gradients have two forms, and only on a GPU.
+      let forms = mixer == "attention" && !executor.sharesHostMemory ? [true, false] : [true]
+      for ((length, count), isDeterministic) in size.batches.flatMap({ batch in forms.map { (batch, $0) } }) {
+        let shape = "\(name) \(size.name) L=\(length) B=\(count)\(isDeterministic ? "" : " any order")"
         guard bench.wants(shape) else { continue }
-        let recipe = try recipe(mixer, size, length, count)
+        let recipe = try recipe(mixer, size, length, count, isDeterministic)
         let device = Device(executor, factors: recipe.precision)
         let training = try Training(recipe, on: device)
         // The first steps compile kernels and take memory.
@@ -60,7 +62,9 @@ struct TrainingBench {
   }
 
   /// Random tokens, every one of which is to be told from those before it.
-  private func recipe(_ mixer: String, _ size: Size, _ length: Int, _ count: Int) throws -> Recipe {
+  private func recipe(
+    _ mixer: String, _ size: Size, _ length: Int, _ count: Int, _ isDeterministic: Bool
+  ) throws -> Recipe {
     var model: [JSONObject.Member] = [
       .init(key: "mixer", value: .string(mixer)), .init(key: "width", value: .integer(size.width)),
       .init(key: "layers", value: .integer(size.layers)),
@@ -77,7 +81,7 @@ struct TrainingBench {
       .init(key: "model", value: .object(JSONObject(model) ?? JSONObject())),
       .init(key: "optimizer", value: ["rate": .number(1e-4), "decay": .number(0.1), "clip": .number(1)]),
       .init(key: "batch", value: .integer(count)), .init(key: "precision", value: .string(size.precision)),
-      .init(key: "steps", value: .integer(1 << 20)),
+      .init(key: "steps", value: .integer(1 << 20)), .init(key: "deterministic", value: .bool(isDeterministic)),
     ]
     return try Recipe(.object(JSONObject(members) ?? JSONObject()), file: "bench train")
   }

@@ -19,7 +19,8 @@ extension Variable {
     var pending = PendingGradients(device)
     try pending.add(.whole(seed), to: self)
     while let (node, gradients) = try pending.next() {
-      for (input, contribution) in try node.finish(gradients) where input.needsGradient {
+      let contributions = try node.finish(gradients) { pending.whole(of: $0) }
+      for (input, contribution) in contributions where input.needsGradient {
         try pending.add(contribution, to: input)
       }
     }
@@ -68,6 +69,14 @@ private struct PendingGradients {
     sums[node.number]?[variable.output] = sum
   }
 
+  /// What is known so far of the gradient of an operation's result, where that is for all of its numbers.
+  func whole(of variable: Variable) -> Tensor? {
+    guard let node = variable.node, let sum = sums[node.number]?[variable.output], sum.written == nil else {
+      return nil
+    }
+    return sum.tensor
+  }
+
   /// The latest operation; all that its results went into has been gone through.
   mutating func next() throws -> (Node, [Tensor?])? {
     guard let number = pop(), let node = nodes.removeValue(forKey: number),
@@ -82,6 +91,7 @@ private struct PendingGradients {
       precondition(tensor.shape == variable.shape, "a gradient of \(tensor.shape) for \(variable.shape)")
       guard let before else { return Sum(tensor: tensor, isOwned: false) }
       return Sum(tensor: try device.sum(whole(before).tensor, tensor), isOwned: true)
+    case .total(let tensor): return Sum(tensor: tensor, isOwned: true)
     case .part(let axis, let range, let tensor):
       var sum =
         try before

@@ -68,10 +68,12 @@ struct Broadcast: Hashable {
   }
 
   /// Rows and columns of a tile: some thousand numbers, and tasks enough for the machine.
-  func tile(atLeast tasks: Int) -> (rows: Int, columns: Int) {
+  ///
+  /// - Parameter columns: at most; a power of two.
+  func tile(atLeast tasks: Int, columns most: Int = 2048) -> (rows: Int, columns: Int) {
     let (m, n) = (extents[extents.count - 2], extents[extents.count - 1])
-    var columns = min(2048, max(8, n.nextPowerOfTwo))
-    var rows = max(1, min(m.nextPowerOfTwo, 8192 / columns))
+    var columns = min(most, max(8, n.nextPowerOfTwo))
+    var rows = max(1, min(m.nextPowerOfTwo, 4 * most / columns))
     let outer = extents.dropLast(2).reduce(1, *)
     func count() -> Int { outer * ((m + rows - 1) / rows) * ((n + columns - 1) / columns) }
     while count() < tasks, rows * columns > 1024 {

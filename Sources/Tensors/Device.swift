@@ -15,6 +15,8 @@ public final class Device {
   ///
   /// Micikevicius et al., “Mixed precision training”, 2017, arXiv:1710.03740.
   public internal(set) var factors: ElementType
+  /// Whether gradients are the same bits in every run; those of fused attention are faster otherwise.
+  public var isDeterministic = true
   /// Whether operations are noted for ``Variable/backward()``.
   public var recordsGradients = true
   /// Whether dropout drops.

@@ -5,7 +5,7 @@ internal import Tiles
 extension Variable {
   /// Softmax attention without scores in memory, this being the queries `[B, heads, L, D]`.
   ///
-  /// For 16-bit ``Device/factors``. Gradients are the same bits in every run. Dao, 2023, arXiv:2307.08691.
+  /// For 16-bit ``Device/factors``. Gradients are the same bits in every run where ``Device/isDeterministic``. Dao, 2023, arXiv:2307.08691.
   ///
   /// - Parameters:
   ///   - keys: `[B, heads, N, D]`, as are values.
@@ -13,32 +13,97 @@ extension Variable {
   ///   - isCausal: whether a query sees the keys up to its own position only.
   /// - Returns: as the queries; lies in memory as `[B, L, heads, D]`.
   public func attention(keys: Variable, values: Variable, scale: Float, isCausal: Bool) throws -> Variable {
-    let (device, shape, type) = (self.device, self.shape, self.device.factors)
-    precondition(type != device.scalar, "fused attention takes 16-bit factors")
-    let (batch, heads, length, size) = (shape[0], shape[1], shape[2], shape[3])
-    let mask = isCausal ? Attention.Mask.causal : .full
-    let key = AttentionKey(heads: heads, size: size, mask: mask, scale: scale, type: type)
-    let given = try [self, keys, values].map { try device.converted($0.value, to: type) }
-    let result = try device.empty([batch, length, heads, size], type).permuted([0, 2, 1, 3])
-    let normalisers = try device.empty([batch, heads, length])
-    let kernel = try device.kernel(key) {
-      try Attention.kernel(
-        .gpu(kvHeads: heads, group: 1, headSize: size, mask: mask, type: type), mask: mask, scale: scale)
-    }
-    try kernel.run(given + [result, normalisers], integers: [length])
+    let device = self.device
+    let given = try [self, keys, values].map { try device.converted($0.value, to: device.factors) }
+    let fused = FusedAttention(given, scale: scale, isCausal: isCausal, on: device)
+    let (result, normalisers) = try fused.forward()
     return device.note(result, from: [self, keys, values]) { g in
-      let gradients = try device.once(AttentionGradientKey(forward: key, batch: batch, length: length)) {
-        try AttentionGradients(
-          AttentionBackward.Shape(
-            kvHeads: heads, group: 1, headSize: size, type: type, mask: mask, isDeterministic: true),
-          mask: mask, scale: scale, batch: batch, queries: length, executor: device.executor)
-      }
-      let targets = try given.map { try device.empty($0.shape, type) }
-      try gradients(
-        q: given[0], k: given[1], v: given[2], y: result, lse: normalisers,
-        dy: device.converted(g, to: type), dq: targets[0], dk: targets[1], dv: targets[2])
+      let targets = try given.map { try device.empty($0.shape, $0.type) }
+      try fused.backward(result, normalisers, g, into: targets)
       return targets.map { .whole($0) }
     }
+  }
+
+  /// The same, causal or not, of queries, keys and values that lie beside each other: `[B, L, 3 · heads · D]`.
+  ///
+  /// Gradients of keys and values are written where they belong.
+  public func jointAttention(heads: Int, scale: Float, isCausal: Bool) throws -> Variable {
+    let (device, shape) = (self.device, self.shape)
+    let joint = try device.dense(device.converted(value, to: device.factors))
+    let fused = FusedAttention(joint.headParts(heads), scale: scale, isCausal: isCausal, on: device)
+    let (result, normalisers) = try fused.forward()
+    return device.note(result, from: [self]) { g in
+      let gradient = try device.empty(shape, joint.type)
+      let parts = gradient.headParts(heads)
+      // The last kernel adds whole rows of queries up and takes them to lie in order.
+      let queries = try device.empty(parts[0].shape, joint.type)
+      try fused.backward(result, normalisers, g, into: [queries] + parts.dropFirst())
+      try device.write(queries, into: parts[0])
+      return [.whole(gradient)]
+    }
+  }
+}
+
+extension Tensor {
+  /// Queries, keys and values `[B, heads, L, D]` of `[B, L, 3 · heads · D]`, as views.
+  fileprivate func headParts(_ heads: Int) -> [Tensor] {
+    let (batch, length, size) = (shape[0], shape[1], shape[2] / 3 / heads)
+    let all = reshaped([batch, length, 3, heads, size]).permuted([2, 0, 3, 1, 4])
+    return (0..<3).map {
+      let part = all.sliced(axis: 0, $0..<$0 + 1)
+      return Tensor(
+        unchecked: part.storage, byteOffset: part.byteOffset, type: part.type,
+        shape: Array(part.shape.dropFirst()), strides: Array(part.strides.dropFirst()))
+    }
+  }
+}
+
+/// One call of fused attention.
+private struct FusedAttention {
+  let given: [Tensor]
+  let key: AttentionKey
+  let device: Device
+
+  /// - Parameter given: queries, keys and values.
+  init(_ given: [Tensor], scale: Float, isCausal: Bool, on device: Device) {
+    precondition(device.factors != device.scalar, "fused attention takes 16-bit factors")
+    self.given = given
+    self.device = device
+    key = AttentionKey(
+      heads: given[0].shape[1], size: given[0].shape[3], mask: isCausal ? .causal : .full, scale: scale,
+      type: device.factors)
+  }
+
+  /// The result, and what gradients need beside it.
+  func forward() throws -> (result: Tensor, normalisers: Tensor) {
+    let (batch, length) = (given[0].shape[0], given[0].shape[2])
+    let result = try device.empty([batch, length, key.heads, key.size], key.type).permuted([0, 2, 1, 3])
+    let normalisers = try device.empty([batch, key.heads, length])
+    let kernel = try device.kernel(key) {
+      try Attention.kernel(
+        .gpu(kvHeads: key.heads, group: 1, headSize: key.size, mask: key.mask, type: key.type),
+        mask: key.mask, scale: key.scale)
+    }
+    try kernel.run(given + [result, normalisers], integers: [length])
+    return (result, normalisers)
+  }
+
+  /// Writes the gradients of queries, which lie in order, keys and values.
+  func backward(_ result: Tensor, _ normalisers: Tensor, _ g: Tensor, into targets: [Tensor]) throws {
+    let (batch, length) = (given[0].shape[0], given[0].shape[2])
+    let isDeterministic = device.isDeterministic
+    let gradientKey = AttentionGradientKey(
+      forward: key, batch: batch, length: length, isDeterministic: isDeterministic)
+    let gradients = try device.once(gradientKey) {
+      try AttentionGradients(
+        AttentionBackward.Shape(
+          kvHeads: key.heads, group: 1, headSize: key.size, type: key.type, mask: key.mask,
+          isDeterministic: isDeterministic),
+        mask: key.mask, scale: key.scale, batch: batch, queries: length, executor: device.executor)
+    }
+    try gradients(
+      q: given[0], k: given[1], v: given[2], y: result, lse: normalisers,
+      dy: device.converted(g, to: key.type), dq: targets[0], dk: targets[1], dv: targets[2])
   }
 }
 
@@ -54,4 +119,5 @@ private struct AttentionGradientKey: Hashable {
   let forward: AttentionKey
   let batch: Int
   let length: Int
+  let isDeterministic: Bool
 }

@@ -14,21 +14,26 @@ extension Variable {
     try device.kernel(key) { try norm.kernel(width: width, input: key.input, output: key.output) }
       .run([x, weight.value] + (bias.map { [$0.value] } ?? []) + [result])
     let shape = self.shape
-    return device.note(result.reshaped(shape), from: [self, weight] + (bias.map { [$0] } ?? [])) { g in
-      let g = try device.dense(g).reshaped([rows, width])
+    let inputs = [self, weight] + (bias.map { [$0] } ?? [])
+    return device.noteAdding([result.reshaped(shape)], from: inputs) { gradients, known in
+      guard let gradient = gradients[0] else { return [] }
+      let g = try device.dense(gradient).reshaped([rows, width])
+      // What goes past the norm has been gone through before.
+      let before = known[0].flatMap { $0.isDense && $0.type == x.type ? $0.reshaped([rows, width]) : nil }
       // So many rows a task that every core has some.
-      var kind = NormalisationGradient(norm, width: width, length: device.hasManyCores ? 128 : 256)
-      (kind.input, kind.gradient) = (key.input, device.kernelType(g))
+      var kind = NormalisationGradient(norm, width: width, length: device.hasManyCores ? 64 : 256)
+      (kind.input, kind.gradient, kind.adds) = (key.input, device.kernelType(g), before != nil)
       let parts = (rows + kind.length - 1) / kind.length
       let dx = try device.empty([rows, width], x.type)
       let sums = try (bias == nil ? 0..<1 : 0..<2).map { _ in try device.empty([parts, kind.rows, width]) }
       try device.kernel(kind) { try kind.kernel() }
-        .run([x, weight.value, g, dx] + sums)
+        .run([x, weight.value, g] + (before.map { [$0] } ?? []) + [dx] + sums)
       let joined = try sums.map {
         try device.summed($0.reshaped([parts * kind.rows, width]), axis: 0).reshaped([width])
       }
-      return [.whole(dx.reshaped(shape))] + joined.map { .whole($0) }
-    }
+      let change = dx.reshaped(shape)
+      return [before == nil ? .whole(change) : .total(change)] + joined.map { .whole($0) }
+    }[0]
   }
 
   /// Softmax along the last axis of `[…, R, C]`, of the numbers times `scale`; with `isCausal` row r sees C − R + r + 1 columns.

@@ -27,14 +27,10 @@ extension Variable {
 extension Device {
   /// The norm of all numbers of some arrays together, `[1]`.
   public func norm(of tensors: [Tensor]) throws -> Variable {
-    let square = PointwiseFunction(inputs: 1) { [$0[0].squared] }
-    let sums = try tensors.map { tensor in
-      let squares = try pointwise(square, [dense(tensor).reshaped([tensor.count])])[0]
-      return Variable(try summed(squares, axis: 0), on: self)
-    }
-    guard let first = sums.first else { return try constant([0], [1]) }
-    let total = try sums.count == 1 ? first : evaluating { try Variable.joined(sums, axis: 0).sum() }
-    return try evaluating { try total.map { $0.squareRoot } }
+    let tensors = tensors.filter { $0.count > 0 }
+    guard !tensors.isEmpty else { return try constant([0], [1]) }
+    let square = Variable(try sumOfSquares(tensors), on: self)
+    return try evaluating { try square.map { $0.squareRoot } }
   }
 }
 

@@ -8,9 +8,11 @@ extension Device {
     let broadcast: Broadcast
     let tile: (rows: Int, columns: Int)
 
-    init(_ inputs: [Tensor], cores: Int) {
+    init(_ inputs: [Tensor], on device: Device) {
       broadcast = Broadcast(inputs)
-      tile = broadcast.tile(atLeast: cores > 1 ? 2 * cores : 4)
+      let cores = device.executor.cores
+      // Few numbers a lane and many lanes on a GPU: more loads are under way than with many numbers in few lanes.
+      tile = broadcast.tile(atLeast: cores > 1 ? 2 * cores : 4, columns: device.hasManyCores ? 1024 : 2048)
     }
   }
 
@@ -26,7 +28,7 @@ extension Device {
       let turned = inputs.map { $0.extended(to: order.count).permuted(order) }
       return try pointwise(function, turned, stream: stream, types: types).map { $0.permuted(inverse) }
     }
-    let launch = PointwiseLaunch(inputs, cores: executor.cores)
+    let launch = PointwiseLaunch(inputs, on: self)
     let most = inputs.map(\.count).max() ?? 0
     let whole = inputs.filter { $0.count == most }
     let common = whole.allSatisfy { $0.type == whole[0].type } ? whole.first?.type ?? scalar : scalar
@@ -66,7 +68,7 @@ extension Device {
   /// Writes `source` to `target`, which may be a part of something.
   func write(_ source: Tensor, into target: Tensor) throws {
     // Both count for the order of axes; the second is not read.
-    let launch = PointwiseLaunch([source, target], cores: executor.cores)
+    let launch = PointwiseLaunch([source, target], on: self)
     precondition(launch.broadcast.shape == target.shape, "\(source.shape) does not fill \(target.shape)")
     try run(.first, [source, target], [target], launch, 0)
   }

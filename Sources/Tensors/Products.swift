@@ -63,15 +63,26 @@ extension Device {
       return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result)
     }
     let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
-    if hasManyCores, batch == 1, ending.isEmpty, form.transposesA, !form.transposesB, a.isDense,
-      b.isDense,
-      let parts = inParts(rows: m, columns: n, inner: inner, side: form.factors == scalar ? 64 : 128)
+    let isGradient =
+      hasManyCores && batch == 1 && ending.isEmpty && form.transposesA && !form.transposesB && a.isDense
+      && b.isDense
+    if isGradient, form.factors != scalar, result.isDense, result.type == scalar,
+      let cut = WeightCut(rows: m, columns: n, inner: inner, cores: executor.cores)
+    {
+      return try product(a, b, form, cut, into: result)
+    }
+    if isGradient, form.factors == scalar,
+      let parts = inParts(rows: m, columns: n, inner: inner, side: 64)
     {
       // A weight's gradient: few tiles and a long inner side, parts of which become a batch whose results are added.
       var sums = form
       sums.result = scalar
       let factors = [a, b].map { $0.reshaped([parts, inner / parts, $0.shape[2]]) }
-      return try write(summed(product(factors[0], factors[1], sums), axis: 0), into: result)
+      let products = try product(factors[0], factors[1], sums)
+      guard result.isDense, result.type == scalar else {
+        return try write(summed(products, axis: 0), into: result)
+      }
+      return try sum(products, axis: 0, into: result)
     }
     var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
     (kind.sharesA, kind.sharesB) = (a.shape[0] < batch, b.shape[0] < batch)
@@ -81,6 +92,20 @@ extension Device {
     (kind.plan, kind.sweepsRows) = (kind.plan(withRoomFor: n), hasManyCores && n > m)
     let more = [ending.bias?.vector, ending.residual].compactMap { $0 }
     try kernel(kind) { try kind.kernel() }.run([a, b] + more + [result])
+  }
+
+  /// A weight's gradient: few tiles and a long inner side, parts of which are tasks of their own.
+  private func product(
+    _ a: Tensor, _ b: Tensor, _ form: ProductForm, _ cut: WeightCut, into result: Tensor
+  ) throws {
+    let (m, n, chunks) = (a.shape[2], b.shape[2], a.shape[1] / WeightCut.chunk)
+    let parts = cut.parts > 1 ? try empty([cut.parts, m, n], scalar) : result.reshaped([1, m, n])
+    var kind = BatchedProduct(plan: .gpu(columns: cut.columns))
+    (kind.transposesA, kind.sumsBatch) = (true, true)
+    (kind.type, kind.output) = (kernelType(a), kernelType(parts))
+    let factors = [a, b].map { $0.reshaped([chunks, WeightCut.chunk, $0.shape[2]]) }
+    try kernel(kind) { try kind.kernel() }.run(factors + [parts], integers: [cut.share])
+    if cut.parts > 1 { try sum(parts, axis: 0, into: result) }
   }
 
   /// Σ A[i] · B[i] over the batch, `[1, …, …]`.

@@ -6,32 +6,68 @@ extension Device {
   /// Sums along one axis, whose extent becomes 1.
   func summed(_ tensor: Tensor, axis: Int) throws -> Tensor {
     var shape = tensor.shape
-    let tensor = try dense(tensor)
-    let (outer, count) = (shape[..<axis].reduce(1, *), shape[axis])
-    let inner = shape[(axis + 1)...].reduce(1, *)
     shape[axis] = 1
-    guard outer * inner > 0 else { return try empty(shape) }
-    guard count > 0 else { return try zeros(shape) }
-    if inner == 1 {
+    let result = try empty(shape)
+    try sum(tensor, axis: axis, into: result)
+    return result
+  }
+
+  /// As ``summed(_:axis:)``, written to a dense float32 array.
+  func sum(_ tensor: Tensor, axis: Int, into result: Tensor) throws {
+    let tensor = try dense(tensor)
+    let (outer, count) = (tensor.shape[..<axis].reduce(1, *), tensor.shape[axis])
+    let inner = tensor.shape[(axis + 1)...].reduce(1, *)
+    guard outer * inner > 0 else { return }
+    guard count > 0 else { return try executor.clear(result) }
+    guard inner > 1 else {
       let parts = inParts(outer: outer, count: count)
-      if parts > 1 {
-        let sums = try summed(tensor.reshaped([outer * parts, count / parts]), axis: 1)
-        return try summed(sums.reshaped([outer, parts]), axis: 1).reshaped(shape)
+      guard parts > 1 else {
+        let columns = min(2048, count.nextPowerOfTwo)
+        let kind = AxisSum.last(rows: max(1, min(64, 8192 / columns)), columns: columns)
+        return try run(kind, [tensor.reshaped([outer, count]), result.reshaped([outer])])
       }
-      let result = try empty(shape)
-      let columns = min(2048, count.nextPowerOfTwo)
-      let kind = AxisSum.last(rows: max(1, min(64, 8192 / columns)), columns: columns)
-      try run(kind, [tensor.reshaped([outer, count]), result.reshaped([outer])])
-      return result
+      let sums = try summed(tensor.reshaped([outer * parts, count / parts]), axis: 1)
+      return try sum(sums.reshaped([outer, parts]), axis: 1, into: result)
     }
-    let columns = min(512, max(8, inner.nextPowerOfTwo))
-    let length = length(of: count, tiles: outer * ((inner + columns - 1) / columns))
-    let kind = AxisSum.middle(rows: max(8, min(64, 2048 / columns)), columns: columns, length: length)
+    let kind = middle(outer: outer, count: count, inner: inner, type: tensor.type)
+    guard case .middle(_, _, let length) = kind else { return }
     let splits = (count + length - 1) / length
-    let parts = try empty([splits, outer, inner])
+    let parts = splits > 1 ? try empty([splits, outer, inner]) : result.reshaped([1, outer, inner])
     try run(kind, [tensor.reshaped([outer, count, inner]), parts])
-    guard splits > 1 else { return parts.reshaped(shape) }
-    return try summed(parts.reshaped([splits, outer * inner]), axis: 0).reshaped(shape)
+    if splits > 1 { try sum(parts.reshaped([splits, outer * inner]), axis: 0, into: result) }
+  }
+
+  /// The sum of the squares of all numbers of some arrays together, `[1]`.
+  func sumOfSquares(_ tensors: [Tensor]) throws -> Tensor {
+    let counts = tensors.map { inParts(outer: 1, count: $0.count) }
+    let parts = try empty([counts.reduce(0, +)])
+    var start = 0
+    for (tensor, count) in zip(tensors, counts) where tensor.count > 0 {
+      let length = tensor.count / count
+      let columns = min(2048, length.nextPowerOfTwo)
+      let kind = AxisSum.lastSquared(
+        rows: hasManyCores ? 1 : max(1, min(64, 8192 / columns)), columns: columns)
+      try run(
+        kind,
+        [dense(tensor).reshaped([count, length]), parts.sliced(axis: 0, start..<start + count)])
+      start += count
+    }
+    return try summed(parts.sliced(axis: 0, 0..<start), axis: 0)
+  }
+
+  /// How sums along a middle axis are cut.
+  private func middle(outer: Int, count: Int, inner: Int, type: ElementType) -> AxisSum {
+    guard hasManyCores else {
+      let columns = min(512, max(8, inner.nextPowerOfTwo))
+      return .middle(
+        rows: max(8, min(64, 2048 / columns)), columns: columns,
+        length: max(64, ((count + 63) / 64).nextPowerOfTwo))
+    }
+    // A vector a lane; 16 warps a multiprocessor where there are rows enough, and no sums of a few rows.
+    let columns = min(type == .float32 ? 128 : 256, max(8, inner.nextPowerOfTwo))
+    let tiles = outer * ((inner + columns - 1) / columns)
+    let splits = max(1, min((count + 15) / 16, 16 * executor.cores / tiles))
+    return .middle(rows: 1, columns: columns, length: (count + splits - 1) / splits)
   }
 
   /// Parts into which long rows are cut where there are too few to fill a machine of many cores.
@@ -43,14 +79,6 @@ extension Device {
       parts *= 2
     }
     return parts
-  }
-
-  /// Rows that one task of a sum along a middle axis adds up.
-  private func length(of count: Int, tiles: Int) -> Int {
-    let usual = max(64, ((count + 63) / 64).nextPowerOfTwo)
-    guard hasManyCores else { return usual }
-    let splits = max(1, 8 * executor.cores / tiles)
-    return min(usual, max(32, ((count + splits - 1) / splits).nextPowerOfTwo))
   }
 
   private func run(_ kind: AxisSum, _ arguments: [Tensor]) throws {

@@ -52,11 +52,12 @@ final class Node {
   var inputs: [Variable]
   let outputs: Int
   /// Gradients of the inputs from those of the outputs that there are.
-  private var backward: (([Tensor?]) throws -> [Contribution?])?
+  private var backward: Backward?
 
-  init(
-    number: Int, inputs: [Variable], outputs: Int, _ backward: @escaping ([Tensor?]) throws -> [Contribution?]
-  ) {
+  /// Contributions from the results' gradients and from what is known so far of those of the inputs.
+  typealias Backward = (_ gradients: [Tensor?], _ known: [Tensor?]) throws -> [Contribution?]
+
+  init(number: Int, inputs: [Variable], outputs: Int, _ backward: @escaping Backward) {
     self.number = number
     self.inputs = inputs
     self.outputs = outputs
@@ -64,11 +65,15 @@ final class Node {
   }
 
   /// Computes the inputs' gradients and lets go of all that was kept for it.
-  func finish(_ gradients: [Tensor?]) throws -> [(Variable, Contribution)] {
+  ///
+  /// - Parameter known: what is known so far of an input's gradient.
+  func finish(
+    _ gradients: [Tensor?], known: (Variable) -> Tensor?
+  ) throws -> [(Variable, Contribution)] {
     guard let backward else {
       preconditionFailure("backward() went through this operation before, and what it needs is gone")
     }
-    let contributions = try backward(gradients)
+    let contributions = try backward(gradients, inputs.map(known))
     let result = zip(inputs, contributions).compactMap { input, contribution in
       contribution.map { (input, $0) }
     }
@@ -81,6 +86,8 @@ final class Node {
 /// What one operation adds to the gradient of an input.
 enum Contribution {
   case whole(Tensor)
+  /// The gradient so far with what the operation adds to it.
+  case total(Tensor)
   /// To a range of one axis only.
   case part(axis: Int, Range<Int>, Tensor)
 }
@@ -93,6 +100,13 @@ extension Device {
   func note(
     _ results: [Tensor], from inputs: [Variable],
     _ backward: @escaping ([Tensor?]) throws -> [Contribution?]
+  ) -> [Variable] {
+    noteAdding(results, from: inputs) { gradients, _ in try backward(gradients) }
+  }
+
+  /// As ``note(_:from:_:)``, of an operation that may itself add to what is known of its inputs' gradients.
+  func noteAdding(
+    _ results: [Tensor], from inputs: [Variable], _ backward: @escaping Node.Backward
   ) -> [Variable] {
     guard recordsGradients, inputs.contains(where: \.needsGradient) else {
       return results.map { Variable($0, nil, output: 0, on: self) }

@@ -74,6 +74,19 @@ extension Index {
     }
   }
 
+  /// What it leaves when divided by `divisor`, where that is the same whatever the run-time integers.
+  func remainder(by divisor: Int) -> Int? {
+    switch self {
+    case .constant(let value): return Arithmetic.remainder(value, divisor)
+    case .binary(let operation, let left, let right):
+      let (a, b) = (left.remainder(by: divisor), right.remainder(by: divisor))
+      if operation == .multiply, a == 0 || b == 0 { return 0 }
+      guard let a, let b, [.add, .subtract, .multiply].contains(operation) else { return nil }
+      return Arithmetic.remainder(operation(a, b), divisor)
+    default: return nil
+    }
+  }
+
   /// Whether it has one value through a task; what is read from tensors may lie out of bounds where it is not asked for.
   var isFixedInTask: Bool {
     switch self {

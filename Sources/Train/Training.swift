@@ -44,6 +44,7 @@ public final class Training {
   public init(_ recipe: Recipe, on device: Device, from checkpoint: Checkpoint? = nil) throws {
     self.recipe = recipe
     self.device = device
+    device.isDeterministic = recipe.isDeterministic
     data = try recipe.task.examples(train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed)
     let source: ParameterSet.Source =
       checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } } ?? .drawn(seed: recipe.seed)

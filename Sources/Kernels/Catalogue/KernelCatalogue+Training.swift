@@ -162,6 +162,16 @@ extension KernelCatalogue {
         cases: [(1, 1, 1), (2, 63, 65), (3, 130, 40)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
       ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel() },
       CatalogueEntry(
+        "sum_middle_rows", tolerance: .sums(200),
+        cases: [(1, 1, 1), (2, 63, 65), (3, 130, 40), (1, 200, 300)].map {
+          Case(["outer": $0.0, "R": $0.1, "inner": $0.2])
+        }
+      ) { try AxisSum.middle(rows: 1, columns: 128, length: 47).kernel() },
+      CatalogueEntry(
+        "sum_squares", tolerance: .sums(200),
+        cases: [(1, 1), (9, 65), (33, 200), (3, 5000)].map { Case(["outer": $0.0, "R": $0.1]) }
+      ) { try AxisSum.lastSquared(rows: 1, columns: 2048).kernel() },
+      CatalogueEntry(
         "sum_last", tolerance: .sums(200),
         cases: [(1, 1), (9, 65), (33, 200)].map { Case(["outer": $0.0, "R": $0.1]) }
       ) { try AxisSum.last(rows: 8, columns: 64).kernel() },
@@ -189,6 +199,10 @@ extension KernelCatalogue {
       cases: [(1, 1, 1), (2, 63, 65)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
     ) { try AxisSum.middle(rows: 8, columns: 32, length: 64).kernel(.bfloat16) },
     CatalogueEntry(
+      "sum_middle_rows_bfloat16", tolerance: .sums(200),
+      cases: [(1, 1, 1), (2, 63, 65), (1, 200, 600)].map { Case(["outer": $0.0, "R": $0.1, "inner": $0.2]) }
+    ) { try AxisSum.middle(rows: 1, columns: 256, length: 47).kernel(.bfloat16) },
+    CatalogueEntry(
       "sum_last_bfloat16", tolerance: .sums(200),
       cases: [(1, 1), (9, 65)].map { Case(["outer": $0.0, "R": $0.1]) }
     ) { try AxisSum.last(rows: 8, columns: 64).kernel(.bfloat16) },
@@ -199,6 +213,11 @@ extension KernelCatalogue {
       kind.gradient = .bfloat16
       return try kind.kernel()
     },
+    CatalogueEntry("normalisation_gradient_768", tolerance: .sums(800), cases: [1, 13].map { Case(["M": $0]) }) {
+      var kind = NormalisationGradient(.layer(epsilon: 1e-2), width: 768, length: 64)
+      (kind.gradient, kind.adds) = (.bfloat16, true)
+      return try kind.kernel()
+    },
     CatalogueEntry(
       "cross_entropy_gradient_bfloat16", tolerance: .sums(1),
       cases: [(2, 63), (9, 65)].map {
@@ -207,6 +226,12 @@ extension KernelCatalogue {
           ["targets": .below($0.1), "logits": .uniform(-3...3), "normaliser": .uniform(3...4)])
       }
     ) { try CrossEntropy(columns: 32, type: .bfloat16).gradient() },
+    CatalogueEntry(
+      "cross_entropy_bfloat16", tolerance: .sums(1500),
+      cases: [(3, 2056), (9, 1100)].map {
+        Case(["M": $0.0, "V": $0.1], ["targets": .below($0.1), "logits": .uniform(-3...3)])
+      }
+    ) { try CrossEntropy(columns: 1024, type: .bfloat16).kernel() },
   ]
 
   private static let losses: [CatalogueEntry] = [

@@ -4,7 +4,7 @@ public import Tiles
 
 /// Gradients of a ``ShortConvolution`` for batches of one size, with the memory they need between kernels.
 ///
-/// That is 256 tiles' sums at most, and with SiLU a float32 tensor as large as the input. Not thread-safe: one call at a
+/// That is 1,024 tiles' sums at most, and with SiLU a float32 tensor as large as the input. Not thread-safe: one call at a
 /// time.
 public final class ShortConvolutionGradients {
   private let shape: ShortConvolutionShape

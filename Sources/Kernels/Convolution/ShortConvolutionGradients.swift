@@ -19,7 +19,7 @@ extension ShortConvolutionShape {
     let blocks = (channels + block.channels - 1) / block.channels
     let tiles = batch * ((length + block.times - 1) / block.times)
     // Enough tasks for the largest machines, whatever the one at hand: sums depend on how many there are.
-    let wanted = max(1, min(tiles, 256 / max(1, blocks)))
+    let wanted = max(1, min(tiles, 1024 / max(1, blocks)))
     let steps = max(1, (tiles + wanted - 1) / wanted)
     return [max(1, (tiles + steps - 1) / steps), isLast ? block.rows : 1, sums, channels]
   }

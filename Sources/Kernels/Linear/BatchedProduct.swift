@@ -129,7 +129,14 @@ extension Gemm.Plan {
       batch * ((m + plan.rows - 1) / plan.rows) * ((n + plan.columns - 1) / plan.columns)
     }
     while plan.columns > 64, tasks() < 100 || plan.columns >= 2 * n { plan.columns /= 2 }
-    plan.stages = plan.columns == 256 ? 4 : 6
+    return .gpu(columns: plan.columns)
+  }
+
+  /// On matrix units, with tiles of so many columns: 64, 128 or 256.
+  public static func gpu(columns: Int) -> Self {
+    var plan = gpu
+    plan.columns = columns
+    plan.stages = columns == 256 ? 4 : 6
     return plan
   }
 }

@@ -3,8 +3,9 @@ public import Tiles
 
 /// Cross entropy of rows of logits `[M, V]` and a target each: log Σ exp(logits) − logits[target].
 ///
-/// Rows whose target is below 0 count for nothing. Any V: columns are gone through in blocks. Floor: the logits read three
-/// times (twice from cache for small vocabularies), their gradient written once, over the memory bandwidth.
+/// Rows whose target is below 0 count for nothing. Any V: columns are gone through in blocks, with the largest logit so far
+/// and a sum that is scaled when a larger one comes. Floor: the logits read twice (the second time for the gradient), their
+/// gradient written once, over the memory bandwidth.
 public struct CrossEntropy: Sendable, Hashable {
   /// Columns of a block.
   public var columns: Int
@@ -36,22 +37,23 @@ public struct CrossEntropy: Sendable, Hashable {
         func perRow(_ value: Float) -> Tile {
           k.filled(value, rows: rows, columns: 1, validRows: (m - row).min(Index(rows)), validColumns: 1)
         }
-        let (largest, wanted) = (perRow(-.infinity), perRow(0))
+        // Finite, so that columns of minus infinity before others count for nothing.
+        let (largest, wanted) = (perRow(-.greatestFiniteMagnitude), perRow(0))
+        let (sum, equals) = (perRow(0), perRow(0))
         block(k, x, row) { logits, column in
-          k.assign(largest, k.map(.max, largest, k.rowMax(logits)))
+          let now = k.map(.max, largest, k.rowMax(logits))
+          k.assign(sum, k.map(.multiply, sum, k.map(.exp, k.map(.subtract, largest, now))))
+          k.rowSum(k.map(.exp, k.map(.subtract, logits, now)), addingTo: sum)
+          k.assign(equals, k.map(.selectGreaterEqual, largest, now, equals, 0.0))
+          k.rowSum(k.map(.selectGreaterEqual, logits, now, 1.0, 0.0), addingTo: equals)
           let zero = MapValue.constant(0)
           k.rowSum(inTargetsColumn(k, logits, otherwise: zero, target, column), addingTo: wanted)
-        }
-        let (sum, rivals) = (perRow(0), perRow(0))
-        block(k, x, row) { logits, _ in
-          k.rowSum(k.map(.exp, k.map(.subtract, logits, largest)), addingTo: sum)
-          k.rowSum(k.map(.selectGreaterEqual, logits, wanted, 1.0, 0.0), addingTo: rivals)
+          k.assign(largest, now)
         }
         let normaliser = k.map(.add, k.map(.log, sum), largest)
         let loss = k.map(.selectGreaterEqual, target, 0.0, k.map(.subtract, normaliser, wanted), 0.0)
-        let alone = k.map(.selectGreaterEqual, 1.0, rivals, 1.0, 0.0)
-        // A NaN has no rivals either.
-        let correct = k.map(.selectGreaterEqual, rivals, 1.0, alone, 0.0)
+        let alone = k.map(.selectGreaterEqual, 1.0, equals, 1.0, 0.0)
+        let correct = k.map(.selectGreaterEqual, wanted, largest, alone, 0.0)
         let counted = k.map(.selectGreaterEqual, target, 0.0, correct, 0.0)
         for (output, tile) in zip(outputs, [loss, normaliser, counted]) {
           k.store(tile, to: output, at: [row], rowAxis: 0)

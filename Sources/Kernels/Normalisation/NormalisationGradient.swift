@@ -18,6 +18,9 @@ public struct NormalisationGradient: Sendable, Hashable {
   /// Type of dy, likewise.
   public var gradient = ElementType.float32
 
+  /// Whether dx is added to a gradient that there is already: that of what goes past the norm.
+  public var adds = false
+
   /// Rows that a task has in hand, each with sums of its own, which ``AxisSum`` joins: no row mixes with another.
   public var rows: Int { Normalisation.rows(ofWidth: width) }
 
@@ -28,16 +31,17 @@ public struct NormalisationGradient: Sendable, Hashable {
     self.length = length
   }
 
-  /// Arguments: x, weight, dy, then dx `[M, D]` and sums of dw and (layer only) db, `rows` for every
+  /// Arguments: x, weight, dy, where it ``adds`` the gradient so far (as x), then dx `[M, D]` and sums of dw and (layer only) db, `rows` for every
   /// `length` rows, `[P, rows, D]`.
   public func kernel() throws(TileError) -> Kernel {
     let isPlain = input == .float32 && gradient == .float32
     let types = isPlain ? "" : "_\(input.rawValue)_\(gradient.rawValue)"
-    return try Kernel("normalisation_gradient_\(norm)_\(width)_\(length)\(types)") { k in
+    return try Kernel("normalisation_gradient_\(norm)_\(width)_\(length)\(types)\(adds ? "_added" : "")") { k in
       let (m, d) = (k.extent("M"), Index(width))
       let x = k.input("x", input, [m, d])
       let weight = k.input("weight", .float32, [d])
       let dy = k.input("dy", gradient, [m, d])
+      let before = adds ? k.input("before", input, [m, d]) : nil
       let dx = k.output("dx", input, [m, d])
       let parts = m.ceilDiv(Index(length))
       let rows = rows
@@ -64,7 +68,14 @@ public struct NormalisationGradient: Sendable, Hashable {
           let along = k.map(.divide, k.rowSum(k.map(.multiply, h, unit)), count)
           var rest = k.map(.subtract, h, k.map(.multiply, unit, along))
           if isLayer { rest = k.map(.subtract, rest, k.map(.divide, k.rowSum(h), count)) }
-          k.store(k.map(.multiply, rest, factor), to: dx, at: [row, 0])
+          let change: Tile
+          if let before {
+            let sum = k.load(before, at: [row, 0], rows: rows, columns: width, as: .float32, paddedAxis: 0)
+            change = k.map(.fma, rest, factor, sum)
+          } else {
+            change = k.map(.multiply, rest, factor)
+          }
+          k.store(change, to: dx, at: [row, 0])
         }
         k.store(dwSum, to: dw, at: [task[0], 0, 0])
         if let db, let dbSum { k.store(dbSum, to: db, at: [task[0], 0, 0]) }

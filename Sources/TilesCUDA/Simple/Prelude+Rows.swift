@@ -14,6 +14,19 @@ extension Prelude {
         asm volatile("" : "+l"(p)::"memory");
       }
     }
+    // What no kernel writes while it reads may be asked for before a store that comes first.
+    template <int bytes> __device__ __forceinline__ void load_fixed(u32 *w, const u8 *p) {
+      if constexpr (bytes == 32) {
+        load_fixed<16>(w, p);
+        load_fixed<16>(w + 4, p + 16);
+      } else if constexpr (bytes == 16) {
+        asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "l"(p));
+      } else if constexpr (bytes == 8) {
+        asm("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "l"(p));
+      } else {
+        asm("ld.global.nc.u32 %0, [%1];" : "=r"(w[0]) : "l"(p));
+      }
+    }
     template <int bytes, bool streams> __device__ __forceinline__ void load_words(u32 *w, const u8 *p) {
       if constexpr (bytes == 32) {
         load_words<16, streams>(w, p);
@@ -83,14 +96,21 @@ extension Prelude {
         if (n * lanes == columns || c < columns) stream_words<T::bytes * vec>(p + c * T::bytes, w);
       }
     }
-    template <class T, int vec, int lanes, bool streams, int n>
+    // `ahead`: without branches, so that each vector is asked for before the last is there, which takes registers.
+    template <class T, int vec, int lanes, bool streams, bool ahead, int n>
     __device__ __forceinline__ void load_row(float (&t)[n], const u8 *p, long long stride, int lane, int valid) {
-      if (allows_vectors<T, vec>(p, stride)) {
+      if (allows_vectors<T, vec>(p, stride) && (!ahead || valid % vec == 0)) {
     #pragma unroll
         for (int k = 0; k < n / vec; ++k) {
           const int c = (k * lanes + lane) * vec;
           u32 w[T::bytes * vec / 4];
-          if (c + vec <= valid) {
+          if constexpr (ahead) {
+    #pragma unroll
+            for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = 0;
+            if (c + vec <= valid) load_words<T::bytes * vec, streams>(w, p + c * T::bytes);
+    #pragma unroll
+            for (int e = 0; e < vec; ++e) t[k * vec + e] = T::unpack(w, e);
+          } else if (c + vec <= valid) {
             load_words<T::bytes * vec, streams>(w, p + c * T::bytes);
     #pragma unroll
             for (int e = 0; e < vec; ++e) t[k * vec + e] = T::unpack(w, e);
@@ -105,33 +125,6 @@ extension Prelude {
         });
       }
     }
-    // Columns from `first` up to `end` of a dense row of 16-bit numbers that goes on with zeros on both sides, wherever it begins:
-    // the two whole 16 bytes that a lane's eight numbers lie in, shifted. No branches, so that loads of several windows are under way
-    // together; lanes shift alike, since they are 16 bytes apart. What is read beside the row lies in 16 bytes that it reaches into.
-    template <class T, int vec, int lanes, int n>
-    __device__ __forceinline__ void load_dense_window(float (&t)[n], const u8 *p, long long start, int lane, int first,
-                                                      int end) {
-    #pragma unroll
-      for (int k = 0; k < n / vec; ++k) {
-        const int c = (k * lanes + lane) * vec, low = first - c, high = end - c;
-        const u8 *place = p + (start + c) * T::bytes;
-        const int from = (int)((u64)place % 16), split = (16 - from) / T::bytes;
-        const uint4 *line = (const uint4 *)(place - from);
-        uint4 x = make_uint4(0, 0, 0, 0), y = x;
-        if (low < split && high > 0 && low < high) x = line[0];
-        if (from != 0 && low < vec && high > split && low < high) y = line[1];
-        u32 w[8] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
-    #pragma unroll
-        for (int i = 0; i < 6; ++i) w[i] = from & 8 ? w[i + 2] : w[i];
-    #pragma unroll
-        for (int i = 0; i < 5; ++i) w[i] = from & 4 ? w[i + 1] : w[i];
-        u32 own[vec / 2];
-    #pragma unroll
-        for (int i = 0; i < vec / 2; ++i) own[i] = __funnelshift_r(w[i], w[i + 1], from & 2 ? 16 : 0);
-    #pragma unroll
-        for (int e = 0; e < vec; ++e) t[k * vec + e] = e >= low && e < high ? T::unpack(own, e) : 0.0f;
-      }
-    }
     // Columns from `first` up to `end` of a row that goes on with zeros on both sides.
     template <class T, int vec, int lanes, int n>
     __device__ __forceinline__ void load_window(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
@@ -140,6 +133,37 @@ extension Prelude {
       for (int i = 0; i < n; ++i) {
         const int c = (i / vec * lanes + lane) * vec + i % vec;
         t[i] = c >= first && c < end ? element<T>(p, start + c * stride) : 0.0f;
+      }
+    }
+    // The same for a window that begins `shift` numbers after a whole vector of the tensor's row, which has `extent` numbers:
+    // lanes read two vectors beside each other and take their part of both.
+    template <class T, int vec, int lanes, int shift, bool isFixed, int n>
+    __device__ __forceinline__ void load_shifted(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
+                                                 int origin, int extent, int valid) {
+      const u8 *row = p + (start - origin) * T::bytes;
+      if (allows_vectors<T, vec>(row, stride) && extent % vec == 0) {
+        const int words = T::bytes * vec / 4, sides = shift == 0 ? 1 : 2;
+        u32 w[n / vec][sides][words];
+    #pragma unroll
+        for (int k = 0; k < n / vec; ++k)
+    #pragma unroll
+          for (int side = 0; side < sides; ++side) {
+            const int c = origin - shift + (k * lanes + lane + side) * vec;
+    #pragma unroll
+            for (int i = 0; i < words; ++i) w[k][side][i] = 0;
+            if (c >= 0 && c < extent && valid > 0) {
+              if constexpr (isFixed) load_fixed<T::bytes * vec>(w[k][side], row + c * T::bytes);
+              else load_words<T::bytes * vec, false>(w[k][side], row + c * T::bytes);
+            }
+          }
+    #pragma unroll
+        for (int i = 0; i < n; ++i) {
+          const int place = i % vec + shift;
+          const float x = T::unpack(w[i / vec][place / vec], place % vec);
+          t[i] = (i / vec * lanes + lane) * vec + i % vec < valid ? x : 0.0f;
+        }
+      } else {
+        load_window<T, vec, lanes>(t, p, start, stride, lane, -origin, min(valid, extent - origin));
       }
     }
     template <class T, int vec, int lanes, int n>
@@ -153,20 +177,14 @@ extension Prelude {
     }
     template <class T, int vec, int lanes, int n>
     __device__ __forceinline__ void store_row(const float (&t)[n], u8 *p, long long stride, int lane, int valid) {
-      if (allows_vectors<T, vec>(p, stride)) {
+      if (allows_vectors<T, vec>(p, stride) && valid % vec == 0) {
     #pragma unroll
         for (int k = 0; k < n / vec; ++k) {
           const int c = (k * lanes + lane) * vec;
-          if (c + vec <= valid) {
-            u32 w[T::bytes * vec / 4];
+          u32 w[T::bytes * vec / 4];
     #pragma unroll
-            for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = T::pack(&t[k * vec + 4 / T::bytes * i]);
-            store_words<T::bytes * vec>(p + c * T::bytes, w);
-          } else {
-    #pragma unroll
-            for (int e = 0; e < vec; ++e)
-              if (c + e < valid) T::put(p + (c + e) * T::bytes, t[k * vec + e]);
-          }
+          for (int i = 0; i < T::bytes * vec / 4; ++i) w[i] = T::pack(&t[k * vec + 4 / T::bytes * i]);
+          if (c + vec <= valid) store_words<T::bytes * vec>(p + c * T::bytes, w);
         }
       } else {
         in_order<n, vec, lanes>(p, stride * T::bytes, lane, valid, [&](int i, const u8 *q, bool there) {

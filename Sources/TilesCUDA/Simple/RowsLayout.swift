@@ -14,41 +14,61 @@ struct RowsLayout {
   /// Tasks that share a block.
   let tasks: Int
 
+  /// What a load or store reaches.
+  private struct Place: Hashable {
+    let reference: TileReference
+    let rows: Int
+  }
+
   /// Numbers of registers that a lane spends on tiles.
   static let columnRegisters = 96
+  /// The same where a row is added up several times.
+  static let reducedRegisters = 144
 
   /// The layout, or `nil` where rows mix or cannot be dealt out.
   init?(_ kernel: Kernel) {
     var tiles: [Tile] = []
     var isPossible = true
     var isNarrow = false
-    var stored: Set<Int> = []
-    var loaded: Set<Int> = []
+    var reductions = 0
+    // What is read and what is written of each tensor, with the rows of the tile.
+    var stored: [Int: Set<Place>] = [:]
+    var loaded: [Int: Set<Place>] = [:]
     kernel.body.forEachOperation { operation in
       tiles += operation.tiles
       switch operation {
       case .matmul, .transpose: isPossible = false
       case .load(let tile, let reference):
-        loaded.insert(reference.tensor.number)
+        loaded[reference.tensor.number, default: []].insert(Place(reference: reference, rows: tile.rows))
         if tile.type.isBlocked { isPossible = false }
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .store(let tile, let reference):
-        stored.insert(reference.tensor.number)
+        stored[reference.tensor.number, default: []].insert(Place(reference: reference, rows: tile.rows))
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
-      case .add(_, let reference): stored.insert(reference.tensor.number)
-      case .map(let program): tiles.append(program.space)
+      case .add(let tile, let reference):
+        stored[reference.tensor.number, default: []].insert(Place(reference: reference, rows: tile.rows))
+      case .map(let program):
+        tiles.append(program.space)
+        if program.space.columns > 1 { reductions += program.reductions.count }
       default: break
       }
     }
     let rows = tiles.map(\.rows).max() ?? 1
-    // Rows run apart from each other: none may read what another one wrote.
-    guard isPossible, loaded.isDisjoint(with: stored), tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
+    // Rows run apart from each other: none may read what another one wrote, but each what it wrote itself.
+    let isOwn = loaded.allSatisfy { tensor, places in
+      stored[tensor].map { $0.count == 1 && $0 == places && $0.first?.rows == rows } ?? true
+    }
+    guard isPossible, isOwn, tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
     else { return nil }
     let columns = tiles.map(\.columns).max() ?? 1
     let vector = isNarrow ? 8 : 4
     let held = Lifetimes(kernel.body).peak { $0.columns > 1 ? $0.columns : 0 }
     var warps = 1
-    while warps < 32, held > Self.columnRegisters * 32 * warps { warps *= 2 }
+    // Warps that share a row wait for each other at every sum; one does not, which is worth more than many warps where
+    // there are many sums.
+    if reductions < 3 || held > Self.reducedRegisters * 32 {
+      while warps < 32, held > Self.columnRegisters * 32 * warps { warps *= 2 }
+    }
     guard held <= 2 * Self.columnRegisters * 32 * warps else { return nil }
     var lanes = 32 * warps
     if warps == 1 { while lanes > 1, lanes / 2 * vector >= columns { lanes /= 2 } }

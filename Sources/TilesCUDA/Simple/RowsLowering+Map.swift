@@ -33,6 +33,10 @@ extension RowsLowering {
     if !isColumn { code.close() }
     for (number, reduction) in reductions.enumerated() {
       var total = "sum\(number)"
+      if deferred[reduction.tile.id] != nil {
+        code.line("d\(reduction.tile.id) = \(reduction.kind.combined("d\(reduction.tile.id)", total));")
+        continue
+      }
       if !isColumn { total = combineLanes(total, reduction.kind) }
       if reduction.continuing { total = reduction.kind.combined("t\(reduction.tile.id)", total) }
       code.line("t\(reduction.tile.id) = \(total);")
@@ -40,7 +44,7 @@ extension RowsLowering {
     code.close()
   }
 
-  private func combineLanes(_ value: String, _ kind: MapStep.Reduction) -> String {
+  func combineLanes(_ value: String, _ kind: MapStep.Reduction) -> String {
     layout.warps == 1
       ? "lanes_\(kind.name)<\(layout.lanes)>(\(value))"
       : "warps_\(kind.name)<\(layout.warps)>(\(value), partial)"

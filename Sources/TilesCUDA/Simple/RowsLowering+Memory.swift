@@ -54,14 +54,14 @@ extension RowsLowering {
       code.line("\(name) = valid > 0 ? \(tile.type.holds(type) ? value : tile.type.rounded(value)) : 0.0f;")
     } else if let axis = reference.paddedAxis, axis == reference.columnAxis {
       let (origin, extent) = (index(reference.origin[axis]), index(tensor.extents[axis]))
-      if isWhole, isDenseWindow(tile, reference) {
+      if type.isVectorType, let shift = reference.origin[axis].remainder(by: layout.vector) {
         code.line(
-          "load_dense_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
+          "load_shifted<\(type.cName), \(layout.vector), \(layout.lanes), \(shift), \(tensor.access == .input)>(\(name), \(base), start, \(columnStride(reference)), lane, \(origin), \(extent), valid);"
         )
       } else {
-        code.line(
-          "load_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
-        )
+      code.line(
+        "load_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
+      )
       }
     } else if type.isBlocked || !type.isVectorType {
       code.line(
@@ -69,7 +69,7 @@ extension RowsLowering {
       )
     } else {
       code.line(
-        "load_row<\(type.cName), \(layout.vector), \(layout.lanes), \(isStreamed)>(\(name), \(base) + start * \(type.blockBytes), \(columnStride(reference)), lane, valid);"
+        "load_row<\(type.cName), \(layout.vector), \(layout.lanes), \(isStreamed), \(loadsAhead)>(\(name), \(base) + start * \(type.blockBytes), \(columnStride(reference)), lane, valid);"
       )
     }
     if tile.columns > 1, !tile.type.holds(type) {

@@ -20,11 +20,6 @@ extension RowsLowering {
     var conditions = WholeConditions()
     kernel.body.forEachOperation { operation in
       switch operation {
-      case .load(let tile, let reference) where isDenseWindow(tile, reference):
-        conditions.isUseful = true
-        if let axis = reference.columnAxis {
-          conditions.add("\(index.stride(reference.tensor.number, axis)) == 1", to: \.launch)
-        }
       case .load(let tile, let reference):
         add((tile.validRows, tile.validColumns), tile, reference, to: &conditions)
       case .store(let tile, let reference) where layout.isDealt(tile):
@@ -60,26 +55,9 @@ extension RowsLowering {
   ) -> Bool {
     guard tile.columns % layout.vector == 0, tile.type != .q16_rows, reference.tensor.type.isVectorType,
       reference.paddedAxis == nil,
-      let axis = reference.columnAxis, let column = reference.origin[axis].constantValue,
-      column % layout.vector == 0, valid.rows.isFixedInTask, valid.columns.isFixedInTask
+      let axis = reference.columnAxis, reference.origin[axis].remainder(by: layout.vector) == 0, valid.rows.isFixedInTask, valid.columns.isFixedInTask
     else { return false }
     return layout.rows % layout.groups == 0
-  }
-
-  /// Whether a load is a window over rows of 16-bit numbers, which may begin anywhere; all it takes is that they are dense.
-  func isDenseWindow(_ tile: Tile, _ reference: TileReference) -> Bool {
-    guard let axis = reference.paddedAxis, axis == reference.columnAxis else { return false }
-    return [.bfloat16, .float16].contains(reference.tensor.type) && layout.vector == 8
-      && tile.columns % layout.vector == 0
-  }
-
-  /// Whether there are such loads.
-  var hasDenseWindows: Bool {
-    var found = false
-    kernel.body.forEachOperation { operation in
-      if case .load(let tile, let reference) = operation, isDenseWindow(tile, reference) { found = true }
-    }
-    return found
   }
 
   /// Prints the body for whole rows and for others.
@@ -94,10 +72,11 @@ extension RowsLowering {
     code.close()
   }
 
-  /// Turns of a loop that are under way together where rows are whole: as many as leave registers for all their tiles.
+  /// Turns of a loop that are under way together: as many as leave registers for all their tiles.
   func turnsAtOnce(_ body: [Statement]) -> Int {
-    guard isWhole, body.allSatisfy({ $0.operation.blocks.isEmpty }) else { return 1 }
+    guard body.allSatisfy({ $0.operation.blocks.isEmpty }) else { return 1 }
     let numbers = Lifetimes(body).peak { layout.count($0) }
-    return numbers <= 32 ? 4 : numbers <= 64 ? 2 : 1
+    guard isWhole else { return numbers <= 32 ? 2 : 1 }
+    return numbers <= 16 ? 8 : numbers <= 32 ? 4 : numbers <= 64 ? 2 : 1
   }
 }

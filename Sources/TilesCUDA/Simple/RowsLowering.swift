@@ -12,6 +12,8 @@ struct RowsLowering {
   /// Loads that wait until their tile is read, so that few tiles are alive at a time.
   private var waiting: [Int: (tile: Tile, reference: TileReference)] = [:]
   private var usesBlocks = false
+  /// Sums and maxima of a loop that each lane keeps for itself until the loop is done.
+  var deferred: [Int: MapStep.Reduction] = [:]
   /// Whether what is printed is for rows that are there from end to end.
   var isWhole = false
 
@@ -38,18 +40,19 @@ struct RowsLowering {
       grid: layout.tasks == 1 ? .tasks : .persistent(perMultiprocessor: 2048 / layout.threads), plan: [plan])
   }
 
+  /// Numbers of tiles that a lane holds at most.
+  private var numbers: Int { Lifetimes(kernel.body).peak { layout.count($0) } }
+
+  /// Whether registers are left for vectors that are under way.
+  var loadsAhead: Bool { min(255, 65536 / (layout.threads * blocksAtOnce)) - numbers >= 32 }
+
   /// Blocks that a multiprocessor must have room for, so that some compute while others wait for memory.
   private var blocksAtOnce: Int {
-    let numbers = Lifetimes(kernel.body).peak { layout.count($0) }
-    // Windows come in small pieces, of which many must be under way.
-    let threads = hasDenseWindows && numbers <= 40 ? 1024 : 512
-    return layout.warps == 1 && numbers <= 112 ? max(1, threads / layout.threads) : 1
+    layout.warps == 1 && numbers <= 112 ? max(1, 512 / layout.threads) : 1
   }
 
   private var plan: String {
-    let numbers = Lifetimes(kernel.body).peak { layout.count($0) }
-    return
-      "\(kernel.name): rows in registers, \(layout.lanes) lanes a row, \(layout.groups) rows at a time of "
+    "\(kernel.name): rows in registers, \(layout.lanes) lanes a row, \(layout.groups) rows at a time of "
       + "\(layout.rows), \(layout.tasks) tasks a block of \(layout.threads) threads, vectors of \(layout.vector), "
       + "\(numbers) numbers a lane in tiles, no dynamic shared memory"
   }
@@ -129,24 +132,65 @@ struct RowsLowering {
     case .load(let tile, let reference):
       if reference.tensor.type.isBlocked { usesBlocks = true }
       waiting[tile.id] = (tile, reference)
-    case .store(let tile, let reference): printStore(tile, reference, adds: false)
-    case .add(let tile, let reference): printStore(tile, reference, adds: true)
+    case .store(let tile, let reference), .add(let tile, let reference):
+      // What was there before is read first.
+      for load in waiting.values where load.reference.tensor.number == reference.tensor.number {
+        bringIn(load.tile)
+      }
+      if case .add = operation {
+        printStore(tile, reference, adds: true)
+      } else {
+        printStore(tile, reference, adds: false)
+      }
     case .fill(let tile, let value): printFill(tile, value)
     case .map(let program): printMap(program)
     case .quantize(let tile, let source):
       code.line("quantize_row<\(layout.vector)>(t\(tile.id), s\(tile.id), t\(source.id));")
     case .loop(let step, let count, _, let load, let body):
+      let own = deferrable(load + body)
+      for (tile, kind) in own.sorted(by: { $0.key < $1.key }) {
+        code.line("float d\(tile) = \(kind.identity);")
+        deferred[tile] = kind
+      }
       let turns = turnsAtOnce(load + body)
       if turns > 1 { code.line("#pragma unroll \(turns)") }
       code.open("for (int step\(step) = 0, end = \(index(count)); step\(step) < end; ++step\(step))")
       print(load + body)
       code.close()
+      for (tile, kind) in own.sorted(by: { $0.key < $1.key }) {
+        deferred[tile] = nil
+        code.line("t\(tile) = \(kind.combined("t\(tile)", combineLanes("d\(tile)", kind)));")
+      }
     case .when(let lower, let upper, let body):
       code.open("if (\(index(lower)) < \(index(upper)))")
       print(body)
       code.close()
     case .matmul, .transpose: break  // the layout refuses them
     }
+  }
+
+  /// Tiles that a loop's body does nothing with but add to them along rows, or take maxima into them.
+  private func deferrable(_ body: [Statement]) -> [Int: MapStep.Reduction] {
+    var found: [Int: MapStep.Reduction] = [:]
+    var others: Set<Int> = []
+    body.forEachOperation { operation in
+      guard case .map(let program) = operation else {
+        others.formUnion(operation.tiles.map(\.id))
+        return
+      }
+      for step in program.steps {
+        switch step {
+        case .load(let tile), .store(_, let tile): others.insert(tile.id)
+        case .reduce(let kind, _, let tile, let continuing):
+          if !continuing || program.space.columns == 1 || found[tile.id, default: kind] != kind {
+            others.insert(tile.id)
+          }
+          found[tile.id] = kind
+        default: break
+        }
+      }
+    }
+    return found.filter { !others.contains($0.key) && deferred[$0.key] == nil }
   }
 
   private mutating func printFill(_ tile: Tile, _ value: Float) {
