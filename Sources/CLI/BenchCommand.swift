@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention, fftconv, short_conv, train; on a GPU train, gemm, linear, ablations, attention, attention_bwd, ssm, \
+      What to measure: generate, gemm, attention, fftconv, short_conv, train, encoders, operators; on a GPU train, encoders, operators, gemm, linear, ablations, attention, attention_bwd, ssm, \
       based, hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -33,7 +33,7 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Print JSON lines.")
   var json = false
 
-  @Flag(help: "Print which kernels took the time, on standard error (generate only).")
+  @Flag(help: "Print which kernels took the time, on standard error (generate, encoders, operators).")
   var profile = false
 
   @Flag(
@@ -44,14 +44,14 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, linear, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
-    case linear_attention, gla, fftconv, fftconv_bwd, train
+    case linear_attention, gla, fftconv, fftconv_bwd, train, encoders, operators
     case prefix, rotary, layernorm, copy, launch
   }
 
   func run() throws {
     guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must be 1 to 1000.") }
-    guard !profile || groups == [.generate] else {
-      throw ValidationError("--profile is for `bench generate` alone.")
+    guard !profile || groups == [.generate] || Set(groups).isSubset(of: [.encoders, .operators]) else {
+      throw ValidationError("--profile is for `bench generate`, `encoders` and `operators`.")
     }
     guard !tune || options.machine.device == .cuda else {
       throw ValidationError("--tune is for --device cuda.")
@@ -65,6 +65,8 @@ struct BenchCommand: ParsableCommand {
       case .fftconv: try ConvolutionBench(self).run()
       case .short_conv: try ShortConvolutionBench(self).run()
       case .train: try TrainingBench(self).run(on: options.machine.cpu())
+      case .encoders: try SequenceForwardBench(self, on: options.machine.cpu()).encoders()
+      case .operators: try SequenceForwardBench(self, on: options.machine.cpu()).operators()
       default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
       }
     }
@@ -96,6 +98,8 @@ struct BenchCommand: ParsableCommand {
       case .short_conv: throw ValidationError("`bench short_conv` is for --device cpu.")
       case .launch: try gpu.launching()
       case .train: try TrainingBench(self).run(on: executor)
+      case .encoders: try SequenceForwardBench(self, on: executor).encoders()
+      case .operators: try SequenceForwardBench(self, on: executor).operators()
       }
     }
   }

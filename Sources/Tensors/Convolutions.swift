@@ -20,16 +20,12 @@ extension Variable {
     gateBefore: Variable? = nil, gateAfter: Variable? = nil
   ) throws -> Variable {
     precondition(mode.hasReverse == (reverse != nil), "two-sided convolutions have two filters, others one")
-    // Below that, transforms cost more than they save.
-    let isShort = self.shape[2] <= 64 && mode != .circular && device.factors == device.scalar
-    if device.scalar == .float64 || isShort {
+    guard device.convolvesByTransforms(self.shape[2]) || mode == .circular && device.scalar == .float32 else {
       return try defined(filter, reverse, mode, skip, gateBefore, gateAfter)
     }
     let (device, taps, type) = (self.device, filter.shape[1], self.device.factors)
     let shape = try ConvolutionShape(mode: mode, length: self.shape[2], filterLength: taps)
-    let convolution = try device.once(ConvolutionKey(shape: shape, channels: self.shape[1], type: type)) {
-      try LongConvolution(shape, channels: self.shape[1], type: type, on: device.executor)
-    }
+    let convolution = try device.longConvolution(shape, channels: self.shape[1], type)
     func row(_ variable: Variable) throws -> Tensor { try device.converted(variable.value, to: type) }
     let rows = ConvolutionRows(
       try row(self), inputGate: try gateBefore.map(row), outputGate: try gateAfter.map(row),
@@ -156,6 +152,20 @@ extension Variable {
 }
 
 extension Device {
+  /// Whether long convolutions of sequences of that length are made by transforms: below some length those cost more than they save.
+  func convolvesByTransforms(_ length: Int) -> Bool {
+    scalar == .float32 && (length > 64 || factors != scalar)
+  }
+
+  /// The convolution of that shape, made once.
+  func longConvolution(_ shape: ConvolutionShape, channels: Int, _ type: ElementType) throws
+    -> LongConvolution
+  {
+    try once(ConvolutionKey(shape: shape, channels: channels, type: type)) {
+      try LongConvolution(shape, channels: channels, type: type, on: executor)
+    }
+  }
+
   /// Whether sequences `[B, H, L]` of channels lie as `[H, B, L]`.
   ///
   /// A channel's numbers are rows beside each other then, and all of a batch is one matrix `[H, B · L]`, which projections read

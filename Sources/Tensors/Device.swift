@@ -29,6 +29,12 @@ public final class Device {
   let pool: MemoryPool
   private var compiled: [AnyHashable: any CompiledKernel] = [:]
   private var kept: [AnyHashable: Any] = [:]
+  /// Whether what follows from parameters alone, such as filters, their spectra and weights of 16 bits, is kept from one call to
+  /// the next while nothing is recorded: for networks that only run. Forgotten when this is set, and when a parameter is written.
+  public var keepsWhatParametersGive = false {
+    didSet { parameterResults = [:] }
+  }
+  private var parameterResults: [ParameterResult: (parameter: Variable, value: Any)] = [:]
 
   /// - Parameters:
   ///   - scalar: float32, or float64 where the executor is a `ReferenceExecutor<Double>`.
@@ -164,11 +170,40 @@ public final class Device {
   }
 
   /// Something that is made once for each key, such as tables.
-  func once<Value>(_ key: some Hashable, _ make: () throws -> Value) rethrows -> Value {
+  public func once<Value>(_ key: some Hashable, _ make: () throws -> Value) rethrows -> Value {
     let key = AnyHashable(key)
     if let known = kept[key] as? Value { return known }
     let value = try make()
     kept[key] = value
     return value
   }
+
+  // MARK: What parameters give
+
+  private struct ParameterResult: Hashable {
+    let parameter: ObjectIdentifier
+    let purpose: AnyHashable
+  }
+
+  /// Whether results are kept now.
+  public var isKeeping: Bool { keepsWhatParametersGive && !recordsGradients }
+
+  /// What `make` gives, kept from an earlier call where the device ``isKeeping``.
+  ///
+  /// - Parameters:
+  ///   - parameter: one of those that it follows from, in whose name it is kept.
+  ///   - purpose: tells apart what one parameter stands for.
+  public func keeping<Value>(
+    for parameter: Variable, _ purpose: some Hashable, _ make: () throws -> Value
+  ) rethrows -> Value {
+    guard isKeeping else { return try make() }
+    let key = ParameterResult(parameter: ObjectIdentifier(parameter), purpose: AnyHashable(purpose))
+    if let entry = parameterResults[key], let known = entry.value as? Value { return known }
+    let value = try make()
+    parameterResults[key] = (parameter, value)
+    return value
+  }
+
+  /// Forgets what parameters gave: one of them has other numbers now.
+  func parameterWasWritten() { if !parameterResults.isEmpty { parameterResults = [:] } }
 }

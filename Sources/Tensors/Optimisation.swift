@@ -20,6 +20,7 @@ extension Variable {
     let kernel = try device.kernel(AdamWKey(columns: columns)) { try AdamW.kernel(columns: columns) }
     let flat = try [value, mean.value, variance.value, device.dense(gradient)].map { $0.reshaped([count]) }
     try kernel.run(flat + [settings.value, factor.value])
+    device.parameterWasWritten()
   }
 }
 

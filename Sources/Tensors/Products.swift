@@ -21,6 +21,22 @@ struct ProductForm {
   }
 }
 
+/// What a product's kernel does with the sums before it stores them.
+struct ProductEnding {
+  /// A vector that is added, and how it lies.
+  var bias: (vector: Tensor, kind: BatchedProduct.Bias)?
+  /// What follows it.
+  var activation: Activation?
+  /// An array as large as the result, and of its type, that is added at the end.
+  var residual: Tensor?
+
+  /// - Parameter bias: `[N]`.
+  init(bias: Tensor? = nil) { self.bias = bias.map { ($0, .columns) } }
+
+  /// Whether nothing follows.
+  var isEmpty: Bool { bias == nil && activation == nil && residual == nil }
+}
+
 extension Device {
   /// C[i] = A[i] · B[i] of `[batch, …, …]` matrices, each transposed or not; A or B may have a batch of 1 for all.
   func product(_ a: Tensor, _ b: Tensor, _ form: ProductForm, bias: Tensor? = nil) throws -> Tensor {
@@ -31,13 +47,14 @@ extension Device {
       inner == b.shape[form.transposesB ? 2 : 1] && [a, b].allSatisfy { [1, batch].contains($0.shape[0]) },
       "\(a.shape)\(form.transposesA ? "ᵀ" : "") · \(b.shape)\(form.transposesB ? "ᵀ" : "") is no product")
     let result = try empty([batch, m, n], form.result)
-    try product(a, b, form, bias: bias, into: result)
+    try product(a, b, form, ending: ProductEnding(bias: bias), into: result)
     return result
   }
 
   /// As ``product(_:_:_:bias:)``, written to an array of any strides.
   func product(
-    _ a: Tensor, _ b: Tensor, _ form: ProductForm, bias: Tensor? = nil, into result: Tensor
+    _ a: Tensor, _ b: Tensor, _ form: ProductForm, ending: ProductEnding = ProductEnding(),
+    into result: Tensor
   ) throws {
     let (batch, m, n) = (result.shape[0], result.shape[1], result.shape[2])
     let inner = a.shape[form.transposesA ? 1 : 2]
@@ -47,7 +64,7 @@ extension Device {
     }
     let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
     let isGradient =
-      hasManyCores && batch == 1 && bias == nil && form.transposesA && !form.transposesB && a.isDense
+      hasManyCores && batch == 1 && ending.isEmpty && form.transposesA && !form.transposesB && a.isDense
       && b.isDense
     if isGradient, form.factors != scalar, result.isDense, result.type == scalar,
       let cut = WeightCut(rows: m, columns: n, inner: inner, cores: executor.cores)
@@ -70,8 +87,11 @@ extension Device {
     var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
     (kind.sharesA, kind.sharesB) = (a.shape[0] < batch, b.shape[0] < batch)
     (kind.type, kind.output) = (kernelType(a), kernelType(result))
-    kind.hasBias = bias != nil
-    try kernel(kind) { try kind.kernel() }.run([a, b] + (bias.map { [$0] } ?? []) + [result])
+    kind.bias = ending.bias?.kind ?? .none
+    (kind.activation, kind.hasResidual) = (ending.activation, ending.residual != nil)
+    (kind.plan, kind.sweepsRows) = (kind.plan(withRoomFor: n), hasManyCores && n > m)
+    let more = [ending.bias?.vector, ending.residual].compactMap { $0 }
+    try kernel(kind) { try kind.kernel() }.run([a, b] + more + [result])
   }
 
   /// A weight's gradient: few tiles and a long inner side, parts of which are tasks of their own.

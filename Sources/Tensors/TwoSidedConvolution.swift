@@ -18,13 +18,20 @@ extension Variable {
     guard let back else {
       return try convolved(ahead, skip: skip, gateBefore: gateBefore, gateAfter: gateAfter)
     }
-    // The operation's second filter begins at the position itself, which belongs to the first; both have as many taps.
-    let reach = min(back.shape[1], shape[2] - 1)
-    let later = try back.sliced(axis: 1, 0..<reach).padded(axis: 1, before: 1)
-    let taps = max(ahead.shape[1], reach + 1)
+    let pair = try ahead.pair(withLater: back, length: shape[2])
     return try convolved(
-      ahead.padded(axis: 1, after: taps - ahead.shape[1]),
-      reverse: later.padded(axis: 1, after: taps - reach - 1),
-      mode: .bidirectional(lagZero: .causalOnly), skip: skip, gateBefore: gateBefore, gateAfter: gateAfter)
+      pair.ahead, reverse: pair.back, mode: .bidirectional(lagZero: .causalOnly), skip: skip,
+      gateBefore: gateBefore, gateAfter: gateAfter)
+  }
+
+  /// This filter and one for later positions as one operation takes them: its second filter begins at the position itself, which
+  /// belongs to the first, and both have as many taps.
+  func pair(withLater back: Variable, length: Int) throws -> (ahead: Variable, back: Variable) {
+    let reach = min(back.shape[1], length - 1)
+    let later = try back.sliced(axis: 1, 0..<reach).padded(axis: 1, before: 1)
+    let taps = max(shape[1], reach + 1)
+    return (
+      try padded(axis: 1, after: taps - shape[1]), try later.padded(axis: 1, after: taps - reach - 1)
+    )
   }
 }

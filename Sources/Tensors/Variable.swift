@@ -132,5 +132,6 @@ extension Variable {
   public func assign(_ numbers: [Float]) throws {
     precondition(node == nil && value.isDense, "only a leaf of its own memory is assigned to")
     try device.executor.copy(from: device.tensor(numbers, shape), into: value)
+    device.parameterWasWritten()
   }
 }

@@ -6,7 +6,8 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   static let training: [CatalogueEntry] =
-    pointwise + batchedProducts + sixteenBitProducts + summedProducts + sixteenBitRows + reductions + losses
+    pointwise + batchedProducts + sixteenBitProducts + fusedProducts + gatedProducts + turns + summedProducts
+    + sixteenBitRows + reductions + losses
     + shortSums
 
   private struct Function: Sendable {
@@ -52,7 +53,7 @@ extension KernelCatalogue {
     [false, true].map { transposesB in
       var kind = BatchedProduct(plan: Gemm.Plan(rows: 48, columns: 32, inner: 32, stages: 2))
       (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
-      kind.hasBias = transposesB
+      kind.bias = transposesB ? .columns : .none
       let product = kind
       return CatalogueEntry(
         "product_\(transposesA ? "t" : "n")\(transposesB ? "t_bias" : "n")", tolerance: .sums(129),
@@ -70,7 +71,7 @@ extension KernelCatalogue {
       (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
       (kind.type, kind.output) = (.bfloat16, transposesA == transposesB ? .bfloat16 : .float32)
       (kind.sharesA, kind.sharesB) = (transposesA && transposesB, !transposesA && transposesB)
-      kind.hasBias = !transposesA && transposesB
+      kind.bias = !transposesA && transposesB ? .columns : .none
       let product = kind
       let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
       return CatalogueEntry(
@@ -80,6 +81,61 @@ extension KernelCatalogue {
         }
       ) { try product.kernel() }.large()
     }
+  }
+
+  /// Products and what follows them where nothing is recorded.
+  private static let fusedProducts: [CatalogueEntry] = {
+    func entry(_ name: String, rows: Int, columns: Int, _ change: (inout BatchedProduct) -> Void)
+      -> CatalogueEntry
+    {
+      var kind = BatchedProduct(plan: .gpu(batch: 2, rows: rows, columns: columns))
+      (kind.transposesB, kind.type, kind.output) = (true, .bfloat16, .bfloat16)
+      change(&kind)
+      kind.plan = kind.plan(withRoomFor: columns)
+      let product = kind
+      return CatalogueEntry(
+        "product_\(name)_bfloat16", tolerance: .sums(200),
+        cases: [(1, 1, 1, 1), (3, 2, 63, 65), (2, 136, 264, 200)].map {
+          Case(["batch": $0.0, "M": $0.1, "N": $0.2, "K": $0.3])
+        }
+      ) { try product.kernel() }.large()
+    }
+    return [
+      entry("row_bias", rows: 4096, columns: 4096) {
+        ($0.bias, $0.sharesA, $0.sweepsRows) = (.rows, true, true)
+      },
+      entry("gelu", rows: 4096, columns: 3072) {
+        ($0.bias, $0.activation, $0.sharesB) = (.columns, .gelu, true)
+      },
+      entry("residual", rows: 4096, columns: 768) {
+        ($0.bias, $0.hasResidual, $0.transposesA, $0.sharesB) = (.columns, true, true, true)
+      },
+      entry("each_bias_residual", rows: 4096, columns: 1024) {
+        ($0.bias, $0.hasResidual) = (.columnsOfEach, true)
+      },
+    ]
+  }()
+
+  /// The gated halves of block-diagonal layers.
+  private static let gatedProducts: [CatalogueEntry] = [ElementType.bfloat16, .float16].map { type in
+    CatalogueEntry(
+      "gated_blocks_gelu_\(type.rawValue)", tolerance: .sums(200),
+      cases: [(1, 1, 1, 1), (2, 3, 63, 65), (2, 136, 264, 200)].map {
+        Case(["pairs": $0.0, "blocks": 2 * $0.0, "M": $0.1, "N": $0.2, "K": $0.3])
+      }
+    ) { try GatedBlockProduct(activation: .gelu, type: type).kernel() }.large()
+  }
+
+  /// Matrices turned by a product with ones on a diagonal.
+  private static let turns: [CatalogueEntry] = [ElementType.bfloat16, .float16].map { type in
+    CatalogueEntry(
+      "turn_\(type.rawValue)", tolerance: .sums(1),
+      cases: [(1, 1, 1), (2, 63, 65), (2, 300, 136)].map {
+        Case(
+          ["B": $0.0, "R": $0.1, "C": $0.2],
+          ["ones": .numbers((0..<4096).map { $0 % 65 == 0 ? 1 : 0 })])
+      }
+    ) { try Turn(type: type).kernel() }.large()
   }
 
   private static let summedProducts: [CatalogueEntry] = [ElementType.float32, .bfloat16].map { type in

@@ -245,7 +245,10 @@ package final class MonarchConvolution {
     return (batch + parts - 1) / parts
   }
 
-  /// Whether sequences of the batch may lie anywhere, each dense in itself: where kernels read and write them as they are.
+  /// Whether sequences that are convolved may lie anywhere in the batch, each dense in itself: no copies are made of them.
+  var takesStridedRows: Bool { shape.length == shape.points }
+
+  /// The same of those whose gradients are computed.
   var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || wide != nil) }
 
   // MARK: Other lengths

@@ -143,7 +143,7 @@ final class MonarchPrepared: PreparedConvolution {
     _ states: inout States
   ) throws {
     let convolution = try convolution(batch: output.shape[0], channels: output.shape[1], &states)
-    let isStrided = convolution.takesStridedBatches
+    let isStrided = convolution.takesStridedRows
     let target = isTaken(output, isStrided) ? output : try executor.tensor(type, output.shape)
     try convolution.apply(
       try taken(rows.input, isStrided, &states), spectrum,

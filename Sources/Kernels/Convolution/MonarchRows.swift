@@ -18,24 +18,32 @@ enum MonarchRows {
     }
   }
 
-  /// Numbers of a row of ``adding(type:width:)`` where all rows are whole: so that many are loaded at once.
-  static let wide = 1024
+  /// Spectra y `[2, R, 64]` ← y + the conjugate of x; real parts first.
+  static func joiningConjugate() throws(TileError) -> Kernel {
+    try Kernel("monarch_join") { k in
+      let (rows, side, height) = (k.extent("R"), MonarchConstants.side, 16)
+      let x = k.input("x", .float32, [2, rows, Index(side)])
+      let y = k.update("y", .float32, [2, rows, Index(side)])
+      k.grid([rows.ceilDiv(Index(height))]) { task in
+        for (half, function) in [MapFunction.add, .subtract].enumerated() {
+          let at = [Index(half), task[0] * Index(height), 0]
+          let own = k.load(y, at: at, rows: height, columns: side)
+          k.store(k.map(function, own, k.load(x, at: at, rows: height, columns: side)), to: y, at: at)
+        }
+      }
+    }
+  }
 
-  /// y `[R, C]` ← y + x, added in float32.
-  ///
-  /// - Parameter width: C where it is known while recording.
-  static func adding(type: ElementType, width columns: Int?) throws(TileError) -> Kernel {
-    try Kernel("monarch_add_\(type.rawValue)_\(columns ?? 0)") { k in
-      let rows = k.extent("R")
-      let sizes = [rows, columns.map { Index($0) } ?? k.extent("C")]
-      let x = k.input("x", type, sizes)
-      let y = k.update("y", type, sizes)
-      let (height, width) = (8, wide)
-      k.grid([rows.ceilDiv(Index(height)), sizes[1].ceilDiv(Index(width))]) { task in
-        let at = [task[0] * Index(height), task[1] * Index(width)]
-        let own = k.load(y, at: at, rows: height, columns: width, as: .float32)
-        let part = k.load(x, at: at, rows: height, columns: width, as: .float32)
-        k.store(k.map(.add, own, part), to: y, at: at)
+  /// y `[H, 1]` = 0, a column of something larger.
+  static func clearing() throws(TileError) -> Kernel {
+    try Kernel("monarch_clear") { k in
+      let (channels, height) = (k.extent("H"), 128)
+      let y = k.output("y", .float32, [channels, 1])
+      k.grid([channels.ceilDiv(Index(height))]) { task in
+        let row = task[0] * Index(height)
+        let zeros = k.filled(
+          0, rows: height, columns: 1, validRows: (channels - row).min(Index(height)), validColumns: 1)
+        k.store(zeros, to: y, at: [row, 0])
       }
     }
   }

@@ -3,13 +3,15 @@ internal import Memory
 internal import Synchronization
 internal import Tiles
 
-/// Two-sided convolutions as two causal ones, for machines without transforms of their own.
+/// Two-sided convolutions by causal ones' kernels, for machines without transforms of their own.
 ///
-/// What comes from later numbers is the transpose of a causal convolution with the second filter: its gradient with respect to
-/// its input. With C(k) the matrix of the causal convolution, y = after · (C(k) + Cᵀ(q)) (before · u), and all gradients are those
-/// of the two parts, the gates exchanged in the second. Both parts are rounded to the rows' type and added in float32.
+/// What comes from later numbers is the transpose of a causal convolution with the second filter, and the transform of a transpose
+/// is the conjugate. Products of transforms are those of polynomials modulo zˢ = i: numbers that the second filter carries past the
+/// start come round as imaginary ones, as do those that the first carries past the end, so the real part is exact. With K and Q the
+/// filters' spectra, y = after · C(K + conj Q) (before · u): one causal convolution with a spectrum of its own. Gradients with
+/// respect to rows and gates are those of that; the second filter's is that of a causal convolution of the output's gradient.
 ///
-/// - Complexity: twice a causal convolution, and one pass over the result.
+/// - Complexity: that of a causal convolution; filters take two transforms.
 final class MonarchTwoSided: PreparedConvolution {
   let plan: ConvolutionPlan
   private let lagZero: ConvolutionMode.LagZero
@@ -19,10 +21,9 @@ final class MonarchTwoSided: PreparedConvolution {
   private let states = Mutex(States())
 
   private struct States: ~Copyable {
-    var rows: [String: Tensor] = [:]
-    var sum: (any CompiledKernel)?
-    /// Whether it takes rows of a fixed width.
-    var isWide = false
+    var tensors: [String: Tensor] = [:]
+    var joining: (any CompiledKernel)?
+    var clearing: (any CompiledKernel)?
   }
 
   init(
@@ -34,67 +35,59 @@ final class MonarchTwoSided: PreparedConvolution {
     (self.lagZero, self.type, self.executor) = (lagZero, type, executor)
   }
 
-  func spectrumShape(channels: Int) -> [Int] { [2] + causal.spectrumShape(channels: channels) }
+  func spectrumShape(channels: Int) -> [Int] { causal.spectrumShape(channels: channels) }
 
   func transform(_ filters: ConvolutionFilters, into spectrum: Tensor) throws(ExecutionError) {
+    try states.withLock { states throws(ExecutionError) in try transform(filters, into: spectrum, &states) }
+  }
+
+  private func transform(
+    _ filters: ConvolutionFilters, into spectrum: Tensor, _ states: inout States
+  ) throws(ExecutionError) {
     let shape = filters.forward.shape
     guard let reverse = filters.reverse, reverse.shape == shape, reverse.type == .float32 else {
       throw .argumentShape(
         kernel: "convolution", tensor: "reverse filter", expected: "float32 \(shape)",
         found: filters.reverse?.shape ?? [])
     }
-    let halves = try halves(spectrum, channels: shape[0])
-    try causal.transform(ConvolutionFilters(filters.forward), into: halves.0)
-    try causal.transform(ConvolutionFilters(try later(reverse)), into: halves.1)
+    let other = try scratch("spectrum", .float32, spectrumShape(channels: shape[0]), &states)
+    try causal.transform(ConvolutionFilters(filters.forward), into: spectrum)
+    try causal.transform(ConvolutionFilters(try later(reverse, &states)), into: other)
+    if states.joining == nil {
+      states.joining = try executor.compile(try typed { try MonarchRows.joiningConjugate() })
+    }
+    try states.joining?.run([other, spectrum])
   }
 
   func run(_ rows: ConvolutionRows, spectrum: Tensor, into output: Tensor) throws(ExecutionError) {
-    try states.withLock { states throws(ExecutionError) in
-      let halves = try halves(spectrum, channels: rows.input.shape[1])
-      try causal.run(rows, spectrum: halves.0, into: output)
-      var targets = ConvolutionGradients()
-      targets.input = try row("input", like: output, &states)
-      try causal.gradients(
-        of: exchanged(rows, input: rows.input), spectrum: halves.1, outputGradient: rows.input, into: targets)
-      try add(targets.input, to: output, &states)
-    }
+    try causal.run(rows, spectrum: spectrum, into: output)
   }
 
   func run(_ rows: ConvolutionRows, filters: ConvolutionFilters, into output: Tensor) throws(ExecutionError) {
-    let spectrum = try zeros(.float32, spectrumShape(channels: rows.input.shape[1]))
-    try transform(filters, into: spectrum)
-    try run(rows, spectrum: spectrum, into: output)
+    try states.withLock { states throws(ExecutionError) in
+      let spectrum = try scratch(
+        "own", .float32, spectrumShape(channels: rows.input.shape[1]), &states)
+      try transform(filters, into: spectrum, &states)
+      try causal.run(rows, spectrum: spectrum, into: output)
+    }
   }
 
   func gradients(
     of rows: ConvolutionRows, spectrum: Tensor, outputGradient: Tensor, into gradients: ConvolutionGradients
   ) throws(ExecutionError) {
+    var first = gradients
+    first.filters = gradients.filters.map { ConvolutionFilters($0.forward) }
+    try causal.gradients(of: rows, spectrum: spectrum, outputGradient: outputGradient, into: first)
+    guard let reverse = gradients.filters?.reverse else { return }
     try states.withLock { states throws(ExecutionError) in
-      let halves = try halves(spectrum, channels: rows.input.shape[1])
-      var first = gradients
-      first.filters = gradients.filters.map { ConvolutionFilters($0.forward) }
-      try causal.gradients(of: rows, spectrum: halves.0, outputGradient: outputGradient, into: first)
-      let later = exchanged(rows, input: outputGradient)
-      if let input = gradients.input {
-        let part = try row("input", like: input, &states)
-        try causal.run(later, spectrum: halves.1, into: part)
-        try add(part, to: input, &states)
-      }
-      // As a function of the output's gradient the second part is a causal convolution, whose own output has the gradient u.
+      // As a function of the output's gradient the second part is a causal convolution, gates exchanged, whose own output has the
+      // gradient u. Of its gradients only the filter's is looked at, which does not depend on the spectrum.
       var second = ConvolutionGradients()
-      second.inputGate = try gradients.outputGate.map { gate throws(ExecutionError) in
-        try row("inputGate", like: gate, &states)
-      }
-      second.outputGate = try gradients.inputGate.map { gate throws(ExecutionError) in
-        try row("outputGate", like: gate, &states)
-      }
-      second.filters = gradients.filters?.reverse.map { ConvolutionFilters($0) }
-      guard second.inputGate != nil || second.outputGate != nil || second.filters != nil else { return }
-      second.input = try row("unused", like: rows.input, &states)
-      try causal.gradients(of: later, spectrum: halves.1, outputGradient: rows.input, into: second)
-      try add(second.inputGate, to: gradients.outputGate, &states)
-      try add(second.outputGate, to: gradients.inputGate, &states)
-      if lagZero == .causalOnly, let reverse = gradients.filters?.reverse { try clearFirst(reverse) }
+      second.filters = ConvolutionFilters(reverse)
+      second.input = try scratch("unused", type, rows.input.shape, &states)
+      let later = ConvolutionRows(outputGradient, inputGate: rows.outputGate, outputGate: rows.inputGate)
+      try causal.gradients(of: later, spectrum: spectrum, outputGradient: rows.input, into: second)
+      if lagZero == .causalOnly { try clearFirst(reverse, &states) }
     }
   }
 
@@ -105,52 +98,30 @@ final class MonarchTwoSided: PreparedConvolution {
       kernel: "convolution", reason: "what is two-sided depends on what comes later: no streams.")
   }
 
-  /// The rows of the second part, whose gate before is the gate after.
-  private func exchanged(_ rows: ConvolutionRows, input: Tensor) -> ConvolutionRows {
-    ConvolutionRows(input, inputGate: rows.outputGate, outputGate: rows.inputGate)
-  }
-
   /// The filter of what comes later, without lag 0 where the other has it.
-  private func later(_ reverse: Tensor) throws(ExecutionError) -> Tensor {
+  private func later(_ reverse: Tensor, _ states: inout States) throws(ExecutionError) -> Tensor {
     guard lagZero == .causalOnly else { return reverse }
-    let copy = try zeros(.float32, reverse.shape)
+    let copy = try scratch("filter", .float32, reverse.shape, &states)
     try typed { try executor.copy(from: reverse, into: copy) }
-    try clearFirst(copy)
+    try clearFirst(copy, &states)
     return copy
   }
 
-  private func clearFirst(_ filters: Tensor) throws(ExecutionError) {
-    let first = try zeros(.float32, [filters.shape[0], 1])
-    try typed { try executor.copy(from: first, into: filters.sliced(axis: 1, 0..<1)) }
+  private func clearFirst(_ filters: Tensor, _ states: inout States) throws(ExecutionError) {
+    if states.clearing == nil {
+      states.clearing = try executor.compile(try typed { try MonarchRows.clearing() })
+    }
+    try states.clearing?.run([filters.sliced(axis: 1, 0..<1)])
   }
 
-  private func halves(_ spectrum: Tensor, channels: Int) throws(ExecutionError) -> (Tensor, Tensor) {
-    let shape = spectrumShape(channels: channels)
-    guard spectrum.type == .float32, spectrum.shape == shape, spectrum.isDense else {
-      throw .argumentShape(
-        kernel: "convolution", tensor: "spectrum", expected: "dense float32 \(shape)", found: spectrum.shape)
-    }
-    func half(_ number: Int) -> Tensor {
-      spectrum.sliced(axis: 0, number..<number + 1).reshaped(Array(shape.dropFirst()))
-    }
-    return (half(0), half(1))
-  }
-
-  /// Working memory that lies as another tensor does.
-  private func row(_ name: String, like tensor: Tensor, _ states: inout States) throws(ExecutionError)
-    -> Tensor
+  /// Working memory by name.
+  private func scratch(_ name: String, _ type: ElementType, _ shape: [Int], _ states: inout States)
+    throws(ExecutionError) -> Tensor
   {
-    let order = tensor.isDense ? [0, 1, 2] : [0, 2, 1]
-    let shape = order.map { tensor.shape[$0] }
-    if let known = states.rows[name], known.shape == shape { return known.permuted(order) }
-    let made = try zeros(type, shape)
-    states.rows[name] = made
-    return made.permuted(order)
-  }
-
-  /// A tensor of zeros.
-  private func zeros(_ type: ElementType, _ shape: [Int]) throws(ExecutionError) -> Tensor {
-    try typed { try executor.tensor(type, shape) }
+    if let known = states.tensors[name], known.shape == shape { return known }
+    let made = try typed { try executor.tensor(type, shape) }
+    states.tensors[name] = made
+    return made
   }
 
   private func typed<Result>(_ body: () throws -> Result) throws(ExecutionError) -> Result {
@@ -161,18 +132,5 @@ final class MonarchTwoSided: PreparedConvolution {
     } catch {
       throw .invalid(kernel: "convolution", reason: "\(error)")
     }
-  }
-
-  private func add(_ part: Tensor?, to whole: Tensor?, _ states: inout States) throws(ExecutionError) {
-    guard let part, let whole else { return }
-    let order = whole.isDense ? [0, 1, 2] : [0, 2, 1]
-    let isWide = whole.count % MonarchRows.wide == 0
-    let columns = isWide ? MonarchRows.wide : whole.shape[order[2]]
-    if states.sum == nil || states.isWide != isWide {
-      let kernel = try typed { try MonarchRows.adding(type: type, width: isWide ? columns : nil) }
-      (states.sum, states.isWide) = (try executor.compile(kernel), isWide)
-    }
-    let sizes = [whole.count / columns, columns]
-    try states.sum?.run([part, whole].map { $0.permuted(order).reshaped(sizes) })
   }
 }

@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Kernels
 internal import Tensors
 
 /// y = x · Wᵀ + b with parameters `weight` `[out, in]` and `bias` `[out]`.
@@ -16,16 +17,22 @@ struct AffineLayer {
   }
 
   /// `[…, in]` → `[…, out]`.
-  func callAsFunction(_ x: Variable) throws -> Variable {
-    try x.product(weight, transposesOther: true, bias: bias)
+  ///
+  /// - Parameters:
+  ///   - activation: of the results.
+  ///   - residual: as the results, added to them.
+  func callAsFunction(
+    _ x: Variable, activation: Activation? = nil, adding residual: Variable? = nil
+  ) throws -> Variable {
+    try x.product(
+      weight.asFactor(), transposesOther: true, bias: bias, activation: activation, adding: residual)
   }
 
   /// `[B, L, in]` → `[B, out, L]`, which lies in memory as the device's convolutions take it.
   func channels(of x: Variable) throws -> Variable {
     let (b, length, inputs) = (x.shape[0], x.shape[1], x.shape[2])
     guard x.device.keepsChannelsApart else {
-      let y = try weight.product(x, transposesOther: true)
-      return try bias.map { try y + $0.reshaped([$0.shape[0], 1]) } ?? y
+      return try weight.asFactor().products(withTransposed: x, bias: bias)
     }
     var y = try weight.product(x.reshaped([b * length, inputs]), transposesOther: true)
     if let bias { y = try y + bias.reshaped([bias.shape[0], 1]) }
@@ -33,14 +40,19 @@ struct AffineLayer {
   }
 
   /// `[B, in, L]` → `[B, L, out]`.
-  func positions(of x: Variable) throws -> Variable {
+  ///
+  /// - Parameter residual: as the result, added to it.
+  func positions(of x: Variable, adding residual: Variable? = nil) throws -> Variable {
     let (b, inputs, length) = (x.shape[0], x.shape[1], x.shape[2])
     guard x.device.keepsChannelsApart else {
-      return try x.product(weight, transposesSelf: true, transposesOther: true, bias: bias)
+      return try x.product(
+        weight.asFactor(), transposesSelf: true, transposesOther: true, bias: bias, activation: nil,
+        adding: residual)
     }
     let flat = try x.permuted([1, 0, 2]).reshaped([inputs, b * length])
     let y = try flat.product(weight, transposesSelf: true, transposesOther: true, bias: bias)
-    return try y.reshaped([b, length, y.shape[1]])
+    let result = try y.reshaped([b, length, y.shape[1]])
+    return try residual.map { try result + $0 } ?? result
   }
 }
 

@@ -1,3 +1,4 @@
+internal import Kernels
 internal import Tensors
 
 /// y = x · Wᵀ + b where W has blocks on its diagonal and zeros elsewhere: each block of outputs sees one block of inputs.
@@ -19,13 +20,27 @@ struct BlockDiagonalLayer {
   }
 
   /// `[…, in]` → `[…, out]`.
-  func callAsFunction(_ x: Variable) throws -> Variable {
+  ///
+  /// - Parameter residual: as the result, added to it.
+  func callAsFunction(_ x: Variable, adding residual: Variable? = nil) throws -> Variable {
     let (blocks, q, p) = (weight.shape[0], weight.shape[1], weight.shape[2])
+    guard blocks * p != inputs || blocks * q != outputs else {
+      return try x.product(blocks: weight.asFactor(), bias: bias, adding: residual)
+    }
     let rows = x.shape.dropLast().reduce(1, *)
     let flat = try x.reshaped([rows, inputs]).padded(axis: 1, after: blocks * p - inputs)
-    let split = try flat.reshaped([rows, blocks, p]).permuted([1, 0, 2])
-    let y = try split.product(weight, transposesOther: true).permuted([1, 0, 2])
-      .reshaped([rows, blocks * q]).sliced(axis: 1, 0..<outputs)
-    return try (bias.map { try y + $0 } ?? y).reshaped(x.shape.dropLast() + [outputs])
+    let y = try flat.product(blocks: weight.asFactor()).sliced(axis: 1, 0..<outputs)
+    let z = try (bias.map { try y + $0 } ?? y).reshaped(x.shape.dropLast() + [outputs])
+    return try residual.map { try z + $0 } ?? z
+  }
+
+  /// act(g) · h of the halves of the results, of layers without bias: `[…, in]` → `[…, out / 2]`.
+  func gated(_ x: Variable, _ activation: Activation) throws -> Variable {
+    let blocks = weight.shape[0]
+    if bias == nil, blocks * weight.shape[2] == inputs, blocks * weight.shape[1] == outputs {
+      return try x.gatedProduct(blocks: weight.asFactor(), activation)
+    }
+    let halves = try self(x).split(axis: x.shape.count - 1, 2)
+    return try halves[0].map(halves[1]) { activation.apply(to: $0) * $1 }
   }
 }

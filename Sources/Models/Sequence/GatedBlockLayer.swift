@@ -20,11 +20,12 @@ struct GatedBlockLayer {
 
   /// `[…, D]` → `[…, D]`.
   ///
-  /// - Parameter dropout: share of the gated numbers that is dropped.
-  func callAsFunction(_ x: Variable, dropout: Float = 0) throws -> Variable {
-    let halves = try up(x).split(axis: x.shape.count - 1, 2)
-    let gated = try halves[0].map(halves[1]) { Activation.gelu.apply(to: $0) * $1 }
-    return try down(gated.dropout(dropout))
+  /// - Parameters:
+  ///   - dropout: share of the gated numbers that is dropped.
+  ///   - residual: as the result, added to it.
+  func callAsFunction(_ x: Variable, dropout: Float = 0, adding residual: Variable? = nil) throws -> Variable
+  {
+    try down(up.gated(x, .gelu).dropout(dropout), adding: residual)
   }
 }
 
@@ -43,5 +44,5 @@ struct NormalisedGatedBlockLayer {
   }
 
   /// `[…, D]` → `[…, D]`.
-  func callAsFunction(_ x: Variable) throws -> Variable { try norm(layer(x, dropout: dropout) + x) }
+  func callAsFunction(_ x: Variable) throws -> Variable { try norm(layer(x, dropout: dropout, adding: x)) }
 }

@@ -50,17 +50,27 @@ struct Hyena: SequenceMixer {
     let z = try input.channels(of: u).shortConvolved(
       shortFilter.reshaped([(order + 1) * d, shortTaps]), bias: shortBias)
     let parts = try z.split(axis: 1, order + 1)
+    var made: Variable?
     // Channels of filters have the number of the convolution fastest.
-    let filters = try u.device.precisely { try filter(length: length) }.reshaped([d, order - 1, length])
+    func taps(_ step: Int) throws -> Variable {
+      let all =
+        try made ?? u.device.precisely { try filter(length: length) }.reshaped([d, order - 1, length])
+      made = all
+      return try all.sliced(axis: 1, step..<step + 1).reshaped([d, length])
+    }
     let skips = try skip.reshaped([d, order - 1])
     var v = parts[order]
     for step in 0..<order - 1 {
-      let isLast = step == order - 2
-      if let visit { try visit(step, parts[order - 1 - step] * v) }
-      let taps = try filters.sliced(axis: 1, step..<step + 1).reshaped([d, length])
-      v = try v.convolved(
-        taps, skip: skips.sliced(axis: 1, step..<step + 1).reshaped([d]), gateBefore: parts[order - 1 - step],
-        gateAfter: isLast ? parts[0] : nil)
+      let (gate, after) = (parts[order - 1 - step], step == order - 2 ? parts[0] : nil)
+      if let visit { try visit(step, gate * v) }
+      let own = try skips.sliced(axis: 1, step..<step + 1).reshaped([d])
+      if let long = try skip.runningConvolution(
+        length: length, step: step, skip: own, { (try taps(step), nil) })
+      {
+        v = try long(v, gateBefore: gate, gateAfter: after)
+      } else {
+        v = try v.convolved(taps(step), skip: own, gateBefore: gate, gateAfter: after)
+      }
     }
     return try output.positions(of: v)
   }

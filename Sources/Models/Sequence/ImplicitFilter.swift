@@ -91,22 +91,35 @@ struct ImplicitFilter {
     precondition(length <= settings.longest, "\(length) positions of \(settings.longest)")
     var h = try features.sliced(axis: 1, 0..<length).reshaped([length, settings.features])
     for layer in layers.dropLast() { h = try layer(h).map(frequency) { $0.sineOfProduct($1) } }
-    let filter = try layers[layers.count - 1](h).permuted([1, 0])
+    // The last layer has no bias; this way round a filter's taps lie beside each other.
+    let filter = try layers[layers.count - 1].weight.product(h, transposesOther: true)
     guard settings.hasWindow else { return filter }
-    return try filter * window(length)
+    // Times exp(−t · |δ|) + shift, with δ spread evenly over the channels.
+    let key = WindowKey(length: length, longest: settings.longest, channels: channels)
+    let parts = try features.device.once(key) { [try lags(length), try rates()] }
+    let shift = settings.windowShift
+    return try filter.map(parts[0], parts[1]) { $0 * (($1 * $2).exp + shift) }
   }
 
-  /// exp(−t · |δ|) + shift, with δ spread evenly over the channels.
-  private func window(_ length: Int) throws -> Variable {
-    let (slow, fast) = (log(1e-2) / 1.5, log(1e-2) / 0.3)
-    let device = features.device
+  /// Shares of the longest, `[1, length]`.
+  private func lags(_ length: Int) throws -> Variable {
     let longest = Double(max(1, settings.longest - 1))
+    return try features.device.constant((0..<length).map { Float(Double($0) / longest) }, [1, length])
+  }
+
+  /// −|δ|, `[channels, 1]`.
+  private func rates() throws -> Variable {
+    let (slow, fast) = (log(1e-2) / 1.5, log(1e-2) / 0.3)
     let rates = (0..<channels).map { channel in
       let share = channels > 1 ? Double(channel) / Double(channels - 1) : 0
       return Float(-abs(slow + (fast - slow) * share))
     }
-    let lags = try device.constant((0..<length).map { Float(Double($0) / longest) }, [1, length])
-    let shift = settings.windowShift
-    return try lags.map(device.constant(rates, [channels, 1])) { ($0 * $1).exp + shift }
+    return try features.device.constant(rates, [channels, 1])
   }
+}
+
+private struct WindowKey: Hashable {
+  let length: Int
+  let longest: Int
+  let channels: Int
 }

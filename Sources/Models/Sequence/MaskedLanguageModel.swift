@@ -37,6 +37,9 @@ public final class MaskedLanguageModel {
     return try states.product(encoder.embedding, transposesOther: true, bias: bias)
   }
 
+  /// States behind the encoder's last layer, `[batch, L, D]`, of those before the first: the network between embedding and head.
+  public func layers(_ states: Variable) throws -> Variable { try encoder.layers(states) }
+
   /// Mean cross entropy of the tokens that were masked.
   ///
   /// - Parameters:

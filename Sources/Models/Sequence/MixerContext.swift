@@ -19,6 +19,21 @@ struct MixerContext {
 }
 
 extension SequenceSettings.Mixer {
+  /// The operator by itself, causal: `[B, L, D]` → `[B, L, D]`, projections included.
+  ///
+  /// - Parameters:
+  ///   - width: D.
+  ///   - longest: sequence.
+  ///   - heads: of attention.
+  ///   - parameters: where its parameters come from.
+  public func causalOperator(
+    width: Int, longest: Int, heads: Int = 1, _ parameters: ParameterSet
+  ) throws -> any SequenceMixer {
+    try make(
+      parameters.root,
+      MixerContext(width: width, longest: longest, heads: heads, isCausal: true, deviation: 0.02))
+  }
+
   /// The mixer of a layer.
   func make(_ scope: ParameterScope, _ context: MixerContext) throws -> any SequenceMixer {
     let width = context.width

@@ -37,9 +37,15 @@ struct MonarchMixer: SequenceMixer {
       _ x: Variable, isCausal: Bool, gateBefore: Variable? = nil, gateAfter: Variable? = nil
     ) throws -> Variable {
       let length = x.shape[2]
-      let (ahead, back) = try x.device.precisely {
-        (try filter(length: length), try isCausal ? nil : filter.reverse(length: length))
+      func filters() throws -> (ahead: Variable, back: Variable?) {
+        try x.device.precisely {
+          (try filter(length: length), try isCausal ? nil : filter.reverse(length: length))
+        }
       }
+      if let long = try skip.runningConvolution(length: length, skip: skip, filters) {
+        return try long(x, gateBefore: gateBefore, gateAfter: gateAfter)
+      }
+      let (ahead, back) = try filters()
       return try x.convolvedBothWays(
         ahead, back: back, skip: skip, gateBefore: gateBefore, gateAfter: gateAfter)
     }
@@ -87,7 +93,7 @@ struct MonarchMixer: SequenceMixer {
       y = try convolution(
         parts[2], isCausal: settings.isCausal, gateBefore: parts[0], gateAfter: parts[1])
     }
-    if let residual { y = try y + residual(u.permuted([0, 2, 1]), isCausal: settings.isCausal) }
+    if let residual { y = try y + residual(u.turned(), isCausal: settings.isCausal) }
     return try output.positions(of: y).dropout(settings.dropout)
   }
 }

@@ -58,6 +58,11 @@ struct MonarchMixerEncoder {
     }
   }
 
+  /// States behind the last layer, `[batch, L, D]`, of those before the first.
+  func layers(_ states: Variable) throws -> Variable {
+    try blocks.reduce(states) { try $1.feedForward($1.mixer($0)) }
+  }
+
   /// States behind the last layer.
   func callAsFunction(_ tokens: [Int32], batch: Int) throws -> Variable {
     let all = try states(tokens, batch: batch)

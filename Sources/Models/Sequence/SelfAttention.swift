@@ -31,18 +31,21 @@ struct SelfAttention: SequenceMixer {
     }
   }
 
-  func callAsFunction(_ u: Variable) throws -> Variable {
+  func callAsFunction(_ u: Variable) throws -> Variable { try mix(u, adding: nil) }
+
+  /// Mixed sequences, plus a residual.
+  func mix(_ u: Variable, adding residual: Variable?) throws -> Variable {
     let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
     let joint = try projection(u)
     let scale = 1 / Float(d / heads).squareRoot()
     if u.device.factors != u.device.scalar, dropout == 0 || !u.device.isTraining {
       let mixed = try joint.jointAttention(heads: heads, scale: scale, isCausal: isCausal)
-      return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]))
+      return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]), adding: residual)
     }
     let parts = try parts(joint)
     let weights = try parts[0].product(parts[1], transposesOther: true).softmax(
       scale: scale, isCausal: isCausal)
     let mixed = try weights.dropout(dropout).product(parts[2])
-    return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]))
+    return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]), adding: residual)
   }
 }

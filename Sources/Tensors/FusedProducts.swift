@@ -1,0 +1,131 @@
+public import Kernels
+internal import Memory
+internal import Tiles
+
+/// Products together with what follows them: one kernel where nothing is recorded and factors are of 16 bits, the operations one
+/// by one elsewhere, whose gradients are known.
+extension Variable {
+  /// act(this · other + bias) + residual; see ``product(_:transposesSelf:transposesOther:bias:)``.
+  ///
+  /// - Parameters:
+  ///   - other: `[K, N]`, or `[N, K]` where `transposesOther`.
+  ///   - bias: `[N]`.
+  ///   - activation: of each sum.
+  ///   - residual: as the result.
+  public func product(
+    _ other: Variable, transposesSelf: Bool = false, transposesOther: Bool = false, bias: Variable? = nil,
+    activation: Activation?, adding residual: Variable?
+  ) throws -> Variable {
+    let (device, rank) = (self.device, shape.count)
+    guard device.fusesProducts(with: residual), rank > 1, !transposesSelf || rank == 3, other.shape.count == 2
+    else {
+      let y = try product(
+        other, transposesSelf: transposesSelf, transposesOther: transposesOther, bias: bias)
+      let z = try activation.map { try y.activated($0) } ?? y
+      return try residual.map { try z + $0 } ?? z
+    }
+    let a = transposesSelf ? self : try reshaped([1, shape.dropLast().reduce(1, *), shape[rank - 1]])
+    let n = other.shape[transposesOther ? 0 : 1]
+    let sizes = [a.shape[0], a.shape[transposesSelf ? 2 : 1], n]
+    var ending = ProductEnding(bias: bias?.value)
+    ending.activation = activation
+    ending.residual = try residual.map { try device.dense($0.value).reshaped(sizes) }
+    let result = try device.empty(sizes, device.factors)
+    try device.product(
+      a.value, device.dense(other.value).reshaped([1] + other.shape),
+      device.form(transposesA: transposesSelf, transposesB: transposesOther), ending: ending, into: result)
+    return Variable(transposesSelf ? result : result.reshaped(shape.dropLast() + [n]), on: device)
+  }
+
+  /// this · xᵀ + bias for weights `[M, K]`, sequences `[B, N, K]` and a bias `[M]`: `[B, M, N]`.
+  public func products(withTransposed x: Variable, bias: Variable?) throws -> Variable {
+    guard device.fusesProducts(with: nil), let bias else {
+      let y = try product(x, transposesOther: true)
+      return try bias.map { try y + $0.reshaped([$0.shape[0], 1]) } ?? y
+    }
+    var ending = ProductEnding()
+    ending.bias = (bias.value, .rows)
+    let result = try device.empty([x.shape[0], shape[0], x.shape[1]], device.factors)
+    try device.product(
+      value.reshaped([1] + shape), x.value, device.form(transposesB: true), ending: ending, into: result)
+    return Variable(result, on: device)
+  }
+
+  /// Rows `[…, blocks · p]` times the transposes of blocks `[blocks, q, p]`, plus a bias and an array: `[…, blocks · q]`.
+  public func product(
+    blocks weight: Variable, bias: Variable? = nil, adding residual: Variable? = nil
+  ) throws -> Variable {
+    let (blocks, q, p) = (weight.shape[0], weight.shape[1], weight.shape[2])
+    let (rows, ends) = (shape.dropLast().reduce(1, *), Array(shape.dropLast()) + [blocks * q])
+    func cut(_ tensor: Tensor, _ width: Int) -> Tensor {
+      tensor.reshaped([rows, blocks, width]).permuted([1, 0, 2])
+    }
+    guard device.fusesProducts(with: residual) else {
+      let split = try reshaped([rows, blocks, p]).permuted([1, 0, 2])
+      let y = try split.product(weight, transposesOther: true).permuted([1, 0, 2]).reshaped(ends)
+      let z = try bias.map { try y + $0 } ?? y
+      return try residual.map { try z + $0 } ?? z
+    }
+    var ending = ProductEnding()
+    ending.bias = bias.map { ($0.value.reshaped([blocks, q]), .columnsOfEach) }
+    ending.residual = try residual.map { cut(try device.dense($0.value), q) }
+    let result = try device.empty([rows, blocks * q], device.factors)
+    try device.product(
+      cut(device.dense(value), p), weight.value, device.form(transposesB: true), ending: ending,
+      into: cut(result, q))
+    return Variable(result.reshaped(ends), on: device)
+  }
+
+  /// act(g) · h of the halves of ``product(blocks:bias:adding:)``, `[…, blocks · q / 2]`; the number of blocks is even.
+  public func gatedProduct(blocks weight: Variable, _ activation: Activation) throws -> Variable {
+    let (blocks, q, p) = (weight.shape[0], weight.shape[1], weight.shape[2])
+    guard device.fusesProducts(with: nil), blocks % 2 == 0 else {
+      let halves = try product(blocks: weight).split(axis: shape.count - 1, 2)
+      return try halves[0].map(halves[1]) { activation.apply(to: $0) * $1 }
+    }
+    let rows = shape.dropLast().reduce(1, *)
+    let kind = GatedBlockProduct(activation: activation, type: device.factors)
+    let factors = try [device.dense(value), weight.value].map { try device.converted($0, to: kind.type) }
+    let result = try device.empty([rows, blocks / 2 * q], kind.type)
+    try device.kernel(kind) { try kind.kernel() }.run([
+      factors[0].reshaped([rows, blocks, p]).permuted([1, 0, 2]), factors[1],
+      result.reshaped([rows, blocks / 2, q]).permuted([1, 0, 2]),
+    ])
+    return Variable(result.reshaped(shape.dropLast() + [blocks / 2 * q]), on: device)
+  }
+
+  /// Sequences `[B, L, D]` as `[B, D, L]`: in memory of their own where nothing is recorded and factors are of 16 bits, else a view.
+  public func turned() throws -> Variable {
+    guard device.fusesProducts(with: self) else { return try permuted([0, 2, 1]) }
+    let kind = Turn(type: device.factors)
+    let ones = try device.once(kind) {
+      let side = Turn.side
+      let numbers = (0..<side * side).map { Float($0 % (side + 1) == 0 ? 1 : 0) }
+      return try device.converted(device.tensor(numbers, [side, side]), to: kind.type)
+    }
+    let result = try device.empty([shape[0], shape[2], shape[1]], kind.type)
+    try device.kernel(kind) { try kind.kernel() }.run([ones, value, result])
+    return Variable(result, on: device)
+  }
+
+  /// This parameter as products take it: rounded once and kept, where the device ``Device/isKeeping``, else itself.
+  public func asFactor() throws -> Variable {
+    guard device.isKeeping, device.factors != device.scalar else { return self }
+    return try device.keeping(for: self, device.factors) { try converted(to: device.factors) }
+  }
+}
+
+extension Device {
+  /// Whether products do what follows them in their own kernel.
+  ///
+  /// - Parameter residual: what is added at the end, which must be of the result's type then.
+  func fusesProducts(with residual: Variable?) -> Bool {
+    hasManyCores && factors != scalar && !recordsGradients
+      && residual.map { $0.value.type == factors } ?? true
+  }
+
+  /// Factors and results of the type of factors.
+  func form(transposesA: Bool = false, transposesB: Bool = false) -> ProductForm {
+    ProductForm(transposesA: transposesA, transposesB: transposesB, factors: factors, result: factors)
+  }
+}
