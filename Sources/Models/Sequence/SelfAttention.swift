@@ -31,9 +31,17 @@ struct SelfAttention: SequenceMixer {
     }
   }
 
-  func callAsFunction(_ u: Variable) throws -> Variable {
+  func callAsFunction(_ u: Variable) throws -> Variable { try mix(u) { _, _ in } }
+
+  /// Mixed sequences.
+  ///
+  /// - Parameter visit: is shown keys and values, `[B, heads, L, D / heads]`.
+  func mix(
+    _ u: Variable, _ visit: (_ keys: Variable, _ values: Variable) throws -> Void
+  ) throws -> Variable {
     let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
     let parts = try parts(projection(u))
+    try visit(parts[1], parts[2])
     let scale = 1 / Float(d / heads).squareRoot()
     if u.device.factors != u.device.scalar, dropout == 0 || !u.device.isTraining {
       let mixed = try parts[0].attention(keys: parts[1], values: parts[2], scale: scale, isCausal: isCausal)

@@ -14,6 +14,17 @@ struct RowsLayout {
   /// Tasks that share a block.
   let tasks: Int
 
+  /// Where a tensor is read or written.
+  private struct Place: Hashable {
+    let reference: TileReference
+    let rows: Int
+    let columns: Int
+
+    init(_ tile: Tile, _ reference: TileReference) {
+      (self.reference, rows, columns) = (reference, tile.rows, tile.columns)
+    }
+  }
+
   /// Numbers of registers that a lane spends on tiles.
   static let columnRegisters = 96
 
@@ -22,27 +33,32 @@ struct RowsLayout {
     var tiles: [Tile] = []
     var isPossible = true
     var isNarrow = false
-    var stored: Set<Int> = []
-    var loaded: Set<Int> = []
+    var stored: [Int: Set<Place>] = [:]
+    var loaded: [Int: Set<Place>] = [:]
     kernel.body.forEachOperation { operation in
       tiles += operation.tiles
       switch operation {
       case .matmul, .transpose: isPossible = false
       case .load(let tile, let reference):
-        loaded.insert(reference.tensor.number)
+        loaded[reference.tensor.number, default: []].insert(Place(tile, reference))
         if tile.type.isBlocked { isPossible = false }
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .store(let tile, let reference):
-        stored.insert(reference.tensor.number)
+        stored[reference.tensor.number, default: []].insert(Place(tile, reference))
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
-      case .add(_, let reference): stored.insert(reference.tensor.number)
+      case .add(let tile, let reference): stored[reference.tensor.number, default: []].insert(Place(tile, reference))
       case .map(let program): tiles.append(program.space)
       default: break
       }
     }
     let rows = tiles.map(\.rows).max() ?? 1
-    // Rows run apart from each other: none may read what another one wrote.
-    guard isPossible, loaded.isDisjoint(with: stored), tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
+    // Rows run apart from each other: none may read what another one wrote, and a lane no more than it wrote itself. What is read and
+    // written at one place only is each row's own.
+    let areApart = loaded.allSatisfy { number, places in
+      guard let others = stored[number] else { return true }
+      return places == others && places.count == 1 && places.allSatisfy { $0.rows == rows }
+    }
+    guard isPossible, areApart, tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
     else { return nil }
     let columns = tiles.map(\.columns).max() ?? 1
     let vector = isNarrow ? 8 : 4

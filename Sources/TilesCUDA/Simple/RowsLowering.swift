@@ -127,7 +127,12 @@ struct RowsLowering {
     case .load(let tile, let reference):
       if reference.tensor.type.isBlocked { usesBlocks = true }
       waiting[tile.id] = (tile, reference)
-    case .store(let tile, let reference): printStore(tile, reference, adds: false)
+    case .store(let tile, let reference):
+      // What is still to be read of the tensor is read before it is written.
+      for load in waiting.values where load.reference.tensor.number == reference.tensor.number {
+        bringIn(load.tile)
+      }
+      printStore(tile, reference, adds: false)
     case .add(let tile, let reference): printStore(tile, reference, adds: true)
     case .fill(let tile, let value): printFill(tile, value)
     case .map(let program): printMap(program)
