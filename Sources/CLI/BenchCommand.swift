@@ -18,7 +18,7 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention, fftconv, short_conv, train; on a GPU train, gemm, linear, ablations, attention, attention_bwd, ssm, \
+      What to measure: generate, gemm, attention, fftconv, short_conv, train, sequence_generation; on a GPU train, sequence_generation, gemm, linear, ablations, attention, attention_bwd, ssm, \
       based, hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -44,7 +44,7 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, linear, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
-    case linear_attention, gla, fftconv, fftconv_bwd, train
+    case linear_attention, gla, fftconv, fftconv_bwd, train, sequence_generation
     case prefix, rotary, layernorm, copy, launch
   }
 
@@ -65,6 +65,8 @@ struct BenchCommand: ParsableCommand {
       case .fftconv: try ConvolutionBench(self).run()
       case .short_conv: try ShortConvolutionBench(self).run()
       case .train: try TrainingBench(self).run(on: options.machine.cpu())
+      case .sequence_generation:
+        try SequenceGenerationBench(self, on: options.machine.cpu(), bandwidth: nil).run()
       default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
       }
     }
@@ -96,6 +98,9 @@ struct BenchCommand: ParsableCommand {
       case .short_conv: throw ValidationError("`bench short_conv` is for --device cpu.")
       case .launch: try gpu.launching()
       case .train: try TrainingBench(self).run(on: executor)
+      case .sequence_generation:
+        let (seconds, bytes) = try gpu.copyTime()
+        try SequenceGenerationBench(self, on: executor, bandwidth: bytes / seconds).run()
       }
     }
   }

@@ -24,6 +24,8 @@ public final class SequenceSession {
   private struct Group {
     let sequences: Range<Int>
     let decoders: [any MixerDecoder]
+    /// Of the next tokens.
+    var logits: Variable
   }
 
   /// Positions of prompts that go through the network at a time, at most, where memory is the device's own: enough to keep any busy.
@@ -81,8 +83,7 @@ public final class SequenceSession {
   }
 
   private func beginGroups(_ prompts: [[Int32]]) throws -> Variable {
-    var groups: [Group] = []
-    let logits = try runs(prompts, limit: .max).map { run in
+    let groups = try runs(prompts, limit: .max).map { run in
       var decoders: [any MixerDecoder] = []
       let last = try network.last(prompts[run].flatMap { $0 }, batch: run.count) { number, u in
         guard let mixer = network.blocks[number].mixer as? any DecodableMixer else {
@@ -92,11 +93,14 @@ public final class SequenceSession {
         decoders.append(decoder)
         return mixed
       }
-      groups.append(Group(sequences: run, decoders: decoders))
-      return try network.head(last)
+      return Group(sequences: run, decoders: decoders, logits: try network.head(last))
     }
     state = .groups(groups)
-    return logits.count == 1 ? logits[0] : try .joined(logits, axis: 0)
+    return try Self.joined(groups)
+  }
+
+  private static func joined(_ groups: [Group]) throws -> Variable {
+    groups.count == 1 ? groups[0].logits : try .joined(groups.map(\.logits), axis: 0)
   }
 
   /// Runs of prompts of one length, of no more positions than `limit` unless a single one has more.
@@ -116,26 +120,32 @@ public final class SequenceSession {
 
   /// The next token of each sequence.
   ///
+  /// - Parameter tokens: one for each; `nil` for a sequence that has ended, whose logits mean nothing from then on.
   /// - Returns: logits of the one after, `[sequences, rows of the embedding]`, for use before the next step.
-  public func step(_ tokens: [Int32]) throws -> Variable {
+  public func step(_ tokens: [Int32?]) throws -> Variable {
     precondition(
-      tokens.count == positions.count && positions.allSatisfy { $0 < capacity },
+      tokens.count == positions.count && zip(tokens, positions).allSatisfy { $0 == nil || $1 < capacity },
       "\(tokens.count) tokens for \(positions.count) sequences at \(positions.max() ?? 0) of \(capacity)")
-    defer { for index in positions.indices { positions[index] += 1 } }
     let device = network.parameters.device
     return try device.evaluating {
       switch state {
       case .nothing: preconditionFailure("a step before the beginning")
       case .replayed(let steps):
-        try steps.step(tokens, at: positions)
+        // What has ended stays where it is.
+        try steps.step(tokens.map { $0 ?? 0 }, at: positions)
+        for index in positions.indices where tokens[index] != nil { positions[index] += 1 }
         return Variable(try steps.logits, on: device)
-      case .groups(let groups):
-        let logits = try groups.map { group in
+      case .groups(var groups):
+        for number in groups.indices {
+          let range = groups[number].sequences
+          guard tokens[range].contains(where: { $0 != nil }) else { continue }
           let hidden = try network.continued(
-            Array(tokens[group.sequences]), at: positions[group.sequences.lowerBound], group.decoders)
-          return try network.head(hidden.reshaped([group.sequences.count, hidden.shape[2]]))
+            tokens[range].map { $0 ?? 0 }, at: positions[range.lowerBound], groups[number].decoders)
+          groups[number].logits = try network.head(hidden.reshaped([range.count, hidden.shape[2]]))
+          for index in range { positions[index] += 1 }
         }
-        return logits.count == 1 ? logits[0] : try .joined(logits, axis: 0)
+        state = .groups(groups)
+        return try Self.joined(groups)
       }
     }
   }
