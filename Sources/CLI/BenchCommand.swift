@@ -33,8 +33,11 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Print JSON lines.")
   var json = false
 
-  @Flag(help: "Print which kernels took the time, on standard error (generate only).")
+  @Flag(help: "Print which kernels took the time, on standard error (generate and sequence_generation only).")
   var profile = false
+
+  @Flag(help: "Judge results instead of timing them (sequence_generation only).")
+  var check = false
 
   @Flag(
     help: "On a GPU, time candidates for each product first, and keep the best for this run and later ones.")
@@ -50,8 +53,11 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must be 1 to 1000.") }
-    guard !profile || groups == [.generate] else {
-      throw ValidationError("--profile is for `bench generate` alone.")
+    guard !profile || groups == [.generate] || groups == [.sequence_generation] else {
+      throw ValidationError("--profile is for `bench generate` or `bench sequence_generation` alone.")
+    }
+    guard !check || groups == [.sequence_generation] else {
+      throw ValidationError("--check is for `bench sequence_generation` alone.")
     }
     guard !tune || options.machine.device == .cuda else {
       throw ValidationError("--tune is for --device cuda.")
@@ -66,7 +72,8 @@ struct BenchCommand: ParsableCommand {
       case .short_conv: try ShortConvolutionBench(self).run()
       case .train: try TrainingBench(self).run(on: options.machine.cpu())
       case .sequence_generation:
-        try SequenceGenerationBench(self, on: options.machine.cpu(), bandwidth: nil).run()
+        let cores = try options.machine.cpu()
+        try SequenceGenerationBench(self, on: cores, bandwidth: nil, profile: cores.profile).run()
       default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
       }
     }
@@ -100,7 +107,8 @@ struct BenchCommand: ParsableCommand {
       case .train: try TrainingBench(self).run(on: executor)
       case .sequence_generation:
         let (seconds, bytes) = try gpu.copyTime()
-        try SequenceGenerationBench(self, on: executor, bandwidth: bytes / seconds).run()
+        try SequenceGenerationBench(self, on: executor, bandwidth: bytes / seconds, profile: executor.profile)
+          .run()
       }
     }
   }

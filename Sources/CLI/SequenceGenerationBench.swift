@@ -1,6 +1,7 @@
 internal import Formats
 internal import Memory
 internal import Models
+internal import Synchronization
 internal import Tensors
 internal import Tiles
 
@@ -11,17 +12,21 @@ internal import Tiles
 /// position. Of a prompt no floor is stated: it is bound by products, alike for both.
 struct SequenceGenerationBench {
   private let bench: BenchCommand
-  private let executor: any Executor
+  let executor: any Executor
   /// Bytes a second that the machine copies; `nil` where nobody measured it.
   private let bandwidth: Double?
 
-  /// - Parameter bandwidth: bytes a second.
-  init(_ bench: BenchCommand, on executor: any Executor, bandwidth: Double?) {
-    (self.bench, self.executor, self.bandwidth) = (bench, executor, bandwidth)
+  private let profile: KernelProfile
+
+  /// - Parameters:
+  ///   - bandwidth: bytes a second.
+  ///   - profile: the executor's.
+  init(_ bench: BenchCommand, on executor: any Executor, bandwidth: Double?, profile: KernelProfile) {
+    (self.bench, self.executor, self.bandwidth, self.profile) = (bench, executor, bandwidth, profile)
   }
 
   /// A network's size, and what it continues.
-  private struct Size {
+  struct Size {
     var name: String
     var width: Int
     var layers: Int
@@ -60,6 +65,7 @@ struct SequenceGenerationBench {
   private static let cacheBytes = 64 << 30
 
   func run() throws {
+    if bench.check { return try check() }
     for size in sizes {
       for mixer in ["h3", "attention"] {
         let wanted = size.prompts.filter { bench.wants(shape(size, $0)) }
@@ -83,7 +89,7 @@ struct SequenceGenerationBench {
   /// Bytes of keys and values of one layer and sequence.
   private func cache(_ size: Size, _ positions: Int) -> Int { 4 * size.width * positions }
 
-  private func network(_ mixer: String, _ size: Size) throws -> SequenceNetwork {
+  func network(_ mixer: String, _ size: Size) throws -> SequenceNetwork {
     var members: [JSONObject.Member] = [
       .init(key: "mixer", value: .string(mixer)), .init(key: "width", value: .integer(size.width)),
       .init(key: "layers", value: .integer(size.layers)), .init(key: "heads", value: .integer(size.heads)),
@@ -123,6 +129,18 @@ struct SequenceGenerationBench {
     let steps = size.generated - 1
     let floor = bandwidth.map { Double(stepBytes(network, size, prompt, batch)) * Double(steps) / $0 }
     report("sequence_steps", parts.map(\.steps), tokens: batch * steps, share: floor)
+    if bench.profile { try profileKernels(network, prompts, prompt + size.generated) }
+  }
+
+  /// Prints where the time of a prompt goes, and that of a step, kernel by kernel: the first step of a session is started so.
+  private func profileKernels(_ network: SequenceNetwork, _ prompts: [[Int32]], _ capacity: Int) throws {
+    let session = try SequenceSession(network, capacity: capacity)
+    profile.isOn.store(true, ordering: .relaxed)
+    defer { profile.isOn.store(false, ordering: .relaxed) }
+    _ = try session.begin(prompts)
+    profile.report()
+    _ = try session.step(prompts.map { _ in 0 })
+    profile.report()
   }
 
   /// Bytes of an average step.

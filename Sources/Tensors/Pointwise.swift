@@ -203,7 +203,7 @@ extension Device {
   /// Numbers drawn uniformly from −`bound` up to `bound`.
   public func uniform(_ shape: [Int], within bound: Float) throws -> Tensor {
     let zero = try tensor([Float(0)], [Int](repeating: 1, count: shape.count)).broadcast(to: shape)
-    let function = PointwiseFunction(inputs: 1) { [($0[0].random() - 0.5) * (2 * bound) + $0[0]] }
+    let function = PointwiseFunction(inputs: 1) { [($0[0] + $0[0].random() - 0.5) * (2 * bound)] }
     return try pointwise(function, [zero], stream: nextStream())[0]
   }
 }
