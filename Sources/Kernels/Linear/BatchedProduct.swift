@@ -16,14 +16,23 @@ public struct BatchedProduct: Sendable, Hashable {
   public var sharesB = false
   /// Whether C is the sum over each `share` of the batch: `[batch / share, M, N]`, rounded up. No factor is shared then.
   public var sumsBatch = false
-  /// Whether a vector `[N]` is added to each row of C.
-  public var hasBias = false
+  /// A vector that is added to C.
+  public var bias = Bias.none
   /// Type of A and B: float32, or 16 bits for machines with units for such products.
   public var type = ElementType.float32
   /// Type of C; sums are float32.
   public var output = ElementType.float32
   /// Sizes of the tiles.
   public var plan: Gemm.Plan
+
+  /// Along which side of C a vector is added.
+  public enum Bias: Sendable, Hashable {
+    case none
+    /// `[N]`, to each row.
+    case perColumn
+    /// `[M]`, to each column.
+    case perRow
+  }
 
   /// Products without transposes.
   public init(plan: Gemm.Plan) { self.plan = plan }
@@ -32,12 +41,12 @@ public struct BatchedProduct: Sendable, Hashable {
   /// where the batch is summed `[parts, M, N]`; integer there: `share`.
   public func kernel() throws(TileError) -> Kernel {
     let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
-    let ending = (hasBias ? "_bias" : "") + (sumsBatch ? "_summed" : "")
+    let ending = (bias == .none ? "" : bias == .perRow ? "_row_bias" : "_bias") + (sumsBatch ? "_summed" : "")
     return try Kernel("product_\(sides)_\(type.rawValue)\(ending)") { k in
       let (batch, m, n, inner) = (k.extent("batch"), k.extent("M"), k.extent("N"), k.extent("K"))
       let a = k.input("A", type, [sharesA ? 1 : batch] + (transposesA ? [inner, m] : [m, inner]))
       let b = k.input("B", type, [sharesB ? 1 : batch] + (transposesB ? [n, inner] : [inner, n]))
-      let bias = hasBias ? k.input("bias", .float32, [n]) : nil
+      let vector = bias == .none ? nil : k.input("bias", .float32, [bias == .perRow ? m : n])
       let share: Index = sumsBatch ? k.argument("share") : 1
       let parts = sumsBatch ? k.extent("parts") : batch
       let c = k.output("C", output, [parts, m, n])
@@ -68,7 +77,12 @@ public struct BatchedProduct: Sendable, Hashable {
             k.matmul(
               into: sum, tiles[0], tiles[1], transposesLeft: transposesA, transposesRight: transposesB)
           })
-        let result = bias.map { k.map(.add, sum, k.load($0, at: [column], columns: plan.columns)) } ?? sum
+        let term = vector.map { vector in
+          bias == .perRow
+            ? k.load(vector, at: [row], rows: plan.rows, rowAxis: 0)
+            : k.load(vector, at: [column], columns: plan.columns)
+        }
+        let result = term.map { k.map(.add, sum, $0) } ?? sum
         k.store(result, to: c, at: [task[0], row, column])
       }
     }

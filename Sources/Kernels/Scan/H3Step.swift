@@ -26,6 +26,9 @@ public enum H3Step {
     /// Sequences of a task, which share what is known of its channels.
     public var sequences = 4
 
+    /// Widths in which rings are read: that of the modes where it divides them, so that no lane is left without numbers.
+    var piece: Int { taps % modes == 0 ? modes : taps }
+
     /// Sizes of one layer.
     public init(width: Int, taps: Int, modes: Int, keys: ElementType, output: ElementType) {
       (self.width, self.taps, self.modes) = (width, taps, modes)
@@ -69,26 +72,35 @@ public enum H3Step {
           let parts = (0..<3).map { perChannel(z, [sequence, Index($0), channel]) }
           // What is kept is what counts, now as later.
           let key = k.map(.multiply, k.cast(parts[1], to: shape.keys), 1.0)
-          let past = k.load(
-            ring, at: [sequence, channel, 0], rows: shape.rows, columns: shape.taps, as: .float32)
-          let taps = k.load(
-            window, at: [channel, (t - slot) % t], rows: shape.rows, columns: shape.taps, validColumns: t)
-          let shifted = k.map(.fma, factor, key, k.rowSum(k.map(.multiply, past, taps)))
-          let x = k.map(.multiply, shifted, parts[2])
-          let before = states.map {
-            k.load($0, at: [sequence, channel, 0], rows: shape.rows, columns: shape.modes)
+          // Read before the keys are awaited: what takes longest to come is asked for first.
+          let before = states.map { tensor in
+            k.cast(
+              k.load(tensor, at: [sequence, channel, 0], rows: shape.rows, columns: shape.modes), to: .float32)
           }
+          let piece = Index(shape.piece)
+          let products = stride(from: 0, to: shape.taps, by: shape.piece).map { start in
+            let past = k.load(
+              ring, at: [sequence, channel, Index(start)], rows: shape.rows, columns: shape.piece,
+              validColumns: piece, as: .float32)
+            let taps = k.load(
+              window, at: [channel, (t - slot) % t + Index(start)], rows: shape.rows, columns: shape.piece,
+              validColumns: piece)
+            return k.map(.multiply, past, taps)
+          }
+          let sum = products.dropFirst().reduce(products[0]) { k.map(.add, $0, $1) }
+          let shifted = k.map(.fma, factor, key, k.rowSum(sum))
+          let x = k.map(.multiply, shifted, parts[2])
           let turned = k.map(.fma, known[0], before[0], k.map(.negate, k.map(.multiply, known[1], before[1])))
           let real = k.map(.add, turned, x)
           let imaginary = k.map(.fma, known[0], before[1], k.map(.multiply, known[1], before[0]))
-          let sum = k.rowSum(
+          let output = k.rowSum(
             k.map(
               .subtract, k.map(.multiply, known[2], real), k.map(.multiply, known[3], imaginary)))
           k.store(real, to: states[0], at: [sequence, channel, 0])
           k.store(imaginary, to: states[1], at: [sequence, channel, 0])
           k.store(key, to: written, at: [sequence, channel, slot], rowAxis: 1)
           k.store(
-            k.map(.multiply, k.map(.fma, direct, x, sum), parts[0]), to: y, at: [sequence, channel], rowAxis: 1)
+            k.map(.multiply, k.map(.fma, direct, x, output), parts[0]), to: y, at: [sequence, channel], rowAxis: 1)
         }
       }
     }

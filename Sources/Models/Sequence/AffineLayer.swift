@@ -24,8 +24,7 @@ struct AffineLayer {
   func channels(of x: Variable) throws -> Variable {
     let (b, length, inputs) = (x.shape[0], x.shape[1], x.shape[2])
     guard x.device.keepsChannelsApart else {
-      let y = try weight.product(x, transposesOther: true)
-      return try bias.map { try y + $0.reshaped([$0.shape[0], 1]) } ?? y
+      return try weight.product(x, transposesOther: true, rowBias: bias)
     }
     var y = try weight.product(x.reshaped([b * length, inputs]), transposesOther: true)
     if let bias { y = try y + bias.reshaped([bias.shape[0], 1]) }
