@@ -60,6 +60,9 @@ public struct SequenceGenerator {
     }
   }
 
+  /// Steps that follow each other where the host need not look at logits. Those behind a sequence's end are wasted.
+  private static let stepsAtOnce = 16
+
   private func runTogether(
     _ requests: [(number: Int, request: GenerationRequest)], _ receive: (GenerationEvent) throws -> Bool
   ) throws {
@@ -71,6 +74,16 @@ public struct SequenceGenerator {
       _ = try receive(.started(request: row.number, reuse))
     }
     var logits = try session.begin(requests.map(\.request.prompt))
+    while requests.allSatisfy(\.request.isPlain) {
+      let steps = min(Self.stepsAtOnce, rows.map(\.missing).max() ?? 0)
+      guard steps > 0 else { return }
+      guard let found = try session.likeliestSteps(steps) else { break }
+      for step in found {
+        for index in rows.indices where !rows[index].isFinished {
+          try rows[index].take(step[index], below: vocabularySize, receive)
+        }
+      }
+    }
     while true {
       let numbers = try network.parameters.device.numbers(logits.value)
       let width = logits.shape[1]
@@ -98,6 +111,23 @@ public struct SequenceGenerator {
     /// Its newest token.
     var last: Int32 { history[history.count - 1] }
 
+    /// Tokens that may still come.
+    var missing: Int { isFinished ? 0 : request.maximumTokens - (history.count - request.prompt.count) }
+
+    /// Takes the likeliest next token.
+    mutating func take(
+      _ likeliest: (token: Int32, logProbability: Float), below vocabulary: Int,
+      _ receive: (GenerationEvent) throws -> Bool
+    ) throws {
+      guard Int(likeliest.token) < vocabulary else {
+        isFinished = true
+        _ = try receive(.failed(request: number, .notANumber(position: history.count)))
+        return
+      }
+      try accept(
+        Sampling.Choice(token: likeliest.token, logProbability: Double(likeliest.logProbability)), receive)
+    }
+
     /// Chooses the next token.
     mutating func take(_ logits: [Float], _ receive: (GenerationEvent) throws -> Bool) throws {
       let choice: Sampling.Choice
@@ -110,6 +140,12 @@ public struct SequenceGenerator {
         _ = try receive(.failed(request: number, error))
         return
       }
+      try accept(choice, receive)
+    }
+
+    private mutating func accept(
+      _ choice: Sampling.Choice, _ receive: (GenerationEvent) throws -> Bool
+    ) throws {
       if request.stopTokens.contains(choice.token) { return try finish(.stop, receive) }
       history.append(choice.token)
       guard try receive(.token(request: number, choice)) else { return try finish(.stop, receive) }
@@ -124,7 +160,7 @@ public struct SequenceGenerator {
     }
   }
 
-  /// Whether a request can be served.
+  /// Throws where a request cannot be served.
   ///
   /// - Throws: ``EngineError`` where it cannot.
   public func check(_ request: GenerationRequest) throws(EngineError) {
@@ -144,4 +180,9 @@ public struct SequenceGenerator {
         prompt: request.prompt.count, generated: request.maximumTokens, limit: limit)
     }
   }
+}
+
+extension GenerationRequest {
+  /// Whether nothing but the likeliest tokens is wanted.
+  fileprivate var isPlain: Bool { sampling.isGreedy && alternatives == 0 }
 }

@@ -1,15 +1,5 @@
 /// Device functions that printed kernels use; without includes, since NVRTC ships none.
 enum Prelude {
-  /// What a kernel begins with: the next may be brought in from here on, and this one waits for what ran before it.
-  ///
-  /// Neither does anything where kernels are not started to overlap; see ``CUDAExecutor/launch(_:)``.
-  static let start = """
-    #if __CUDA_ARCH__ >= 900
-      asm volatile("griddepcontrol.launch_dependents;");
-      asm volatile("griddepcontrol.wait;" ::: "memory");
-    #endif
-    """
-
   /// Integer arithmetic with the rounding of ``Tiles/Index``.
   static let integers = """
     __device__ __forceinline__ int floor_divide(int a, int b) {

@@ -1,3 +1,4 @@
+import Glibc
 import Memory
 import TestSupport
 import Testing
@@ -171,6 +172,40 @@ import TilesCPU
       #expect(try session.likeliestTokens() == best)
       logits = try session.step(best)
     }
+  }
+
+  /// Steps without the host in between are those that the host asks for one by one, across runs and up to the capacity.
+  @Test func likeliestStepsAreStepsWithTheLikeliestTokens() throws {
+    let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
+    let network = try network(.h3(states: 8, headWidth: 1), on: device, isHybrid: true)
+    let prompts: [[Int32]] = [[1, 2, 3], [4], [5, 6]]
+    let session = try SequenceSession(network, capacity: 43)
+    var logits = try session.begin(prompts)
+    var expected: [[Int32]] = []
+    for _ in 0..<40 {
+      expected.append(try #require(try session.likeliestTokens()))
+      logits = try session.step(expected[expected.count - 1])
+    }
+    let last = try device.numbers(logits.value)
+    let rows = network.settings.embeddingRows
+    for round in 0..<2 {
+      logits = try session.begin(prompts)
+      let first = try device.numbers(logits.value)
+      let found = try #require(try session.likeliestSteps(40))
+      #expect(found.map { $0.map(\.token) } == expected, "round \(round)")
+      #expect(session.positions == [43, 41, 42])
+      #expect(try device.numbers(logits.value) == last)
+      // Of the tokens alone, not of what pads the embedding.
+      let own = (0..<3).map { first[$0 * rows..<$0 * rows + 11].map { Double($0) } }
+      for (row, choice) in zip(own, found[0]) {
+        let all = log(row.reduce(0) { $0 + exp($1) })
+        #expect(abs(Double(choice.logProbability) - ((row.max() ?? 0) - all)) < 1e-5)
+      }
+    }
+    let cores = try SequenceSession(
+      self.network(.attention, on: Device(CPUExecutor(threads: 1))), capacity: 9)
+    _ = try cores.begin([[1]])
+    #expect(try cores.likeliestSteps(3)?.count == nil)
   }
 
   @Test func replayedSessionsBeginAnew() throws {

@@ -63,17 +63,18 @@ extension KernelCatalogue {
         try DecodingWork.kernel(Rotary.Shape(kvHeads: 1, group: 1, headSize: 16, rotarySize: 0))
       },
       CatalogueEntry(
-        "likeliest_parts", tolerance: .sums(1),
+        "likeliest_parts", tolerance: CatalogueEntry.Tolerance(absolute: 1e-5, relative: 1e-5),
         cases: [(1, 1, 1), (3, 2048, 2048), (2, 5000, 4993)].map {
           Case(["B": $0.0, "V": $0.1, "spans": ($0.2 + 2047) / 2048, "tokens": $0.2])
         }
       ) { try LikeliestToken.parts() },
       CatalogueEntry(
-        "likeliest_token", tolerance: .sums(1),
+        "likeliest_token", tolerance: .sums(8),
         cases: [
           Case(
-            ["B": 5, "spans": 4],
+            ["B": 5, "spans": 4, "last": 8],
             [
+              "positions": .integers([0, 3, 7, 8, 5]), "sums": .uniform(1...9),
               "tops": .numbers([1, 3, 2, 0, 7, 7, 1, 7, -1, -2, -3, -4, 0, 0, 0, 0, 5, 5, 6, 6]),
               "places": .numbers([100, 2050, 4099, 7000]),
             ])

@@ -98,7 +98,6 @@ package struct PipelinedLowering {
       """
       extern "C" __global__ void __launch_bounds__(\(threads), \(kernel.schedule.tasksPerCore))
       \(entry)(const __grid_constant__ Arguments a) {
-      \(Prelude.start)
       """, code.text, "}", "",
     ].joined(separator: "\n")
     return CUDAProgram(

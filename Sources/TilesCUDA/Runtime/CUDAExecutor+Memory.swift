@@ -80,7 +80,6 @@ extension CUDAExecutor {
             target.deviceAddress + UInt64(to), source.address + from, bytes, handle))
       }
     case (false, false):
-      noteCopy()
       try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
         try device.driver.check(
           "cuMemcpyDtoDAsync",
@@ -109,7 +108,6 @@ extension CUDAExecutor {
 
   private func fill(_ address: UInt64, _ bytes: Int) throws(CUDAError) {
     guard bytes > 0 else { return }
-    noteCopy()
     try device.activate()
     try device.driver.check(
       "cuMemsetD8Async", unsafe device.driver.table.pointee.fill_bytes(address, 0, bytes, stream.handle))

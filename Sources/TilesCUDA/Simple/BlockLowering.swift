@@ -66,7 +66,6 @@ struct BlockLowering {
       """
       extern "C" __global__ void __launch_bounds__(\(Self.threads), 1)
       \(entry)(const __grid_constant__ Arguments a) {
-      \(Prelude.start)
       """, code.text, "}", "",
     ].joined(separator: "\n")
     return CUDAProgram(

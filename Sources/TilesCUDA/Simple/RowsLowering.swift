@@ -31,7 +31,6 @@ struct RowsLowering {
       """
       extern "C" __global__ void __launch_bounds__(\(layout.threads), \(blocksAtOnce))
       \(entry)(const __grid_constant__ Arguments a) {
-      \(Prelude.start)
       """, code.text, "}", "",
     ].joined(separator: "\n")
     return CUDAProgram(

@@ -50,6 +50,13 @@ final class ReplayedSteps {
   private let embed: any CompiledKernel
   private let likeliest: (parts: any CompiledKernel, token: any CompiledKernel)
   private let lists: WorkLists?
+  /// Positions that a sequence can have.
+  private let capacity: Int
+  /// The likeliest tokens of some steps and their log-probabilities, `[steps, B]`.
+  private let found: (tokens: Tensor, logProbabilities: Tensor)
+
+  /// Steps that may follow each other before somebody looks.
+  static let longestRun = 32
 
   private struct Layer {
     let mixerNorm: Norm
@@ -103,7 +110,7 @@ final class ReplayedSteps {
     let preparation = Preparation(executor)
     let shared = StepMemory(
       device: device, preparation: preparation, workspace: Workspace(executor), batch: batch)
-    (self.network, self.batch, self.shared) = (network, batch, shared)
+    (self.network, self.batch, self.shared, self.capacity) = (network, batch, shared, capacity)
     replay = StepReplay(executor, shared.workspace)
     let width = network.settings.width
     head = try shared.linear(network.embedding, nil)
@@ -135,6 +142,8 @@ final class ReplayedSteps {
       try Embedding.kernel(
         width: width, table: .float32, positions: network.positions == nil ? nil : .float32)
     }
+    let shapeOfRun = [Self.longestRun, batch]
+    found = (try executor.tensor(.int32, shapeOfRun), try executor.tensor(.float32, shapeOfRun))
     likeliest = (
       try preparation.kernel("likeliest parts") { try LikeliestToken.parts() },
       try preparation.kernel("likeliest") { try LikeliestToken.kernel() }
@@ -189,17 +198,63 @@ final class ReplayedSteps {
 
   /// The next token of each sequence, at its position.
   func step(_ tokens: [Int32], at positions: [Int]) throws {
-    let (batch, width) = (self.batch, network.settings.width)
-    let inputs = try shared.workspace.inputs([(.int32, [batch]), (.int32, [batch])]) { tensors in
+    try step(given(tokens, at: positions))
+  }
+
+  /// Ends the prompts: finds the likeliest next tokens, for positions behind those.
+  func finishPrompts(of lengths: [Int]) throws {
+    try findLikeliest(given([Int32](repeating: 0, count: batch), at: lengths.map { $0 - 1 }))
+  }
+
+  /// Steps of which each takes the likeliest tokens of the one before, without the host in between.
+  ///
+  /// - Parameter count: up to ``longestRun``.
+  /// - Returns: the tokens taken, for each step and sequence, with their log-probabilities.
+  func likeliestSteps(_ count: Int) throws -> [[(token: Int32, logProbability: Float)]] {
+    let executor = shared.device.executor
+    let input = try self.input
+    for number in 0..<count {
+      try executor.copy(from: input.tokens, into: found.tokens.selecting(axis: 0, number))
+      try executor.copy(from: logProbabilities, into: found.logProbabilities.selecting(axis: 0, number))
+      try step(input)
+    }
+    let tokens = try executor.fetch(found.tokens), logs = try executor.fetch(found.logProbabilities)
+    return tokens.withElements(as: Int32.self) { tokens in
+      logs.withElements(as: Float.self) { logs in
+        (0..<count).map { step in
+          (0..<batch).map { (tokens[step * batch + $0], logs[step * batch + $0]) }
+        }
+      }
+    }
+  }
+
+  /// Tokens and positions from the host. What a step leaves there is the likeliest next tokens and their positions.
+  private func given(_ tokens: [Int32], at positions: [Int]) throws -> StepInput {
+    let last = capacity - 1
+    let inputs = try shared.workspace.inputs(inputParts) { tensors in
       tensors[0].withMutableElements(as: Int32.self) { span in
         for index in tokens.indices { span[index] = tokens[index] }
       }
       tensors[1].withMutableElements(as: Int32.self) { span in
-        for index in positions.indices { span[index] = Int32(positions[index]) }
+        for index in positions.indices { span[index] = Int32(min(positions[index], last)) }
       }
     }
-    let input = StepInput(tokens: inputs[0], positions: inputs[1], attention: try work(inputs[1]))
-    let x = try shared.workspace.tensor("x", .float32, [batch, width])
+    return try input(inputs)
+  }
+
+  private var inputParts: [(type: ElementType, shape: [Int])] { [(.int32, [batch]), (.int32, [batch])] }
+
+  /// What the last step left to the next.
+  private var input: StepInput {
+    get throws { try input(shared.workspace.inputs(inputParts, write: nil)) }
+  }
+
+  private func input(_ tensors: [Tensor]) throws -> StepInput {
+    StepInput(tokens: tensors[0], positions: tensors[1], attention: try work(tensors[1]))
+  }
+
+  private func step(_ input: StepInput) throws {
+    let x = try shared.workspace.tensor("x", .float32, [batch, network.settings.width])
     let shape = StepReplay.Shape(extents: [batch], phases: [], chunks: lists?.shape.chunks ?? 0)
     try replay.run(shape, cache: logits.storage) { try run(input, x) }
   }
@@ -234,7 +289,7 @@ final class ReplayedSteps {
       try layer.down(hidden, residual: y, into: x)
     }
     try head(normalised(x, norm), into: logits)
-    try findLikeliest()
+    try findLikeliest(input)
   }
 
   private func normalised(_ x: Tensor, _ norm: Norm) throws -> Tensor {
@@ -243,19 +298,25 @@ final class ReplayedSteps {
     return result
   }
 
-  /// Finds the likeliest next tokens among the logits; a step does so itself.
-  func findLikeliest() throws {
+  /// Makes the likeliest next tokens, and their positions, the input of the next step.
+  private func findLikeliest(_ input: StepInput) throws {
     let tokens = network.settings.vocabularySize
     let spans = (tokens + LikeliestToken.span - 1) / LikeliestToken.span
     let tops = try shared.workspace.tensor("tops of logits", .float32, [batch, spans])
     let places = try shared.workspace.tensor("places of logits", .float32, [batch, spans])
-    try likeliest.parts.run([logits, tops, places], integers: [tokens])
-    try likeliest.token.run([tops, places, shared.workspace.tensor("likeliest", .int32, [batch])])
+    let sums = try shared.workspace.tensor("sums of logits", .float32, [batch, spans])
+    try likeliest.parts.run([logits, tops, places, sums], integers: [tokens])
+    try likeliest.token.run(
+      [tops, places, sums, input.tokens, logProbabilities, input.positions], integers: [capacity - 1])
+  }
+
+  private var logProbabilities: Tensor {
+    get throws { try shared.workspace.tensor("log-probabilities", .float32, [batch]) }
   }
 
   /// The likeliest next tokens, once they are known; past the vocabulary where logits are not numbers.
   func likeliestTokens() throws -> [Int32] {
-    let found = try shared.device.executor.fetch(shared.workspace.tensor("likeliest", .int32, [batch]))
+    let found = try shared.device.executor.fetch(input.tokens)
     return found.withElements(as: Int32.self) { span in span.indices.map { span[$0] } }
   }
 }

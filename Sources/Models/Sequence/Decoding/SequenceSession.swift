@@ -71,7 +71,7 @@ public final class SequenceSession {
       for run in runs(prompts, limit: Self.promptPositions) {
         try steps.begin(prompts[run].flatMap { $0 }, count: run.count, first: run.lowerBound)
       }
-      try steps.findLikeliest()
+      try steps.finishPrompts(of: positions)
       return Variable(try steps.logits, on: device)
     }
   }
@@ -148,6 +148,23 @@ public final class SequenceSession {
         return try Self.joined(groups)
       }
     }
+  }
+
+  /// Steps of which each takes the likeliest token of the one before, without the host in between; `nil` where there is no such form.
+  ///
+  /// A sequence that reaches its capacity stays there, and what it gives from then on means nothing.
+  ///
+  /// - Parameter count: how many, 1 or more.
+  /// - Returns: for each step and sequence the token that was taken, and the natural logarithm of its probability. A token past the
+  ///   vocabulary stands for logits that are not numbers.
+  public func likeliestSteps(_ count: Int) throws -> [[(token: Int32, logProbability: Float)]]? {
+    guard case .replayed(let steps) = state else { return nil }
+    var found: [[(token: Int32, logProbability: Float)]] = []
+    while found.count < count {
+      found += try steps.likeliestSteps(min(ReplayedSteps.longestRun, count - found.count))
+    }
+    for index in positions.indices { positions[index] = min(positions[index] + count, capacity) }
+    return found
   }
 
   /// The likeliest next token of each sequence, found where the logits are; `nil` where they are on the host anyway.
