@@ -44,9 +44,12 @@ struct BatchCommand: ParsableCommand {
     if let last = try Files.text(output).utf8.last, last != 0x0A {
       unsafe _ = Glibc.write(descriptor, "\n", 1)
     }
-    let waiting = lines.enumerated().filter { !done.contains($0.offset) && !$0.element.allSatisfy(\.isWhitespace) }
+    let waiting = lines.enumerated().filter {
+      !done.contains($0.offset) && !$0.element.allSatisfy(\.isWhitespace)
+    }
     if let path = try options.trainedFile() {
-      try answer(waiting, with: TrainedModel(path: path, exact: options.exact, on: options.machine), descriptor)
+      try answer(
+        waiting, with: TrainedModel(path: path, exact: options.exact, on: options.machine), descriptor)
     } else {
       try answer(waiting, with: options.load(), descriptor)
     }
@@ -71,7 +74,8 @@ struct BatchCommand: ParsableCommand {
   /// All lines first, since prompts of one length are computed together.
   private func answer(_ lines: Lines, with trained: TrainedModel, _ descriptor: Int32) throws {
     let reading = Reading(
-      tokenizer: trained.tokenizer, stopTokens: trained.stopTokens, chatPrompt: { _ in
+      tokenizer: trained.tokenizer, stopTokens: trained.stopTokens,
+      chatPrompt: { _ in
         throw CommandFailure("the network has no chat template. Say prompt in place of chat.")
       })
     let generator = SequenceGenerator(trained.network)
@@ -92,7 +96,8 @@ struct BatchCommand: ParsableCommand {
 
   /// Hands on the requests of lines; one that cannot be served becomes a record with the reason.
   private func submit(
-    _ lines: Lines, _ reading: Reading, _ descriptor: Int32, _ take: (GenerationRequest, Record) throws -> Void
+    _ lines: Lines, _ reading: Reading, _ descriptor: Int32,
+    _ take: (GenerationRequest, Record) throws -> Void
   ) throws {
     for (number, line) in lines {
       do {

@@ -8,7 +8,8 @@ extension SequenceGenerationBench {
   /// - Throws: where they are further apart than 16-bit factors explain, or float32 on cores.
   func check() throws {
     let size = Size(
-      name: "small", width: 256, layers: 4, heads: 4, vocabulary: 1000, prompts: [700], batch: 3, generated: 70)
+      name: "small", width: 256, layers: 4, heads: 4, vocabulary: 1000, prompts: [700], batch: 3,
+      generated: 70)
     for mixer in ["h3", "attention"] {
       let network = try network(mixer, size)
       let limit = executor.sharesHostMemory ? 1e-3 : 0.05
@@ -37,7 +38,8 @@ extension SequenceGenerationBench {
   private func token(_ prompt: [Int32], _ step: Int) -> Int32 { Int32((prompt.count + 17 * step) % 1000) }
 
   /// Logits after the prompts and after each step, by sequence.
-  private func continued(_ network: SequenceNetwork, _ prompts: [[Int32]], _ steps: Int) throws -> [[[Float]]] {
+  private func continued(_ network: SequenceNetwork, _ prompts: [[Int32]], _ steps: Int) throws -> [[[Float]]]
+  {
     let device = network.parameters.device
     let session = try SequenceSession(network, capacity: (prompts.map(\.count).max() ?? 0) + steps)
     func rows(_ logits: Variable) throws -> [[Float]] {

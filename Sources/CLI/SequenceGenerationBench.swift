@@ -82,7 +82,9 @@ struct SequenceGenerationBench {
 
   private func batch(_ size: Size, _ prompt: Int) -> Int {
     var batch = size.batch
-    while batch > 1, batch * size.layers * cache(size, prompt + size.generated) > Self.cacheBytes { batch /= 2 }
+    while batch > 1, batch * size.layers * cache(size, prompt + size.generated) > Self.cacheBytes {
+      batch /= 2
+    }
     return batch
   }
 
@@ -121,7 +123,8 @@ struct SequenceGenerationBench {
     func report(_ op: String, _ times: [Double], tokens: Int, share: Double? = nil) {
       let time = times.sorted()[times.count / 2]
       bench.report(
-        op, shape, milliseconds: time * 1e3, rate: ("tok_s", Double(tokens) / time), peer: peer, device: device,
+        op, shape, milliseconds: time * 1e3, rate: ("tok_s", Double(tokens) / time), peer: peer,
+        device: device,
         ofBandwidth: share.map { $0 / time })
     }
     report("sequence_generation", parts.map { $0.prompt + $0.steps }, tokens: batch * size.generated)
@@ -148,7 +151,8 @@ struct SequenceGenerationBench {
     let settings = network.settings
     let attending = settings.mixer == .attention ? size.layers : settings.attentionLayers.count
     // A projection to three times the width, one back, and two of the feed-forward layers; the head.
-    let weights = size.layers * (4 * size.width + 2 * settings.feedForward) * size.width
+    let weights =
+      size.layers * (4 * size.width + 2 * settings.feedForward) * size.width
       + settings.embeddingRows * size.width
     let scalarBytes = executor.sharesHostMemory ? 4 : 2
     let states = (8 * Self.states + scalarBytes * Self.states) * size.width

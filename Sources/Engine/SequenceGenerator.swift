@@ -56,7 +56,8 @@ public struct SequenceGenerator {
     // Prompts of one length go through the network together.
     let order = requests.indices.sorted { (requests[$0].prompt.count, $0) < (requests[$1].prompt.count, $1) }
     for start in stride(from: 0, to: order.count, by: maximumBatch) {
-      try runTogether(order[start..<min(start + maximumBatch, order.count)].map { ($0, requests[$0]) }, receive)
+      try runTogether(
+        order[start..<min(start + maximumBatch, order.count)].map { ($0, requests[$0]) }, receive)
     }
   }
 

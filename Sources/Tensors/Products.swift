@@ -140,7 +140,8 @@ extension Variable {
     let rank = shape.count
     if let rowBias {
       precondition(
-        bias == nil && rank == 2 && other.shape.count == 3, "a number for each row of \(shape) · \(other.shape)")
+        bias == nil && rank == 2 && other.shape.count == 3,
+        "a number for each row of \(shape) · \(other.shape)")
       form.biasesRows = true
       return try reshaped([1] + shape).batched(other, form, bias: rowBias)
     }

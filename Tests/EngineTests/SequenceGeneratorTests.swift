@@ -48,12 +48,15 @@ import TilesCPU
   }
 
   /// Prompts of different lengths, different ends, chosen and drawn tokens: each as if it were alone, also near the longest context.
-  @Test(arguments: [false, true], [true, false]) func batchesAreTheirRequests(isDevice: Bool, isPlain: Bool) throws {
+  @Test(arguments: [false, true], [true, false]) func batchesAreTheirRequests(isDevice: Bool, isPlain: Bool)
+    throws
+  {
     let cores = try CPUExecutor(threads: 2)
     let network = try network(
       isDevice ? .h3(states: 8, headWidth: 1) : Self.hyena, on: isDevice ? DeviceExecutor(cores) : cores)
     var requests = [
-      GenerationRequest(prompt: [3, 1, 4, 1, 5], maximumTokens: 20), GenerationRequest(prompt: [2], maximumTokens: 3),
+      GenerationRequest(prompt: [3, 1, 4, 1, 5], maximumTokens: 20),
+      GenerationRequest(prompt: [2], maximumTokens: 3),
       GenerationRequest(prompt: [9, 2, 6], maximumTokens: 41),
       GenerationRequest(prompt: (0..<60).map { $0 % 13 }, maximumTokens: 4),
       GenerationRequest(prompt: [5, 3, 5], maximumTokens: 7),

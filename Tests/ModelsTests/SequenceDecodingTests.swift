@@ -214,9 +214,10 @@ import TilesCPU
       let session = try SequenceSession(network(mixer, on: device, isHybrid: true), capacity: 70)
       func run(_ prompts: [[Int32]]) throws -> [[Float]] {
         let first = try device.numbers(session.begin(prompts).value)
-        return try [first] + (0..<3).map { _ in
-          try device.numbers(session.step([Int32](repeating: 7, count: prompts.count)).value)
-        }
+        return try [first]
+          + (0..<3).map { _ in
+            try device.numbers(session.step([Int32](repeating: 7, count: prompts.count)).value)
+          }
       }
       let short = try run([[1, 2], [3, 4]])
       // Longer ones leave keys behind that the next must not see.

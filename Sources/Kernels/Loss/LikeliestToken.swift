@@ -26,7 +26,8 @@ public enum LikeliestToken {
           logits, at: [task[0], start], columns: span, validColumns: (tokens - start).min(Index(span)))
         let top = k.rowMax(row)
         k.store(top, to: tops, at: [task[0], task[1]])
-        k.store(place(of: top, in: row, MapValue.column(offset: start), k), to: places, at: [task[0], task[1]])
+        k.store(
+          place(of: top, in: row, MapValue.column(offset: start), k), to: places, at: [task[0], task[1]])
         k.store(k.rowSum(k.map(.exp, k.map(.subtract, row, top))), to: sums, at: [task[0], task[1]])
       }
     }

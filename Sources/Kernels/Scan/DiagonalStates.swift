@@ -76,7 +76,9 @@ public enum DiagonalStates {
               for part in parts { k.matmul(into: sum, tiles[0], part) }
             }
           })
-        for (sum, tensor) in zip(sums, states) { k.store(sum, to: tensor, at: [first, channel, 0], rowAxis: 0) }
+        for (sum, tensor) in zip(sums, states) {
+          k.store(sum, to: tensor, at: [first, channel, 0], rowAxis: 0)
+        }
       }
     }
   }

@@ -75,7 +75,8 @@ public enum H3Step {
           // Read before the keys are awaited: what takes longest to come is asked for first.
           let before = states.map { tensor in
             k.cast(
-              k.load(tensor, at: [sequence, channel, 0], rows: shape.rows, columns: shape.modes), to: .float32)
+              k.load(tensor, at: [sequence, channel, 0], rows: shape.rows, columns: shape.modes), to: .float32
+            )
           }
           let piece = Index(shape.piece)
           let products = stride(from: 0, to: shape.taps, by: shape.piece).map { start in
@@ -100,7 +101,8 @@ public enum H3Step {
           k.store(imaginary, to: states[1], at: [sequence, channel, 0])
           k.store(key, to: written, at: [sequence, channel, slot], rowAxis: 1)
           k.store(
-            k.map(.multiply, k.map(.fma, direct, x, output), parts[0]), to: y, at: [sequence, channel], rowAxis: 1)
+            k.map(.multiply, k.map(.fma, direct, x, output), parts[0]), to: y, at: [sequence, channel],
+            rowAxis: 1)
         }
       }
     }

@@ -88,7 +88,8 @@ struct AttentionCore {
   /// Rows `[M, heads · D]`, which may be parts of longer ones, as `[M, heads, D]`.
   private func heads(_ x: Tensor, _ count: Int) -> Tensor {
     Tensor(
-      unchecked: x.storage, byteOffset: x.byteOffset, type: x.type, shape: [x.shape[0], count, shape.headSize],
+      unchecked: x.storage, byteOffset: x.byteOffset, type: x.type,
+      shape: [x.shape[0], count, shape.headSize],
       strides: [x.strides[0], shape.headSize, 1])
   }
 }

@@ -48,7 +48,8 @@ struct LinearLayer {
       shape: shape
     ) { shape in
       try Linear.kernel(
-        shape, weight: type, arithmetic: arithmetic, epilogue: epilogue, activation: activation, output: output)
+        shape, weight: type, arithmetic: arithmetic, epilogue: epilogue, activation: activation,
+        output: output)
     }
     split =
       arithmetic == .sixteenBit

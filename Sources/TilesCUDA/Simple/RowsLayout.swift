@@ -46,7 +46,8 @@ struct RowsLayout {
       case .store(let tile, let reference):
         stored[reference.tensor.number, default: []].insert(Place(tile, reference))
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
-      case .add(let tile, let reference): stored[reference.tensor.number, default: []].insert(Place(tile, reference))
+      case .add(let tile, let reference):
+        stored[reference.tensor.number, default: []].insert(Place(tile, reference))
       case .map(let program): tiles.append(program.space)
       default: break
       }

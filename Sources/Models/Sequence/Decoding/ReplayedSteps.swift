@@ -276,7 +276,9 @@ final class ReplayedSteps {
     let y = try shared.workspace.tensor("y", .float32, x.shape)
     let places = network.positions.map { [input.positions, $0.value] } ?? []
     try embed.run([input.tokens, network.embedding.value] + places + [x])
-    if let lists { try lists.kernel.run([input.positions, lists.runs, lists.items], integers: [lists.shape.pages]) }
+    if let lists {
+      try lists.kernel.run([input.positions, lists.runs, lists.items], integers: [lists.shape.pages])
+    }
     for layer in layers {
       let normed = try normalised(x, layer.mixerNorm)
       switch layer.mixer {
