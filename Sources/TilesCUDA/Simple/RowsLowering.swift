@@ -129,9 +129,8 @@ struct RowsLowering {
       waiting[tile.id] = (tile, reference)
     case .store(let tile, let reference):
       // What is still to be read of the tensor is read before it is written.
-      for load in waiting.values where load.reference.tensor.number == reference.tensor.number {
-        bringIn(load.tile)
-      }
+      for (_, load) in waiting.sorted(by: { $0.key < $1.key })
+      where load.reference.tensor.number == reference.tensor.number { bringIn(load.tile) }
       printStore(tile, reference, adds: false)
     case .add(let tile, let reference): printStore(tile, reference, adds: true)
     case .fill(let tile, let value): printFill(tile, value)
