@@ -16,6 +16,7 @@ struct BatchCommand: ParsableCommand {
       on where the first stopped.
 
         godwit batch --input in.jsonl --output out.jsonl
+        godwit batch --model runs/code-hyena.safetensors --input in.jsonl --output out.jsonl
       """)
 
   @Option(name: [.short, .long], help: "JSON Lines with prompts.")
@@ -43,21 +44,102 @@ struct BatchCommand: ParsableCommand {
     if let last = try Files.text(output).utf8.last, last != 0x0A {
       unsafe _ = Glibc.write(descriptor, "\n", 1)
     }
-    let loaded = try options.load()
+    let waiting = lines.enumerated().filter {
+      !done.contains($0.offset) && !$0.element.allSatisfy(\.isWhitespace)
+    }
+    if let path = try options.trainedFile() {
+      try answer(
+        waiting, with: TrainedModel(path: path, exact: options.exact, on: options.machine), descriptor)
+    } else {
+      try answer(waiting, with: options.load(), descriptor)
+    }
+  }
+
+  private typealias Lines = [(offset: Int, element: String)]
+
+  private func answer(_ lines: Lines, with loaded: LoadedModel, _ descriptor: Int32) throws {
     // Without one every line would fail for the same reason.
-    _ = try loaded.tokenizer
+    let reading = Reading(
+      tokenizer: try loaded.tokenizer, stopTokens: loaded.stopTokens, chatPrompt: loaded.chatPrompt)
     let generator = try loaded.generator()
-    var records: [Int: Record] = [:]
-    for (number, line) in lines.enumerated() where !done.contains(number) && !line.allSatisfy(\.isWhitespace)
-    {
+    var answers = Answers(tokenizer: reading.tokenizer, descriptor: descriptor)
+    try submit(lines, reading, descriptor) { answers.records[try generator.submit($0)] = $1 }
+    answers.begin()
+    while !generator.isIdle {
+      for event in try generator.step() { try receive(event, &answers) }
+    }
+    answers.progress.finish()
+  }
+
+  /// All lines first, since prompts of one length are computed together.
+  private func answer(_ lines: Lines, with trained: TrainedModel, _ descriptor: Int32) throws {
+    let reading = Reading(
+      tokenizer: trained.tokenizer, stopTokens: trained.stopTokens,
+      chatPrompt: { _ in
+        throw CommandFailure("the network has no chat template. Say prompt in place of chat.")
+      })
+    let generator = SequenceGenerator(trained.network)
+    var requests: [GenerationRequest] = []
+    var answers = Answers(tokenizer: reading.tokenizer, descriptor: descriptor)
+    try submit(lines, reading, descriptor) { request, record in
+      try generator.check(request)
+      answers.records[requests.count] = record
+      requests.append(request)
+    }
+    answers.begin()
+    try generator.run(requests) { event in
+      try receive(event, &answers)
+      return true
+    }
+    answers.progress.finish()
+  }
+
+  /// Hands on the requests of lines; one that cannot be served becomes a record with the reason.
+  private func submit(
+    _ lines: Lines, _ reading: Reading, _ descriptor: Int32,
+    _ take: (GenerationRequest, Record) throws -> Void
+  ) throws {
+    for (number, line) in lines {
       do {
-        let (request, record) = try parse(line, number, loaded)
-        records[try generator.submit(request)] = record
+        let (request, record) = try parse(line, number, reading)
+        try take(request, record)
       } catch {
         try append(["line": .integer(number), "error": .string("\(error)")], to: descriptor)
       }
     }
-    try finish(records, generator, loaded, descriptor)
+  }
+
+  /// What lines are read with.
+  private struct Reading {
+    let tokenizer: Tokenizer
+    let stopTokens: Set<Int32>
+    let chatPrompt: (String) throws -> [Int32]
+  }
+
+  /// Requests without an answer so far, by number.
+  private struct Answers {
+    let tokenizer: Tokenizer
+    let descriptor: Int32
+    var records: [Int: Record] = [:]
+    var progress = Progress("answers", total: 0)
+    private var total = 0
+
+    init(tokenizer: Tokenizer, descriptor: Int32) {
+      (self.tokenizer, self.descriptor) = (tokenizer, descriptor)
+    }
+
+    /// Says how many there are.
+    mutating func begin() {
+      total = records.count
+      progress = Progress("answers", total: total)
+    }
+
+    /// Takes out a request that has ended.
+    mutating func end(_ request: Int) -> Record? {
+      let record = records.removeValue(forKey: request)
+      progress.update(total - records.count)
+      return record
+    }
   }
 
   /// A request under way.
@@ -71,30 +153,19 @@ struct BatchCommand: ParsableCommand {
     var choices: [Sampling.Choice] = []
   }
 
-  private func finish(
-    _ requests: [Int: Record], _ generator: Generator, _ loaded: LoadedModel, _ descriptor: Int32
-  ) throws {
-    var records = requests
-    var progress = Progress("answers", total: records.count)
-    let total = records.count
-    while !generator.isIdle {
-      for event in try generator.step() {
-        switch event {
-        case .started(let request, let reuse): records[request]?.reuse = reuse
-        case .token(let request, let choice): records[request]?.choices.append(choice)
-        case .finished(let request, let reason):
-          guard let record = records.removeValue(forKey: request) else { continue }
-          try append(answer(record, reason, try loaded.tokenizer), to: descriptor)
-          progress.update(total - records.count)
-        case .failed(let request, let error):
-          guard let record = records.removeValue(forKey: request) else { continue }
-          try append(
-            ["line": .integer(record.number), "id": record.id, "error": .string("\(error)")], to: descriptor)
-          progress.update(total - records.count)
-        }
-      }
+  private func receive(_ event: GenerationEvent, _ answers: inout Answers) throws {
+    switch event {
+    case .started(let request, let reuse): answers.records[request]?.reuse = reuse
+    case .token(let request, let choice): answers.records[request]?.choices.append(choice)
+    case .finished(let request, let reason):
+      guard let record = answers.end(request) else { return }
+      try append(answer(record, reason, answers.tokenizer), to: answers.descriptor)
+    case .failed(let request, let error):
+      guard let record = answers.end(request) else { return }
+      try append(
+        ["line": .integer(record.number), "id": record.id, "error": .string("\(error)")],
+        to: answers.descriptor)
     }
-    progress.finish()
   }
 
   private func answer(_ record: Record, _ reason: FinishReason, _ tokenizer: Tokenizer) -> JSON {
@@ -131,15 +202,15 @@ struct BatchCommand: ParsableCommand {
   }
 
   private func parse(
-    _ line: String, _ number: Int, _ loaded: LoadedModel
+    _ line: String, _ number: Int, _ reading: Reading
   ) throws -> (GenerationRequest, Record) {
     let name = "\(input), line \(number + 1)"
     let json = try JSON.parse(line, file: name)
     let prompt: [Int32]
     if let text = json["prompt"]?.string {
-      prompt = try loaded.tokenizer.encode(text)
+      prompt = reading.tokenizer.encode(text)
     } else if let text = json["chat"]?.string {
-      prompt = try loaded.chatPrompt(text)
+      prompt = try reading.chatPrompt(text)
     } else {
       throw FormatError.missingKey(file: name, key: "prompt (or chat)")
     }
@@ -151,7 +222,7 @@ struct BatchCommand: ParsableCommand {
     if let value = try node.optional("seed") {
       request.sampling.seed = UInt64(try value.integer(in: 0...Int.max))
     }
-    request.stopTokens = loaded.stopTokens
+    request.stopTokens = reading.stopTokens
     var record = Record(number: number, id: json["id"] ?? .null, prompt: prompt.count)
     if let (shape, count) = try probabilities(node) {
       record.probabilities = shape

@@ -18,7 +18,8 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention, fftconv, short_conv, train, encoders, operators; on a GPU train, encoders, operators, gemm, linear, ablations, attention, attention_bwd, ssm, \
+      What to measure: generate, gemm, attention, fftconv, short_conv, train, encoders, operators, sequence_generation; on a GPU train,
+      encoders, operators, sequence_generation, gemm, linear, ablations, attention, attention_bwd, ssm, \
       based, hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -33,8 +34,13 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Print JSON lines.")
   var json = false
 
-  @Flag(help: "Print which kernels took the time, on standard error (generate, encoders, operators).")
+  @Flag(
+    help:
+      "Print which kernels took the time, on standard error (generate, encoders, operators, sequence_generation).")
   var profile = false
+
+  @Flag(help: "Judge results instead of timing them (sequence_generation only).")
+  var check = false
 
   @Flag(
     help: "On a GPU, time candidates for each product first, and keep the best for this run and later ones.")
@@ -44,14 +50,22 @@ struct BenchCommand: ParsableCommand {
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
     case generate, gemm, linear, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
-    case linear_attention, gla, fftconv, fftconv_bwd, train, encoders, operators
+    case linear_attention, gla, fftconv, fftconv_bwd, train, encoders, operators, sequence_generation
     case prefix, rotary, layernorm, copy, launch
   }
 
   func run() throws {
     guard (1...1000).contains(repeats) else { throw ValidationError("--repeats must be 1 to 1000.") }
-    guard !profile || groups == [.generate] || Set(groups).isSubset(of: [.encoders, .operators]) else {
-      throw ValidationError("--profile is for `bench generate`, `encoders` and `operators`.")
+    let isProfiled =
+      groups == [.generate] || groups == [.sequence_generation]
+      || Set(groups).isSubset(of: [.encoders, .operators])
+    guard !profile || isProfiled else {
+      throw ValidationError(
+        "--profile is for `bench generate` or `bench sequence_generation` alone, or for `encoders` and `operators`."
+      )
+    }
+    guard !check || groups == [.sequence_generation] else {
+      throw ValidationError("--check is for `bench sequence_generation` alone.")
     }
     guard !tune || options.machine.device == .cuda else {
       throw ValidationError("--tune is for --device cuda.")
@@ -67,6 +81,9 @@ struct BenchCommand: ParsableCommand {
       case .train: try TrainingBench(self).run(on: options.machine.cpu())
       case .encoders: try SequenceForwardBench(self, on: options.machine.cpu()).encoders()
       case .operators: try SequenceForwardBench(self, on: options.machine.cpu()).operators()
+      case .sequence_generation:
+        let cores = try options.machine.cpu()
+        try SequenceGenerationBench(self, on: cores, bandwidth: nil, profile: cores.profile).run()
       default: throw ValidationError("`bench \(group.rawValue)` is for --device cuda.")
       }
     }
@@ -100,6 +117,10 @@ struct BenchCommand: ParsableCommand {
       case .train: try TrainingBench(self).run(on: executor)
       case .encoders: try SequenceForwardBench(self, on: executor).encoders()
       case .operators: try SequenceForwardBench(self, on: executor).operators()
+      case .sequence_generation:
+        let (seconds, bytes) = try gpu.copyTime()
+        try SequenceGenerationBench(self, on: executor, bandwidth: bytes / seconds, profile: executor.profile)
+          .run()
       }
     }
   }

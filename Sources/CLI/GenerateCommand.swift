@@ -89,7 +89,7 @@ struct GenerateCommand: ParsableCommand {
     if chat { throw CommandFailure("\(options.model) has no chat template. Leave --chat out.") }
     run.begin(trained.tokenizer)
     let tokens = trained.tokenizer.encode(text)
-    let request = request(tokens, stopTokens: trained.tokenizer.end.map { [$0] } ?? [])
+    let request = request(tokens, stopTokens: trained.stopTokens)
     var statistics = GenerationStatistics()
     let reason = try SequenceGenerator(trained.network).run(request) { choice in
       statistics.tokensGenerated += 1

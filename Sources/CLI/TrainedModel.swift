@@ -12,6 +12,8 @@ struct TrainedModel {
   let network: SequenceNetwork
   let tokenizer: Tokenizer
   let device: String
+  /// Tokens that end a text.
+  var stopTokens: Set<Int32> { tokenizer.end.map { [$0] } ?? [] }
 
   /// Opens a file.
   ///

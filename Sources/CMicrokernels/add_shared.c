@@ -15,15 +15,9 @@ void gw_add_shared(long rows, long columns, const float *a, ptrdiff_t a_row, ptr
     }
 }
 
-static int32_t rounded(float x) {
-  if (x != x) return 0;
-  if (x >= 0x1p31f) return INT32_MAX;
-  return x < -0x1p31f ? INT32_MIN : (int32_t)rintf(x);
-}
-
 void gw_add_shared_rounded(long rows, long columns, const float *a, ptrdiff_t a_row, ptrdiff_t a_column, int32_t *c,
                            ptrdiff_t c_row, ptrdiff_t c_column) {
   for (long i = 0; i < rows; i++)
     for (long j = 0; j < columns; j++)
-      __atomic_fetch_add((uint32_t *)c + i * c_row + j * c_column, (uint32_t)rounded(a[i * a_row + j * a_column]), __ATOMIC_RELAXED);
+      __atomic_fetch_add((uint32_t *)c + i * c_row + j * c_column, (uint32_t)gw_to_word(a[i * a_row + j * a_column]), __ATOMIC_RELAXED);
 }

@@ -90,6 +90,9 @@ void gw_from_float_portable(gw_type type, long count, const float *src, void *ds
     case GW_I8:
       for (long i = 0; i < count; i++) ((int8_t *)dst)[i] = to_byte(src[i]);
       break;
+    case GW_I32:
+      for (long i = 0; i < count; i++) ((int32_t *)dst)[i] = gw_to_word(src[i]);
+      break;
     default: break;
   }
 }

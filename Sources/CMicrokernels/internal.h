@@ -69,6 +69,13 @@ static inline long gw_block_bytes(gw_type type) {
   }
 }
 
+// The nearest whole number, ties to even; NaN is 0.
+static inline int32_t gw_to_word(float x) {
+  if (x != x) return 0;
+  if (x >= 0x1p31f) return INT32_MAX;
+  return x < -0x1p31f ? INT32_MIN : (int32_t)rintf(x);
+}
+
 // Panels of 16 columns from rows of scalars of any type, four panels at a time along the rows.
 static inline void gw_pack_widened(void (*to_float)(gw_type, long, const void *, float *), gw_type type, long k,
                                    long n, const void *src, ptrdiff_t src_row_bytes, float *dst) {

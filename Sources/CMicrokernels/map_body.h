@@ -181,7 +181,7 @@ INLINE void load(v8 *d, const gw_operand *o, long row, long column, long count) 
 }
 
 INLINE void store(const v8 *a, const gw_operand *o, long row, long column, long count) {
-  const long size = o->type == GW_F32 ? 4 : o->type == GW_I8 ? 1 : 2;
+  const long size = o->type == GW_F32 || o->type == GW_I32 ? 4 : o->type == GW_I8 ? 1 : 2;
   char *at = (char *)o->base + (row * o->row_stride + column * o->column_stride) * size;
   const float *from = (const float *)a;
   if (o->type == GW_F32 && (o->column_stride == 1 || count == 1)) {

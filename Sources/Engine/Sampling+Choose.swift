@@ -32,6 +32,9 @@ extension Sampling {
       })
   }
 
+  /// Whether the likeliest token is taken, by logits as they are.
+  var isGreedy: Bool { isPlain && temperature == 0 }
+
   /// Whether the logits are used as they are.
   private var isPlain: Bool {
     repetitionPenalty == 1 && frequencyPenalty == 0 && presencePenalty == 0 && logitBias.isEmpty

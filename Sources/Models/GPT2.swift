@@ -168,7 +168,7 @@ public final class GPT2: LanguageModel {
     try layer.key(normed, into: k)
     try layer.value(normed, into: v)
     let attended = try workspace.tensor("attended", arithmetic.activation, x.shape)
-    try attention(q: q, k: k, v: v, pairsAreInterleaved: false, step, cache: pages, into: attended)
+    try attention(q: q, k: k, v: v, pairsAreInterleaved: false, step.attention, cache: pages, into: attended)
     try layer.output(attended, residual: x, into: y)
   }
 

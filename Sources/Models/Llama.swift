@@ -178,7 +178,8 @@ public final class Llama: LanguageModel {
     let attended = try workspace.tensor(
       "attended", layer.output.arithmetic.activation, [rows, c.headCount * c.headSize])
     try layer.attention(
-      q: q, k: k, v: v, pairsAreInterleaved: c.pairsAreInterleaved, step, cache: pages, into: attended)
+      q: q, k: k, v: v, pairsAreInterleaved: c.pairsAreInterleaved, step.attention,
+      cache: pages, into: attended)
     try layer.output(attended, residual: x, into: y)
   }
 

@@ -40,8 +40,7 @@ extension Variable {
   /// this · xᵀ + bias for weights `[M, K]`, sequences `[B, N, K]` and a bias `[M]`: `[B, M, N]`.
   public func products(withTransposed x: Variable, bias: Variable?) throws -> Variable {
     guard device.fusesProducts(with: nil), let bias else {
-      let y = try product(x, transposesOther: true)
-      return try bias.map { try y + $0.reshaped([$0.shape[0], 1]) } ?? y
+      return try product(x, transposesOther: true, rowBias: bias)
     }
     var ending = ProductEnding()
     ending.bias = (bias.value, .rows)

@@ -1,5 +1,5 @@
 public import Kernels
-internal import Memory
+public import Memory
 internal import Tiles
 
 extension Device {
@@ -198,6 +198,15 @@ extension Variable {
       x.random().atLeast(
         x.constant(probability), then: x * (1 / (1 - probability)), else: x.constant(0))
     }
+  }
+}
+
+extension Device {
+  /// Numbers drawn uniformly from −`bound` up to `bound`.
+  public func uniform(_ shape: [Int], within bound: Float) throws -> Tensor {
+    let zero = try tensor([Float(0)], [Int](repeating: 1, count: shape.count)).broadcast(to: shape)
+    let function = PointwiseFunction(inputs: 1) { [($0[0] + $0[0].random() - 0.5) * (2 * bound)] }
+    return try pointwise(function, [zero], stream: nextStream())[0]
   }
 }
 

@@ -8,6 +8,8 @@ struct ProductForm {
   var transposesA = false
   /// Whether B lies as `[batch, N, K]`.
   var transposesB = false
+  /// Whether the bias has a number for each row of the result instead of each column.
+  var biasesRows = false
   /// Type of the factors.
   var factors: ElementType
   /// Type of the result.
@@ -30,8 +32,11 @@ struct ProductEnding {
   /// An array as large as the result, and of its type, that is added at the end.
   var residual: Tensor?
 
-  /// - Parameter bias: `[N]`.
-  init(bias: Tensor? = nil) { self.bias = bias.map { ($0, .columns) } }
+  /// - Parameters:
+  ///   - bias: `[N]`, or `[M]` where it goes `alongRows`.
+  init(bias: Tensor? = nil, alongRows: Bool = false) {
+    self.bias = bias.map { ($0, alongRows ? .rows : .columns) }
+  }
 
   /// Whether nothing follows.
   var isEmpty: Bool { bias == nil && activation == nil && residual == nil }
@@ -47,7 +52,7 @@ extension Device {
       inner == b.shape[form.transposesB ? 2 : 1] && [a, b].allSatisfy { [1, batch].contains($0.shape[0]) },
       "\(a.shape)\(form.transposesA ? "ᵀ" : "") · \(b.shape)\(form.transposesB ? "ᵀ" : "") is no product")
     let result = try empty([batch, m, n], form.result)
-    try product(a, b, form, ending: ProductEnding(bias: bias), into: result)
+    try product(a, b, form, ending: ProductEnding(bias: bias, alongRows: form.biasesRows), into: result)
     return result
   }
 
@@ -171,14 +176,23 @@ extension Variable {
   ///   - transposesSelf: this lies as `[…, K, M]`.
   ///   - transposesOther: `other` lies as `[N, K]` or `[…, N, K]`, as weights do.
   ///   - bias: `[N]`, added to every row.
+  ///   - rowBias: `[M]`, added to every column; where this is one matrix for a batch.
   /// - Returns: `[…, M, N]`.
   public func product(
-    _ other: Variable, transposesSelf: Bool = false, transposesOther: Bool = false, bias: Variable? = nil
+    _ other: Variable, transposesSelf: Bool = false, transposesOther: Bool = false, bias: Variable? = nil,
+    rowBias: Variable? = nil
   ) throws -> Variable {
-    let form = ProductForm(
+    var form = ProductForm(
       transposesA: transposesSelf, transposesB: transposesOther, factors: device.factors,
       result: device.factors)
     let rank = shape.count
+    if let rowBias {
+      precondition(
+        bias == nil && rank == 2 && other.shape.count == 3,
+        "a number for each row of \(shape) · \(other.shape)")
+      form.biasesRows = true
+      return try reshaped([1] + shape).batched(other, form, bias: rowBias)
+    }
     if rank == 2, other.shape.count == 2 {
       let result = try reshaped([1] + shape).batched(other.reshaped([1] + other.shape), form, bias: bias)
       return try result.reshaped(Array(result.shape.dropFirst()))
@@ -235,7 +249,10 @@ extension Variable {
           ? product(factor, a, true, form.transposesA, sums: b.shape[0] == 1, as: others)
           : product(a, factor, !form.transposesA, false, sums: b.shape[0] == 1, as: others)
       }
-      let third = try bias.map { try device.reduced(g, to: $0.shape) }
+      let third = try bias.map { bias in
+        guard form.biasesRows else { return try device.reduced(g, to: bias.shape) }
+        return try device.reduced(g, to: bias.shape + [1]).reshaped(bias.shape)
+      }
       return [first, second, third].prefix(bias == nil ? 2 : 3).map { $0.map { .whole($0) } }
     }
   }

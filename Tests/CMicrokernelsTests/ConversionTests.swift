@@ -87,6 +87,13 @@ private struct GoldenBlocks {
     let words = Fenced<Int32>([Int32.min, -1, 0, 16_777_217, Int32.max])
     table(index).to_float(GW_I32, 5, words.base, back.base)
     #expect(Array(back.array.prefix(5)) == words.array.map { Float($0) })
+    let wide = Fenced<Int32>(values.count, 9)
+    table(index).from_float(GW_I32, values.count, values.base, wide.base)
+    #expect(
+      wide.array
+        == values.array.map { value in
+          value.isNaN ? 0 : Int32(clamping: Int(max(-0x1p40, min(0x1p40, value)).rounded(.toNearestOrEven)))
+        })
   }
 }
 

@@ -1,6 +1,7 @@
 import Memory
 import TestSupport
 import Testing
+import Tiles
 import TilesCPU
 
 @testable import Engine
@@ -8,12 +9,84 @@ import TilesCPU
 @testable import Tensors
 
 @Suite struct SequenceGeneratorTests {
-  private func network() throws -> SequenceNetwork {
+  private static let hyena = SequenceSettings.Mixer.hyena(
+    order: 2, filterWidth: 8, features: 3, frequency: 5, hasWindow: true)
+
+  private func network(
+    _ mixer: SequenceSettings.Mixer = hyena, on executor: (any Executor)? = nil
+  ) throws -> SequenceNetwork {
     let settings = SequenceSettings(
-      vocabularySize: 13, width: 16, layers: 2, feedForward: 32,
-      mixer: .hyena(order: 2, filterWidth: 8, features: 3, frequency: 5, hasWindow: true), longest: 64)
+      vocabularySize: 13, width: 16, layers: 2, feedForward: 32, mixer: mixer, attentionLayers: [1], heads: 2,
+      longest: 64)
+    // Weights that make one token likelier than another by more than rounding.
+    var generator = SeededGenerator(seed: 4)
+    let source = ParameterSet.Source.read { name, shape in
+      let shift: Float = name.hasSuffix("log_dt") ? -2 : 0
+      return (0..<shape.reduce(1, *)).map { _ in Float.random(in: -0.5...0.5, using: &generator) + shift }
+    }
     return try SequenceNetwork(
-      settings, ParameterSet(.drawn(seed: 4), on: Device(CPUExecutor(threads: 2))))
+      settings, ParameterSet(source, on: Device(try executor ?? CPUExecutor(threads: 2))))
+  }
+
+  /// Tokens of each request, and why it ended.
+  private func together(
+    _ network: SequenceNetwork, _ requests: [GenerationRequest], atOnce: Int = 64
+  ) throws -> [(tokens: [Int32], reason: FinishReason?)] {
+    var found = requests.map { _ in (tokens: [Int32](), reason: FinishReason?.none) }
+    var generator = SequenceGenerator(network)
+    generator.maximumBatch = atOnce
+    try generator.run(requests) { event in
+      switch event {
+      case .started(let request, _): #expect(found[request].tokens.isEmpty)
+      case .token(let request, let choice): found[request].tokens.append(choice.token)
+      case .finished(let request, let reason): found[request].reason = reason
+      case .failed(let request, let error): Issue.record("\(request): \(error)")
+      }
+      return true
+    }
+    return found
+  }
+
+  /// Prompts of different lengths, different ends, chosen and drawn tokens: each as if it were alone, also near the longest context.
+  @Test(arguments: [false, true], [true, false]) func batchesAreTheirRequests(isDevice: Bool, isPlain: Bool)
+    throws
+  {
+    let cores = try CPUExecutor(threads: 2)
+    let network = try network(
+      isDevice ? .h3(states: 8, headWidth: 1) : Self.hyena, on: isDevice ? DeviceExecutor(cores) : cores)
+    var requests = [
+      GenerationRequest(prompt: [3, 1, 4, 1, 5], maximumTokens: 20),
+      GenerationRequest(prompt: [2], maximumTokens: 3),
+      GenerationRequest(prompt: [9, 2, 6], maximumTokens: 41),
+      GenerationRequest(prompt: (0..<60).map { $0 % 13 }, maximumTokens: 4),
+      GenerationRequest(prompt: [5, 3, 5], maximumTokens: 7),
+    ]
+    if !isPlain {
+      requests[1].sampling.temperature = 1
+      requests[4].alternatives = 2
+      requests[2].sampling.repetitionPenalty = 1.5
+    }
+    let alone = try requests.map { try together(network, [$0])[0] }
+    requests[0].stopTokens = [alone[0].tokens[6]]
+    let stop = alone[0].tokens.firstIndex(of: alone[0].tokens[6]) ?? 0
+    for atOnce in [64, 2] {
+      let all = try together(network, requests, atOnce: atOnce)
+      #expect(all[0] == (Array(alone[0].tokens[..<stop]), .stop))
+      for index in 1..<requests.count {
+        #expect(all[index].tokens == alone[index].tokens && all[index].reason == .length)
+      }
+    }
+  }
+
+  /// Nothing is computed where one request cannot be served.
+  @Test func aBadRequestAmongOthersIsRefused() throws {
+    let good = GenerationRequest(prompt: [1], maximumTokens: 2)
+    #expect(throws: EngineError.tokenOutOfRange(token: 77, vocabulary: 13)) {
+      try SequenceGenerator(network()).run([good, GenerationRequest(prompt: [77], maximumTokens: 1)]) { _ in
+        Issue.record("something was computed")
+        return true
+      }
+    }
   }
 
   private func tokens(_ request: GenerationRequest) throws -> ([Int32], FinishReason) {

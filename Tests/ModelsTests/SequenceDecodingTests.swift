@@ -1,3 +1,4 @@
+import Glibc
 import Memory
 import TestSupport
 import Testing
@@ -18,10 +19,13 @@ import TilesCPU
     .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: true), .linearAttention(features: 3),
   ]
 
-  private func network(_ mixer: SequenceSettings.Mixer, on device: Device) throws -> SequenceNetwork {
+  /// - Parameter isHybrid: whether the second of the two layers is attention.
+  private func network(
+    _ mixer: SequenceSettings.Mixer, on device: Device, isHybrid: Bool = false
+  ) throws -> SequenceNetwork {
     let settings = SequenceSettings(
       vocabularySize: 11, vocabularyMultiple: 8, width: 8, layers: 2, feedForward: 12, mixer: mixer,
-      attentionLayers: mixer == .s4d(states: 6) ? [1] : [], heads: 2, longest: 160,
+      attentionLayers: isHybrid || mixer == .s4d(states: 6) ? [1] : [], heads: 2, longest: 160,
       learnsPositions: mixer == .attention, embeddingDropout: 0)
     var generator = SeededGenerator(seed: 3)
     let source = ParameterSet.Source.read { (name: String, shape: [Int]) -> [Float] in
@@ -52,7 +56,7 @@ import TilesCPU
     let start: [Int32] = Array(tokens[..<prompt]) + Array(tokens[length..<length + prompt])
     try compare(session.begin(start, batch: 2), at: prompt - 1)
     for place in prompt..<length { try compare(session.step(row(place)), at: place) }
-    #expect(session.position == length)
+    #expect(session.positions == [length, length])
     return worst
   }
 
@@ -76,6 +80,152 @@ import TilesCPU
     let network = try network(
       mixer, on: Device(DeviceExecutor(CPUExecutor(threads: 2)), factors: .bfloat16))
     #expect(try worstStep(network, prompt: 70, steps: 6) < 0.05)
+  }
+
+  static let replayed: [SequenceSettings.Mixer] = [
+    .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .attention,
+  ]
+
+  /// As on a GPU, where a step is started as one: states stay where they are, and positions are data.
+  @Test(arguments: replayed, [(1, 3), (5, 59), (5, 70), (62, 2), (130, 5)]) func replayedStepsAreTheWhole(
+    mixer: SequenceSettings.Mixer, sizes: (Int, Int)
+  ) throws {
+    for (isSixteenBit, bound) in [(false, 1e-4), (true, 0.05)] {
+      // Machines like this convolve no more positions in float32.
+      if !isSixteenBit, sizes.0 + sizes.1 > 64 { continue }
+      let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: isSixteenBit)
+      let device = Device(executor, factors: isSixteenBit ? .bfloat16 : .float32)
+      let network = try network(mixer, on: device, isHybrid: true)
+      #expect(ReplayedSteps.suits(network))
+      #expect(try worstStep(network, prompt: sizes.0, steps: sizes.1) < bound)
+      // The first step is started kernel by kernel, the second noted.
+      #expect(executor.replays == sizes.1 - 1)
+    }
+  }
+
+  /// Prompts of different lengths, two of them equal, give what each gives alone.
+  @Test(arguments: mixers) func batchesAreTheirSequences(mixer: SequenceSettings.Mixer) throws {
+    try expectBatchesAreTheirSequences(
+      network(mixer, on: Device(CPUExecutor(threads: 2)), isHybrid: true), bound: 1e-5)
+  }
+
+  @Test(arguments: replayed) func replayedBatchesAreTheirSequences(mixer: SequenceSettings.Mixer) throws {
+    for (isSixteenBit, bound) in [(false, 1e-5), (true, 0.01)] {
+      let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: isSixteenBit)
+      let device = Device(executor, factors: isSixteenBit ? .bfloat16 : .float32)
+      try expectBatchesAreTheirSequences(network(mixer, on: device, isHybrid: true), bound: bound)
+    }
+  }
+
+  private func expectBatchesAreTheirSequences(_ network: SequenceNetwork, bound: Double) throws {
+    let (device, rows) = (network.parameters.device, network.settings.embeddingRows)
+    let prompts = [[3], [1, 4, 1, 5, 9], [2, 6, 5, 3, 5], (0..<60).map { Int32($0 * $0 % 11) }]
+    func run(_ prompts: [[Int32]]) throws -> [[Double]] {
+      let session = try SequenceSession(network, capacity: 80)
+      var found = [try device.numbers(session.begin(prompts).value)]
+      for step in 0..<4 {
+        let tokens = prompts.map { Int32(($0.count + step) % 11) }
+        found.append(try device.numbers(session.step(tokens).value))
+      }
+      return found.map { $0.map { Double($0) } }
+    }
+    let together = try run(prompts)
+    for (number, prompt) in prompts.enumerated() {
+      for (all, own) in zip(together, try run([prompt])) {
+        let part = Array(all[number * rows..<(number + 1) * rows])
+        #expect(relativeError(part, own) < bound)
+      }
+    }
+  }
+
+  /// What goes on gives what it gives beside sequences that go on too.
+  @Test(arguments: [false, true]) func sequencesEnd(isDevice: Bool) throws {
+    let cores = try CPUExecutor(threads: 2)
+    let device = Device(isDevice ? DeviceExecutor(cores) : cores)
+    let network = try network(.h3(states: 8, headWidth: 1), on: device, isHybrid: true)
+    let rows = network.settings.embeddingRows
+    func run(_ ends: [Int]) throws -> [[Float]] {
+      // No longer than the first, which ends at its capacity.
+      let session = try SequenceSession(network, capacity: 12)
+      _ = try session.begin([[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [2], [5], [6, 7]])
+      return try (0..<8).map { step in
+        let logits = try session.step(ends.map { step < $0 ? Int32(step) : nil })
+        return Array(try device.numbers(logits.value)[rows..<2 * rows])
+      }
+    }
+    #expect(try run([2, 8, 8, 8]) == run([2, 8, 3, 0]))
+  }
+
+  @Test func theDeviceFindsTheLikeliestTokens() throws {
+    let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
+    let network = try network(.h3(states: 8, headWidth: 1), on: device)
+    let session = try SequenceSession(network, capacity: 20)
+    var logits = try session.begin([[1, 2, 3], [4], [5, 6]])
+    for _ in 0..<4 {
+      let numbers = try device.numbers(logits.value)
+      let rows = network.settings.embeddingRows
+      let best = (0..<3).map { row -> Int32 in
+        // Rows of the embedding past the vocabulary stand for no token.
+        let own = Array(numbers[row * rows..<row * rows + 11])
+        return Int32(own.firstIndex(of: own.max() ?? 0) ?? -1)
+      }
+      #expect(try session.likeliestTokens() == best)
+      logits = try session.step(best)
+    }
+  }
+
+  /// Steps without the host in between are those that the host asks for one by one, across runs and up to the capacity.
+  @Test func likeliestStepsAreStepsWithTheLikeliestTokens() throws {
+    let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
+    let network = try network(.h3(states: 8, headWidth: 1), on: device, isHybrid: true)
+    let prompts: [[Int32]] = [[1, 2, 3], [4], [5, 6]]
+    let session = try SequenceSession(network, capacity: 43)
+    var logits = try session.begin(prompts)
+    var expected: [[Int32]] = []
+    for _ in 0..<40 {
+      expected.append(try #require(try session.likeliestTokens()))
+      logits = try session.step(expected[expected.count - 1])
+    }
+    let last = try device.numbers(logits.value)
+    let rows = network.settings.embeddingRows
+    for round in 0..<2 {
+      logits = try session.begin(prompts)
+      let first = try device.numbers(logits.value)
+      let found = try #require(try session.likeliestSteps(40))
+      #expect(found.map { $0.map(\.token) } == expected, "round \(round)")
+      #expect(session.positions == [43, 41, 42])
+      #expect(try device.numbers(logits.value) == last)
+      // Of the tokens alone, not of what pads the embedding.
+      let own = (0..<3).map { first[$0 * rows..<$0 * rows + 11].map { Double($0) } }
+      for (row, choice) in zip(own, found[0]) {
+        let all = log(row.reduce(0) { $0 + exp($1) })
+        #expect(abs(Double(choice.logProbability) - ((row.max() ?? 0) - all)) < 1e-5)
+      }
+    }
+    let cores = try SequenceSession(
+      self.network(.attention, on: Device(CPUExecutor(threads: 1))), capacity: 9)
+    _ = try cores.begin([[1]])
+    #expect(try cores.likeliestSteps(3)?.count == nil)
+  }
+
+  @Test func replayedSessionsBeginAnew() throws {
+    let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
+    for mixer in Self.replayed {
+      let session = try SequenceSession(network(mixer, on: device, isHybrid: true), capacity: 70)
+      func run(_ prompts: [[Int32]]) throws -> [[Float]] {
+        let first = try device.numbers(session.begin(prompts).value)
+        return try [first]
+          + (0..<3).map { _ in
+            try device.numbers(session.step([Int32](repeating: 7, count: prompts.count)).value)
+          }
+      }
+      let short = try run([[1, 2], [3, 4]])
+      // Longer ones leave keys behind that the next must not see.
+      _ = try run([[Int32](repeating: 9, count: 64), [Int32](repeating: 8, count: 50)])
+      #expect(try run([[1, 2], [3, 4]]) == short)
+      _ = try run([[1, 2]])
+      #expect(try run([[1, 2], [3, 4]]) == short)
+    }
   }
 
   @Test func sessionsBeginAnew() throws {

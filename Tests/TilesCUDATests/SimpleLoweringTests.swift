@@ -47,6 +47,27 @@ import Tiles
     #expect(program.grid == .persistent(perMultiprocessor: 16))
   }
 
+  /// A row may be changed where it lies by whoever reads it, but not read at one place and written at another.
+  @Test func rowsAreChangedInPlace() throws {
+    func kernel(shift: Int) throws -> Kernel {
+      try Kernel("changed") { k in
+        let m = k.extent("M")
+        let x = k.update("x", .float32, [m + 1, 64])
+        k.grid([m.ceilDiv(8)]) { task in
+          let row = task[0] * 8
+          let tile = k.load(x, at: [row, 0], rows: 8, columns: 64, validRows: (m - row).min(8))
+          k.store(k.map(.add, tile, 1.0), to: x, at: [row + Index(shift), 0])
+        }
+      }
+    }
+    #expect(try RowsLayout(kernel(shift: 0)) != nil)
+    #expect(try RowsLayout(kernel(shift: 1)) == nil)
+    let shape = H3Step.Shape(width: 768, taps: 64, modes: 32, keys: .bfloat16, output: .bfloat16)
+    let layout = try #require(RowsLayout(H3Step.kernel(shape)))
+    // Tiles of 32 columns leave no lane without numbers.
+    #expect((layout.lanes, layout.groups, layout.vector) == (4, 16, 8))
+  }
+
   @Test func sumsOfRowsAreMadeByLanes() throws {
     let norm = Normalisation.rms(epsilon: 1e-5)
     let one = try SimpleLowering.emit(norm.kernel(width: 1024), target: .sm_90a).source

@@ -100,7 +100,7 @@ typedef struct {
   // count numbers (whole blocks) as float32. Any type.
   void (*to_float)(gw_type type, long count, const void *src, float *dst);
 
-  // count float32 rounded to F32, F16 or BF16 (nearest even).
+  // count float32 rounded to F32, F16, BF16, I8 or I32 (nearest even, NaN as integer 0).
   void (*from_float)(gw_type type, long count, const float *src, void *dst);
 
   // Each of m rows of k float32 (k a multiple of 32) as 16-bit integers in groups of 32: scale = max|x| / 32767,

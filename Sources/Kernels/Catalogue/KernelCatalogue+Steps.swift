@@ -27,6 +27,11 @@ extension KernelCatalogue {
           .sixteenBit(inputs: 72, outputs: 16648, rowLimit: limit), weight: .bfloat16,
           arithmetic: .sixteenBit)
       },
+      CatalogueEntry("linear_sixteenbit_\(name)_activated", tolerance: .bfloat16, cases: cases) {
+        try Linear.kernel(
+          .sixteenBit(inputs: 200, outputs: 136, rowLimit: limit), weight: .bfloat16,
+          arithmetic: .sixteenBit, epilogue: .bias, activation: .geluTanh, output: .bfloat16)
+      },
       CatalogueEntry("gated_sixteenbit_\(name)", tolerance: .bfloat16, cases: cases) {
         try GatedLinear.kernel(
           .sixteenBit(inputs: 200, outputs: 136, rowLimit: limit, sums: 2), weights: (.bfloat16, .bfloat16),
@@ -84,6 +89,9 @@ extension KernelCatalogue {
     [
       CatalogueEntry("normalisation_rms_bfloat16", tolerance: .bfloat16, cases: [Case(["M": 9])]) {
         try Normalisation.rms(epsilon: 1e-5).kernel(width: 576, output: .bfloat16)
+      },
+      CatalogueEntry("split_sum_activated", tolerance: .bfloat16, cases: [Case(["M": 9, "N": 140])]) {
+        try SplitSum.kernel(splits: 3, epilogue: .bias, activation: .geluTanh, output: .bfloat16)
       },
       CatalogueEntry("activation_gelu_bfloat16", tolerance: .bfloat16, cases: [Case(["M": 9])]) {
         try Activation.geluTanh.kernel(columns: 200, output: .bfloat16)

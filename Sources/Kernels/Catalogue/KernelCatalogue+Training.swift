@@ -53,7 +53,7 @@ extension KernelCatalogue {
     [false, true].map { transposesB in
       var kind = BatchedProduct(plan: Gemm.Plan(rows: 48, columns: 32, inner: 32, stages: 2))
       (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
-      kind.bias = transposesB ? .columns : .none
+      if transposesB { kind.bias = transposesA ? .rows : .columns }
       let product = kind
       return CatalogueEntry(
         "product_\(transposesA ? "t" : "n")\(transposesB ? "t_bias" : "n")", tolerance: .sums(129),
@@ -66,16 +66,19 @@ extension KernelCatalogue {
 
   /// As steps of mixed precision take them: 16-bit factors, 16-bit or float32 results.
   private static let sixteenBitProducts: [CatalogueEntry] = [false, true].flatMap { transposesA in
-    [false, true].map { transposesB in
+    [(false, BatchedProduct.Bias.none), (true, .columns), (true, .rows)].map { transposesB, bias in
       var kind = BatchedProduct(plan: .gpu(batch: 2, rows: 256, columns: 256))
       (kind.transposesA, kind.transposesB) = (transposesA, transposesB)
       (kind.type, kind.output) = (.bfloat16, transposesA == transposesB ? .bfloat16 : .float32)
       (kind.sharesA, kind.sharesB) = (transposesA && transposesB, !transposesA && transposesB)
-      kind.bias = !transposesA && transposesB ? .columns : .none
+      if !transposesA { kind.bias = bias }
+      // As projections to channels are: one matrix of weights for a batch.
+      if bias == .rows { (kind.sharesA, kind.sharesB, kind.output) = (true, false, .bfloat16) }
       let product = kind
       let sides = "\(transposesA ? "t" : "n")\(transposesB ? "t" : "n")"
       return CatalogueEntry(
-        "product_\(sides)_bfloat16", tolerance: .sums(200),
+        "product_\(sides)_bfloat16\(bias == .rows ? "_rows" : "")",
+        tolerance: bias == .rows ? .bfloat16 : .sums(200),
         cases: [(1, 1, 1, 1), (3, 2, 63, 65), (2, 136, 264, 200)].map {
           Case(["batch": $0.0, "M": $0.1, "N": $0.2, "K": $0.3])
         }

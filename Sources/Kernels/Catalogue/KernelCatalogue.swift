@@ -6,7 +6,7 @@ public enum KernelCatalogue {
   /// All entries, in the order of the families.
   public static let all: [CatalogueEntry] =
     products + rows + attention + gradients + scans + features + sizes + steps + convolutions
-    + shortConvolutions + packed + training
+    + shortConvolutions + packed + training + decoding
 
   /// The entries whose names contain one of `words`; all where there is none.
   public static func entries(matching words: [String]) -> [CatalogueEntry] {

@@ -16,6 +16,7 @@ final class MonarchPrepared: PreparedConvolution {
     var spectra: [String: Tensor] = [:]
     var turn: (any CompiledKernel)?
     var skips: (any CompiledKernel)?
+    var column: (any CompiledKernel)?
     /// The transform of a single 1 at the start.
     var impulse: Tensor?
   }
@@ -117,7 +118,10 @@ final class MonarchPrepared: PreparedConvolution {
         if let wanted, let found, !isTaken(wanted, isStrided) { try turn(found, into: wanted, &states) }
       }
       if let skip = gradients.skip, let filter {
-        try executor.copy(from: filter.sliced(axis: 1, 0..<1), into: skip.reshaped([channels, 1]))
+        // A kernel: to the driver every channel would be a copy of its own.
+        let kernel = try states.column ?? executor.compile(try MonarchRows.takingColumn())
+        states.column = kernel
+        try kernel.run([filter.sliced(axis: 1, 0..<1), skip])
       }
     }
   }

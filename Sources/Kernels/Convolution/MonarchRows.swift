@@ -48,6 +48,19 @@ enum MonarchRows {
     }
   }
 
+  /// y `[H]` = x `[H, 1]`, a column of something larger.
+  static func takingColumn() throws(TileError) -> Kernel {
+    try Kernel("monarch_column") { k in
+      let (channels, height) = (k.extent("H"), 128)
+      let x = k.input("x", .float32, [channels, 1])
+      let y = k.output("y", .float32, [channels])
+      k.grid([channels.ceilDiv(Index(height))]) { task in
+        let row = task[0] * Index(height)
+        k.store(k.load(x, at: [row, 0], rows: height, columns: 1, rowAxis: 0), to: y, at: [row], rowAxis: 0)
+      }
+    }
+  }
+
   /// y `[H, R, 64]` = x `[H, R, 64]` + d `[H]` · unit `[R, 64]`.
   static func addingSkip() throws(TileError) -> Kernel {
     try Kernel("monarch_skip") { k in

@@ -76,12 +76,15 @@ public enum Linear {
   ///
   /// Arguments: x, W, then bias and residual in float32 where the epilogue has them, y.
   ///
-  /// - Parameter output: float32 or bfloat16.
+  /// - Parameters:
+  ///   - activation: of what the epilogue gives.
+  ///   - output: float32 or bfloat16.
   public static func kernel(
     _ shape: Shape, weight: ElementType, arithmetic: Arithmetic, epilogue: Epilogue = .none,
-    output: ElementType = .float32
+    activation: Activation? = nil, output: ElementType = .float32
   ) throws(TileError) -> Kernel {
-    try Kernel("linear_\(weight.rawValue)_\(arithmetic)_\(epilogue)") { k in
+    let last = activation.map { "_\($0.rawValue)" } ?? ""
+    return try Kernel("linear_\(weight.rawValue)_\(arithmetic)_\(epilogue)\(last)") { k in
       let m = k.extent("M")
       let x = k.input("x", arithmetic.activation, [m, Index(shape.inputs)])
       let w = k.input("W", weight, [Index(shape.outputs), Index(shape.inputs)])
@@ -106,6 +109,7 @@ public enum Linear {
             columnAxis: axes.column)
           result = k.map(.add, result, other)
         }
+        if let activation { result = activation.apply(to: result, k) }
         k.store(result, to: y, at: [row, column], rowAxis: shape.axes.row, columnAxis: shape.axes.column)
       }
     }

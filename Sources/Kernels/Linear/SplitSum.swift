@@ -9,10 +9,14 @@ public enum SplitSum {
   ///
   /// Arguments: parts, then bias `[N]` and residual `[M, N]` in float32 where the epilogue has them, y. Floor: what is read
   /// and written over the memory bandwidth; parts of few rows are still in the second-level cache.
+  ///
+  /// - Parameter activation: of what the epilogue gives.
   public static func kernel(
-    splits: Int, epilogue: Linear.Epilogue = .none, output: ElementType = .float32
+    splits: Int, epilogue: Linear.Epilogue = .none, activation: Activation? = nil,
+    output: ElementType = .float32
   ) throws(TileError) -> Kernel {
-    try Kernel("split_sum_\(splits)_\(epilogue)_\(output.rawValue)") { k in
+    let last = activation.map { "\($0.rawValue)_" } ?? ""
+    return try Kernel("split_sum_\(splits)_\(epilogue)_\(last)\(output.rawValue)") { k in
       let (m, n) = (k.extent("M"), k.extent("N"))
       let parts = k.input("parts", .float32, [Index(splits), m, n])
       let bias = epilogue.hasBias ? k.input("bias", .float32, [n]) : nil
@@ -30,6 +34,7 @@ public enum SplitSum {
         for number in 1..<max(1, splits) { sum = k.map(.add, sum, part(number)) }
         if let bias { sum = k.map(.add, sum, k.load(bias, at: [place[1]], columns: width)) }
         if let residual { sum = k.map(.add, sum, k.load(residual, at: place, rows: rows, columns: width)) }
+        if let activation { sum = activation.apply(to: sum, k) }
         k.store(sum, to: y, at: place)
       }
     }

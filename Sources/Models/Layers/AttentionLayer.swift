@@ -48,17 +48,16 @@ struct AttentionCore {
 
   /// Appends the step's keys and values to the layer's pages and attends; y is `[M, heads · D]`.
   func callAsFunction(
-    q: Tensor, k: Tensor, v: Tensor, pairsAreInterleaved: Bool, _ step: StepTensors,
+    q: Tensor, k: Tensor, v: Tensor, pairsAreInterleaved: Bool, _ step: AttentionWork,
     cache: [Tensor], into y: Tensor
   ) throws {
     let (rows, kv, group, size) = (q.shape[0], shape.kvHeads, shape.group, shape.headSize)
     let queries = step.queries.reshaped([kv, rows, group, size])
     let inputs = [
       step.runs, step.cos, step.sin, pairs(q, heads: kv * group, pairsAreInterleaved),
-      pairs(k, heads: kv, pairsAreInterleaved), q.reshaped([rows, kv * group, size]),
-      k.reshaped([rows, kv, size]), v.reshaped([rows, kv, size]),
+      pairs(k, heads: kv, pairsAreInterleaved), heads(q, kv * group), heads(k, kv), heads(v, kv),
     ]
-    let isOneEach = step.batch.runs.count == 4 * rows
+    let isOneEach = step.runs.shape[0] == rows
     try (isOneEach ? appendOne ?? append : append).run(inputs + [queries] + cache)
     let chunks = step.chunkCount
     let flat = [kv, chunks, rows * group]
@@ -81,9 +80,16 @@ struct AttentionCore {
   /// A head's leading numbers as pairs `[M, heads, 2, rotary / 2]`.
   private func pairs(_ x: Tensor, heads: Int, _ interleaved: Bool) -> Tensor {
     let (rows, half) = (x.shape[0], shape.rotarySize / 2)
-    let width = heads * shape.headSize
     return Tensor(
       unchecked: x.storage, byteOffset: x.byteOffset, type: x.type, shape: [rows, heads, 2, half],
-      strides: interleaved ? [width, shape.headSize, 1, 2] : [width, shape.headSize, half, 1])
+      strides: [x.strides[0], shape.headSize] + (interleaved ? [1, 2] : [half, 1]))
+  }
+
+  /// Rows `[M, heads · D]`, which may be parts of longer ones, as `[M, heads, D]`.
+  private func heads(_ x: Tensor, _ count: Int) -> Tensor {
+    Tensor(
+      unchecked: x.storage, byteOffset: x.byteOffset, type: x.type,
+      shape: [x.shape[0], count, shape.headSize],
+      strides: [x.strides[0], shape.headSize, 1])
   }
 }

@@ -17,9 +17,11 @@ struct LinearLayer {
   ///   - weight: `[out, in]`.
   ///   - exact: whether nothing is rounded.
   ///   - addsResidual: whether ``callAsFunction(_:residual:into:)`` is given a tensor to add.
+  ///   - activation: of the sums.
+  ///   - output: type of the result.
   init(
     _ weight: Tensor, bias: Tensor? = nil, exact: Bool, addsResidual: Bool = false,
-    preparation: Preparation
+    activation: Activation? = nil, output: ElementType = .float32, preparation: Preparation
   ) throws {
     let arithmetic = preparation.arithmetic(weight, exact: exact)
     self.arithmetic = arithmetic
@@ -42,14 +44,22 @@ struct LinearLayer {
         plans: executor.plans)
     }
     kernels = try RowKernels(
-      arithmetic, name: "linear \(type) \(epilogue)", preparation, shape: shape
+      arithmetic, name: "linear \(type) \(epilogue) \(activation?.rawValue ?? "") \(output)", preparation,
+      shape: shape
     ) { shape in
-      try Linear.kernel(shape, weight: type, arithmetic: arithmetic, epilogue: epilogue)
+      try Linear.kernel(
+        shape, weight: type, arithmetic: arithmetic, epilogue: epilogue, activation: activation,
+        output: output)
     }
     split =
       arithmetic == .sixteenBit
       ? try SplitKernels(
-        preparation, weight: type, epilogue: epilogue, outputs: outputs, shape: shape) : nil
+        preparation, weight: type, outputs: outputs, shape: shape,
+        joining: { splits in
+          try preparation.kernel("sum \(splits) \(epilogue) \(activation?.rawValue ?? "") \(output)") {
+            try SplitSum.kernel(splits: splits, epilogue: epilogue, activation: activation, output: output)
+          }
+        }) : nil
   }
 
   func callAsFunction(_ x: Tensor, residual: Tensor? = nil, into y: Tensor) throws {

@@ -49,16 +49,18 @@ final class SplitKernels {
   private let outputs: Int
   private let preparation: Preparation
   private let partial: (Linear.Shape) throws -> any CompiledKernel
-  private let joining: (Linear.Shape) throws -> any CompiledKernel
+  private let joining: (_ splits: Int) throws -> any CompiledKernel
   private var compiled: [Int: (parts: any CompiledKernel, sum: any CompiledKernel)] = [:]
   /// Where parts lie; layers of equal size share it, since one step's kernels run one after the other.
   private let storage: TensorStorage
 
-  /// - Parameter shape: a class's tiles, cut into parts or not.
+  /// - Parameters:
+  ///   - shape: a class's tiles, cut into parts or not.
+  ///   - joining: the kernel that adds so many parts.
   /// - Returns: `nil` where no class is cut.
   init?(
-    _ preparation: Preparation, weight: ElementType, epilogue: Linear.Epilogue, outputs: Int,
-    shape: (_ rowLimit: Int?) -> Linear.Shape
+    _ preparation: Preparation, weight: ElementType, outputs: Int, shape: (_ rowLimit: Int?) -> Linear.Shape,
+    joining: @escaping (_ splits: Int) throws -> any CompiledKernel
   ) throws {
     shapes = Linear.Shape.rowLimits.map { limit in
       let shape = shape(limit)
@@ -74,11 +76,7 @@ final class SplitKernels {
     partial = { shape in
       try preparation.kernel("parts \(weight) \(shape)") { try Linear.parts(shape, weight: weight) }
     }
-    joining = { shape in
-      try preparation.kernel("sum \(shape.splits) \(epilogue)") {
-        try SplitSum.kernel(splits: shape.splits, epilogue: epilogue)
-      }
-    }
+    self.joining = joining
   }
 
   /// Starts both kernels; `false`, and nothing is started, where a step of so many rows is not cut.
@@ -86,7 +84,7 @@ final class SplitKernels {
     let rows = x.shape[0]
     guard let number = Linear.Shape.rowLimits.firstIndex(where: { rows <= $0 }), let shape = shapes[number]
     else { return false }
-    let kernels = try compiled[number] ?? (partial(shape), joining(shape))
+    let kernels = try compiled[number] ?? (partial(shape), joining(shape.splits))
     compiled[number] = kernels
     let parts = try Tensor(storage, type: .float32, shape: [shape.splits, rows, outputs])
     try kernels.parts.run([x, weight, parts])

@@ -4,25 +4,10 @@ internal import Memory
 /// One step's inputs as tensors, and the attention workspace all layers share.
 struct StepTensors {
   let batch: ForwardBatch
-  /// Items of each phase, and chunks that states have room for: the batch's, or more.
-  let phases: [Range<Int>]
-  let chunkCount: Int
   let tokens: Tensor
   let positions: Tensor
-  let runs: Tensor
-  let items: Tensor
-  let pages: Tensor
-  let mergeBlocks: Tensor
   let logitRows: Tensor
-  /// Position of each query row: every token's, once a head of the group.
-  let rowPositions: Tensor
-  let cos: Tensor
-  let sin: Tensor
-  let queries: Tensor
-  let tops: Tensor
-  let totals: Tensor
-  let sums: Tensor
-  let logSumExp: Tensor
+  let attention: AttentionWork
 
   /// - Parameters:
   ///   - queryType: what attention takes queries as.
@@ -40,8 +25,7 @@ struct StepTensors {
       (items, phases) = Self.padded(items, phases)
       pages += [Int32](repeating: 0, count: Self.rounded(max(16, pages.count)) - pages.count)
     }
-    self.phases = phases
-    chunkCount = isPadded ? Self.rounded(batch.chunkCount) : batch.chunkCount
+    let chunkCount = isPadded ? Self.rounded(batch.chunkCount) : batch.chunkCount
     let repeated = batch.positions.flatMap { [Int32](repeating: $0, count: shape.group) }
     let integers: [(values: [Int32], shape: [Int])] = [
       (batch.tokens, [rows]), (batch.positions, [rows]), (batch.runs, [batch.runs.count / 4, 4]),
@@ -59,21 +43,18 @@ struct StepTensors {
       rotary?.fill(
         cos: tensors[integers.count], sin: tensors[integers.count + 1], positions: batch.positions)
     }
-    (tokens, positions, runs, self.items) = (inputs[0], inputs[1], inputs[2], inputs[3])
-    (self.pages, mergeBlocks, logitRows, rowPositions) = (inputs[4], inputs[5], inputs[6], inputs[7])
-    (cos, sin) = (inputs[8], inputs[9])
-    let (kv, group, chunks) = (shape.kvHeads, shape.group, chunkCount)
-    queries = try workspace.tensor("queries", queryType, [kv, rows, group, shape.headSize])
-    tops = try workspace.tensor("tops", .float32, [kv, chunks, rows, group])
-    totals = try workspace.tensor("totals", .float32, [kv, chunks, rows, group])
-    sums = try workspace.tensor("sums", .float32, [kv, chunks, rows, group, shape.headSize])
-    logSumExp = try workspace.tensor("logSumExp", .float32, [rows, kv, group])
+    (tokens, positions, logitRows) = (inputs[0], inputs[1], inputs[6])
+    attention = try AttentionWork(
+      shape, queryType: queryType, phases: phases, chunkCount: chunkCount,
+      lists: (inputs[2], inputs[3], inputs[4], inputs[5]), rowPositions: inputs[7],
+      angles: (inputs[8], inputs[9]), workspace)
   }
 
   /// What the step's kernels depend on besides the numbers in these tensors.
   var shape: StepReplay.Shape {
-    let inputs = [tokens, runs, items, pages, mergeBlocks, logitRows]
-    return StepReplay.Shape(extents: inputs.map { $0.shape[0] }, phases: phases, chunks: chunkCount)
+    let work = attention
+    let inputs = [tokens, work.runs, work.items, work.pages, work.mergeBlocks, logitRows]
+    return StepReplay.Shape(extents: inputs.map { $0.shape[0] }, phases: work.phases, chunks: work.chunkCount)
   }
 
   /// The next power of two.

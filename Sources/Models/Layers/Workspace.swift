@@ -36,10 +36,10 @@ final class Workspace {
   ///
   /// - Parameters:
   ///   - parts: type and shape of each.
-  ///   - write: is given them in host memory and writes them whole.
+  ///   - write: is given them in host memory and writes them whole; `nil` to leave them as they are.
   /// - Returns: them where kernels use them.
   func inputs(
-    _ parts: [(type: ElementType, shape: [Int])], write: ([Tensor]) -> Void
+    _ parts: [(type: ElementType, shape: [Int])], write: (([Tensor]) -> Void)?
   ) throws -> [Tensor] {
     var offsets: [Int] = []
     var bytes = 0
@@ -53,6 +53,7 @@ final class Workspace {
       try zip(parts, offsets).map { try Tensor(storage, byteOffset: $1, type: $0.type, shape: $0.shape) }
     }
     let placed = try views(block.storage)
+    guard let write else { return placed }
     guard !block.storage.isOnHost else {
       write(placed)
       return placed

@@ -43,13 +43,21 @@ struct H3: SequenceMixer {
       scope.scope("kernel").scope("kernel"), channels: heads, settings.states, settings.measure)
   }
 
-  func callAsFunction(_ u: Variable) throws -> Variable {
+  func callAsFunction(_ u: Variable) throws -> Variable { try mix(u) { _, _, _ in } }
+
+  /// Mixed sequences.
+  ///
+  /// - Parameter visit: is shown the keys, those keys shifted, and the values, `[B, D, L]`.
+  func mix(
+    _ u: Variable, _ visit: (_ keys: Variable, _ shifted: Variable, _ values: Variable) throws -> Void
+  ) throws -> Variable {
     let all = try projections.map { try $0.channels(of: u) }
     let (q, k, v) = (all[0], all[1], all[2])
     let length = u.shape[1]
     let device = u.device
     let shift = try device.precisely { try shiftFilter(taps: min(length, settings.states)) }
     let keys = try k.convolved(shift, skip: shiftSkip)
+    try visit(k, keys, v)
     let filter = try device.precisely {
       try DiagonalFilter(discretisation: .bilinear)(modes, length: length)
     }

@@ -18,6 +18,9 @@ public final class ParameterSet {
   public enum Source {
     /// Drawn anew; each parameter's numbers depend on its name and the seed alone.
     case drawn(seed: UInt64)
+    /// The same, but that large ones that begin Gaussian are drawn on the device, uniformly with the same deviation: for networks whose
+    /// times are measured, not their results.
+    case drawnOnDevice(seed: UInt64)
     /// Read: the numbers of a name, or `nil` where there are none.
     case read((_ name: String, _ shape: [Int]) throws -> [Float]?)
   }
@@ -42,17 +45,19 @@ public final class ParameterSet {
   {
     precondition(places[name] == nil, "two parameters are called \(name)")
     let count = shape.reduce(1, *)
-    let numbers: [Float]
-    switch source {
-    case .drawn(let seed):
+    let value: Tensor
+    switch (source, initial) {
+    case (.drawnOnDevice(let seed), .normal(let deviation)) where count >= 1 << 16:
+      device.begin(step: 0, seed: seed ^ name.fingerprint)
+      value = try device.uniform(shape, within: deviation * Float(3).squareRoot())
+    case (.drawn(let seed), _), (.drawnOnDevice(let seed), _):
       var generator = SeededNumbers(seed: seed ^ name.fingerprint)
-      numbers = initial.numbers(count, using: &generator)
-    case .read(let find):
+      value = try device.tensor(initial.numbers(count, using: &generator), shape)
+    case (.read(let find), _):
       guard let found = try find(name, shape) else { throw ModelError.missing(tensor: name, expected: shape) }
-      numbers = found
+      value = try device.tensor(found, shape)
     }
-    let variable = Variable(
-      try device.tensor(numbers, shape), on: device, needsGradient: group != .frozen)
+    let variable = Variable(value, on: device, needsGradient: group != .frozen)
     places[name] = parameters.count
     parameters.append(Parameter(name: name, variable: variable, group: group))
     return variable

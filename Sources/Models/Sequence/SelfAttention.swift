@@ -31,18 +31,26 @@ struct SelfAttention: SequenceMixer {
     }
   }
 
-  func callAsFunction(_ u: Variable) throws -> Variable { try mix(u, adding: nil) }
+  func callAsFunction(_ u: Variable) throws -> Variable { try mix(u) }
 
-  /// Mixed sequences, plus a residual.
-  func mix(_ u: Variable, adding residual: Variable?) throws -> Variable {
+  /// Mixed sequences.
+  ///
+  /// - Parameters:
+  ///   - residual: what is added to them.
+  ///   - visit: is shown keys and values, `[B, heads, L, D / heads]`.
+  func mix(
+    _ u: Variable, adding residual: Variable? = nil,
+    _ visit: (_ keys: Variable, _ values: Variable) throws -> Void = { _, _ in }
+  ) throws -> Variable {
     let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
     let joint = try projection(u)
+    let parts = try parts(joint)
+    try visit(parts[1], parts[2])
     let scale = 1 / Float(d / heads).squareRoot()
     if u.device.factors != u.device.scalar, dropout == 0 || !u.device.isTraining {
       let mixed = try joint.jointAttention(heads: heads, scale: scale, isCausal: isCausal)
       return try output(mixed.permuted([0, 2, 1, 3]).reshaped([b, length, d]), adding: residual)
     }
-    let parts = try parts(joint)
     let weights = try parts[0].product(parts[1], transposesOther: true).softmax(
       scale: scale, isCausal: isCausal)
     let mixed = try weights.dropout(dropout).product(parts[2])

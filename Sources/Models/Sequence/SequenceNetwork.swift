@@ -12,12 +12,13 @@ public final class SequenceNetwork {
   public let parameters: ParameterSet
   /// Whether gradients are found from the inputs of blocks alone, which takes less memory and a third more time.
   public var recomputesBlocks = false
-  private let embedding: Variable
-  private let positions: Variable?
-  private let blocks: [Block]
-  private let norm: NormLayer
+  let embedding: Variable
+  let positions: Variable?
+  let blocks: [Block]
+  let norm: NormLayer
 
-  private struct Block {
+  /// A mixer and feed-forward layers, each behind a norm.
+  struct Block {
     let mixerNorm: NormLayer
     let mixer: any SequenceMixer
     let feedForwardNorm: NormLayer
@@ -95,22 +96,16 @@ public final class SequenceNetwork {
     return isBounded ? settings.longest : nil
   }
 
-  /// As ``hidden(_:batch:)``, with what continues each block's mixer.
-  func begun(
-    _ tokens: [Int32], batch: Int, capacity: Int, _ keep: (any MixerDecoder) -> Void
+  /// Normalised outputs of the last block at the last position, `[batch, D]`, where somebody else runs the mixers.
+  ///
+  /// - Parameter mix: is given the number of a block, and what its mixer takes.
+  func last(
+    _ tokens: [Int32], batch: Int, _ mix: (_ block: Int, _ u: Variable) throws -> Variable
   ) throws -> Variable {
     var x = try embedded(tokens, batch: batch, from: 0)
-    for block in blocks {
-      x = try apply(block, to: x) { u in
-        guard let mixer = block.mixer as? any DecodableMixer else {
-          throw ModelError.unsupported(feature: "continuing sequences with \(settings.mixer.name)")
-        }
-        let (mixed, decoder) = try mixer.begun(u, capacity: capacity)
-        keep(decoder)
-        return mixed
-      }
-    }
-    return try norm(x)
+    for (number, block) in blocks.enumerated() { x = try apply(block, to: x) { try mix(number, $0) } }
+    let length = x.shape[1]
+    return try norm(x.sliced(axis: 1, length - 1..<length)).reshaped([batch, settings.width])
   }
 
   /// Outputs for one more position of each sequence, `[batch, 1, D]`.

@@ -14,10 +14,15 @@ struct RowsLayout {
   /// Tasks that share a block.
   let tasks: Int
 
-  /// What a load or store reaches.
+  /// Where a tensor is read or written.
   private struct Place: Hashable {
     let reference: TileReference
     let rows: Int
+    let columns: Int
+
+    init(_ tile: Tile, _ reference: TileReference) {
+      (self.reference, rows, columns) = (reference, tile.rows, tile.columns)
+    }
   }
 
   /// Numbers of registers that a lane spends on tiles.
@@ -31,7 +36,6 @@ struct RowsLayout {
     var isPossible = true
     var isNarrow = false
     var reductions = 0
-    // What is read and what is written of each tensor, with the rows of the tile.
     var stored: [Int: Set<Place>] = [:]
     var loaded: [Int: Set<Place>] = [:]
     kernel.body.forEachOperation { operation in
@@ -39,14 +43,14 @@ struct RowsLayout {
       switch operation {
       case .matmul, .transpose: isPossible = false
       case .load(let tile, let reference):
-        loaded[reference.tensor.number, default: []].insert(Place(reference: reference, rows: tile.rows))
+        loaded[reference.tensor.number, default: []].insert(Place(tile, reference))
         if tile.type.isBlocked { isPossible = false }
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .store(let tile, let reference):
-        stored[reference.tensor.number, default: []].insert(Place(reference: reference, rows: tile.rows))
+        stored[reference.tensor.number, default: []].insert(Place(tile, reference))
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .add(let tile, let reference):
-        stored[reference.tensor.number, default: []].insert(Place(reference: reference, rows: tile.rows))
+        stored[reference.tensor.number, default: []].insert(Place(tile, reference))
       case .map(let program):
         tiles.append(program.space)
         if program.space.columns > 1 { reductions += program.reductions.count }
@@ -54,11 +58,13 @@ struct RowsLayout {
       }
     }
     let rows = tiles.map(\.rows).max() ?? 1
-    // Rows run apart from each other: none may read what another one wrote, but each what it wrote itself.
-    let isOwn = loaded.allSatisfy { tensor, places in
-      stored[tensor].map { $0.count == 1 && $0 == places && $0.first?.rows == rows } ?? true
+    // Rows run apart from each other: none may read what another one wrote, and a lane no more than it wrote itself. What is read and
+    // written at one place only is each row's own.
+    let areApart = loaded.allSatisfy { number, places in
+      guard let others = stored[number] else { return true }
+      return places == others && places.count == 1 && places.allSatisfy { $0.rows == rows }
     }
-    guard isPossible, isOwn, tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
+    guard isPossible, areApart, tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
     else { return nil }
     let columns = tiles.map(\.columns).max() ?? 1
     let vector = isNarrow ? 8 : 4

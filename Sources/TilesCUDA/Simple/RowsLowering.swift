@@ -133,10 +133,9 @@ struct RowsLowering {
       if reference.tensor.type.isBlocked { usesBlocks = true }
       waiting[tile.id] = (tile, reference)
     case .store(let tile, let reference), .add(let tile, let reference):
-      // What was there before is read first.
-      for load in waiting.values where load.reference.tensor.number == reference.tensor.number {
-        bringIn(load.tile)
-      }
+      // What is still to be read of the tensor is read before it is written.
+      for (_, load) in waiting.sorted(by: { $0.key < $1.key })
+      where load.reference.tensor.number == reference.tensor.number { bringIn(load.tile) }
       if case .add = operation {
         printStore(tile, reference, adds: true)
       } else {

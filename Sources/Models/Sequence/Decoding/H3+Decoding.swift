@@ -6,7 +6,10 @@ extension H3: DecodableMixer {
     guard settings.headWidth == 1 else {
       throw ModelError.unsupported(feature: "continuing H3 with heads of \(settings.headWidth) channels")
     }
-    return (try self(u), try H3Decoder(self, after: u))
+    var decoder: H3Decoder?
+    let mixed = try mix(u) { decoder = try H3Decoder(self, keys: $0, input: $1 * $2) }
+    guard let decoder else { preconditionFailure("nothing was mixed") }
+    return (mixed, decoder)
   }
 }
 
@@ -16,18 +19,18 @@ private final class H3Decoder: MixerDecoder {
   private let shift: RecentPositions
   private let recurrence: DiagonalRecurrence
 
-  init(_ mixer: H3, after u: Variable) throws {
+  /// - Parameters:
+  ///   - keys: of the prompt, `[B, D, L]`.
+  ///   - input: what the diagonal state space took.
+  init(_ mixer: H3, keys: Variable, input: Variable) throws {
     self.mixer = mixer
-    let (k, v) = (try mixer.projections[1].channels(of: u), try mixer.projections[2].channels(of: u))
-    let taps = min(max(u.shape[1], mixer.settings.states), mixer.settings.states)
-    let filter = try u.device.precisely { try mixer.shiftFilter(taps: taps) }
-    shift = try RecentPositions(taps: filter.reversed(axis: 1), after: k)
-    recurrence = try u.device.precisely {
-      try DiagonalRecurrence(DiagonalFilter(discretisation: .bilinear), mixer.modes)
+    let filter = try keys.device.precisely { try mixer.shiftFilter(taps: mixer.settings.states) }
+    shift = try RecentPositions(taps: filter.reversed(axis: 1), after: keys)
+    recurrence = try keys.device.precisely {
+      let recurrence = try DiagonalRecurrence(DiagonalFilter(discretisation: .bilinear), mixer.modes)
+      try recurrence.begin(input)
+      return recurrence
     }
-    let known = min(u.shape[1], taps)
-    let shifted = try k.convolved(filter.sliced(axis: 1, 0..<known), skip: mixer.shiftSkip)
-    try u.device.precisely { try recurrence.begin(shifted * v) }
   }
 
   func step(_ u: Variable) throws -> Variable {

@@ -3,7 +3,10 @@ internal import Tensors
 extension SelfAttention: DecodableMixer {
   func begun(_ u: Variable, capacity: Int) throws -> (mixed: Variable, decoder: any MixerDecoder) {
     guard isCausal else { throw ModelError.unsupported(feature: "continuing attention to later positions") }
-    return (try self(u), try AttentionDecoder(self, after: u, capacity: capacity))
+    var decoder: AttentionDecoder?
+    let mixed = try mix(u) { decoder = try AttentionDecoder(self, keys: $0, values: $1, capacity: capacity) }
+    guard let decoder else { preconditionFailure("nothing was mixed") }
+    return (mixed, decoder)
   }
 }
 
@@ -14,16 +17,17 @@ private final class AttentionDecoder: MixerDecoder {
   private let values: Variable
   private var position: Int
 
-  init(_ mixer: SelfAttention, after u: Variable, capacity: Int) throws {
+  /// - Parameter keys: of the prompt, `[B, heads, L, D / heads]`, as are values.
+  init(_ mixer: SelfAttention, keys: Variable, values: Variable, capacity: Int) throws {
     self.mixer = mixer
-    let (batch, length, width) = (u.shape[0], u.shape[1], u.shape[2])
-    position = length
-    let shape = [batch, mixer.heads, capacity, width / mixer.heads]
+    position = keys.shape[2]
+    var shape = keys.shape
+    shape[2] = capacity
     let zeros = [Float](repeating: 0, count: shape.reduce(1, *))
-    (keys, values) = (try u.device.constant(zeros, shape), try u.device.constant(zeros, shape))
-    let parts = try mixer.parts(mixer.projection(u))
-    try keys.store(parts[1], axis: 2, at: 0)
-    try values.store(parts[2], axis: 2, at: 0)
+    self.keys = try keys.device.constant(zeros, shape)
+    self.values = try keys.device.constant(zeros, shape)
+    try self.keys.store(keys, axis: 2, at: 0)
+    try self.values.store(values, axis: 2, at: 0)
   }
 
   func step(_ u: Variable) throws -> Variable {

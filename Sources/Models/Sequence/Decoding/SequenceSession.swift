@@ -1,17 +1,35 @@
+internal import Memory
 public import Tensors
 
-/// Sequences of equal length that a network continues, all by one position at a time.
+/// Sequences that a network continues, all by one position at a time.
 ///
-/// What a step gives is what the network gives for whole sequences, within rounding.
+/// What a step gives is what the network gives for whole sequences, within rounding. On a GPU a step of H3 and attention is started as
+/// one; other mixers and machines go through ``MixerDecoder`` operation by operation, a group of sequences of one length at a time.
 public final class SequenceSession {
   /// The network.
   public let network: SequenceNetwork
-  /// Positions there can be.
+  /// Positions that a sequence can have.
   public let capacity: Int
-  /// Positions so far.
-  public private(set) var position = 0
-  private var decoders: [any MixerDecoder] = []
-  private var batch = 0
+  /// Positions of each sequence so far.
+  public private(set) var positions: [Int] = []
+  private var state = State.nothing
+
+  private enum State {
+    case nothing
+    case groups([Group])
+    case replayed(ReplayedSteps)
+  }
+
+  /// Sequences of one length that follow each other.
+  private struct Group {
+    let sequences: Range<Int>
+    let decoders: [any MixerDecoder]
+    /// Of the next tokens.
+    var logits: Variable
+  }
+
+  /// Positions of prompts that go through the network at a time, at most, where memory is the device's own: enough to keep any busy.
+  private static let promptPositions = 1 << 17
 
   /// - Parameter capacity: positions there will be at most; states of convolutions and attention grow with it.
   /// - Throws: ``ModelError/invalid(key:value:allowed:)`` for more positions than the network was made for.
@@ -26,30 +44,134 @@ public final class SequenceSession {
 
   /// Takes up sequences, in place of those before.
   ///
-  /// - Parameters:
-  ///   - tokens: `[batch, L]`, row by row, each below the vocabulary's size.
-  ///   - batch: sequences.
-  /// - Returns: logits of the next token of each, `[batch, rows of the embedding]`.
+  /// Prompts of one length beside each other are computed together.
+  ///
+  /// - Parameter prompts: one or more, each of 1 to ``capacity`` tokens below the vocabulary's size.
+  /// - Returns: logits of the next token of each, `[sequences, rows of the embedding]`, for use before the next step.
+  public func begin(_ prompts: [[Int32]]) throws -> Variable {
+    precondition(
+      !prompts.isEmpty && prompts.allSatisfy { (1...capacity).contains($0.count) },
+      "prompts of \(prompts.map(\.count)) positions, \(capacity) are possible")
+    positions = prompts.map(\.count)
+    let device = network.parameters.device
+    return try device.evaluating {
+      guard ReplayedSteps.suits(network) else {
+        state = .nothing
+        return try beginGroups(prompts)
+      }
+      let steps: ReplayedSteps
+      if case .replayed(let known) = state, known.batch == prompts.count {
+        steps = known
+      } else {
+        // Memory of the sequences before goes first.
+        state = .nothing
+        steps = try ReplayedSteps(network, batch: prompts.count, capacity: capacity)
+        state = .replayed(steps)
+      }
+      for run in runs(prompts, limit: Self.promptPositions) {
+        try steps.begin(prompts[run].flatMap { $0 }, count: run.count, first: run.lowerBound)
+      }
+      try steps.finishPrompts(of: positions)
+      return Variable(try steps.logits, on: device)
+    }
+  }
+
+  /// The same for prompts of one length, `[batch, L]`, row by row.
   public func begin(_ tokens: [Int32], batch: Int) throws -> Variable {
     let length = tokens.count / max(1, batch)
-    precondition(length >= 1 && length <= capacity, "\(length) positions of \(capacity)")
-    decoders = []
-    (self.batch, position) = (batch, length)
-    return try network.parameters.device.evaluating {
-      let hidden = try network.begun(tokens, batch: batch, capacity: capacity) { decoders.append($0) }
-      return try network.head(hidden.sliced(axis: 1, length - 1..<length).reshaped([batch, hidden.shape[2]]))
+    return try begin((0..<batch).map { Array(tokens[$0 * length..<($0 + 1) * length]) })
+  }
+
+  private func beginGroups(_ prompts: [[Int32]]) throws -> Variable {
+    let groups = try runs(prompts, limit: .max).map { run in
+      var decoders: [any MixerDecoder] = []
+      let last = try network.last(prompts[run].flatMap { $0 }, batch: run.count) { number, u in
+        guard let mixer = network.blocks[number].mixer as? any DecodableMixer else {
+          throw ModelError.unsupported(feature: "continuing sequences with \(network.settings.mixer.name)")
+        }
+        let (mixed, decoder) = try mixer.begun(u, capacity: capacity)
+        decoders.append(decoder)
+        return mixed
+      }
+      return Group(sequences: run, decoders: decoders, logits: try network.head(last))
     }
+    state = .groups(groups)
+    return try Self.joined(groups)
+  }
+
+  private static func joined(_ groups: [Group]) throws -> Variable {
+    groups.count == 1 ? groups[0].logits : try .joined(groups.map(\.logits), axis: 0)
+  }
+
+  /// Runs of prompts of one length, of no more positions than `limit` unless a single one has more.
+  private func runs(_ prompts: [[Int32]], limit: Int) -> [Range<Int>] {
+    var result: [Range<Int>] = []
+    for (number, prompt) in prompts.enumerated() {
+      if let last = result.last, prompts[last.lowerBound].count == prompt.count,
+        (last.count + 1).multipliedReportingOverflow(by: prompt.count).partialValue <= limit
+      {
+        result[result.count - 1] = last.lowerBound..<number + 1
+      } else {
+        result.append(number..<number + 1)
+      }
+    }
+    return result
   }
 
   /// The next token of each sequence.
   ///
-  /// - Returns: logits of the one after, `[batch, rows of the embedding]`.
-  public func step(_ tokens: [Int32]) throws -> Variable {
-    precondition(tokens.count == batch && position < capacity, "\(tokens.count) tokens, position \(position)")
-    defer { position += 1 }
-    return try network.parameters.device.evaluating {
-      let hidden = try network.continued(tokens, at: position, decoders)
-      return try network.head(hidden.reshaped([batch, hidden.shape[2]]))
+  /// - Parameter tokens: one for each; `nil` for a sequence that has ended, whose logits mean nothing from then on.
+  /// - Returns: logits of the one after, `[sequences, rows of the embedding]`, for use before the next step.
+  public func step(_ tokens: [Int32?]) throws -> Variable {
+    precondition(
+      tokens.count == positions.count && zip(tokens, positions).allSatisfy { $0 == nil || $1 < capacity },
+      "\(tokens.count) tokens for \(positions.count) sequences at \(positions.max() ?? 0) of \(capacity)")
+    let device = network.parameters.device
+    return try device.evaluating {
+      switch state {
+      case .nothing: preconditionFailure("a step before the beginning")
+      case .replayed(let steps):
+        // What has ended stays where it is.
+        try steps.step(tokens.map { $0 ?? 0 }, at: positions)
+        for index in positions.indices where tokens[index] != nil { positions[index] += 1 }
+        return Variable(try steps.logits, on: device)
+      case .groups(var groups):
+        for number in groups.indices {
+          let range = groups[number].sequences
+          guard tokens[range].contains(where: { $0 != nil }) else { continue }
+          let hidden = try network.continued(
+            tokens[range].map { $0 ?? 0 }, at: positions[range.lowerBound], groups[number].decoders)
+          groups[number].logits = try network.head(hidden.reshaped([range.count, hidden.shape[2]]))
+          for index in range { positions[index] += 1 }
+        }
+        state = .groups(groups)
+        return try Self.joined(groups)
+      }
     }
+  }
+
+  /// Steps of which each takes the likeliest token of the one before, without the host in between; `nil` where there is no such form.
+  ///
+  /// A sequence that reaches its capacity stays there, and what it gives from then on means nothing.
+  ///
+  /// - Parameter count: how many, 1 or more.
+  /// - Returns: for each step and sequence the token that was taken, and the natural logarithm of its probability. A token past the
+  ///   vocabulary stands for logits that are not numbers.
+  public func likeliestSteps(_ count: Int) throws -> [[(token: Int32, logProbability: Float)]]? {
+    guard case .replayed(let steps) = state else { return nil }
+    var found: [[(token: Int32, logProbability: Float)]] = []
+    while found.count < count {
+      found += try steps.likeliestSteps(min(ReplayedSteps.longestRun, count - found.count))
+    }
+    for index in positions.indices { positions[index] = min(positions[index] + count, capacity) }
+    return found
+  }
+
+  /// The likeliest next token of each sequence, found where the logits are; `nil` where they are on the host anyway.
+  ///
+  /// A token past the vocabulary stands for logits that are not numbers.
+  public func likeliestTokens() throws -> [Int32]? {
+    guard case .replayed(let steps) = state else { return nil }
+    return try steps.likeliestTokens()
   }
 }

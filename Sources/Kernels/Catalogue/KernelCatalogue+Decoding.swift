@@ -1,0 +1,84 @@
+internal import Memory
+internal import Tiles
+
+extension KernelCatalogue {
+  private typealias Case = CatalogueEntry.Case
+
+  /// Kernels of a step of networks that continue sequences by states.
+  static let decoding: [CatalogueEntry] = h3 + states + lists
+
+  private static let h3: [CatalogueEntry] = [
+    (ElementType.float32, 8, 4, [1, 3]), (.bfloat16, 64, 32, [1, 9]), (.bfloat16, 64, 32, [64]),
+  ].map { keys, taps, modes, batches in
+    CatalogueEntry(
+      "h3_step_\(keys.rawValue)_\(taps)_\(modes)\(batches == [64] ? "_whole" : "")",
+      tolerance: keys == .float32
+        ? .sums(4 * (taps + 2 * modes)) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
+      cases: batches.map {
+        Case(
+          ["B": $0], ["positions": .integers([0, 5, 63, 64, 100, 131])])
+      }
+    ) {
+      try H3Step.kernel(
+        H3Step.Shape(
+          width: batches == [64] ? 32 : 41, taps: taps, modes: modes, keys: keys, output: keys))
+    }
+  }
+
+  private static let states: [CatalogueEntry] = [
+    (ElementType.float32, 5), (.bfloat16, 4), (.bfloat16, 32), (.float16, 20),
+  ].map { type, modes in
+    // Powers that do not fall: sums of 128 products.
+    CatalogueEntry(
+      "diagonal_states_\(type.rawValue)_\(modes)",
+      tolerance: .sums(400),
+      cases: [(1, 3, 64), (2, 2, 128), (70, 2, 192)].map {
+        Case(
+          ["B": $0.0, "H": $0.1, "L": $0.2],
+          ["turnReal": .uniform(-0.7...0.7), "turnImaginary": .uniform(-0.7...0.7)])
+      }
+    ) { try DiagonalStates.kernel(DiagonalStates.Shape(modes: modes, type: type)) }.large()
+  }
+
+  private static let lists: [CatalogueEntry] =
+    [(ElementType.float32, ElementType.float32, 16), (.bfloat16, .float16, 64)].map { source, cache, size in
+      CatalogueEntry(
+        "page_fill_\(source.rawValue)_\(cache.rawValue)", tolerance: .sums(1),
+        cases: [(1, 64), (2, 70), (2, 1)].map {
+          Case(["B": $0.0, "L": $0.1, "P": 7, "firstPage": 1, "pagesEach": 3])
+        }
+      ) {
+        try PageFill.kernel(
+          Rotary.Shape(kvHeads: 3, group: 1, headSize: size, rotarySize: 0), source: source, cache: cache)
+      }
+    } + [
+      CatalogueEntry(
+        "decoding_work", tolerance: .sums(1),
+        cases: [
+          Case(
+            ["B": 6, "chunks": 3, "pagesEach": 24],
+            ["positions": .integers([0, 63, 64, 511, 512, 1400])])
+        ]
+      ) {
+        try DecodingWork.kernel(Rotary.Shape(kvHeads: 1, group: 1, headSize: 16, rotarySize: 0))
+      },
+      CatalogueEntry(
+        "likeliest_parts", tolerance: CatalogueEntry.Tolerance(absolute: 1e-5, relative: 1e-5),
+        cases: [(1, 1, 1), (3, 2048, 2048), (2, 5000, 4993)].map {
+          Case(["B": $0.0, "V": $0.1, "spans": ($0.2 + 2047) / 2048, "tokens": $0.2])
+        }
+      ) { try LikeliestToken.parts() },
+      CatalogueEntry(
+        "likeliest_token", tolerance: .sums(8),
+        cases: [
+          Case(
+            ["B": 5, "spans": 4, "last": 8],
+            [
+              "positions": .integers([0, 3, 7, 8, 5]), "sums": .uniform(1...9),
+              "tops": .numbers([1, 3, 2, 0, 7, 7, 1, 7, -1, -2, -3, -4, 0, 0, 0, 0, 5, 5, 6, 6]),
+              "places": .numbers([100, 2050, 4099, 7000]),
+            ])
+        ]
+      ) { try LikeliestToken.kernel() },
+    ]
+}

@@ -1,0 +1,75 @@
+internal import Kernels
+internal import Memory
+internal import Tensors
+internal import Tiles
+
+/// Steps of attention as kernels on memory that stays where it is: keys and values in pages, as in the engine.
+final class AttentionSteps {
+  /// Sizes that all layers of a network share.
+  struct Shape {
+    let heads: Rotary.Shape
+    let cache: ElementType
+    /// Pages of a sequence.
+    let pages: Int
+    /// Chunks of a sequence.
+    let chunks: Int
+
+    init(_ shared: StepMemory, width: Int, heads: Int, capacity: Int) {
+      self.heads = Rotary.Shape(kvHeads: heads, group: 1, headSize: width / heads, rotarySize: 0)
+      cache = shared.isSixteenBit ? .float16 : .float32
+      chunks = (capacity + PagedAttention.chunkTokens - 1) / PagedAttention.chunkTokens
+      // Chunks are whole pages of the list.
+      pages = chunks * PagedAttention.chunkTokens / self.heads.pageTokens
+    }
+  }
+
+  private let mixer: SelfAttention
+  private let shape: Shape
+  private let shared: StepMemory
+  private let projection: LinearLayer
+  private let output: LinearLayer
+  private let core: AttentionCore
+  private let fill: any CompiledKernel
+  private let cache: PagedCache
+
+  init(_ mixer: SelfAttention, _ shape: Shape, _ shared: StepMemory) throws {
+    (self.mixer, self.shape, self.shared) = (mixer, shape, shared)
+    projection = try shared.linear(mixer.projection.weight, mixer.projection.bias)
+    output = try shared.linear(mixer.output.weight, mixer.output.bias, addsResidual: true)
+    core = try AttentionCore(
+      shape.heads, cache: shape.cache, scale: 1 / Float(shape.heads.headSize).squareRoot(), window: nil,
+      output: output.arithmetic.activation, preparation: shared.preparation)
+    let source = shared.device.factors
+    fill = try shared.preparation.kernel("fill \(shape.heads) \(source) \(shape.cache)") {
+      try PageFill.kernel(shape.heads, source: source, cache: shape.cache)
+    }
+    let geometry = PagedCache.Geometry(
+      layers: 1, kvHeads: shape.heads.kvHeads, headSize: shape.heads.headSize, type: shape.cache)
+    cache = try PagedCache(geometry, pages: shared.batch * shape.pages, executor: shared.device.executor)
+  }
+
+  /// Type of the queries that ``AttentionWork`` has room for.
+  var queryType: ElementType { core.factor }
+
+  /// Mixed prompts of sequences from `first` on, whose keys and values are kept.
+  func begin(_ u: Variable, first: Int) throws -> Variable {
+    try mixer.mix(u) { keys, values in
+      let parts = try [keys, values].map { try $0.converted(to: shared.device.factors).value }
+      try fill.run(parts + cache.layer(0), integers: [first * shape.pages, shape.pages])
+    }
+  }
+
+  /// y = x + the mixed next position, of normalised rows `[B, D]`.
+  func step(_ normed: Tensor, residual x: Tensor, into y: Tensor, _ input: StepInput) throws {
+    guard let work = input.attention else { preconditionFailure("a step of attention without its work list") }
+    let (batch, width) = (x.shape[0], x.shape[1])
+    let z = try shared.workspace.tensor("projected", .float32, [batch, 3 * width])
+    try projection(normed, into: z)
+    let parts = (0..<3).map { z.sliced(axis: 1, $0 * width..<($0 + 1) * width) }
+    let mixed = try shared.workspace.tensor("mixed", output.arithmetic.activation, x.shape)
+    try core(
+      q: parts[0], k: parts[1], v: parts[2], pairsAreInterleaved: false, work, cache: cache.layer(0),
+      into: mixed)
+    try output(mixed, residual: x, into: y)
+  }
+}

@@ -1,0 +1,324 @@
+internal import Kernels
+internal import Memory
+internal import Tensors
+internal import Tiles
+
+/// What the layers of ``ReplayedSteps`` share: where kernels and buffers are, and how linear layers are made.
+struct StepMemory {
+  let device: Device
+  let preparation: Preparation
+  let workspace: Workspace
+  /// Sequences.
+  let batch: Int
+
+  /// Whether products are of 16-bit factors.
+  var isSixteenBit: Bool { device.factors != device.scalar && device.executor.prefersSixteenBit }
+
+  /// A linear layer of parameters.
+  func linear(
+    _ weight: Variable, _ bias: Variable?, addsResidual: Bool = false, activation: Activation? = nil,
+    output: ElementType = .float32
+  ) throws -> LinearLayer {
+    try LinearLayer(
+      weight.value, bias: bias?.value, exact: !isSixteenBit, addsResidual: addsResidual,
+      activation: activation, output: output, preparation: preparation)
+  }
+}
+
+/// What differs from step to step, as data.
+struct StepInput {
+  /// int32 `[B]` each.
+  let tokens: Tensor
+  let positions: Tensor
+  /// Where any layer attends.
+  let attention: AttentionWork?
+}
+
+/// Steps of a network as kernels on memory that stays where it is, so that a GPU starts a whole step as one.
+///
+/// For networks of H3 and attention with dense feed-forward layers, on machines with memory of their own. Prompts go through the
+/// network as when it trains; states are handed over. Positions are data: sequences may be of different lengths.
+final class ReplayedSteps {
+  /// Sequences.
+  let batch: Int
+  private let network: SequenceNetwork
+  private let shared: StepMemory
+  private let replay: StepReplay
+  private let layers: [Layer]
+  private let norm: Norm
+  private let head: LinearLayer
+  private let embed: any CompiledKernel
+  private let likeliest: (parts: any CompiledKernel, token: any CompiledKernel)
+  private let lists: WorkLists?
+  /// Positions that a sequence can have.
+  private let capacity: Int
+  /// The likeliest tokens of some steps and their log-probabilities, `[steps, B]`.
+  private let found: (tokens: Tensor, logProbabilities: Tensor)
+
+  /// Steps that may follow each other before somebody looks.
+  static let longestRun = 32
+
+  private struct Layer {
+    let mixerNorm: Norm
+    let mixer: Mixer
+    let feedForwardNorm: Norm
+    let up: LinearLayer
+    let down: LinearLayer
+  }
+
+  private enum Mixer {
+    case h3(H3Steps)
+    case attention(AttentionSteps)
+  }
+
+  /// A normalisation that hands its result on as linear layers take it.
+  private struct Norm {
+    let weight: Tensor
+    let bias: Tensor
+    let kernel: any CompiledKernel
+  }
+
+  /// Lists that attention's work is made of.
+  private struct WorkLists {
+    let shape: AttentionSteps.Shape
+    let queryType: ElementType
+    let kernel: any CompiledKernel
+    let runs: Tensor
+    let items: Tensor
+    let pages: Tensor
+    let mergeBlocks: Tensor
+    /// No angle: positions are learned, or none.
+    let angles: Tensor
+  }
+
+  /// Whether there is such a form.
+  static func suits(_ network: SequenceNetwork) -> Bool {
+    let device = network.parameters.device
+    guard !device.executor.sharesHostMemory, device.scalar == .float32 else { return false }
+    return network.blocks.allSatisfy { block in
+      guard case .dense = block.feedForward else { return false }
+      return (block.mixer as? H3).map { $0.settings.headWidth == 1 } ?? (block.mixer is SelfAttention)
+    }
+  }
+
+  /// - Parameters:
+  ///   - batch: sequences.
+  ///   - capacity: positions that each can have.
+  init(_ network: SequenceNetwork, batch: Int, capacity: Int) throws {
+    let device = network.parameters.device
+    let executor = device.executor
+    let preparation = Preparation(executor)
+    let shared = StepMemory(
+      device: device, preparation: preparation, workspace: Workspace(executor), batch: batch)
+    (self.network, self.batch, self.shared, self.capacity) = (network, batch, shared, capacity)
+    replay = StepReplay(executor, shared.workspace)
+    let width = network.settings.width
+    head = try shared.linear(network.embedding, nil)
+    let activation = head.arithmetic.activation
+    func norm(_ layer: NormLayer) throws -> Norm {
+      let kernel = try preparation.kernel("norm \(layer.epsilon)") {
+        try Normalisation.layer(epsilon: layer.epsilon).kernel(width: width, output: activation)
+      }
+      return Norm(weight: layer.weight.value, bias: layer.bias.value, kernel: kernel)
+    }
+    let shape = AttentionSteps.Shape(shared, width: width, heads: network.settings.heads, capacity: capacity)
+    layers = try network.blocks.map { block in
+      guard case .dense(let up, let down) = block.feedForward else {
+        preconditionFailure("steps of other feed-forward layers than dense ones")
+      }
+      let mixer: Mixer
+      switch block.mixer {
+      case let attention as SelfAttention: mixer = .attention(try AttentionSteps(attention, shape, shared))
+      case let h3 as H3: mixer = .h3(try H3Steps(h3, shared))
+      default: preconditionFailure("steps of other mixers than H3 and attention")
+      }
+      return Layer(
+        mixerNorm: try norm(block.mixerNorm), mixer: mixer, feedForwardNorm: try norm(block.feedForwardNorm),
+        up: try shared.linear(up.weight, up.bias, activation: .geluTanh, output: activation),
+        down: try shared.linear(down.weight, down.bias, addsResidual: true))
+    }
+    self.norm = try norm(network.norm)
+    embed = try preparation.kernel("embed") {
+      try Embedding.kernel(
+        width: width, table: .float32, positions: network.positions == nil ? nil : .float32)
+    }
+    let shapeOfRun = [Self.longestRun, batch]
+    found = (try executor.tensor(.int32, shapeOfRun), try executor.tensor(.float32, shapeOfRun))
+    likeliest = (
+      try preparation.kernel("likeliest parts") { try LikeliestToken.parts() },
+      try preparation.kernel("likeliest") { try LikeliestToken.kernel() }
+    )
+    let attention = layers.lazy.compactMap { layer -> AttentionSteps? in
+      guard case .attention(let steps) = layer.mixer else { return nil }
+      return steps
+    }.first
+    lists = try attention.map { try Self.lists(shape, $0.queryType, shared) }
+  }
+
+  private static func lists(
+    _ shape: AttentionSteps.Shape, _ queryType: ElementType, _ shared: StepMemory
+  ) throws -> WorkLists {
+    let (executor, batch) = (shared.device.executor, shared.batch)
+    let blocks = (batch + PagedAttention.mergeRows - 1) / PagedAttention.mergeRows
+    return WorkLists(
+      shape: shape, queryType: queryType,
+      kernel: try shared.preparation.kernel("work") { try DecodingWork.kernel(shape.heads) },
+      runs: try executor.tensor(.int32, [batch, 4]),
+      items: try executor.tensor(.int32, [batch, shape.chunks, PagedAttention.Field.allCases.count]),
+      pages: try shared.device.tensor((0..<batch * shape.pages).map { Int32($0) }, [batch * shape.pages]),
+      mergeBlocks: try shared.device.tensor(
+        [Int32](repeating: Int32(shape.chunks), count: blocks), [blocks]),
+      angles: try executor.tensor(.float32, [batch, 0]))
+  }
+
+  // MARK: Prompts
+
+  /// Takes up sequences from `first` on, whose prompts are equally long.
+  ///
+  /// - Parameter tokens: `[count, L]`, row by row.
+  func begin(_ tokens: [Int32], count: Int, first: Int) throws {
+    let last = try network.last(tokens, batch: count) { number, u in
+      switch layers[number].mixer {
+      case .h3(let steps): try steps.begin(u, first: first)
+      case .attention(let steps): try steps.begin(u, first: first)
+      }
+    }
+    let rows = try last.converted(to: head.arithmetic.activation).dense().value
+    try head(rows, into: logits.sliced(axis: 0, first..<first + count))
+  }
+
+  // MARK: Steps
+
+  /// Logits of the next token of each sequence, float32 `[B, rows of the embedding]`, until the next step.
+  var logits: Tensor {
+    get throws {
+      try shared.workspace.tensor("logits", .float32, [batch, network.settings.embeddingRows])
+    }
+  }
+
+  /// The next token of each sequence, at its position.
+  func step(_ tokens: [Int32], at positions: [Int]) throws {
+    try step(given(tokens, at: positions))
+  }
+
+  /// Ends the prompts: finds the likeliest next tokens, for positions behind those.
+  func finishPrompts(of lengths: [Int]) throws {
+    try findLikeliest(given([Int32](repeating: 0, count: batch), at: lengths.map { $0 - 1 }))
+  }
+
+  /// Steps of which each takes the likeliest tokens of the one before, without the host in between.
+  ///
+  /// - Parameter count: up to ``longestRun``.
+  /// - Returns: the tokens taken, for each step and sequence, with their log-probabilities.
+  func likeliestSteps(_ count: Int) throws -> [[(token: Int32, logProbability: Float)]] {
+    let executor = shared.device.executor
+    let input = try self.input
+    for number in 0..<count {
+      try executor.copy(from: input.tokens, into: found.tokens.selecting(axis: 0, number))
+      try executor.copy(from: logProbabilities, into: found.logProbabilities.selecting(axis: 0, number))
+      try step(input)
+    }
+    let tokens = try executor.fetch(found.tokens), logs = try executor.fetch(found.logProbabilities)
+    return tokens.withElements(as: Int32.self) { tokens in
+      logs.withElements(as: Float.self) { logs in
+        (0..<count).map { step in
+          (0..<batch).map { (tokens[step * batch + $0], logs[step * batch + $0]) }
+        }
+      }
+    }
+  }
+
+  /// Tokens and positions from the host. What a step leaves there is the likeliest next tokens and their positions.
+  private func given(_ tokens: [Int32], at positions: [Int]) throws -> StepInput {
+    let last = capacity - 1
+    let inputs = try shared.workspace.inputs(inputParts) { tensors in
+      tensors[0].withMutableElements(as: Int32.self) { span in
+        for index in tokens.indices { span[index] = tokens[index] }
+      }
+      tensors[1].withMutableElements(as: Int32.self) { span in
+        for index in positions.indices { span[index] = Int32(min(positions[index], last)) }
+      }
+    }
+    return try input(inputs)
+  }
+
+  private var inputParts: [(type: ElementType, shape: [Int])] { [(.int32, [batch]), (.int32, [batch])] }
+
+  /// What the last step left to the next.
+  private var input: StepInput {
+    get throws { try input(shared.workspace.inputs(inputParts, write: nil)) }
+  }
+
+  private func input(_ tensors: [Tensor]) throws -> StepInput {
+    StepInput(tokens: tensors[0], positions: tensors[1], attention: try work(tensors[1]))
+  }
+
+  private func step(_ input: StepInput) throws {
+    let x = try shared.workspace.tensor("x", .float32, [batch, network.settings.width])
+    let shape = StepReplay.Shape(extents: [batch], phases: [], chunks: lists?.shape.chunks ?? 0)
+    try replay.run(shape, cache: logits.storage) { try run(input, x) }
+  }
+
+  private func work(_ positions: Tensor) throws -> AttentionWork? {
+    try lists.map { lists in
+      let items = batch * lists.shape.chunks
+      return try AttentionWork(
+        lists.shape.heads, queryType: lists.queryType, phases: [0..<items], chunkCount: lists.shape.chunks,
+        lists: (
+          lists.runs, lists.items.reshaped([items, lists.items.shape[2]]), lists.pages, lists.mergeBlocks
+        ), rowPositions: positions.reshaped([batch, 1]), angles: (lists.angles, lists.angles),
+        shared.workspace)
+    }
+  }
+
+  /// Starts the step's kernels.
+  private func run(_ input: StepInput, _ x: Tensor) throws {
+    let y = try shared.workspace.tensor("y", .float32, x.shape)
+    let places = network.positions.map { [input.positions, $0.value] } ?? []
+    try embed.run([input.tokens, network.embedding.value] + places + [x])
+    if let lists {
+      try lists.kernel.run([input.positions, lists.runs, lists.items], integers: [lists.shape.pages])
+    }
+    for layer in layers {
+      let normed = try normalised(x, layer.mixerNorm)
+      switch layer.mixer {
+      case .h3(let steps): try steps.step(normed, residual: x, into: y, input)
+      case .attention(let steps): try steps.step(normed, residual: x, into: y, input)
+      }
+      let shape = [batch, network.settings.feedForward]
+      let hidden = try shared.workspace.tensor("hidden", layer.down.arithmetic.activation, shape)
+      try layer.up(normalised(y, layer.feedForwardNorm), into: hidden)
+      try layer.down(hidden, residual: y, into: x)
+    }
+    try head(normalised(x, norm), into: logits)
+    try findLikeliest(input)
+  }
+
+  private func normalised(_ x: Tensor, _ norm: Norm) throws -> Tensor {
+    let result = try shared.workspace.tensor("normed", head.arithmetic.activation, x.shape)
+    try norm.kernel.run([x, norm.weight, norm.bias, result])
+    return result
+  }
+
+  /// Makes the likeliest next tokens, and their positions, the input of the next step.
+  private func findLikeliest(_ input: StepInput) throws {
+    let tokens = network.settings.vocabularySize
+    let spans = (tokens + LikeliestToken.span - 1) / LikeliestToken.span
+    let tops = try shared.workspace.tensor("tops of logits", .float32, [batch, spans])
+    let places = try shared.workspace.tensor("places of logits", .float32, [batch, spans])
+    let sums = try shared.workspace.tensor("sums of logits", .float32, [batch, spans])
+    try likeliest.parts.run([logits, tops, places, sums], integers: [tokens])
+    try likeliest.token.run(
+      [tops, places, sums, input.tokens, logProbabilities, input.positions], integers: [capacity - 1])
+  }
+
+  private var logProbabilities: Tensor {
+    get throws { try shared.workspace.tensor("log-probabilities", .float32, [batch]) }
+  }
+
+  /// The likeliest next tokens, once they are known; past the vocabulary where logits are not numbers.
+  func likeliestTokens() throws -> [Int32] {
+    let found = try shared.device.executor.fetch(input.tokens)
+    return found.withElements(as: Int32.self) { span in span.indices.map { span[$0] } }
+  }
+}

@@ -1,0 +1,154 @@
+import Glibc
+import Kernels
+import Memory
+import TestSupport
+import Testing
+import Tiles
+import TilesCPU
+
+/// The kernels that H3 goes on with against its definition, sums over all positions in float64.
+@Suite struct H3StepTests {
+  private typealias Complex = (real: Double, imaginary: Double)
+
+  private static func product(_ a: Complex, _ b: Complex) -> Complex {
+    (a.real * b.real - a.imaginary * b.imaginary, a.real * b.imaginary + a.imaginary * b.real)
+  }
+
+  private static func power(_ a: Complex, _ exponent: Int) -> Complex {
+    let (size, angle) = (hypot(a.real, a.imaginary), atan2(a.imaginary, a.real) * Double(exponent))
+    return (pow(size, Double(exponent)) * cos(angle), pow(size, Double(exponent)) * sin(angle))
+  }
+
+  /// Rings that wrap round, sequences at different positions.
+  @Test(arguments: [(8, 4), (6, 4), (64, 32)]) func stepsAreConvolutions(sizes: (taps: Int, modes: Int))
+    throws
+  {
+    let (batch, width, (taps, modes)) = (3, 5, sizes)
+    let (lag, steps) = ([0, 3, 7], taps + 9)
+    func random(_ shape: [Int], _ seed: UInt64, _ range: ClosedRange<Float> = -1...1) throws -> Tensor {
+      try Tensor(random: .float32, shape, seed: seed, in: range)
+    }
+    let filter = try values(random([width, taps], 1, -0.3...0.3))
+    let poles = try [random([width, modes], 2, -0.6...0.6), random([width, modes], 3, -0.6...0.6)]
+    let residues = try [random([width, modes], 4, -0.2...0.2), random([width, modes], 5, -0.2...0.2)]
+    let (keySkip, skip) = (try values(random([width], 6)), try random([width], 7))
+    let inputs = try (0..<steps).map { try random([batch, 3, width], UInt64(20 + $0)) }
+    let window = try Tensor(zeros: .float32, [width, 2 * taps])
+    let newest = try Tensor(zeros: .float32, [width])
+    window.withMutableElements(as: Float.self) { window in
+      newest.withMutableElements(as: Float.self) { newest in
+        for channel in 0..<width {
+          newest[channel] = Float(filter[channel * taps] + keySkip[channel])
+          for place in 0..<2 * taps where place % taps != 0 {
+            window[channel * 2 * taps + place] = Float(filter[channel * taps + taps - place % taps])
+          }
+        }
+      }
+    }
+    let kernel = try CPUExecutor(threads: 2).compile(
+      H3Step.kernel(H3Step.Shape(width: width, taps: taps, modes: modes, keys: .float32, output: .float32)))
+    let ring = try Tensor(zeros: .float32, [batch, width, taps])
+    let states = try (0..<2).map { _ in try Tensor(zeros: .float32, [batch, width, modes]) }
+    let numbers = inputs.map(values)
+    let (p, c) = (poles.map(values), residues.map(values))
+    func input(_ step: Int, _ sequence: Int, _ part: Int, _ channel: Int) -> Double {
+      numbers[step][(sequence * 3 + part) * width + channel]
+    }
+    for step in 0..<steps {
+      let positions = try Tensor(zeros: .int32, [batch])
+      positions.withMutableElements(as: Int32.self) { span in
+        for sequence in 0..<batch { span[sequence] = Int32(step + lag[sequence]) }
+      }
+      let y = try poisoned(.float32, [batch, width])
+      try kernel.run(
+        [positions, inputs[step], ring, ring, window, newest] + poles + residues + [skip] + states + [y])
+      var exact: [Double] = []
+      for sequence in 0..<batch {
+        for channel in 0..<width {
+          func entering(_ at: Int) -> Double {
+            let shifted = (0...min(at, taps - 1)).reduce(0.0) {
+              $0 + filter[channel * taps + $1] * input(at - $1, sequence, 1, channel)
+            }
+            return (shifted + keySkip[channel] * input(at, sequence, 1, channel))
+              * input(at, sequence, 2, channel)
+          }
+          var sum = values(skip)[channel] * entering(step)
+          for mode in channel * modes..<(channel + 1) * modes {
+            for at in 0...step {
+              let turned = Self.product(
+                (c[0][mode], c[1][mode]), Self.power((p[0][mode], p[1][mode]), step - at))
+              sum += turned.real * entering(at)
+            }
+          }
+          exact.append(sum * input(step, sequence, 0, channel))
+        }
+      }
+      // Sums of some hundred products whose factors stay below a few units.
+      #expect(error(values(y), exact, inUnitsOf: Double(taps + 2 * modes * 8) * 0x1p-22) <= 1, "step \(step)")
+    }
+  }
+
+  @Test(arguments: [(ElementType.float32, 64), (.float32, 192), (.bfloat16, 128)])
+  func statesAreThoseOfTheRecurrence(type: ElementType, length: Int) throws {
+    let (batch, channels, modes) = (3, 2, 5)
+    let shape = DiagonalStates.Shape(modes: modes, type: type)
+    let x = try Tensor(random: type, [batch, channels, length], seed: 3, in: -1...1)
+    let poles: [Complex] = (0..<channels * modes).map { mode in
+      let size = 1 - 0.05 * Double(mode)
+      return (size * cos(0.7 * Double(mode)), size * sin(0.7 * Double(mode)))
+    }
+    func part(_ value: Complex, _ number: Int) -> Double { number == 0 ? value.real : value.imaginary }
+    let powers = try (0..<2).map { number in
+      let exact = (0..<channels * shape.chunk * modes).map { place -> Float in
+        let (channel, rest) = place.quotientAndRemainder(dividingBy: shape.chunk * modes)
+        let (at, mode) = rest.quotientAndRemainder(dividingBy: modes)
+        return Float(part(Self.power(poles[channel * modes + mode], shape.chunk - 1 - at), number))
+      }
+      let result = try Tensor(zeros: type, [channels, shape.parts, shape.chunk, modes])
+      let each = shape.chunk * modes
+      for place in exact.indices {
+        let (channel, rest) = place.quotientAndRemainder(dividingBy: each)
+        if type == .float32 {
+          result.withMutableElements(as: Float.self) { $0[place] = exact[place] }
+        } else {
+          // The number, and what rounding took off it.
+          let first = BFloat16(exact[place])
+          let second = BFloat16(exact[place] - Float(first))
+          result.withMutableElements(as: UInt16.self) { span in
+            span[channel * 2 * each + rest] = first.bitPattern
+            span[channel * 2 * each + each + rest] = second.bitPattern
+          }
+        }
+      }
+      return result
+    }
+    let turns = try (0..<2).map { number in
+      let result = try Tensor(zeros: .float32, [channels, modes])
+      result.withMutableElements(as: Float.self) { span in
+        for index in poles.indices {
+          span[index] = Float(part(Self.power(poles[index], shape.chunk), number))
+        }
+      }
+      return result
+    }
+    let states = try (0..<2).map { _ in try poisoned(.float32, [batch, channels, modes]) }
+    try CPUExecutor(threads: 2).compile(DiagonalStates.kernel(shape)).run([x] + powers + turns + states)
+    let numbers = values(x)
+    for number in 0..<2 {
+      var exact: [Double] = []
+      for row in 0..<batch * channels {
+        for mode in 0..<modes {
+          var state: Complex = (0, 0)
+          for at in 0..<length {
+            state = Self.product(state, poles[row % channels * modes + mode])
+            state.real += numbers[row * length + at]
+          }
+          exact.append(part(state, number))
+        }
+      }
+      // Powers are known to 2⁻²⁴, or to 2⁻¹⁶ as sums of two numbers of 8 bits; as many terms as positions.
+      let bound = Double(length) * (type == .float32 ? 0x1p-22 : 0x1p-15)
+      #expect(error(values(states[number]), exact, inUnitsOf: bound) <= 1)
+    }
+  }
+}
