@@ -18,8 +18,9 @@ struct BenchCommand: ParsableCommand {
   @Argument(
     help:
       """
-      What to measure: generate, gemm, attention, fftconv, short_conv, train, encoders, operators, sequence_generation; on a GPU train,
-      encoders, operators, sequence_generation, gemm, linear, ablations, attention, attention_bwd, ssm, \
+      What to measure: generate, gemm, attention, fftconv, short_conv, train, encoders, operators, \
+      sequence_generation; on a GPU train, encoders, operators, sequence_generation, gemm, linear, ablations, \
+      attention, attention_bwd, ssm, \
       based, hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -36,7 +37,8 @@ struct BenchCommand: ParsableCommand {
 
   @Flag(
     help:
-      "Print which kernels took the time, on standard error (generate, encoders, operators, sequence_generation).")
+      "Print which kernels took the time, on standard error (generate, encoders, operators, sequence_generation)."
+  )
   var profile = false
 
   @Flag(help: "Judge results instead of timing them (sequence_generation only).")

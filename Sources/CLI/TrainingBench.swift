@@ -81,7 +81,8 @@ struct TrainingBench {
       .init(key: "model", value: .object(JSONObject(model) ?? JSONObject())),
       .init(key: "optimizer", value: ["rate": .number(1e-4), "decay": .number(0.1), "clip": .number(1)]),
       .init(key: "batch", value: .integer(count)), .init(key: "precision", value: .string(size.precision)),
-      .init(key: "steps", value: .integer(1 << 20)), .init(key: "deterministic", value: .bool(isDeterministic)),
+      .init(key: "steps", value: .integer(1 << 20)),
+      .init(key: "deterministic", value: .bool(isDeterministic)),
     ]
     return try Recipe(.object(JSONObject(members) ?? JSONObject()), file: "bench train")
   }

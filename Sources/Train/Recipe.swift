@@ -58,7 +58,8 @@ public struct Recipe: Sendable {
   public init(_ json: JSON, file: String, seed: UInt64? = nil) throws {
     let node = JSONNode(json, file: file)
     try node.requireKeys([
-      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "deterministic",
+      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision",
+      "deterministic",
       "recompute_blocks", "epochs", "steps", "seed", "evaluate", "stop",
     ])
     source = json

@@ -216,7 +216,9 @@ extension KernelCatalogue {
       kind.gradient = .bfloat16
       return try kind.kernel()
     },
-    CatalogueEntry("normalisation_gradient_768", tolerance: .sums(800), cases: [1, 13].map { Case(["M": $0]) }) {
+    CatalogueEntry(
+      "normalisation_gradient_768", tolerance: .sums(800), cases: [1, 13].map { Case(["M": $0]) }
+    ) {
       var kind = NormalisationGradient(.layer(epsilon: 1e-2), width: 768, length: 64)
       (kind.gradient, kind.adds) = (.bfloat16, true)
       return try kind.kernel()

@@ -64,9 +64,11 @@ public enum AxisSum: Sendable, Hashable {
         k.grid([outer.ceilDiv(Index(rows))]) { task in
           let row = task[0] * Index(rows)
           let total = k.filled(
-            0, rows: rows, columns: 1, validRows: rows == 1 ? 1 : (outer - row).min(Index(rows)), validColumns: 1)
+            0, rows: rows, columns: 1, validRows: rows == 1 ? 1 : (outer - row).min(Index(rows)),
+            validColumns: 1)
           k.loop(count.ceilDiv(Index(columns))) { step in
-            let part = k.load(x, at: [row, step * Index(columns)], rows: rows, columns: columns, as: .float32)
+            let part = k.load(
+              x, at: [row, step * Index(columns)], rows: rows, columns: columns, as: .float32)
             k.rowSum(squares ? k.map(.multiply, part, part) : part, addingTo: total)
           }
           k.store(total, to: y, at: [row], rowAxis: 0)

@@ -36,7 +36,8 @@ public struct NormalisationGradient: Sendable, Hashable {
   public func kernel() throws(TileError) -> Kernel {
     let isPlain = input == .float32 && gradient == .float32
     let types = isPlain ? "" : "_\(input.rawValue)_\(gradient.rawValue)"
-    return try Kernel("normalisation_gradient_\(norm)_\(width)_\(length)\(types)\(adds ? "_added" : "")") { k in
+    return try Kernel("normalisation_gradient_\(norm)_\(width)_\(length)\(types)\(adds ? "_added" : "")") {
+      k in
       let (m, d) = (k.extent("M"), Index(width))
       let x = k.input("x", input, [m, d])
       let weight = k.input("weight", .float32, [d])

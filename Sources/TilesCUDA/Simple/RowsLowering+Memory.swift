@@ -59,9 +59,9 @@ extension RowsLowering {
           "load_shifted<\(type.cName), \(layout.vector), \(layout.lanes), \(shift), \(tensor.access == .input)>(\(name), \(base), start, \(columnStride(reference)), lane, \(origin), \(extent), valid);"
         )
       } else {
-      code.line(
-        "load_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
-      )
+        code.line(
+          "load_window<\(type.cName), \(layout.vector), \(layout.lanes)>(\(name), \(base), start, \(columnStride(reference)), lane, -(\(origin)), min(valid, \(extent) - \(origin)));"
+        )
       }
     } else if type.isBlocked || !type.isVectorType {
       code.line(

@@ -55,7 +55,8 @@ extension RowsLowering {
   ) -> Bool {
     guard tile.columns % layout.vector == 0, tile.type != .q16_rows, reference.tensor.type.isVectorType,
       reference.paddedAxis == nil,
-      let axis = reference.columnAxis, reference.origin[axis].remainder(by: layout.vector) == 0, valid.rows.isFixedInTask, valid.columns.isFixedInTask
+      let axis = reference.columnAxis, reference.origin[axis].remainder(by: layout.vector) == 0,
+      valid.rows.isFixedInTask, valid.columns.isFixedInTask
     else { return false }
     return layout.rows % layout.groups == 0
   }
