@@ -1,7 +1,7 @@
 # make demo: from nothing to answers.  make test: all tests.  See README.md.
 GODWIT := .build/release/godwit
 
-.PHONY: setup build demo test bench check fuzz peers code-model lra
+.PHONY: setup build demo test bench check fuzz peers code-model lra digits
 setup:
 	@Scripts/setup
 	@Scripts/fetch-model
@@ -43,3 +43,8 @@ peers: setup
 	@.peers/bin/python Scripts/peers/llama_cpp.py
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .peers/bin/python Scripts/peers/openblas.py
 	@.peers/bin/python Scripts/peers/fftw.py
+
+# Handwritten digits from a PyPI package, a pixel a position, told apart by S4D; about two minutes on two cores.
+digits: build
+	@test -e digits.jsonl || Scripts/fetch-digits digits.jsonl
+	@$(GODWIT) train Recipes/digits-s4d.yaml --overwrite

@@ -60,7 +60,14 @@ struct LabelledPixels: ExampleSource {
   var count: Int { labels.count }
 
   init(_ examples: LabelledExamples<Float>) {
-    (width, labels, pixels) = (examples.width, examples.labels, examples.centred)
+    self.init(width: examples.width, labels: examples.labels, pixels: examples.centred)
+  }
+
+  /// - Parameters:
+  ///   - width: numbers of a picture.
+  ///   - pixels: `[labels, width]`, about −1…1.
+  init(width: Int, labels: [Int32], pixels: [Float]) {
+    (self.width, self.labels, self.pixels) = (width, labels, pixels)
   }
 
   func examples(_ places: some Collection<Int>, pass: Int) -> ExampleBatch {

@@ -14,10 +14,13 @@ public enum TrainingTask: Sendable {
   case listOps(ListOps)
   /// Two discs in a picture are on one snake, or not.
   case pathfinder(Pathfinder)
+  /// Pictures of a file are to be told apart.
+  case pictures(Pictures)
 
   /// Names in recipes.
   public static let names = [
     "induction", "recall", "majority", "counting", "addition", "corpus", "masked", "listops", "pathfinder",
+    "pictures",
   ]
 
   /// Settings of the network from a recipe's, with what the data say.
@@ -37,6 +40,7 @@ public enum TrainingTask: Sendable {
         try MonarchMixerSettings(node, vocabulary: corpus.vocabularySize + 1, longest: length))
     case .listOps(let task): return try classifier(.tokens(task.vocabularySize), 10)
     case .pathfinder: return try classifier(.numbers(1), 2)
+    case .pictures(let pictures): return try classifier(.numbers(pictures.channels), pictures.classes)
     }
   }
 
@@ -47,6 +51,7 @@ public enum TrainingTask: Sendable {
     case .corpus(_, let length), .masked(_, let length, _): length
     case .listOps(let task): task.settings.width
     case .pathfinder(let task): task.settings.size * task.settings.size
+    case .pictures(let pictures): pictures.length
     }
   }
 
@@ -89,6 +94,11 @@ public enum TrainingTask: Sendable {
       self = .tokens(try DigitAddition(digits: number("digits", 3)))
     case "listops": self = .listOps(try ListOps(settings))
     case "pathfinder": self = .pathfinder(try Pathfinder(settings))
+    case "pictures":
+      guard let settings else { throw node.wrong("an object with the pictures' file") }
+      try settings.requireKeys(["file", "channels"])
+      self = .pictures(
+        try Pictures(path: settings.required("file").string(), channels: number("channels", 1)))
     case "corpus", "masked":
       guard let settings else { throw node.wrong("an object with the corpus's file and length") }
       try settings.requireKeys(name == "masked" ? ["file", "length", "share"] : ["file", "length"])
@@ -122,7 +132,7 @@ public enum TrainingTask: Sendable {
   /// `bytes`, or the contents of a `tokenizer.json`, where tokens are text.
   public var tokenizer: String? {
     switch self {
-    case .tokens, .listOps, .pathfinder: nil
+    case .tokens, .listOps, .pathfinder, .pictures: nil
     case .corpus(let corpus, _), .masked(let corpus, _, _): corpus.tokenizer
     }
   }
@@ -131,6 +141,7 @@ public enum TrainingTask: Sendable {
   var standardTrainCount: Int {
     switch self {
     case .tokens, .listOps, .pathfinder: 5000
+    case .pictures(let pictures): max(1, pictures.count - 500)
     case .corpus(let corpus, let length), .masked(let corpus, let length, _):
       TextWindows(corpus.train, length: length).count
     }
@@ -150,6 +161,7 @@ public enum TrainingTask: Sendable {
     case .pathfinder(let task):
       let all = try task.examples(train + test, seed: seed)
       return (LabelledPixels(all.part(0..<train)), LabelledPixels(all.part(train..<train + test)))
+    case .pictures(let pictures): return try pictures.examples(train: train, test: test, seed: seed)
     case .corpus(let corpus, let length):
       return (
         TextWindows(corpus.train, length: length, most: train),
