@@ -23,6 +23,12 @@ extension KernelCatalogue {
       shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 32) { ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true) },
+      shape(radix: 64) { $0.chunks = 2 },
+      shape(radix: 64, type: .float16) { ($0.chunks, $0.isConjugated) = (2, true) },
+      shape(radix: 64, type: .float16) { ($0.chunks, $0.isGatedBefore, $0.gatesAfter) = (2, true, 1) },
+      shape(radix: 64, type: .float16) {
+        ($0.chunks, $0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (2, true, 2, true)
+      },
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true),
     ].map { shape in
@@ -33,7 +39,7 @@ extension KernelCatalogue {
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
         cases: [
           Case(
-            ["B": 3, "R": shape.isWhole ? 64 : 88, "share": 2], matrices(MonarchTile.parts(shape.constants)))
+            ["B": 3, "R": shape.isWhole ? 64 * shape.chunks : 88, "share": 2], matrices(MonarchTile.parts(shape.constants)))
         ]
       ) { try MonarchFused.kernel(shape) }
     }
@@ -151,13 +157,21 @@ extension KernelCatalogue {
   }
 
   private static let wide: [CatalogueEntry] =
-    [
-      MonarchWide.Shape(type: .bfloat16),
-      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
-      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
-      MonarchWide.Shape(type: .float16, gatesAfter: 2),
-    ].map { shape in
-      wideEntry("monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128, "share": 2]) {
+    ([1, 2].flatMap { chunks in
+      [
+        MonarchWide.Shape(type: .bfloat16),
+        MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
+        MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
+        MonarchWide.Shape(type: .float16, gatesAfter: 2),
+      ].map { shape in
+        var shape = shape
+        shape.chunks = chunks
+        return shape
+      }
+    } + adjointPairs).map { shape in
+      wideEntry(
+        "monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128 * shape.chunks, "share": 2]
+      ) {
         try MonarchWide.kernel(shape)
       }
     }
@@ -170,6 +184,12 @@ extension KernelCatalogue {
       ) { try MonarchWideGradient.kernel(shape) }
     }
 
+  private static let adjointPairs: [MonarchWide.Shape] = [(false, 0), (true, 2)].map { before, after in
+    var shape = MonarchWide.Shape(type: .float16, isGatedBefore: before, gatesAfter: after)
+    (shape.chunks, shape.isConjugated) = (2, true)
+    return shape
+  }
+
   private static func wideEntry(
     _ name: String, _ type: ElementType, _ sizes: [String: Int],
     _ make: @escaping @Sendable () throws -> Kernel
@@ -181,7 +201,7 @@ extension KernelCatalogue {
     }
     let fills = [
       "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
-      "columns": numbers([columns.re, columns.im, columns.im.map { -$0 }]),
+      "columns": numbers([columns.re, columns.im]),
     ]
     return CatalogueEntry(
       name,

@@ -23,6 +23,8 @@ package enum MonarchFused {
     package var isConjugated = false
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
+    /// Tiles of a channel's row: one, or two of 4,096 points, of which spectra are each its own.
+    package var chunks = 1
 
     /// A convolution without gates.
     package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false) {
@@ -33,7 +35,7 @@ package enum MonarchFused {
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
       return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
-        + "\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
     }
 
     /// Tensors that a call takes before its results: inputs, gate before, gates after.
@@ -68,21 +70,24 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
-      k.grid([rows.ceilDiv(Index(side)), batch.ceilDiv(share)], schedule: schedule) { task in
-        let row = task[0] * Index(side)
+      let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
+      k.grid([rows.ceilDiv(Index(side * shape.chunks)), batch.ceilDiv(share)], schedule: schedule) { task in
+        let row = task[0] * Index(side * shape.chunks)
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
-        let tile = MonarchTile(
-          k, shape.constants, from: stack, valid: valid, loadsNegated: shape.gatesAfter < 2)
+        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
-        let filter = filters.map { load($0, [row, 0]) }
+        let filter = MonarchFilter(k, chunks, type: shape.type) {
+          load(filters[$0], [row + Index(side * $1), 0])
+        }
         let first = task[1] * share
+        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: side) }
         k.pipeline(
-          steps: (batch - first).min(share), stages: shape.isGatedBefore ? 1 : 2,
-          load: { step in (inputs + before).map { load($0, [first + step, row, 0]) } },
+          steps: (batch - first).min(share) * Index(shape.chunks), stages: shape.isGatedBefore ? 1 : 2,
+          load: { step in (inputs + before).map { load($0, at(step)) } },
           compute: { step, tiles in
-            let at = [first + step, row, 0]
+            let at = at(step)
             let gates = after.map { load($0, at) }
             let begun: MonarchTile.Pair
             if shape.isComplex {
@@ -93,10 +98,11 @@ package enum MonarchFused {
                 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
               begun = tile.begun(gated)
             }
-            let product = tile.product(
-              tile.spectrum(begun), MonarchTile.Pair(re: filter[0], im: filter[1]),
-              conjugated: shape.isConjugated)
-            let returned = tile.returned(tile.spectrumFactor(product))
+            let spectrum = tile.spectrum(begun)
+            let product = tile.factor(
+              filter.product(spectrum, step: step, conjugated: shape.isConjugated))
+            filter.handOn(spectrum, step: step, conjugated: shape.isConjugated)
+            let returned = tile.returned(product)
             let y = tile.real(returned)
             if shape.isComplex {
               let imaginary = tile.imaginary(returned)

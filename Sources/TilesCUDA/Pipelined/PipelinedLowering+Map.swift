@@ -100,6 +100,8 @@ extension PipelinedLowering {
     if !rows.isPerRow {
       code.line("#pragma unroll")
       code.open("for (int j = 0; j < \(rows.columns / 8); ++j)")
+      let pairs = program.tilesWritten.filter { placement.paired.contains($0.id) }
+      for tile in pairs { code.line("float pair\(tile.id)[2];") }
       code.line("#pragma unroll")
       code.open("for (int e = 0; e < 2; ++e)")
       let needsColumn =
@@ -109,6 +111,9 @@ extension PipelinedLowering {
     printSteps(program, hoisted, isPerRow: rows.isPerRow, isBounded: isBounded)
     if !rows.isPerRow {
       code.close()
+      for tile in program.tilesWritten where placement.paired.contains(tile.id) {
+        code.line("q\(tile.id)[b][2 * j + h] = \(packName(tile.type))(pair\(tile.id)[0], pair\(tile.id)[1]);")
+      }
       code.close()
     }
     for (number, reduction) in reductions.enumerated() {
@@ -190,6 +195,8 @@ extension PipelinedLowering {
       case .random: fail("random numbers are for kernels without products")
       case .compute(let function, let operands):
         code.line("const float \(name) = \(compute(function, operands.map { "v\($0)" }));")
+      case .store(let source, let tile) where placement.paired.contains(tile.id):
+        code.line("pair\(tile.id)[e] = v\(source);")
       case .store(let source, let tile):
         code.line("t\(tile.id)[b]\(isPerRow ? "[h]" : "[4 * j + 2 * h + e]") = v\(source);")
       case .reduce(let kind, let source, _, _):
@@ -207,6 +214,9 @@ extension PipelinedLowering {
     switch placement.places[tile.id] {
     case .perRow: return "t\(tile.id)[b][h]"
     case .scalar: return "t\(tile.id)[0][0]"
+    case .fragment where placement.paired.contains(tile.id):
+      let bits = "(unsigned short)(q\(tile.id)[b][2 * j + h] >> (16 * e))"
+      return tile.type == .float16 ? "from_f16(\(bits))" : "from_bf16(\(bits))"
     case .fragment:
       let element = "t\(tile.id)[b][4 * j + 2 * h + e]"
       switch tile.type {

@@ -310,6 +310,8 @@ package struct PipelinedLowering {
     for (number, place) in placement.places.sorted(by: { $0.key < $1.key }) {
       guard let tile = placement.tiles[number] else { continue }
       switch place {
+      case .fragment(let blocks, let columns, _) where placement.paired.contains(number):
+        code.line("u32 q\(number)[\(blocks)][\(columns / 4)];  // \(tile), in pairs")
       case .fragment(let blocks, let columns, _):
         code.line("float t\(number)[\(blocks)][\(columns / 2)];  // \(tile)")
         if placement.isLeftInRegisters(tile) {

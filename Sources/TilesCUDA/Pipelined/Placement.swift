@@ -32,6 +32,8 @@ struct Placement {
   private(set) var staged: [Int: SharedTile] = [:]
   /// Numbers of rows that are reduced where the groups share out columns, so that each group has a part of them.
   private(set) var exchanged: Set<Int> = []
+  /// Fragments of 16-bit numbers of which a register holds two: those that elementwise operations alone write and read.
+  private(set) var paired: Set<Int> = []
   /// Sums that products go on with.
   private(set) var continued: Set<Int> = []
   /// References of ring tiles.
@@ -51,6 +53,7 @@ struct Placement {
     }
     placeComputed(kernel.body)
     place(kernel.body, busy: [])
+    pair()
   }
 
   /// How products take a tile.
@@ -149,6 +152,23 @@ struct Placement {
     places[tile.id] = .fragment(blocks: blocks, columns: columns, dealsColumns: dealsColumns)
     guard let uses = factors[tile.id], uses != .left || dealsColumns else { return }
     staged[tile.id] = shared(tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
+  }
+
+  /// Finds the fragments that need no register for each number.
+  private mutating func pair() {
+    var others: Set<Int> = []
+    func visit(_ statements: [Statement]) {
+      for statement in statements {
+        for block in statement.operation.blocks { visit(block) }
+        if statement.isElementwise || !statement.operation.blocks.isEmpty { continue }
+        others.formUnion((statement.operation.tilesRead + statement.operation.tilesWritten).map(\.id))
+      }
+    }
+    visit(kernel.body)
+    for (number, place) in places {
+      guard case .fragment(_, let columns, _) = place, columns % 8 == 0, let tile = tiles[number] else { continue }
+      if [.bfloat16, .float16].contains(tile.type), !others.contains(number) { paired.insert(number) }
+    }
   }
 
   // MARK: Loads
