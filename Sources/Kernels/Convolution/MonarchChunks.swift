@@ -48,9 +48,11 @@ struct MonarchFilter {
 
   /// - Parameters:
   ///   - type: what is handed on is rounded to.
+  ///   - asides: of how many parts of the second chunk's spectrum there is no room in registers.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, load: (_ part: Int, _ chunk: Int) -> Tile
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, asides: Int,
+    load: (_ part: Int, _ chunk: Int) -> Tile
   ) {
     (self.k, self.chunks) = (k, chunks)
     let first = Pair(re: load(0, 0), im: load(1, 0))
@@ -62,7 +64,8 @@ struct MonarchFilter {
     let largest = [first.re, first.im, second.re, second.im].map { k.rowMax(k.map(.abs, $0)) }
     let scale = k.map(
       .max, k.map(.max, k.map(.max, largest[0], largest[1]), k.map(.max, largest[2], largest[3])), 0x1p-100)
-    func halved(_ x: Tile) -> Tile { k.cast(k.map(.divide, x, scale), to: .float16) }
+    let factor = k.map(.reciprocal, scale)
+    func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     own = Pair(re: halved(first.re), im: halved(first.im))
     func handed() -> Tile {
       let zero = k.filled(
@@ -70,8 +73,10 @@ struct MonarchFilter {
         validColumns: first.re.validColumns)
       return k.cast(zero, to: type)
     }
+    let next = Pair(re: halved(second.re), im: halved(second.im))
+    for part in [next.re, next.im].prefix(asides) { k.setAside(part) }
     later = Later(
-      spectrum: Pair(re: halved(second.re), im: halved(second.im)), scale: scale,
+      spectrum: next, scale: scale,
       handed: Pair(re: handed(), im: handed()))
   }
 
@@ -81,23 +86,25 @@ struct MonarchFilter {
       MonarchTile.product(x, spectrum, k, conjugated: conjugated)
     }
     guard let later else { return times(own) }
-    let parts = [later.handed.re, later.handed.im]
-    let turn = chunks.turn(step)
-    k.when(turn, lessThan: 1) { for part in parts { k.assign(part, 0) } }
     let product = times(own)
-    let sums = zip([product.re, product.im], parts).map {
+    let sums = zip([product.re, product.im], [later.handed.re, later.handed.im]).map {
       k.map(.multiply, k.map(.add, $0, $1), later.scale)
     }
     return Pair(re: sums[0], im: sums[1])
   }
 
-  /// Keeps what a step's input leaves for the next chunk.
+  /// Keeps what a step's input leaves for the next chunk; the last leaves nothing.
   func handOn(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) {
     guard let later else { return }
-    k.when(chunks.turn(step), lessThan: 1) {
+    let (turn, last) = (chunks.turn(step), Index(chunks.count - 1))
+    k.when(turn, lessThan: last) {
       let product = MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
       k.assign(later.handed.re, product.re)
       k.assign(later.handed.im, product.im)
+    }
+    k.when(last, lessThan: turn + 1) {
+      k.assign(later.handed.re, 0)
+      k.assign(later.handed.im, 0)
     }
   }
 }

@@ -78,7 +78,7 @@ package enum MonarchFused {
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
-        let filter = MonarchFilter(k, chunks, type: shape.type) {
+        let filter = MonarchFilter(k, chunks, type: shape.type, asides: 0) {
           load(filters[$0], [row + Index(side * $1), 0])
         }
         let first = task[1] * share
