@@ -51,10 +51,6 @@ extension Prelude {
     #pragma unroll
       for (int i = 0; i < count; ++i) asm volatile("" : "+f"(d[i])::"memory");
     }
-    template <int count> __device__ __forceinline__ void pin(u32 (&d)[count]) {
-    #pragma unroll
-      for (int i = 0; i < count; ++i) asm volatile("" : "+r"(d[i]));
-    }
     template <int registers> __device__ __forceinline__ void registers_give() {
       asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
     }

@@ -74,13 +74,23 @@ extension KernelCatalogue {
     MonarchGradient.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16, isGated: true),
     MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, isGated: true),
     MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
+    chunked(isGated: false), chunked(isGated: true),
   ].map { shape in
     CatalogueEntry(
       "monarch_gradient_\(shape.variant)",
       tolerance: CatalogueEntry.Tolerance(
         absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-      cases: [Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))]
+      cases: [
+        Case(["B": 3, "R": 64 * shape.chunks, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))
+      ]
     ) { try MonarchGradient.kernel(shape) }
+  }
+
+  private static func chunked(isGated: Bool) -> MonarchGradient.Shape {
+    var shape = MonarchGradient.Shape(
+      MonarchConstants(radix: 64, isShifted: true), type: .float16, isGated: isGated)
+    shape.chunks = 2
+    return shape
   }
 
   private static let outer: [CatalogueEntry] =
@@ -175,12 +185,19 @@ extension KernelCatalogue {
         try MonarchWide.kernel(shape)
       }
     }
-    + [
-      MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
-      MonarchWideGradient.Shape(type: .float16, isGated: true, keepsProducts: true),
-    ].map { shape in
+    + [1, 2].flatMap { chunks in
+      [
+        MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
+        MonarchWideGradient.Shape(type: .float16, isGated: true, keepsProducts: true),
+      ].map { shape in
+        var shape = shape
+        shape.chunks = chunks
+        return shape
+      }
+    }.map { (shape: MonarchWideGradient.Shape) in
       wideEntry(
-        "monarch_wide_gradient_\(shape.variant)", shape.type, ["B": 3, "R": 128, "P": 2, "share": 2]
+        "monarch_wide_gradient_\(shape.variant)", shape.type,
+        ["B": 3, "R": 128 * shape.chunks, "P": 2, "share": 2]
       ) { try MonarchWideGradient.kernel(shape) }
     }
 

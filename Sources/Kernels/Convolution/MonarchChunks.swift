@@ -34,6 +34,7 @@ struct MonarchFilter {
   private typealias Pair = MonarchTile.Pair
 
   private let k: Recorder
+  private let type: ElementType
   private let chunks: MonarchChunks
   /// Spectrum of the chunk's own part; of two chunks in halves of registers, over ``scale``.
   private let own: MonarchTile.Pair
@@ -47,14 +48,14 @@ struct MonarchFilter {
   }
 
   /// - Parameters:
-  ///   - type: what is handed on is rounded to.
+  ///   - type: what results, and what is handed on, are rounded to.
   ///   - asides: of how many parts of the second chunk's spectrum there is no room in registers.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
     _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, asides: Int,
     load: (_ part: Int, _ chunk: Int) -> Tile
   ) {
-    (self.k, self.chunks) = (k, chunks)
+    (self.k, self.type, self.chunks) = (k, type, chunks)
     let first = Pair(re: load(0, 0), im: load(1, 0))
     guard chunks.count == 2 else {
       (own, later) = (first, nil)
@@ -80,31 +81,85 @@ struct MonarchFilter {
       handed: Pair(re: handed(), im: handed()))
   }
 
-  /// The spectrum of a step's result, from that of its input.
-  func product(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
+  /// The spectrum of a step's result from that of its input, rounded. What the input leaves for the next chunk is kept.
+  ///
+  /// - Complexity: one product of spectra, and one more for the first of two chunks.
+  func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
     func times(_ spectrum: MonarchTile.Pair) -> MonarchTile.Pair {
       MonarchTile.product(x, spectrum, k, conjugated: conjugated)
     }
-    guard let later else { return times(own) }
+    guard let later else {
+      let product = times(own)
+      return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
+    }
     let product = times(own)
     let sums = zip([product.re, product.im], [later.handed.re, later.handed.im]).map {
-      k.map(.multiply, k.map(.add, $0, $1), later.scale)
+      k.cast(k.map(.multiply, k.map(.add, $0, $1), later.scale), to: type)
     }
-    return Pair(re: sums[0], im: sums[1])
-  }
-
-  /// Keeps what a step's input leaves for the next chunk; the last leaves nothing.
-  func handOn(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) {
-    guard let later else { return }
     let (turn, last) = (chunks.turn(step), Index(chunks.count - 1))
     k.when(turn, lessThan: last) {
-      let product = MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
-      k.assign(later.handed.re, product.re)
-      k.assign(later.handed.im, product.im)
+      let next = times(later.spectrum)
+      k.assign(later.handed.re, next.re)
+      k.assign(later.handed.im, next.im)
     }
     k.when(last, lessThan: turn + 1) {
       k.assign(later.handed.re, 0)
       k.assign(later.handed.im, 0)
     }
+    return Pair(re: sums[0], im: sums[1])
+  }
+}
+
+/// Sums over the batch of T(g) · conj T(u), a channel's gradient of its spectrum, in the registers of a task.
+///
+/// Of two chunks, K₀ is multiplied with both, and K₁ − i·K₀ with the first for the second: what that sums is the gradient of
+/// K₁, and i times it is part of K₀'s.
+struct MonarchSums {
+  private typealias Pair = MonarchTile.Pair
+
+  private let k: Recorder
+  private let chunks: MonarchChunks
+  private let own: MonarchTile.Pair
+  /// Of what the first chunk left for the second, and the first chunk's T(u).
+  private let later: (sums: MonarchTile.Pair, first: MonarchTile.Pair)?
+
+  /// - Parameters:
+  ///   - type: what the first chunk's T(u) is rounded to.
+  ///   - zero: a new float32 tile of zeros.
+  init(_ k: Recorder, _ chunks: MonarchChunks, type: ElementType, zero: () -> Tile) {
+    (self.k, self.chunks) = (k, chunks)
+    func pair() -> MonarchTile.Pair { Pair(re: zero(), im: zero()) }
+    own = pair()
+    guard chunks.count == 2 else {
+      later = nil
+      return
+    }
+    later = (pair(), Pair(re: k.cast(zero(), to: type), im: k.cast(zero(), to: type)))
+  }
+
+  /// Adds a step's product.
+  func add(_ g: MonarchTile.Pair, _ u: MonarchTile.Pair, step: Index) {
+    func add(_ u: MonarchTile.Pair, to sums: MonarchTile.Pair) {
+      let term = MonarchTile.product(g, u, k, conjugated: true)
+      k.assign(sums.re, k.map(.add, sums.re, term.re))
+      k.assign(sums.im, k.map(.add, sums.im, term.im))
+    }
+    add(u, to: own)
+    guard let later else { return }
+    let turn = chunks.turn(step)
+    k.when(0, lessThan: turn) { add(later.first, to: later.sums) }
+    k.when(turn, lessThan: 1) {
+      k.assign(later.first.re, u.re)
+      k.assign(later.first.im, u.im)
+    }
+  }
+
+  /// Sums re and im of each chunk's part of the filter.
+  var parts: [[Tile]] {
+    guard let later else { return [[own.re, own.im]] }
+    let (first, second) = (own, later.sums)
+    return [
+      [k.map(.subtract, first.re, second.im), k.map(.add, first.im, second.re)], [second.re, second.im],
+    ]
   }
 }

@@ -70,6 +70,7 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
+      if shape.chunks > 1 { schedule.recomputesAddresses = knob("GWR", 0) == 1 }
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       k.grid([rows.ceilDiv(Index(side * shape.chunks)), batch.ceilDiv(share)], schedule: schedule) { task in
         let row = task[0] * Index(side * shape.chunks)
@@ -78,7 +79,7 @@ package enum MonarchFused {
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
-        let filter = MonarchFilter(k, chunks, type: shape.type, asides: 0) {
+        let filter = MonarchFilter(k, chunks, type: shape.type, asides: knob("GWA", 0)) {
           load(filters[$0], [row + Index(side * $1), 0])
         }
         let first = task[1] * share
@@ -99,9 +100,7 @@ package enum MonarchFused {
               begun = tile.begun(gated)
             }
             let spectrum = tile.spectrum(begun)
-            let product = tile.factor(
-              filter.product(spectrum, step: step, conjugated: shape.isConjugated))
-            filter.handOn(spectrum, step: step, conjugated: shape.isConjugated)
+            let product = filter.factor(spectrum, step: step, conjugated: shape.isConjugated)
             let returned = tile.returned(product)
             let y = tile.real(returned)
             if shape.isComplex {

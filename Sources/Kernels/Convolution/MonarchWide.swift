@@ -108,7 +108,7 @@ package enum MonarchWide {
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
       // With two gates after and none before, the compiler finds registers for addresses better by itself.
-      schedule.recomputesAddresses = shape.isGatedBefore || shape.gatesAfter < 2
+      schedule.recomputesAddresses = knob("GWR", shape.isGatedBefore || shape.gatesAfter < 2 ? 1 : 0) == 1
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       k.grid([rows / Index(height * shape.chunks), batch.ceilDiv(share)], schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
@@ -119,7 +119,7 @@ package enum MonarchWide {
         let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
-        let filter = MonarchFilter(k, chunks, type: shape.type, asides: 0) {
+        let filter = MonarchFilter(k, chunks, type: shape.type, asides: knob("GWA", 0)) {
           load(filters[$0], [row + Index(height * $1), 0])
         }
         let first = task[1] * share
@@ -135,9 +135,7 @@ package enum MonarchWide {
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
             let spectrum = tile.spectrum(tile.begun(x))
-            let product = tile.factor(
-              filter.product(spectrum, step: step, conjugated: shape.isConjugated))
-            filter.handOn(spectrum, step: step, conjugated: shape.isConjugated)
+            let product = filter.factor(spectrum, step: step, conjugated: shape.isConjugated)
             let result = tile.real(tile.returned(product))
             for (number, y) in outputs.enumerated() {
               let gate =

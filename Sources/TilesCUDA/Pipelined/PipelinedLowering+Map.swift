@@ -27,10 +27,6 @@ extension PipelinedLowering {
       code.line("int opaque = quad, opaque_row = row0;")
       code.line("asm volatile(\"\" : \"+r\"(opaque), \"+r\"(opaque_row));")
     }
-    // Pairs that stay through a loop would be taken apart before it, into a register for each number.
-    for tile in program.tilesRead where placement.paired.contains(tile.id) && asideOffsets[tile.id] == nil {
-      for block in 0..<blocks { code.line("pin(q\(tile.id)[\(block)]);") }
-    }
     // Numbers that are the same for the whole tile.
     var hoisted: [Int: String] = [:]
     var value = 0
