@@ -49,33 +49,50 @@ struct MonarchFilter {
 
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
-  ///   - asides: of how many parts of the second chunk's spectrum there is no room in registers.
+  ///   - rows: of all spectra: more than four.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, asides: Int,
-    load: (_ part: Int, _ chunk: Int) -> Tile
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, load: (_ part: Int, _ chunk: Int) -> Tile
   ) {
     (self.k, self.type, self.chunks) = (k, type, chunks)
-    let first = Pair(re: load(0, 0), im: load(1, 0))
     guard chunks.count == 2 else {
-      (own, later) = (first, nil)
+      (own, later) = (Pair(re: load(0, 0), im: load(1, 0)), nil)
       return
     }
-    let second = Pair(re: k.map(.add, load(0, 1), first.im), im: k.map(.subtract, load(1, 1), first.re))
-    let largest = [first.re, first.im, second.re, second.im].map { k.rowMax(k.map(.abs, $0)) }
-    let scale = k.map(
-      .max, k.map(.max, k.map(.max, largest[0], largest[1]), k.map(.max, largest[2], largest[3])), 0x1p-100)
+    // One pair of parts after the other: at once they would fill the registers, so each pair has a condition, which holds.
+    var (pairs, stage) = ([Tile](), 0)
+    func alone(_ body: () -> Void) {
+      k.when(Index(stage), lessThan: rows, body)
+      stage += 1
+    }
+    for chunk in 0..<2 {
+      alone {
+        let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
+        pairs.append(k.map(.max, parts[0], parts[1]))
+      }
+    }
+    // What K₁ − i·K₀ cannot exceed, and K₀ less so.
+    let scale = k.map(.max, k.map(.add, pairs[0], pairs[1]), 0x1p-100)
     let factor = k.map(.reciprocal, scale)
     func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
-    own = Pair(re: halved(first.re), im: halved(first.im))
+    var parts: [Tile] = []
+    alone {
+      let (re, im) = (load(0, 0), load(1, 1))
+      parts += [halved(re), halved(k.map(.subtract, im, re))]
+    }
+    alone {
+      let (im, re) = (load(1, 0), load(0, 1))
+      parts += [halved(im), halved(k.map(.add, re, im))]
+    }
+    let own = Pair(re: parts[0], im: parts[2])
+    let next = Pair(re: parts[3], im: parts[1])
     func handed() -> Tile {
       let zero = k.filled(
-        0, rows: first.re.rows, columns: first.re.columns, validRows: first.re.validRows,
-        validColumns: first.re.validColumns)
+        0, rows: own.re.rows, columns: own.re.columns, validRows: own.re.validRows,
+        validColumns: own.re.validColumns)
       return k.cast(zero, to: type)
     }
-    let next = Pair(re: halved(second.re), im: halved(second.im))
-    for part in [next.re, next.im].prefix(asides) { k.setAside(part) }
+    self.own = own
     later = Later(
       spectrum: next, scale: scale,
       handed: Pair(re: handed(), im: handed()))
@@ -92,10 +109,17 @@ struct MonarchFilter {
       let product = times(own)
       return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
     }
-    let product = times(own)
-    let sums = zip([product.re, product.im], [later.handed.re, later.handed.im]).map {
-      k.cast(k.map(.multiply, k.map(.add, $0, $1), later.scale), to: type)
+    // The product is added to what was handed on, one chain for each part.
+    let (re, im, w, z) = (x.re, x.im, own.re, own.im)
+    func chain(_ first: (Tile, Tile), _ second: (Tile, Tile), from start: Tile, negating: Bool) -> Tile {
+      let sum = k.map(.fma, first.0, first.1, start)
+      let whole = k.map(.fma, negating ? k.map(.negate, second.0) : second.0, second.1, sum)
+      return k.cast(k.map(.multiply, whole, later.scale), to: type)
     }
+    let sums = [
+      chain((re, w), (im, z), from: later.handed.re, negating: !conjugated),
+      chain((im, w), (re, z), from: later.handed.im, negating: conjugated),
+    ]
     let (turn, last) = (chunks.turn(step), Index(chunks.count - 1))
     k.when(turn, lessThan: last) {
       let next = times(later.spectrum)

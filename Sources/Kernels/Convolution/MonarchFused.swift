@@ -79,7 +79,7 @@ package enum MonarchFused {
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
-        let filter = MonarchFilter(k, chunks, type: shape.type, asides: knob("GWA", 0)) {
+        let filter = MonarchFilter(k, chunks, type: shape.type, rows: rows) {
           load(filters[$0], [row + Index(side * $1), 0])
         }
         let first = task[1] * share

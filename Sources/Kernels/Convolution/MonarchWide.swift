@@ -119,7 +119,7 @@ package enum MonarchWide {
         let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
-        let filter = MonarchFilter(k, chunks, type: shape.type, asides: knob("GWA", 0)) {
+        let filter = MonarchFilter(k, chunks, type: shape.type, rows: rows) {
           load(filters[$0], [row + Index(height * $1), 0])
         }
         let first = task[1] * share

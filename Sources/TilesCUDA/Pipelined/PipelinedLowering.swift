@@ -21,8 +21,6 @@ package struct PipelinedLowering {
   var addRanks: Set<Int> = []
   /// Where staged tiles lie, by tile.
   var stagedOffsets: [Int: Int] = [:]
-  /// Where tiles lie that were set aside, by tile: a number of bytes a thread.
-  var asideOffsets: [Int: Int] = [:]
   /// Where rows of numbers lie, by tile.
   var rowOffsets: [Int: Int] = [:]
   /// Where the groups' parts of numbers of rows lie, by tile.
@@ -135,10 +133,6 @@ package struct PipelinedLowering {
       stagedOffsets[tile] = offset
       offset += shared.alignedBytes
     }
-    for (tile, bytes) in placement.asides.sorted(by: { $0.key < $1.key }) {
-      asideOffsets[tile] = offset
-      offset += groups * 128 * bytes
-    }
     if kernel.body.contains(where: { storesThroughBuffer($0) }) {
       storeOffset = offset
       offset += groups * storeBuffers * Self.storeBufferBytes
@@ -198,9 +192,6 @@ package struct PipelinedLowering {
     }
     for (tile, offset) in stagedOffsets.sorted(by: { $0.key < $1.key }) {
       lines.append("staged tile \(tile) at \(offset)")
-    }
-    for (tile, offset) in asideOffsets.sorted(by: { $0.key < $1.key }) {
-      lines.append("tile \(tile) set aside at \(offset)")
     }
     if let storeOffset { lines.append("store buffers at \(storeOffset), \(storeBuffers) a group") }
     if let registers { lines.append("registers: loader \(registers.loader), groups \(registers.group)") }
@@ -319,11 +310,6 @@ package struct PipelinedLowering {
     for (number, place) in placement.places.sorted(by: { $0.key < $1.key }) {
       guard let tile = placement.tiles[number] else { continue }
       switch place {
-      case .fragment where asideOffsets[number] != nil:
-        let bytes = placement.asides[number] ?? 0
-        code.line(
-          "u32 *const q\(number) = (u32 *)(memory + \(asideOffsets[number] ?? 0) + group * \(128 * bytes)) + 4 * thread;  // \(tile), set aside"
-        )
       case .fragment(let blocks, let columns, _) where placement.paired.contains(number):
         code.line("u32 q\(number)[\(blocks)][\(columns / 4)];  // \(tile), in pairs")
       case .fragment(let blocks, let columns, _):

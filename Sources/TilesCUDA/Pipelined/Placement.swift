@@ -34,8 +34,6 @@ struct Placement {
   private(set) var exchanged: Set<Int> = []
   /// Fragments of 16-bit numbers of which a register holds two: those that elementwise operations alone write and read.
   private(set) var paired: Set<Int> = []
-  /// Those of them that the kernel sets aside, with the bytes a thread has of each.
-  private(set) var asides: [Int: Int] = [:]
   /// Sums that products go on with.
   private(set) var continued: Set<Int> = []
   /// References of ring tiles.
@@ -168,11 +166,10 @@ struct Placement {
     }
     visit(kernel.body)
     for (number, place) in places {
-      guard case .fragment(let blocks, let columns, _) = place, columns % 8 == 0, let tile = tiles[number],
+      guard case .fragment(_, let columns, _) = place, columns % 8 == 0, let tile = tiles[number],
         [.bfloat16, .float16].contains(tile.type), !others.contains(number)
       else { continue }
       paired.insert(number)
-      if kernel.asides.contains(number), columns % 32 == 0 { asides[number] = blocks * columns }
     }
   }
 
