@@ -23,12 +23,6 @@ extension KernelCatalogue {
       shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 32) { ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true) },
-      shape(radix: 64) { $0.chunks = 2 },
-      shape(radix: 64, type: .float16) { ($0.chunks, $0.isConjugated) = (2, true) },
-      shape(radix: 64, type: .float16) { ($0.chunks, $0.isGatedBefore, $0.gatesAfter) = (2, true, 1) },
-      shape(radix: 64, type: .float16) {
-        ($0.chunks, $0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (2, true, 2, true)
-      },
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true),
     ].map { shape in
@@ -39,7 +33,7 @@ extension KernelCatalogue {
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
         cases: [
           Case(
-            ["B": 3, "R": shape.isWhole ? 64 * shape.chunks : 88, "share": 2], matrices(MonarchTile.parts(shape.constants)))
+            ["B": 3, "R": shape.isWhole ? 64 : 88, "share": 2], matrices(MonarchTile.parts(shape.constants)))
         ]
       ) { try MonarchFused.kernel(shape) }
     }
@@ -74,23 +68,15 @@ extension KernelCatalogue {
     MonarchGradient.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16, isGated: true),
     MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, isGated: true),
     MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
-    chunked(isGated: false), chunked(isGated: true),
   ].map { shape in
     CatalogueEntry(
       "monarch_gradient_\(shape.variant)",
       tolerance: CatalogueEntry.Tolerance(
         absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
       cases: [
-        Case(["B": 3, "R": 64 * shape.chunks, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))
+        Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))
       ]
     ) { try MonarchGradient.kernel(shape) }
-  }
-
-  private static func chunked(isGated: Bool) -> MonarchGradient.Shape {
-    var shape = MonarchGradient.Shape(
-      MonarchConstants(radix: 64, isShifted: true), type: .float16, isGated: isGated)
-    shape.chunks = 2
-    return shape
   }
 
   private static let outer: [CatalogueEntry] =
@@ -167,18 +153,12 @@ extension KernelCatalogue {
   }
 
   private static let wide: [CatalogueEntry] =
-    ([1, 2].flatMap { chunks in
-      [
-        MonarchWide.Shape(type: .bfloat16),
-        MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
-        MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
-        MonarchWide.Shape(type: .float16, gatesAfter: 2),
-      ].map { shape in
-        var shape = shape
-        shape.chunks = chunks
-        return shape
-      }
-    } + adjointPairs).map { shape in
+    ([
+      MonarchWide.Shape(type: .bfloat16),
+      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
+      MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
+      MonarchWide.Shape(type: .float16, gatesAfter: 2),
+    ] + chunked).map { shape in
       wideEntry(
         "monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128 * shape.chunks, "share": 2]
       ) {
@@ -201,9 +181,13 @@ extension KernelCatalogue {
       ) { try MonarchWideGradient.kernel(shape) }
     }
 
-  private static let adjointPairs: [MonarchWide.Shape] = [(false, 0), (true, 2)].map { before, after in
-    var shape = MonarchWide.Shape(type: .float16, isGatedBefore: before, gatesAfter: after)
-    (shape.chunks, shape.isConjugated) = (2, true)
+  /// Every form of rows that are two chunks.
+  private static let chunked: [MonarchWide.Shape] = [
+    (ElementType.bfloat16, false, 0, false), (.float16, false, 0, true), (.float16, true, 0, false),
+    (.float16, false, 1, false), (.float16, true, 1, false), (.bfloat16, true, 1, true), (.float16, false, 2, true),
+  ].map { type, before, after, isConjugated in
+    var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after)
+    (shape.chunks, shape.isConjugated) = (2, isConjugated)
     return shape
   }
 

@@ -93,6 +93,7 @@ struct MonarchFilter {
       return k.cast(zero, to: type)
     }
     self.own = own
+    for part in [next.re, next.im] { k.setAside(part) }
     later = Later(
       spectrum: next, scale: scale,
       handed: Pair(re: handed(), im: handed()))
@@ -158,7 +159,9 @@ struct MonarchSums {
       later = nil
       return
     }
-    later = (pair(), Pair(re: k.cast(zero(), to: type), im: k.cast(zero(), to: type)))
+    let first = Pair(re: k.cast(zero(), to: type), im: k.cast(zero(), to: type))
+    for part in [first.re, first.im] { k.setAside(part) }
+    later = (pair(), first)
   }
 
   /// Adds a step's product.

@@ -22,7 +22,7 @@ extension MonarchConvolution {
   /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
   ///
   /// Memory beside the gradients: two float32 numbers for each number of a spectrum and each part of the batch that tasks
-  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 circular and 16,384 causal points, two copies.
+  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 and 16,384 points, two copies.
   ///
   /// - Parameter dy: gradient of y.
   package func gradients(
@@ -72,7 +72,7 @@ extension MonarchConvolution {
       try longFilterGradient(stages, factors, gates, keeping: products, into: whole)
     } else {
       let side = MonarchConstants.side
-      let rows = [shape.batch, chunked.channels * constants.radix, side]
+      let rows = [shape.batch, shape.channels * constants.radix, side]
       let sums = try self.sums(
         factors.map { $0.cutIntoRows(rows) }, gates: gates.map { $0.cutIntoRows(rows) }, isComplex: false)
       try inverse().run(precise + sums + [whole.reshaped([rows[1], side])])
@@ -88,12 +88,11 @@ extension MonarchConvolution {
     let (batch, rows, side) = (factors[0].shape[0], factors[0].shape[1], MonarchConstants.side)
     var gradient = MonarchGradient.Shape(
       constants, type: shape.type, isComplex: isComplex, isGated: !gates.isEmpty)
-    (gradient.isWhole, gradient.chunks) = (rows % side == 0, isComplex ? 1 : chunks)
+    gradient.isWhole = rows % side == 0
     let kernel = try gradients[gradient] ?? executor.compile(try MonarchGradient.kernel(gradient))
     gradients[gradient] = kernel
     // Two tasks for each tile; parts of the batch are summed up afterwards.
-    let tiles = (rows / gradient.chunks + side - 1) / side
-    let share = Self.share(batch: batch, tiles: 2 * tiles, slots: 2 * executor.cores)
+    let share = Self.share(batch: batch, tiles: (rows + side - 1) / side * 2, slots: 2 * executor.cores)
     let parts = (batch + share - 1) / share
     let sums = try accumulators([parts, rows, side])
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]

@@ -42,7 +42,7 @@ package final class MonarchConvolution {
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
     var chunks: (count: Int, shape: Shape) {
       let side = MonarchConstants.side
-      let count = knob("GWC", 1) == 1 && mode == .causal && [2 * side * side, 4 * side * side].contains(points) ? 2 : 1
+      let count = mode == .causal && points == 2 * MonarchWide.height * side ? 2 : 1
       if count == 1 { return (1, self) }
       return (
         count,
@@ -68,7 +68,7 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
-  /// Chunks of which causal rows are: two of 4,096 points or of 8,192, each with a transform of its own, or one.
+  /// Chunks of which causal rows are: two of 8,192 points, each with a transform of its own, or one.
   let chunks: Int
   /// Rows of which each is a chunk, as the transforms see them.
   let chunked: Shape
@@ -194,7 +194,7 @@ package final class MonarchConvolution {
     _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor], isConjugated: Bool
   ) throws {
     var fused = MonarchFused.Shape(constants, type: shape.type, isComplex: stages != nil)
-    (fused.isConjugated, fused.chunks) = (isConjugated, stages == nil ? chunks : 1)
+    fused.isConjugated = isConjugated
     guard let stages else {
       fused.isWhole = shape.channels * constants.radix % MonarchConstants.side == 0
       (fused.isGatedBefore, fused.gatesAfter) = (before != nil, after.count)
@@ -228,8 +228,7 @@ package final class MonarchConvolution {
     let rows = [inputs[0].shape[0], spectrum.re.shape[0], side]
     let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
     kernels[fused] = kernel
-    let tiles = (rows[1] / fused.chunks + side - 1) / side
-    let share = Self.share(batch: rows[0], tiles: tiles, slots: 2 * executor.cores)
+    let share = Self.share(batch: rows[0], tiles: (rows[1] + side - 1) / side, slots: 2 * executor.cores)
     try kernel.run(
       [matrices, spectrum.re, spectrum.im] + (inputs + outputs).map { $0.cutIntoRows(rows) },
       integers: [share])
@@ -241,6 +240,14 @@ package final class MonarchConvolution {
     into y: [Tensor],
     isConjugated: Bool
   ) throws {
+    // Two results at once of chunks with a gate before have no room in registers.
+    if chunks > 1, before != nil, after.count > 1 {
+      for (gate, target) in zip(after, y) {
+        try runWide(
+          matrices, u, spectrum, before: before, after: [gate], into: [target], isConjugated: isConjugated)
+      }
+      return
+    }
     var wide = MonarchWide.Shape(
       type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
     (wide.isConjugated, wide.chunks) = (isConjugated, chunks)

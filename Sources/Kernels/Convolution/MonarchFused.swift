@@ -23,8 +23,6 @@ package enum MonarchFused {
     package var isConjugated = false
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
-    /// Tiles of a channel's row: one, or two of 4,096 points, of which spectra are each its own.
-    package var chunks = 1
 
     /// A convolution without gates.
     package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false) {
@@ -35,7 +33,7 @@ package enum MonarchFused {
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
       return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
-        + "\(chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
     }
 
     /// Tensors that a call takes before its results: inputs, gate before, gates after.
@@ -70,25 +68,20 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
-      if shape.chunks > 1 { schedule.recomputesAddresses = knob("GWR", 0) == 1 }
-      let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
-      k.grid([rows.ceilDiv(Index(side * shape.chunks)), batch.ceilDiv(share)], schedule: schedule) { task in
-        let row = task[0] * Index(side * shape.chunks)
+      k.grid([rows.ceilDiv(Index(side)), batch.ceilDiv(share)], schedule: schedule) { task in
+        let row = task[0] * Index(side)
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
-        let filter = MonarchFilter(k, chunks, type: shape.type, rows: rows) {
-          load(filters[$0], [row + Index(side * $1), 0])
-        }
+        let filter = filters.map { load($0, [row, 0]) }
         let first = task[1] * share
-        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: side) }
         k.pipeline(
-          steps: (batch - first).min(share) * Index(shape.chunks), stages: shape.isGatedBefore ? 1 : 2,
-          load: { step in (inputs + before).map { load($0, at(step)) } },
+          steps: (batch - first).min(share), stages: shape.isGatedBefore ? 1 : 2,
+          load: { step in (inputs + before).map { load($0, [first + step, row, 0]) } },
           compute: { step, tiles in
-            let at = at(step)
+            let at = [first + step, row, 0]
             let gates = after.map { load($0, at) }
             let begun: MonarchTile.Pair
             if shape.isComplex {
@@ -99,9 +92,10 @@ package enum MonarchFused {
                 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
               begun = tile.begun(gated)
             }
-            let spectrum = tile.spectrum(begun)
-            let product = filter.factor(spectrum, step: step, conjugated: shape.isConjugated)
-            let returned = tile.returned(product)
+            let product = tile.product(
+              tile.spectrum(begun), MonarchTile.Pair(re: filter[0], im: filter[1]),
+              conjugated: shape.isConjugated)
+            let returned = tile.returned(tile.factor(product))
             let y = tile.real(returned)
             if shape.isComplex {
               let imaginary = tile.imaginary(returned)

@@ -18,8 +18,6 @@ package enum MonarchGradient {
     package var isGated = false
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
-    /// Tiles of a channel's row, as in ``MonarchFused/Shape/chunks``.
-    package var chunks = 1
 
     /// Sums for a convolution without gates.
     package init(
@@ -30,7 +28,7 @@ package enum MonarchGradient {
 
     var variant: String {
       "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")"
-        + "\(isGated ? "_gated" : "")\(chunks > 1 ? "_chunks" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(isGated ? "_gated" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
     }
   }
 
@@ -55,20 +53,21 @@ package enum MonarchGradient {
       schedule.recomputesAddresses = true
       // Sums of whole tiles and what leads to them would not fit the registers: a task has half of the columns.
       let width = side / 2
-      let (chunks, height) = (MonarchChunks(count: shape.chunks), side * shape.chunks)
-      k.grid([rows.ceilDiv(Index(height)), parts, 2], schedule: schedule) { task in
-        let (row, column) = (task[0] * Index(height), task[2] * Index(width))
+      k.grid([rows.ceilDiv(Index(side)), parts, 2], schedule: schedule) { task in
+        let (row, column) = (task[0] * Index(side), task[2] * Index(width))
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
-        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid, width: width, column: column)
-        let sums = MonarchSums(k, chunks, type: shape.type) {
+        let tile = MonarchTile(
+          k, shape.constants, from: stack, valid: valid, width: width, column: column)
+        let sums = outputs.map { _ in
           k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))
         }
         let first = task[1] * share
         k.pipeline(
-          steps: (batch - first).min(share) * Index(shape.chunks), stages: inputs.count > 2 ? 1 : 2,
+          steps: (batch - first).min(share), stages: inputs.count > 2 ? 1 : 2,
           load: { step in
-            let at = chunks.at(step, batch: first, row: row, height: side)
-            return inputs.map { k.load($0, at: at, rows: side, columns: side, validRows: valid) }
+            inputs.map {
+              k.load($0, at: [first + step, row, 0], rows: side, columns: side, validRows: valid)
+            }
           },
           compute: { step, tiles in
             func spectrum(_ number: Int) -> MonarchTile.Pair {
@@ -82,13 +81,11 @@ package enum MonarchGradient {
                   : tile.begun(k.cast(k.map(.multiply, a, b), to: shape.type)))
             }
             let u = spectrum(0)
-            sums.add(spectrum(1), u, step: step)
+            let term = tile.product(spectrum(1), u, conjugated: true)
+            k.assign(sums[0], k.map(.add, sums[0], term.re))
+            k.assign(sums[1], k.map(.add, sums[1], term.im))
           })
-        for (chunk, parts) in sums.parts.enumerated() {
-          for (sum, output) in zip(parts, outputs) {
-            k.store(sum, to: output, at: [task[1], row + Index(side * chunk), column])
-          }
-        }
+        for (sum, output) in zip(sums, outputs) { k.store(sum, to: output, at: [task[1], row, column]) }
       }
     }
   }

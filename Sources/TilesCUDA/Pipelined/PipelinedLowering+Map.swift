@@ -114,7 +114,7 @@ extension PipelinedLowering {
     if !rows.isPerRow {
       code.close()
       for tile in program.tilesWritten where placement.paired.contains(tile.id) {
-        code.line("q\(tile.id)[b][2 * j + h] = \(packName(tile.type))(pair\(tile.id)[0], pair\(tile.id)[1]);")
+        code.line("\(pair(tile)) = \(packName(tile.type))(pair\(tile.id)[0], pair\(tile.id)[1]);")
       }
       code.close()
     }
@@ -211,13 +211,23 @@ extension PipelinedLowering {
     }
   }
 
+  /// The register, or the place in shared memory, of the pair of elements at the present place. There four pairs of a
+  /// thread follow each other, so that all banks serve 16 bytes a lane.
+  private func pair(_ tile: Tile) -> String {
+    guard asideOffsets[tile.id] != nil, case .fragment(_, let columns, _) = placement.places[tile.id] else {
+      return "q\(tile.id)[b][2 * j + h]"
+    }
+    let number = "(\(columns / 8) * (2 * b + h) + j)"
+    return "q\(tile.id)[\(number) / 4 * 512 + \(number) % 4]"
+  }
+
   /// The tile's element at the present place.
   private mutating func read(_ tile: Tile, isPerRow: Bool) -> String {
     switch placement.places[tile.id] {
     case .perRow: return "t\(tile.id)[b][h]"
     case .scalar: return "t\(tile.id)[0][0]"
     case .fragment where placement.paired.contains(tile.id):
-      return half(of: "q\(tile.id)[b][2 * j + h]", tile.type)
+      return half(of: pair(tile), tile.type)
     case .fragment:
       let element = "t\(tile.id)[b][4 * j + 2 * h + e]"
       switch tile.type {

@@ -34,6 +34,10 @@ struct Placement {
   private(set) var exchanged: Set<Int> = []
   /// Fragments of 16-bit numbers of which a register holds two: those that elementwise operations alone write and read.
   private(set) var paired: Set<Int> = []
+  /// Those of them that the kernel sets aside, with the bytes a thread has of each.
+  private(set) var asides: [Int: Int] = [:]
+  /// Staged tiles that lie where an earlier one did, which no product reads any more.
+  private(set) var shares: [Int: Int] = [:]
   /// Sums that products go on with.
   private(set) var continued: Set<Int> = []
   /// References of ring tiles.
@@ -54,6 +58,7 @@ struct Placement {
     placeComputed(kernel.body)
     place(kernel.body, busy: [])
     pair()
+    if !asides.isEmpty { share(kernel.body) }
   }
 
   /// How products take a tile.
@@ -166,12 +171,40 @@ struct Placement {
     }
     visit(kernel.body)
     for (number, place) in places {
-      guard case .fragment(_, let columns, _) = place, columns % 8 == 0, let tile = tiles[number],
+      guard case .fragment(let blocks, let columns, _) = place, columns % 8 == 0, let tile = tiles[number],
         [.bfloat16, .float16].contains(tile.type), !others.contains(number)
       else { continue }
       paired.insert(number)
+      if kernel.asides.contains(number), columns % 32 == 0 { asides[number] = blocks * columns }
     }
   }
+
+  /// Finds staged tiles of one form of which one is read for the last time before the other is written.
+  private mutating func share(_ statements: [Statement]) {
+    for statement in statements { for block in statement.operation.blocks { share(block) } }
+    func lifetime(_ tile: Int) -> (first: Int, last: Int)? {
+      let own = statements.indices.filter { position in
+        let operation = statements[position].operation
+        return (operation.tilesRead + operation.tilesWritten).contains { $0.id == tile }
+      }
+      guard let first = own.first, let last = own.last, tiles[tile].map({ statements[first].writes($0) }) == true
+      else { return nil }
+      return (first, last)
+    }
+    for (tile, form) in staged.sorted(by: { $0.key < $1.key }) {
+      guard let own = lifetime(tile), shares[tile] == nil else { continue }
+      let earlier = staged.keys.sorted().first { other in
+        guard other < tile, staged[other] == form, shares[other] == nil, !shares.values.contains(other) else {
+          return false
+        }
+        return lifetime(other).map { $0.last < own.first } ?? false
+      }
+      if let earlier { shares[tile] = earlier }
+    }
+  }
+
+  /// The staged tile whose place this one takes: itself, or an earlier one.
+  func place(ofStaged tile: Int) -> Int { shares[tile] ?? tile }
 
   // MARK: Loads
 
