@@ -116,8 +116,8 @@ public final class Recorder {
     append(.when(less: lower, than: upper, body: statements), file, line)
   }
 
-  /// Says that a tile of 16-bit numbers which only elementwise operations touch is read seldom: where registers are scarce, a
-  /// back end keeps it elsewhere.
+  /// Says that a tile which only elementwise operations touch, of 16-bit numbers or of a number a row, is read seldom: where
+  /// registers are scarce, a back end keeps it elsewhere.
   public func setAside(_ tile: Tile) { asides.insert(tile.id) }
 
   private func block(_ body: () -> Void) -> [Statement] {

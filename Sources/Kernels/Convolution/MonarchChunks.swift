@@ -50,9 +50,11 @@ struct MonarchFilter {
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
   ///   - rows: of all spectra: more than four.
+  ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, load: (_ part: Int, _ chunk: Int) -> Tile
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, asides: Int = 2,
+    load: (_ part: Int, _ chunk: Int) -> Tile
   ) {
     (self.k, self.type, self.chunks) = (k, type, chunks)
     guard chunks.count == 2 else {
@@ -93,7 +95,7 @@ struct MonarchFilter {
       return k.cast(zero, to: type)
     }
     self.own = own
-    for part in [next.re, next.im] { k.setAside(part) }
+    for part in [next.re, next.im].prefix(asides) { k.setAside(part) }
     later = Later(
       spectrum: next, scale: scale,
       handed: Pair(re: handed(), im: handed()))

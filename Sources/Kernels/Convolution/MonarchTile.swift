@@ -101,10 +101,12 @@ struct MonarchTile {
 
   /// Columns of what ``begun(_:)-(Tile)`` left: the spectrum in float32.
   func spectrum(_ begun: Pair) -> Pair {
-    let sums = Pair(re: k.matmul(begun.re, columns.re), im: k.matmul(begun.re, columns.im))
-    k.matmul(into: sums.re, begun.im, columns.im, subtracting: true)
-    k.matmul(into: sums.im, begun.im, columns.re)
-    return sums
+    // The second sum's registers are wanted only when the imaginary part is packed.
+    let re = k.matmul(begun.re, columns.re)
+    k.matmul(into: re, begun.im, columns.im, subtracting: true)
+    let im = k.matmul(begun.re, columns.im)
+    k.matmul(into: im, begun.im, columns.re)
+    return Pair(re: re, im: im)
   }
 
   /// Columns of a rounded spectrum back, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.

@@ -107,8 +107,9 @@ package enum MonarchWide {
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
-      // With two gates after and none before, the compiler finds registers for addresses better by itself.
-      schedule.recomputesAddresses = knob("GWR", shape.isGatedBefore || shape.gatesAfter < 2 ? 1 : 0) == 1
+      // With chunks and gates, or two gates after, the compiler finds registers for addresses better by itself.
+      let hasGates = shape.isGatedBefore || shape.gatesAfter > 0
+      schedule.recomputesAddresses = shape.chunks > 1 ? !hasGates : shape.gatesAfter < 2
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       k.grid([rows / Index(height * shape.chunks), batch.ceilDiv(share)], schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
@@ -119,7 +120,9 @@ package enum MonarchWide {
         let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
-        let filter = MonarchFilter(k, chunks, type: shape.type, rows: rows) {
+        let filter = MonarchFilter(
+          k, chunks, type: shape.type, rows: rows, asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
+        ) {
           load(filters[$0], [row + Index(height * $1), 0])
         }
         let first = task[1] * share

@@ -44,7 +44,7 @@ package enum MonarchWideGradient {
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
-      schedule.recomputesAddresses = knob("GWR", 1) == 1
+      schedule.recomputesAddresses = true
       let width = side / 2
       let chunks = MonarchChunks(count: shape.chunks)
       k.grid([rows / Index(height * shape.chunks), parts, 2], schedule: schedule) { task in

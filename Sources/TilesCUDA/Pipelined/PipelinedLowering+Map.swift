@@ -26,8 +26,8 @@ extension PipelinedLowering {
     if isOpaque {
       code.line("int opaque = quad, opaque_row = row0;")
       code.line("asm volatile(\"\" : \"+r\"(opaque), \"+r\"(opaque_row));")
-      // What the compiler still may know: it then exchanges pieces by one operation each.
-      code.line("opaque &= 3;")
+      // With this much the compiler exchanges pieces by one operation each; it costs registers where many are wanted at once.
+      if !asideOffsets.isEmpty { code.line("opaque &= 3;") }
     }
     // Numbers that are the same for the whole tile.
     var hoisted: [Int: String] = [:]

@@ -331,6 +331,10 @@ package struct PipelinedLowering {
     for (number, place) in placement.places.sorted(by: { $0.key < $1.key }) {
       guard let tile = placement.tiles[number] else { continue }
       switch place {
+      case .perRow(let blocks) where asideOffsets[number] != nil:
+        code.line(
+          "float (*const t\(number))[2] = (float (*)[2])(memory + \(asideOffsets[number] ?? 0) + (group * 128 + thread) * \(8 * blocks));  // \(tile), set aside"
+        )
       case .fragment where asideOffsets[number] != nil:
         let bytes = placement.asides[number] ?? 0
         code.line(

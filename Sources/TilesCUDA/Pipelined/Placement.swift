@@ -171,6 +171,7 @@ struct Placement {
     }
     visit(kernel.body)
     for (number, place) in places {
+      if case .perRow(let blocks) = place, kernel.asides.contains(number) { asides[number] = 8 * blocks }
       guard case .fragment(let blocks, let columns, _) = place, columns % 8 == 0, let tile = tiles[number],
         [.bfloat16, .float16].contains(tile.type), !others.contains(number)
       else { continue }
@@ -183,11 +184,10 @@ struct Placement {
   private mutating func share(_ statements: [Statement]) {
     for statement in statements { for block in statement.operation.blocks { share(block) } }
     func lifetime(_ tile: Int) -> (first: Int, last: Int)? {
-      let own = statements.indices.filter { position in
-        let operation = statements[position].operation
-        return (operation.tilesRead + operation.tilesWritten).contains { $0.id == tile }
-      }
-      guard let first = own.first, let last = own.last, tiles[tile].map({ statements[first].writes($0) }) == true
+      guard let tile = tiles[tile] else { return nil }
+      let own = statements.indices.filter { statements[$0].reads(tile) || statements[$0].writes(tile) }
+      guard let first = own.first, let last = own.last, statements[first].operation.blocks.isEmpty,
+        statements[first].writes(tile)
       else { return nil }
       return (first, last)
     }

@@ -1,2 +1,0 @@
-import Glibc
-func knob(_ name: String, _ other: Int) -> Int { unsafe getenv(name).flatMap { unsafe Int(String(cString: $0)) } ?? other }
