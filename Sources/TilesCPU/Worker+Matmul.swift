@@ -85,11 +85,13 @@ extension Worker {
     c: (base: UnsafeMutablePointer<Float>, row: Int), _ continuing: Int32, copy: UnsafeMutablePointer<Float>
   ) {
     // Rows far apart share cache sets and take a page each; a copy pays once enough panels pass by.
-    let copies = a.type != GW_F32 || a.isNegated || a.column == 1 && a.row > k && a.row >= 512 && n >= 64 && m >= 24
+    let copies =
+      a.type != GW_F32 || a.isNegated || a.column == 1 && a.row > k && a.row >= 512 && n >= 64 && m >= 24
     var row = 0
     while row < m {
       let rows = Swift.min(Self.rowBlock, m - row)
-      let block = unsafe LeftOperand(base: a.at(row), row: a.row, column: a.column, type: a.type, isNegated: a.isNegated)
+      let block = unsafe LeftOperand(
+        base: a.at(row), row: a.row, column: a.column, type: a.type, isNegated: a.isNegated)
       let from = unsafe copies ? widened(block, rows, k, into: copy) : block
       unsafe microkernels.matmul(
         rows, n, k, from.base.assumingMemoryBound(to: Float.self), from.row, from.column, b.base, b.row,

@@ -58,7 +58,8 @@ import TilesCPU
     let rows = ConvolutionRows(
       try turned(test.rows.input), inputGate: try test.rows.inputGate.map(turned),
       outputGate: try test.rows.outputGate.map(turned), skip: test.rows.skip)
-    let convolution = try LongConvolution(shape, channels: channels, type: .float16, layout: layout, on: executor)
+    let convolution = try LongConvolution(
+      shape, channels: channels, type: .float16, layout: layout, on: executor)
     let spectrum = try convolution.spectrum(of: test.filters)
     for filter in [LongConvolution.Filter.taps(test.filters), .spectrum(spectrum)] {
       let y = try poisoned(.float16, rows.input.shape)

@@ -29,7 +29,9 @@ import Tiles
     shape.chunks = 2
     let program = try PipelinedLowering.emit(try MonarchWide.kernel(shape))
     #expect(program.plan.filter { $0.contains("set aside") }.count == 1)
-    let places = program.plan.filter { $0.hasPrefix("staged tile") }.compactMap { $0.split(separator: " ").last }
+    let places = program.plan.filter { $0.hasPrefix("staged tile") }.compactMap {
+      $0.split(separator: " ").last
+    }
     #expect(places.count == 3)
     #expect(Set(places).count == 2)
     // Numbers that only elementwise operations touch share registers, and products are subtracted.

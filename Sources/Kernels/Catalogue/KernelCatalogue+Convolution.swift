@@ -184,7 +184,8 @@ extension KernelCatalogue {
   /// Every form of rows that are two chunks.
   private static let chunked: [MonarchWide.Shape] = [
     (ElementType.bfloat16, false, 0, false), (.float16, false, 0, true), (.float16, true, 0, false),
-    (.float16, false, 1, false), (.float16, true, 1, false), (.bfloat16, true, 1, true), (.float16, false, 2, true),
+    (.float16, false, 1, false), (.float16, true, 1, false), (.bfloat16, true, 1, true),
+    (.float16, false, 2, true),
   ].map { type, before, after, isConjugated in
     var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after)
     (shape.chunks, shape.isConjugated) = (2, isConjugated)

@@ -22,7 +22,9 @@ package enum MonarchWideGradient {
       (self.type, self.isGated, self.keepsProducts) = (type, isGated, keepsProducts)
     }
 
-    var variant: String { "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(chunks > 1 ? "chunks_" : "")\(type.rawValue)" }
+    var variant: String {
+      "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(chunks > 1 ? "chunks_" : "")\(type.rawValue)"
+    }
   }
 
   /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im

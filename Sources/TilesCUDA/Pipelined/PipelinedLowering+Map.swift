@@ -255,7 +255,8 @@ extension PipelinedLowering {
       }
       guard shared.isTransposed else {
         return half(
-          of: "*(const u32 *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(row, 2 * (column & ~1)))",
+          of:
+            "*(const u32 *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(row, 2 * (column & ~1)))",
           tile.type)
       }
       let bits =
