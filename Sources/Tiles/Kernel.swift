@@ -20,6 +20,8 @@ public final class Kernel: Sendable {
   public let tileCount: Int
   /// How back ends with groups of threads may share out a task.
   public let schedule: Schedule
+  /// Tiles, by number, that are read seldom.
+  public let asides: Set<Int>
 
   /// In which order the tasks of a grid are started.
   public enum TaskOrder: Sendable, Hashable {
@@ -96,6 +98,7 @@ public final class Kernel: Sendable {
     body = recorder.root
     tileCount = recorder.tileCount
     schedule = recorder.schedule
+    asides = recorder.asides
   }
 
   init(copying other: Kernel, body: [Statement]) {
@@ -107,6 +110,7 @@ public final class Kernel: Sendable {
     order = other.order
     tileCount = other.tileCount
     schedule = other.schedule
+    asides = other.asides
     self.body = body
   }
 }

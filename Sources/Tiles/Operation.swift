@@ -61,11 +61,14 @@ public struct Matmul: Sendable, Hashable {
   public let transposesRight: Bool
   /// Whether the product is added to what the accumulator holds.
   public let continuing: Bool
+  /// Whether the product's negative is taken.
+  public let subtracting: Bool
 
   /// The same product of other tiles.
   package func replacingTiles(_ replacement: (Tile) -> Tile) -> Matmul {
     Matmul(
       accumulator: replacement(accumulator), left: replacement(left), right: replacement(right),
-      transposesLeft: transposesLeft, transposesRight: transposesRight, continuing: continuing)
+      transposesLeft: transposesLeft, transposesRight: transposesRight, continuing: continuing,
+      subtracting: subtracting)
   }
 }

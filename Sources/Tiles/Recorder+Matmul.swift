@@ -17,19 +17,21 @@ extension Recorder {
     return result
   }
 
-  /// accumulator = (continuing ? accumulator : 0) + left · right.
+  /// accumulator = (continuing ? accumulator : 0) ± left · right.
   ///
   /// Sums are float32 chains of fused multiply-adds in order of the inner index, so an element's value does not
   /// depend on the size of the tile. With `left` of ``ElementType/q16_rows`` and a block-quantised `right` the sums
   /// within a block are integers.
   ///
   /// - Parameters:
+  ///   - subtracting: whether the product's negative is taken; only of float32 and 16-bit factors.
   ///   - left: `[m, k]` float32, q16_rows, or bfloat16 or float16 (products of 16-bit factors are exact in float32;
   ///     machines with units for them may sum in another order); `[k, m]` when transposed.
   ///   - right: `[k, n]`; `[n, k]` when transposed, and then of any type (weights `[out, in]`).
   public func matmul(
     into accumulator: Tile, _ left: Tile, _ right: Tile, transposesLeft: Bool = false,
-    transposesRight: Bool = false, continuing: Bool = true, file: String = #fileID, line: Int = #line
+    transposesRight: Bool = false, continuing: Bool = true, subtracting: Bool = false,
+    file: String = #fileID, line: Int = #line
   ) {
     let described =
       "matmul \(accumulator) ← \(left)\(transposesLeft ? "ᵀ" : "") · \(right)\(transposesRight ? "ᵀ" : "")"
@@ -48,6 +50,9 @@ extension Recorder {
       accumulator.type == .float32 && accumulator.rows == m && accumulator.columns == n, described, file,
       line,
       "the accumulator must be float32 [\(m), \(n)].")
+    check(
+      !subtracting || left.type != .q16_rows, described, file, line,
+      "products of integers are not subtracted. Negate what is done with the sum.")
     switch left.type {
     case .float32:
       check(
@@ -70,7 +75,7 @@ extension Recorder {
       .matmul(
         Matmul(
           accumulator: accumulator, left: left, right: right, transposesLeft: transposesLeft,
-          transposesRight: transposesRight, continuing: continuing)), file, line)
+          transposesRight: transposesRight, continuing: continuing, subtracting: subtracting)), file, line)
     define(accumulator)
   }
 }

@@ -22,6 +22,9 @@ public final class Recorder {
   /// Tiles made by elementwise operations: nobody else can write them, so unread ones need no memory.
   private(set) var temporaries: Set<Int> = []
 
+  /// Tiles that are read seldom.
+  private(set) var asides: Set<Int> = []
+
   init(name: String) { self.name = name }
 
   // MARK: Parameters
@@ -112,6 +115,10 @@ public final class Recorder {
     let statements = block(body)
     append(.when(less: lower, than: upper, body: statements), file, line)
   }
+
+  /// Says that a tile which only elementwise operations touch, of 16-bit numbers or of a number a row, is read seldom: where
+  /// registers are scarce, a back end keeps it elsewhere.
+  public func setAside(_ tile: Tile) { asides.insert(tile.id) }
 
   private func block(_ body: () -> Void) -> [Statement] {
     blocks.append([])

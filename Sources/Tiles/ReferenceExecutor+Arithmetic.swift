@@ -23,6 +23,7 @@ extension ReferenceRun {
           var a =
             try product.transposesLeft
             ? read(left, product.left, step, row) : read(left, product.left, row, step)
+          if product.subtracting { a = -a }
           if !left.scales.isEmpty { a *= Scalar(left.scales[row * (left.columns / 32) + step / 32]) }
           let b =
             try product.transposesRight

@@ -78,6 +78,8 @@ struct MatmulPlan {
   var transposesLeft: Bool
   var transposesRight: Bool
   var continuing: Bool
+  /// Whether the left factor is negated.
+  var subtracting: Bool
   /// Integer register of the loop step whose first value starts the sum anew.
   var startStep: Int?
   /// gw_type number of the left operand, where it is no row of integer groups.

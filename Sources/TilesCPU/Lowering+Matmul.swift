@@ -11,6 +11,7 @@ extension Lowering {
       accumulator: slots[product.accumulator.id] ?? ownedSlot(product.accumulator),
       left: slot(of: product.left), right: slot(of: product.right), transposesLeft: product.transposesLeft,
       transposesRight: product.transposesRight, continuing: product.continuing,
+      subtracting: product.subtracting,
       startStep: sumSteps[product.accumulator.id].map { register(of: .step($0)) },
       leftType: (product.left.type.microkernelType ?? GW_F32).rawValue, rightType: rightType.rawValue,
       blockElements: product.right.type.blockElements,

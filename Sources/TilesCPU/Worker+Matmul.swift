@@ -7,6 +7,8 @@ internal import Memory
   var row: Int
   var column: Int
   var type = GW_F32
+  /// Whether its negative is multiplied.
+  var isNegated = false
 
   /// Address of row `i`.
   func at(_ i: Int) -> UnsafeMutableRawPointer { unsafe base + i * row * type.scalarBytes }
@@ -38,7 +40,8 @@ extension Worker {
     let k = plan.transposesLeft ? left.rows : left.columns
     let a = unsafe LeftOperand(
       base: left.base, row: plan.transposesLeft ? left.columnStride : left.rowStride,
-      column: plan.transposesLeft ? left.rowStride : left.columnStride, type: gw_type(plan.leftType))
+      column: plan.transposesLeft ? left.rowStride : left.columnStride, type: gw_type(plan.leftType),
+      isNegated: plan.subtracting)
     var b = unsafe UnsafePointer(right.base.assumingMemoryBound(to: Float.self))
     // Strides of the right operand along its inner index and along its columns.
     let inner = plan.transposesRight ? right.columnStride : right.rowStride
@@ -82,11 +85,13 @@ extension Worker {
     c: (base: UnsafeMutablePointer<Float>, row: Int), _ continuing: Int32, copy: UnsafeMutablePointer<Float>
   ) {
     // Rows far apart share cache sets and take a page each; a copy pays once enough panels pass by.
-    let copies = a.type != GW_F32 || a.column == 1 && a.row > k && a.row >= 512 && n >= 64 && m >= 24
+    let copies =
+      a.type != GW_F32 || a.isNegated || a.column == 1 && a.row > k && a.row >= 512 && n >= 64 && m >= 24
     var row = 0
     while row < m {
       let rows = Swift.min(Self.rowBlock, m - row)
-      let block = unsafe LeftOperand(base: a.at(row), row: a.row, column: a.column, type: a.type)
+      let block = unsafe LeftOperand(
+        base: a.at(row), row: a.row, column: a.column, type: a.type, isNegated: a.isNegated)
       let from = unsafe copies ? widened(block, rows, k, into: copy) : block
       unsafe microkernels.matmul(
         rows, n, k, from.base.assumingMemoryBound(to: Float.self), from.row, from.column, b.base, b.row,
@@ -104,6 +109,7 @@ extension Worker {
         unsafe microkernels.toFloat(
           a.type, rows, a.base + line * a.column * a.type.scalarBytes, copy + line * Self.rowBlock)
       }
+      if a.isNegated { unsafe negate(copy, k * Self.rowBlock) }
       return unsafe LeftOperand(base: UnsafeMutableRawPointer(copy), row: 1, column: Self.rowBlock)
     }
     let copyRow = k + Self.copyPadding
@@ -112,7 +118,13 @@ extension Worker {
     } else {
       unsafe convert(a.base, (a.row, a.column), a.type, rows: rows, columns: k, into: copy, row: copyRow)
     }
+    if a.isNegated { unsafe negate(copy, rows * copyRow) }
     return unsafe LeftOperand(base: UnsafeMutableRawPointer(copy), row: copyRow, column: 1)
+  }
+
+  /// Negates numbers in place; what lies between rows goes along.
+  private func negate(_ numbers: UnsafeMutablePointer<Float>, _ count: Int) {
+    for index in 0..<count { unsafe numbers[index] = -numbers[index] }
   }
 
   /// Rows of the left operand that are multiplied while the panels pass by.

@@ -132,9 +132,11 @@ struct WarpgroupProduct: Hashable {
   var transposesRight: Bool
   /// Whether it begins a sum, whatever the registers hold.
   var starts: Bool
+  /// Whether the product's negative is taken.
+  var subtracts = false
 
   var name: String {
-    "\(starts ? "start" : "product")_n\(columns)_\(type)_\(leftInRegisters ? "r" : transposesLeft ? "t" : "s")\(transposesRight ? "t" : "s")"
+    "\(starts ? "start" : "product")\(subtracts ? "_less" : "")_n\(columns)_\(type)_\(leftInRegisters ? "r" : transposesLeft ? "t" : "s")\(transposesRight ? "t" : "s")"
   }
 
   /// The function's definition.
@@ -170,7 +172,7 @@ struct WarpgroupProduct: Hashable {
     return """
       __device__ __forceinline__ void \(name)(float (&d)[\(registers)], \(leftParameter), u64 b) {
         asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, \(starts ? 0 : 1), 0;\\n"
-            "wgmma.mma_async.sync.aligned.m64n\(columns)k\(inner).f32.\(type).\(type) {\(list)}, \(left), \(right), p, 1, 1\(transposes);\\n}"
+            "wgmma.mma_async.sync.aligned.m64n\(columns)k\(inner).f32.\(type).\(type) {\(list)}, \(left), \(right), p, \(subtracts ? -1 : 1), 1\(transposes);\\n}"
             : \(outputs)
             : \(leftOperands), "l"(b));
       }

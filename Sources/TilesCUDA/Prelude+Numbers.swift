@@ -25,6 +25,19 @@ extension Prelude {
       asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
       return y;
     }
+    // Halves of a register. Shifts would do, but the compiler makes two loads, or two registers, of a word that is shifted.
+    __device__ __forceinline__ float low_bf16(u32 x) { return __int_as_float((int)(x << 16)); }
+    __device__ __forceinline__ float high_bf16(u32 x) { return __int_as_float((int)(x & 0xFFFF0000u)); }
+    __device__ __forceinline__ float low_f16(u32 x) {
+      float y;
+      asm("{.reg .b16 low, high;\\nmov.b32 {low, high}, %1;\\ncvt.f32.f16 %0, low;}" : "=f"(y) : "r"(x));
+      return y;
+    }
+    __device__ __forceinline__ float high_f16(u32 x) {
+      float y;
+      asm("{.reg .b16 low, high;\\nmov.b32 {low, high}, %1;\\ncvt.f32.f16 %0, high;}" : "=f"(y) : "r"(x));
+      return y;
+    }
     __device__ __forceinline__ float round_bf16(float x) { return from_bf16((unsigned short)pack_bf16(x, 0.0f)); }
     __device__ __forceinline__ float round_f16(float x) { return from_f16((unsigned short)pack_f16(x, 0.0f)); }
     // Combine the two sums of a lane and those of the four lanes that share a row.

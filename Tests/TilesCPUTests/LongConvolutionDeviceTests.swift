@@ -30,27 +30,36 @@ import TilesCPU
     for length in [65, 128, 512] { try agree(.bidirectional(lagZero: lagZero), length, layout) }
   }
 
-  private func agree(_ mode: ConvolutionMode, _ length: Int, _ layout: LongConvolution.Layout) throws {
+  /// Rows that are cut into two chunks, whole and padded.
+  @Test(arguments: [10_000, 16_384]) func chunksAgreeWithTheDefinition(length: Int) throws {
+    try agree(.causal, length, .channelsFirst, batch: 3, channels: 2)
+  }
+
+  private func agree(
+    _ mode: ConvolutionMode, _ length: Int, _ layout: LongConvolution.Layout, batch: Int = 2,
+    channels: Int = 3
+  ) throws {
     let executor = try machine()
     let shape = try ConvolutionShape(mode: mode, length: length, filterLength: length)
-    let test = try ConvolutionCase(shape, batch: 2, channels: 3, type: .float16)
+    let test = try ConvolutionCase(shape, batch: batch, channels: channels, type: .float16)
     let isLast = layout == .channelsLast
     func turned(_ t: Tensor) throws -> Tensor {
       guard isLast else { return t }
-      let result = try Tensor(zeros: t.type, [2, length, 3])
+      let result = try Tensor(zeros: t.type, [batch, length, channels])
       try executor.copy(from: t.permuted([0, 2, 1]), into: result)
       return result
     }
     func back(_ t: Tensor) throws -> [Double] {
       guard isLast else { return values(t) }
-      let result = try Tensor(zeros: t.type, [2, 3, length])
+      let result = try Tensor(zeros: t.type, [batch, channels, length])
       try executor.copy(from: t.permuted([0, 2, 1]), into: result)
       return values(result)
     }
     let rows = ConvolutionRows(
       try turned(test.rows.input), inputGate: try test.rows.inputGate.map(turned),
       outputGate: try test.rows.outputGate.map(turned), skip: test.rows.skip)
-    let convolution = try LongConvolution(shape, channels: 3, type: .float16, layout: layout, on: executor)
+    let convolution = try LongConvolution(
+      shape, channels: channels, type: .float16, layout: layout, on: executor)
     let spectrum = try convolution.spectrum(of: test.filters)
     for filter in [LongConvolution.Filter.taps(test.filters), .spectrum(spectrum)] {
       let y = try poisoned(.float16, rows.input.shape)
@@ -62,9 +71,9 @@ import TilesCPU
     targets.input = try poisoned(.float16, rows.input.shape)
     targets.inputGate = try poisoned(.float16, rows.input.shape)
     targets.outputGate = try poisoned(.float16, rows.input.shape)
-    targets.skip = try poisoned([3])
+    targets.skip = try poisoned([channels])
     targets.filters = ConvolutionFilters(
-      try poisoned([3, length]), reverse: mode.hasReverse ? try poisoned([3, length]) : nil)
+      try poisoned([channels, length]), reverse: mode.hasReverse ? try poisoned([channels, length]) : nil)
     try convolution.gradients(of: rows, spectrum: spectrum, outputGradient: turned(g), into: targets)
     let exact = LongConvolutionGradientTests().exact(test, values(g))
     let found =

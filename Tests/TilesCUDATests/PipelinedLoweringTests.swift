@@ -21,6 +21,24 @@ import Tiles
     #expect(try PipelinedLowering.emit(gemm()).source == program.source)
   }
 
+  /// Of two chunks with gates: the gated input lies where the factor of the last product does, and part of a filter aside.
+  @Test func whatHasNoRoomInRegistersIsSetAside() throws {
+    var shape = MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1)
+    let plain = try PipelinedLowering.emit(try MonarchWide.kernel(shape))
+    #expect(!plain.plan.contains { $0.contains("set aside") })
+    shape.chunks = 2
+    let program = try PipelinedLowering.emit(try MonarchWide.kernel(shape))
+    #expect(program.plan.filter { $0.contains("set aside") }.count == 1)
+    let places = program.plan.filter { $0.hasPrefix("staged tile") }.compactMap {
+      $0.split(separator: " ").last
+    }
+    #expect(places.count == 3)
+    #expect(Set(places).count == 2)
+    // Numbers that only elementwise operations touch share registers, and products are subtracted.
+    #expect(program.source.contains(", in pairs"))
+    #expect(program.source.contains("product_less_n64_f16_rt"))
+  }
+
   @Test func planNamesRingsAndRegisters() throws {
     let program = try PipelinedLowering.emit(gemm())
     #expect(program.threads == 384)

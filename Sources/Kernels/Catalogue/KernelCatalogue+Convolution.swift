@@ -73,7 +73,9 @@ extension KernelCatalogue {
       "monarch_gradient_\(shape.variant)",
       tolerance: CatalogueEntry.Tolerance(
         absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-      cases: [Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))]
+      cases: [
+        Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))
+      ]
     ) { try MonarchGradient.kernel(shape) }
   }
 
@@ -151,24 +153,44 @@ extension KernelCatalogue {
   }
 
   private static let wide: [CatalogueEntry] =
-    [
+    ([
       MonarchWide.Shape(type: .bfloat16),
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
       MonarchWide.Shape(type: .float16, gatesAfter: 2),
-    ].map { shape in
-      wideEntry("monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128, "share": 2]) {
+    ] + chunked).map { shape in
+      wideEntry(
+        "monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128 * shape.chunks, "share": 2]
+      ) {
         try MonarchWide.kernel(shape)
       }
     }
-    + [
-      MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
-      MonarchWideGradient.Shape(type: .float16, isGated: true, keepsProducts: true),
-    ].map { shape in
+    + [1, 2].flatMap { chunks in
+      [
+        MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
+        MonarchWideGradient.Shape(type: .float16, isGated: true, keepsProducts: true),
+      ].map { shape in
+        var shape = shape
+        shape.chunks = chunks
+        return shape
+      }
+    }.map { (shape: MonarchWideGradient.Shape) in
       wideEntry(
-        "monarch_wide_gradient_\(shape.variant)", shape.type, ["B": 3, "R": 128, "P": 2, "share": 2]
+        "monarch_wide_gradient_\(shape.variant)", shape.type,
+        ["B": 3, "R": 128 * shape.chunks, "P": 2, "share": 2]
       ) { try MonarchWideGradient.kernel(shape) }
     }
+
+  /// Every form of rows that are two chunks.
+  private static let chunked: [MonarchWide.Shape] = [
+    (ElementType.bfloat16, false, 0, false), (.float16, false, 0, true), (.float16, true, 0, false),
+    (.float16, false, 1, false), (.float16, true, 1, false), (.bfloat16, true, 1, true),
+    (.float16, false, 2, true),
+  ].map { type, before, after, isConjugated in
+    var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after)
+    (shape.chunks, shape.isConjugated) = (2, isConjugated)
+    return shape
+  }
 
   private static func wideEntry(
     _ name: String, _ type: ElementType, _ sizes: [String: Int],
@@ -181,7 +203,7 @@ extension KernelCatalogue {
     }
     let fills = [
       "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
-      "columns": numbers([columns.re, columns.im, columns.im.map { -$0 }]),
+      "columns": numbers([columns.re, columns.im]),
     ]
     return CatalogueEntry(
       name,

@@ -22,7 +22,7 @@ extension MonarchConvolution {
   /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
   ///
   /// Memory beside the gradients: two float32 numbers for each number of a spectrum and each part of the batch that tasks
-  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 points, two copies.
+  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 and 16,384 points, two copies.
   ///
   /// - Parameter dy: gradient of y.
   package func gradients(
@@ -108,7 +108,8 @@ extension MonarchConvolution {
     let rows = shape.points / side
     if let wide {
       let sums = try wideSums(wide, factors, gates, keeping: products)
-      return try finish(stages, sums, channels: 0..<shape.channels, into: target)
+      let rows = target.reshaped([chunked.channels, chunked.points])
+      return try finish(stages, sums, channels: 0..<chunked.channels, into: rows)
     }
     // All rows of the batch at once: parts of it would have to be added up.
     for channels in stages.channelParts() {
@@ -129,23 +130,24 @@ extension MonarchConvolution {
   private func finish(
     _ stages: MonarchStages, _ sums: [Tensor], channels: Range<Int>, into target: Tensor
   ) throws {
-    let sizes = [channels.count * shape.points / MonarchConstants.side, MonarchConstants.side]
+    let sizes = [channels.count * chunked.points / MonarchConstants.side, MonarchConstants.side]
     let parts = try stages.spectrumPlanes(channels: channels.count)
     try inverse().run(precise + sums + parts.map { $0.reshaped(sizes) })
     try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
   }
 
-  /// ``sums(_:gates:isComplex:)`` of rows of 8,192 points.
+  /// ``sums(_:gates:isComplex:)`` of rows of 8,192 points, or of two chunks of as many.
   private func wideSums(
     _ matrices: [Tensor], _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor]
   ) throws -> [Tensor] {
-    let gradient = MonarchWideGradient.Shape(
+    var gradient = MonarchWideGradient.Shape(
       type: shape.type, isGated: !gates.isEmpty, keepsProducts: !products.isEmpty)
+    gradient.chunks = chunks
     let kernel =
       try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
     wideGradients[gradient] = kernel
     let share = Self.share(batch: shape.batch, tiles: 2 * shape.channels, slots: executor.cores)
-    let rows = [shape.batch, shape.channels * MonarchWide.height, MonarchConstants.side]
+    let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
     let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(

@@ -4,8 +4,8 @@ package import Tiles
 /// Long convolution of 16-bit rows with filters, on machines that have matrix units for them.
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
-/// ``prepare(filter:skip:)`` and used by any number of calls; rows longer than 4,096 take three passes over a workspace,
-/// other lengths than powers of two are brought to the next. Not thread-safe: one call at a time.
+/// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 16,384, take one pass,
+/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
   package enum Mode: Sendable, Hashable {
@@ -39,6 +39,17 @@ package final class MonarchConvolution {
       (self.filterLength, self.mode, self.type) = (filterLength ?? length, mode, type)
     }
 
+    /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
+    var chunks: (count: Int, shape: Shape) {
+      let side = MonarchConstants.side
+      let count = mode == .causal && points == 2 * MonarchWide.height * side ? 2 : 1
+      if count == 1 { return (1, self) }
+      return (
+        count,
+        Shape(batch: batch, channels: channels * count, length: points / count, mode: mode, type: type)
+      )
+    }
+
     /// Points of the transform: the next power of two, from 64 on.
     package var points: Int {
       var points = MonarchConstants.side
@@ -57,6 +68,10 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
+  /// Chunks of which causal rows are: two of 8,192 points, each with a transform of its own, or one.
+  let chunks: Int
+  /// Rows of which each is a chunk, as the transforms see them.
+  let chunked: Shape
   let executor: any Executor
   /// The transform of the innermost stage.
   let constants: MonarchConstants
@@ -86,10 +101,12 @@ package final class MonarchConvolution {
     try shape.validate()
     (self.shape, self.executor) = (shape, executor)
     let side = MonarchConstants.side
-    let isLong = shape.points > side * side
-    constants = MonarchConstants(radix: isLong ? side : shape.points / side, isShifted: !isLong)
+    (chunks, chunked) = shape.chunks
+    let points = chunked.points
+    let isLong = points > side * side
+    constants = MonarchConstants(radix: isLong ? side : points / side, isShifted: !isLong)
     stages =
-      isLong ? try MonarchStages(shape, workspaceBytes: workspaceBytes, executor: executor) : nil
+      isLong ? try MonarchStages(chunked, workspaceBytes: workspaceBytes, executor: executor) : nil
     spectrumShape = MonarchSpectrum.Shape(
       constants, isComplex: isLong, isCircular: shape.mode == .circular)
     matrices = try executor.place(
@@ -97,7 +114,7 @@ package final class MonarchConvolution {
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
     spectra = try executor.compile(try MonarchSpectrum.kernel(spectrumShape))
     wide =
-      shape.points == MonarchWide.height * side
+      points == MonarchWide.height * side
       ? try MonarchWide.constants(shape.type).map { try executor.place($0) } : nil
   }
 
@@ -217,18 +234,26 @@ package final class MonarchConvolution {
       integers: [share])
   }
 
-  /// The kernel for 8,192 points.
+  /// The kernel for 8,192 points, or for two chunks of as many.
   private func runWide(
     _ matrices: [Tensor], _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor],
     into y: [Tensor],
     isConjugated: Bool
   ) throws {
+    // Two results at once of chunks with a gate before have no room in registers.
+    if chunks > 1, before != nil, after.count > 1 {
+      for (gate, target) in zip(after, y) {
+        try runWide(
+          matrices, u, spectrum, before: before, after: [gate], into: [target], isConjugated: isConjugated)
+      }
+      return
+    }
     var wide = MonarchWide.Shape(
       type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
-    wide.isConjugated = isConjugated
+    (wide.isConjugated, wide.chunks) = (isConjugated, chunks)
     let kernel = try wideKernels[wide] ?? executor.compile(try MonarchWide.kernel(wide))
     wideKernels[wide] = kernel
-    let rows = [shape.batch, shape.channels * MonarchWide.height, MonarchConstants.side]
+    let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
     let rowTensors = [u] + (before.map { [$0] } ?? []) + after + y
     try kernel.run(
       matrices + [spectrum.re, spectrum.im] + rowTensors.map { $0.cutIntoRows(rows) },

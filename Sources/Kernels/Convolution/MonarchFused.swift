@@ -71,8 +71,7 @@ package enum MonarchFused {
       k.grid([rows.ceilDiv(Index(side)), batch.ceilDiv(share)], schedule: schedule) { task in
         let row = task[0] * Index(side)
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
-        let tile = MonarchTile(
-          k, shape.constants, from: stack, valid: valid, loadsNegated: shape.gatesAfter < 2)
+        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
@@ -96,7 +95,7 @@ package enum MonarchFused {
             let product = tile.product(
               tile.spectrum(begun), MonarchTile.Pair(re: filter[0], im: filter[1]),
               conjugated: shape.isConjugated)
-            let returned = tile.returned(tile.spectrumFactor(product))
+            let returned = tile.returned(tile.factor(product))
             let y = tile.real(returned)
             if shape.isComplex {
               let imaginary = tile.imaginary(returned)

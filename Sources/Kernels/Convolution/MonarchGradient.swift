@@ -57,8 +57,7 @@ package enum MonarchGradient {
         let (row, column) = (task[0] * Index(side), task[2] * Index(width))
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(
-          k, shape.constants, from: stack, valid: valid, width: width, column: column,
-          loadsNegated: true)
+          k, shape.constants, from: stack, valid: valid, width: width, column: column)
         let sums = outputs.map { _ in
           k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))
         }

@@ -11,38 +11,28 @@ struct MonarchTile {
   struct Pair {
     var re: Tile
     var im: Tile
-    /// −im of a factor of the columns' product, or −re of one of its inverse, where no negated matrix is loaded.
-    var opposite: Tile?
   }
 
   let k: Recorder
   let type: ElementType
   let rows: Pair
-  /// The negated imaginary part, where inputs are complex.
-  let rowsNegated: Tile?
   /// The matrix of the columns, or some of its columns.
   let columns: Pair
-  /// The negated imaginary part; `nil` where shared memory is scarcer than registers.
-  let columnsNegated: Tile?
   let twiddles: Pair
 
   /// Matrices of ``MonarchTile``, in the order in which they lie in the stack.
   static func parts(_ constants: MonarchConstants) -> [[Double]] {
     let (rows, columns, twiddles) = (constants.rows, constants.columns, constants.twiddles)
     let own = constants.sharesMatrix ? [] : [rows.re, rows.im]
-    return own + [columns.re, columns.im, columns.im.map { -$0 }, twiddles.re, twiddles.im]
+    return own + [columns.re, columns.im, twiddles.re, twiddles.im]
   }
 
   /// How many there are.
-  static func count(_ constants: MonarchConstants) -> Int { constants.sharesMatrix ? 5 : 7 }
+  static func count(_ constants: MonarchConstants) -> Int { constants.sharesMatrix ? 4 : 6 }
 
   /// A transform with matrices that are loaded already.
-  init(
-    k: Recorder, type: ElementType, rows: Pair, rowsNegated: Tile?, columns: Pair, columnsNegated: Tile?,
-    twiddles: Pair
-  ) {
-    (self.k, self.type, self.rows, self.rowsNegated) = (k, type, rows, rowsNegated)
-    (self.columns, self.columnsNegated, self.twiddles) = (columns, columnsNegated, twiddles)
+  init(k: Recorder, type: ElementType, rows: Pair, columns: Pair, twiddles: Pair) {
+    (self.k, self.type, self.rows, self.columns, self.twiddles) = (k, type, rows, columns, twiddles)
   }
 
   /// Loads the matrices.
@@ -51,10 +41,9 @@ struct MonarchTile {
   ///   - valid: rows of the tile that are there.
   ///   - width: columns of the spectrum that are computed.
   ///   - column: the first of them.
-  ///   - loadsNegated: whether a negated matrix is loaded, or factors are negated in registers.
   init(
     _ k: Recorder, _ constants: MonarchConstants, from stack: TensorParameter, valid: Index,
-    width: Int = MonarchConstants.side, column: Index = 0, loadsNegated: Bool = true
+    width: Int = MonarchConstants.side, column: Index = 0
   ) {
     (self.k, type) = (k, stack.type)
     let side = MonarchConstants.side
@@ -70,14 +59,12 @@ struct MonarchTile {
     }
     let first = constants.sharesMatrix ? 0 : 2
     columns = Pair(re: loadColumns(first), im: loadColumns(first + 1))
-    columnsNegated = loadsNegated ? loadColumns(first + 2) : nil
     if constants.sharesMatrix, width == side {
-      (rows, rowsNegated) = (columns, columnsNegated)
+      rows = columns
     } else {
       rows = Pair(re: load(0, valid, valid), im: load(1, valid, valid))
-      rowsNegated = constants.sharesMatrix ? load(2, valid, valid) : nil
     }
-    twiddles = Pair(re: load(first + 3, valid, Index(side)), im: load(first + 4, valid, Index(side)))
+    twiddles = Pair(re: load(first + 2, valid, Index(side)), im: load(first + 3, valid, Index(side)))
   }
 
   /// a · b, or a · conj b, element by element.
@@ -102,45 +89,31 @@ struct MonarchTile {
     twiddled(Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x)))
   }
 
-  private func twiddled(_ sums: Pair) -> Pair {
-    let x = product(sums, twiddles)
-    var result = factor(x)
-    if columnsNegated == nil { result.opposite = negated(x.im) }
-    return result
-  }
-
-  /// A spectrum rounded, as a factor of ``returned(_:)``.
-  func spectrumFactor(_ x: Pair) -> Pair {
-    var result = factor(x)
-    if columnsNegated == nil { result.opposite = negated(x.re) }
-    return result
-  }
+  private func twiddled(_ sums: Pair) -> Pair { factor(product(sums, twiddles)) }
 
   /// Rows of a complex tile, and twiddles: a factor.
   func begun(_ x: Pair) -> Pair {
     let sums = Pair(re: k.matmul(rows.re, x.re), im: k.matmul(rows.im, x.re))
-    if let rowsNegated { k.matmul(into: sums.re, rowsNegated, x.im) }
+    k.matmul(into: sums.re, rows.im, x.im, subtracting: true)
     k.matmul(into: sums.im, rows.re, x.im)
     return twiddled(sums)
   }
 
-  private func negated(_ x: Tile) -> Tile { k.cast(k.map(.negate, x), to: type) }
-
   /// Columns of what ``begun(_:)-(Tile)`` left: the spectrum in float32.
   func spectrum(_ begun: Pair) -> Pair {
-    let sums = Pair(re: k.matmul(begun.re, columns.re), im: k.matmul(begun.re, columns.im))
-    if let negated = columnsNegated { k.matmul(into: sums.re, begun.im, negated) }
-    if let opposite = begun.opposite { k.matmul(into: sums.re, opposite, columns.im) }
-    k.matmul(into: sums.im, begun.im, columns.re)
-    return sums
+    // The second sum's registers are wanted only when the imaginary part is packed.
+    let re = k.matmul(begun.re, columns.re)
+    k.matmul(into: re, begun.im, columns.im, subtracting: true)
+    let im = k.matmul(begun.re, columns.im)
+    k.matmul(into: im, begun.im, columns.re)
+    return Pair(re: re, im: im)
   }
 
   /// Columns of a rounded spectrum back, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.
   func returned(_ spectrum: Pair) -> Pair {
     let sums = Pair(re: k.matmul(spectrum.re, columns.re), im: k.matmul(spectrum.im, columns.re))
     k.matmul(into: sums.re, spectrum.im, columns.im)
-    if let negated = columnsNegated { k.matmul(into: sums.im, spectrum.re, negated) }
-    if let opposite = spectrum.opposite { k.matmul(into: sums.im, opposite, columns.im) }
+    k.matmul(into: sums.im, spectrum.re, columns.im, subtracting: true)
     return factor(product(sums, twiddles, conjugated: true))
   }
 
@@ -154,7 +127,7 @@ struct MonarchTile {
   /// Rows back, the imaginary part; only of complex tiles.
   func imaginary(_ x: Pair) -> Tile {
     let sum = k.matmul(rows.re, x.im, transposesLeft: true)
-    if let rowsNegated { k.matmul(into: sum, rowsNegated, x.re, transposesLeft: true) }
+    k.matmul(into: sum, rows.im, x.re, transposesLeft: true, subtracting: true)
     return sum
   }
 }

@@ -20,6 +20,8 @@ package enum MonarchWide {
     package var gatesAfter = 0
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
+    /// Tiles of a channel's row: one, or two of 8,192 points, of which spectra are each its own.
+    package var chunks = 1
 
     /// A convolution without gates.
     package init(type: ElementType, isGatedBefore: Bool = false, gatesAfter: Int = 0) {
@@ -27,7 +29,7 @@ package enum MonarchWide {
     }
 
     var variant: String {
-      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(isConjugated ? "adjoint_" : "")"
+      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(chunks > 1 ? "chunks_" : "")\(isConjugated ? "adjoint_" : "")"
         + type.rawValue
     }
   }
@@ -49,28 +51,27 @@ package enum MonarchWide {
     }
   }
 
-  /// Matrices of rows `[2, 128, 128]` and columns `[3, 64, 64]`, and twiddles `[2, 128, 64]`.
+  /// Matrices of rows `[2, 128, 128]` and columns `[2, 64, 64]`, and twiddles `[2, 128, 64]`.
   package static func constants(_ type: ElementType) throws -> [Tensor] {
     let columns = MonarchConstants(radix: side, isShifted: false).columns
     let (rows, twiddles) = (rows, twiddles)
     return [
       try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
-      try MonarchStack.tensor(
-        [columns.re, columns.im, columns.im.map { -$0 }], rows: side, columns: side, type),
+      try MonarchStack.tensor([columns.re, columns.im], rows: side, columns: side, type),
       try MonarchStack.tensor([twiddles.re, twiddles.im], rows: height, columns: side, type),
     ]
   }
 
   /// The parameters for ``constants(_:)``.
   static func stacks(_ k: Recorder, _ type: ElementType) -> [TensorParameter] {
-    [("rows", 2, height, height), ("columns", 3, side, side), ("twiddles", 2, height, side)]
+    [("rows", 2, height, height), ("columns", 2, side, side), ("twiddles", 2, height, side)]
       .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
   }
 
   /// The transform with its matrices, or `width` columns of it from `column` on.
   static func tile(
     _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], width: Int = MonarchConstants.side,
-    column: Index = 0, loadsNegated: Bool = true
+    column: Index = 0
   ) -> MonarchTile {
     func load(_ stack: Int, _ part: Int, rows: Int, columns: Int, from column: Index = 0) -> Tile {
       k.load(
@@ -83,9 +84,8 @@ package enum MonarchWide {
         im: load(stack, 1, rows: rows, columns: columns, from: column))
     }
     return MonarchTile(
-      k: k, type: type, rows: pair(0, rows: height, columns: height), rowsNegated: nil,
+      k: k, type: type, rows: pair(0, rows: height, columns: height),
       columns: pair(1, rows: side, columns: width, from: column),
-      columnsNegated: loadsNegated ? load(1, 2, rows: side, columns: width, from: column) : nil,
       twiddles: pair(2, rows: height, columns: side))
   }
 
@@ -107,33 +107,39 @@ package enum MonarchWide {
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
-      // With two gates after and none before, the compiler finds registers for addresses better by itself.
-      schedule.recomputesAddresses = shape.isGatedBefore || shape.gatesAfter < 2
-      k.grid([rows / Index(height), batch.ceilDiv(share)], schedule: schedule) { task in
+      // With chunks and gates, or two gates after, the compiler finds registers for addresses better by itself.
+      let hasGates = shape.isGatedBefore || shape.gatesAfter > 0
+      schedule.recomputesAddresses = shape.chunks > 1 ? !hasGates : shape.gatesAfter < 2
+      let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
+      k.grid([rows / Index(height * shape.chunks), batch.ceilDiv(share)], schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
             tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side),
             as: type)
         }
-        let row = task[0] * Index(height)
-        // With gates on both sides there is no room for the negated matrix, nor for two after but in registers.
+        let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
-        let tile = tile(
-          k, shape.type, from: stacks, loadsNegated: gateCount < 2)
-        let filter = MonarchTile.Pair(re: load(filters[0], [row, 0]), im: load(filters[1], [row, 0]))
+        let tile = tile(k, shape.type, from: stacks)
+        let filter = MonarchFilter(
+          k, chunks, type: shape.type, rows: rows, asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
+        ) {
+          load(filters[$0], [row + Index(height * $1), 0])
+        }
         let first = task[1] * share
+        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
         k.pipeline(
-          steps: (batch - first).min(share), stages: gateCount > 1 || shape.isGatedBefore ? 1 : 2,
-          load: { step in inputs.map { load($0, [first + step, row, 0]) } },
+          steps: (batch - first).min(share) * Index(shape.chunks),
+          stages: gateCount > 1 || shape.isGatedBefore ? 1 : 2,
+          load: { step in inputs.map { load($0, at(step)) } },
           compute: { step, tiles in
-            let at = [first + step, row, 0]
+            let at = at(step)
+            // With gates on both sides there is no room for two after but in registers.
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-            let product = tile.product(
-              tile.spectrum(tile.begun(x)), filter, conjugated: shape.isConjugated)
-            let returned = tile.returned(tile.spectrumFactor(product))
-            let result = tile.real(returned)
+            let spectrum = tile.spectrum(tile.begun(x))
+            let product = filter.factor(spectrum, step: step, conjugated: shape.isConjugated)
+            let result = tile.real(tile.returned(product))
             for (number, y) in outputs.enumerated() {
               let gate =
                 after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]

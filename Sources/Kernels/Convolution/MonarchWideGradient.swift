@@ -14,13 +14,17 @@ package enum MonarchWideGradient {
     package var isGated = false
     /// Whether the products with the gates are results too.
     package var keepsProducts = false
+    /// Tiles of a channel's row, as in ``MonarchWide/Shape/chunks``.
+    package var chunks = 1
 
     /// Sums for a convolution without gates where nothing else is said.
     package init(type: ElementType, isGated: Bool = false, keepsProducts: Bool = false) {
       (self.type, self.isGated, self.keepsProducts) = (type, isGated, keepsProducts)
     }
 
-    var variant: String { "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(type.rawValue)" }
+    var variant: String {
+      "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(chunks > 1 ? "chunks_" : "")\(type.rawValue)"
+    }
   }
 
   /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
@@ -44,19 +48,21 @@ package enum MonarchWideGradient {
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
       let width = side / 2
-      k.grid([rows / Index(height), parts, 2], schedule: schedule) { task in
-        let (row, column) = (task[0] * Index(height), task[2] * Index(width))
+      let chunks = MonarchChunks(count: shape.chunks)
+      k.grid([rows / Index(height * shape.chunks), parts, 2], schedule: schedule) { task in
+        let (row, column) = (task[0] * Index(height * shape.chunks), task[2] * Index(width))
         let tile = MonarchWide.tile(k, shape.type, from: stacks, width: width, column: column)
-        let sums = outputs.map { _ in
+        let sums = MonarchSums(k, chunks, type: shape.type) {
           k.filled(0, rows: height, columns: width, validRows: Index(height), validColumns: Index(width))
         }
         let first = task[1] * share
+        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
         k.pipeline(
-          steps: (batch - first).min(share), stages: shape.isGated ? 1 : 2,
+          steps: (batch - first).min(share) * Index(shape.chunks), stages: shape.isGated ? 1 : 2,
           load: { step in
             inputs.map {
               k.load(
-                $0, at: [first + step, row, 0], rows: height, columns: side, validRows: Index(height),
+                $0, at: at(step), rows: height, columns: side, validRows: Index(height),
                 validColumns: Index(side))
             }
           },
@@ -69,18 +75,18 @@ package enum MonarchWideGradient {
               if shape.keepsProducts {
                 // Two tasks make both, and write one each: all take as long.
                 let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
-                k.when(lower, lessThan: upper) {
-                  k.store(x, to: products[number], at: [first + step, row, 0])
-                }
+                k.when(lower, lessThan: upper) { k.store(x, to: products[number], at: at(step)) }
               }
               return tile.spectrum(tile.begun(x))
             }
             let u = spectrum(0)
-            let term = tile.product(spectrum(1), u, conjugated: true)
-            k.assign(sums[0], k.map(.add, sums[0], term.re))
-            k.assign(sums[1], k.map(.add, sums[1], term.im))
+            sums.add(spectrum(1), u, step: step)
           })
-        for (sum, output) in zip(sums, outputs) { k.store(sum, to: output, at: [task[1], row, column]) }
+        for (chunk, parts) in sums.parts.enumerated() {
+          for (sum, output) in zip(parts, outputs) {
+            k.store(sum, to: output, at: [task[1], row + Index(height * chunk), column])
+          }
+        }
       }
     }
   }

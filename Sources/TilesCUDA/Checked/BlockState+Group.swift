@@ -105,8 +105,8 @@ extension BlockState {
     switch operand {
     case .packed(let tile): roles[warp].packedReaders[tile] += change
     case .shared(let tile, _):
-      shared[tile]?.reading[warp] += change
-      shared[tile]?.lastRead[warp] = roles[warp].clock
+      shared[place(tile)]?.reading[warp] += change
+      shared[place(tile)]?.lastRead[warp] = roles[warp].clock
     case .slot(let tile, let ring, let behind):
       let slot = slot(warp, ring, behind: behind ? 1 : 0)
       slots[ring][slot].reading[warp] += change

@@ -42,7 +42,7 @@ extension BlockState {
   private mutating func readShared(
     _ warp: Int, _ tile: Int, byProduct: Bool, _ entry: RoleTrace.Entry
   ) throws(RoleError) {
-    guard let state = shared[tile] else { throw error(warp, .undefinedStep) }
+    guard let state = shared[place(tile)] else { throw error(warp, .undefinedStep) }
     let knowledge = byProduct ? roles[warp].knowledge.fenced : roles[warp].knowledge.seen
     for writer in 0..<loader where state.lastWrite[writer] > knowledge[writer] {
       throw error(warp, .unpublished(tile: name(tile: tile), writer: name(writer)))
@@ -52,17 +52,17 @@ extension BlockState {
       throw error(warp, .unpublished(tile: name(tile: tile), writer: name(writer)))
     }
     try require(tile, holds: state.contents[warp], warp, entry)
-    shared[tile]?.lastRead[warp] = roles[warp].clock
+    shared[place(tile)]?.lastRead[warp] = roles[warp].clock
   }
 
   /// A warp writes its part of a tile in shared memory.
   mutating func write(_ warp: Int, shared tile: Int, _ execution: Int?) throws(RoleError) {
-    guard let state = shared[tile] else { throw error(warp, .undefinedStep) }
+    guard let state = shared[place(tile)] else { throw error(warp, .undefinedStep) }
     let seen = roles[warp].knowledge.seen
     for reader in 0..<loader where state.reading[reader] > 0 || state.lastRead[reader] > seen[reader] {
       throw error(warp, .overwritten(tile: name(tile: tile), reader: name(reader)))
     }
-    shared[tile]?.contents[warp] = execution
-    shared[tile]?.lastWrite[warp] = roles[warp].clock
+    shared[place(tile)]?.contents[warp] = execution
+    shared[place(tile)]?.lastWrite[warp] = roles[warp].clock
   }
 }

@@ -152,5 +152,8 @@ struct BlockState {
     role == loader ? "loader" : "warp \(role % 4) of group \(role / 4)"
   }
 
+  /// The tile in whose place in shared memory the tile lies.
+  func place(_ tile: Int) -> Int { program.placement.place(ofStaged: tile) }
+
   func name(tile: Int) -> String { program.placement.tiles[tile]?.description ?? "%\(tile)" }
 }

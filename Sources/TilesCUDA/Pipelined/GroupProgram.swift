@@ -179,8 +179,9 @@ struct GroupProgram {
     unstaged.removeAll(where: condition)
     let placement = placement
     for tile in wanted {
-      waitFor { placement.sharedFactors($0).contains(tile) }
-      if dirty.contains(tile.id) { meet() }
+      let place = placement.place(ofStaged: tile.id)
+      waitFor { placement.sharedFactors($0).contains { placement.place(ofStaged: $0.id) == place } }
+      if dirty.contains(place) { meet() }
       result.append(.stage(tile))
       unpublished.insert(tile.id)
     }
@@ -227,7 +228,7 @@ struct GroupProgram {
     var finished: [Tile] = []
     for (product, _) in running[..<count] {
       for factor in [product.left, product.right] where placement.staged[factor.id] != nil {
-        dirty.insert(factor.id)
+        dirty.insert(placement.place(ofStaged: factor.id))
       }
       // A sum that a later product goes on with is not readable yet.
       let goesOn = running[count...].contains { $0.product.accumulator == product.accumulator }

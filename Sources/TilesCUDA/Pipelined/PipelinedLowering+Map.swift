@@ -26,6 +26,8 @@ extension PipelinedLowering {
     if isOpaque {
       code.line("int opaque = quad, opaque_row = row0;")
       code.line("asm volatile(\"\" : \"+r\"(opaque), \"+r\"(opaque_row));")
+      // With this much the compiler exchanges pieces by one operation each; it costs registers where many are wanted at once.
+      if !asideOffsets.isEmpty { code.line("opaque &= 3;") }
     }
     // Numbers that are the same for the whole tile.
     var hoisted: [Int: String] = [:]
@@ -100,6 +102,8 @@ extension PipelinedLowering {
     if !rows.isPerRow {
       code.line("#pragma unroll")
       code.open("for (int j = 0; j < \(rows.columns / 8); ++j)")
+      let pairs = program.tilesWritten.filter { placement.paired.contains($0.id) }
+      for tile in pairs { code.line("float pair\(tile.id)[2];") }
       code.line("#pragma unroll")
       code.open("for (int e = 0; e < 2; ++e)")
       let needsColumn =
@@ -109,6 +113,9 @@ extension PipelinedLowering {
     printSteps(program, hoisted, isPerRow: rows.isPerRow, isBounded: isBounded)
     if !rows.isPerRow {
       code.close()
+      for tile in program.tilesWritten where placement.paired.contains(tile.id) {
+        code.line("\(pair(tile)) = \(packName(tile.type))(pair\(tile.id)[0], pair\(tile.id)[1]);")
+      }
       code.close()
     }
     for (number, reduction) in reductions.enumerated() {
@@ -190,6 +197,8 @@ extension PipelinedLowering {
       case .random: fail("random numbers are for kernels without products")
       case .compute(let function, let operands):
         code.line("const float \(name) = \(compute(function, operands.map { "v\($0)" }));")
+      case .store(let source, let tile) where placement.paired.contains(tile.id):
+        code.line("pair\(tile.id)[e] = v\(source);")
       case .store(let source, let tile):
         code.line("t\(tile.id)[b]\(isPerRow ? "[h]" : "[4 * j + 2 * h + e]") = v\(source);")
       case .reduce(let kind, let source, _, _):
@@ -202,11 +211,23 @@ extension PipelinedLowering {
     }
   }
 
+  /// The register, or the place in shared memory, of the pair of elements at the present place. There four pairs of a
+  /// thread follow each other, so that all banks serve 16 bytes a lane.
+  private func pair(_ tile: Tile) -> String {
+    guard asideOffsets[tile.id] != nil, case .fragment(_, let columns, _) = placement.places[tile.id] else {
+      return "q\(tile.id)[b][2 * j + h]"
+    }
+    let number = "(\(columns / 8) * (2 * b + h) + j)"
+    return "q\(tile.id)[\(number) / 4 * 512 + \(number) % 4]"
+  }
+
   /// The tile's element at the present place.
   private mutating func read(_ tile: Tile, isPerRow: Bool) -> String {
     switch placement.places[tile.id] {
     case .perRow: return "t\(tile.id)[b][h]"
     case .scalar: return "t\(tile.id)[0][0]"
+    case .fragment where placement.paired.contains(tile.id):
+      return half(of: pair(tile), tile.type)
     case .fragment:
       let element = "t\(tile.id)[b][4 * j + 2 * h + e]"
       switch tile.type {
@@ -232,16 +253,25 @@ extension PipelinedLowering {
         let place = tile.rows * tile.columns == 1 ? "0" : shared.isTransposed ? "row" : "column"
         return "((const float *)(memory + \(address)))[\(place)]"
       }
-      let (outer, inner) = shared.isTransposed ? ("column", "row") : ("row", "column")
+      guard shared.isTransposed else {
+        return half(
+          of:
+            "*(const u32 *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(row, 2 * (column & ~1)))",
+          tile.type)
+      }
       let bits =
-        shared.isTransposed
-        ? "*(const unsigned short *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(\(outer), 2 * (\(inner))))"
-        : "(unsigned short)(*(const u32 *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(row, 2 * (column & ~1))) >> (16 * e))"
+        "*(const unsigned short *)(memory + \(address) + swizzled<\(shared.span), \(shared.panelBytes)>(column, 2 * row))"
       return tile.type == .float16 ? "from_f16(\(bits))" : "from_bf16(\(bits))"
     case nil:
       fail("\(tile) is read and was never placed")
       return "0"
     }
+  }
+
+  /// Half number `e` of a word of two numbers, widened.
+  private func half(of word: String, _ type: ElementType) -> String {
+    let name = type == .float16 ? "f16" : "bf16"
+    return "e ? high_\(name)(\(word)) : low_\(name)(\(word))"
   }
 
   /// A number in global memory, widened.

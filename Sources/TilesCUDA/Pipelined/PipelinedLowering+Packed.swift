@@ -34,7 +34,7 @@ extension PipelinedLowering {
     packedTypes.insert(type)
     var form = WarpgroupProduct(
       columns: columns, type: "bf16", leftInRegisters: true, transposesLeft: false,
-      transposesRight: !right.isInnerContiguous, starts: false)
+      transposesRight: !right.isInnerContiguous, starts: false, subtracts: product.subtracting)
     code.open("")
     let b = descriptor(right, offset: nil)
     let first = groups == 1 ? "row0" : "(group * 64 + row0)"

@@ -235,7 +235,7 @@ extension PipelinedLowering {
     var form = WarpgroupProduct(
       columns: columns, type: product.left.type == .float16 ? "f16" : "bf16", leftInRegisters: inRegisters,
       transposesLeft: left.map { !$0.isInnerContiguous } ?? false, transposesRight: !right.isInnerContiguous,
-      starts: false)
+      starts: false, subtracts: product.subtracting)
     var rightOffset: String?
     if dealsColumns {
       guard let each = partOffset(right, columns, parts: groups) else {

@@ -21,6 +21,8 @@ package struct PipelinedLowering {
   var addRanks: Set<Int> = []
   /// Where staged tiles lie, by tile.
   var stagedOffsets: [Int: Int] = [:]
+  /// Where tiles lie that were set aside, by tile, as far as there is room: a thread's numbers are its own.
+  var asideOffsets: [Int: Int] = [:]
   /// Where rows of numbers lie, by tile.
   var rowOffsets: [Int: Int] = [:]
   /// Where the groups' parts of numbers of rows lie, by tile.
@@ -130,8 +132,16 @@ package struct PipelinedLowering {
       offset += rings[number].stages * rings[number].slotBytes
     }
     for (tile, shared) in placement.staged.sorted(by: { $0.key < $1.key }) {
+      if let earlier = placement.shares[tile] {
+        stagedOffsets[tile] = stagedOffsets[earlier]
+        continue
+      }
       stagedOffsets[tile] = offset
       offset += shared.alignedBytes
+    }
+    for tile in asideOffsets.keys.sorted() {
+      asideOffsets[tile] = offset
+      offset += groups * 128 * (placement.asides[tile] ?? 0)
     }
     if kernel.body.contains(where: { storesThroughBuffer($0) }) {
       storeOffset = offset
@@ -149,6 +159,14 @@ package struct PipelinedLowering {
     sharedBytes = barrierOffset + rings.reduce(0) { $0 + 16 * $1.stages }
     let available = CUDATarget.sm_90a.sharedBytesPerBlock / kernel.schedule.tasksPerCore
     let saved = groups * Self.storeBufferBytes
+    // What is set aside comes before a second buffer for stores.
+    let spare = available - sharedBytes + (storeOffset != nil && storeBuffers == 2 ? saved : 0)
+    if let tile = placement.asides.keys.sorted().first(where: { asideOffsets[$0] == nil }),
+      groups * 128 * (placement.asides[tile] ?? 0) <= spare
+    {
+      asideOffsets[tile] = 0
+      return planShared()
+    }
     if storeOffset != nil, storeBuffers == 2, sharedBytes > available, sharedBytes - saved <= available {
       storeBuffers = 1
       return planShared()
@@ -192,6 +210,9 @@ package struct PipelinedLowering {
     }
     for (tile, offset) in stagedOffsets.sorted(by: { $0.key < $1.key }) {
       lines.append("staged tile \(tile) at \(offset)")
+    }
+    for (tile, offset) in asideOffsets.sorted(by: { $0.key < $1.key }) {
+      lines.append("tile \(tile) set aside at \(offset)")
     }
     if let storeOffset { lines.append("store buffers at \(storeOffset), \(storeBuffers) a group") }
     if let registers { lines.append("registers: loader \(registers.loader), groups \(registers.group)") }
@@ -310,6 +331,17 @@ package struct PipelinedLowering {
     for (number, place) in placement.places.sorted(by: { $0.key < $1.key }) {
       guard let tile = placement.tiles[number] else { continue }
       switch place {
+      case .perRow(let blocks) where asideOffsets[number] != nil:
+        code.line(
+          "float (*const t\(number))[2] = (float (*)[2])(memory + \(asideOffsets[number] ?? 0) + (group * 128 + thread) * \(8 * blocks));  // \(tile), set aside"
+        )
+      case .fragment where asideOffsets[number] != nil:
+        let bytes = placement.asides[number] ?? 0
+        code.line(
+          "u32 *const q\(number) = (u32 *)(memory + \(asideOffsets[number] ?? 0) + group * \(128 * bytes)) + 4 * thread;  // \(tile), set aside"
+        )
+      case .fragment(let blocks, let columns, _) where placement.paired.contains(number):
+        code.line("u32 q\(number)[\(blocks)][\(columns / 4)];  // \(tile), in pairs")
       case .fragment(let blocks, let columns, _):
         code.line("float t\(number)[\(blocks)][\(columns / 2)];  // \(tile)")
         if placement.isLeftInRegisters(tile) {

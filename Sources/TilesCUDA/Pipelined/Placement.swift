@@ -32,6 +32,12 @@ struct Placement {
   private(set) var staged: [Int: SharedTile] = [:]
   /// Numbers of rows that are reduced where the groups share out columns, so that each group has a part of them.
   private(set) var exchanged: Set<Int> = []
+  /// Fragments of 16-bit numbers of which a register holds two: those that elementwise operations alone write and read.
+  private(set) var paired: Set<Int> = []
+  /// Those of them that the kernel sets aside, with the bytes a thread has of each.
+  private(set) var asides: [Int: Int] = [:]
+  /// Staged tiles that lie where an earlier one did, which no product reads any more.
+  private(set) var shares: [Int: Int] = [:]
   /// Sums that products go on with.
   private(set) var continued: Set<Int> = []
   /// References of ring tiles.
@@ -51,6 +57,8 @@ struct Placement {
     }
     placeComputed(kernel.body)
     place(kernel.body, busy: [])
+    pair()
+    if !asides.isEmpty { share(kernel.body) }
   }
 
   /// How products take a tile.
@@ -150,6 +158,53 @@ struct Placement {
     guard let uses = factors[tile.id], uses != .left || dealsColumns else { return }
     staged[tile.id] = shared(tile.type, outer: tile.rows, inner: tile.columns, isTransposed: false)
   }
+
+  /// Finds the fragments that need no register for each number.
+  private mutating func pair() {
+    var others: Set<Int> = []
+    func visit(_ statements: [Statement]) {
+      for statement in statements {
+        for block in statement.operation.blocks { visit(block) }
+        if statement.isElementwise || !statement.operation.blocks.isEmpty { continue }
+        others.formUnion((statement.operation.tilesRead + statement.operation.tilesWritten).map(\.id))
+      }
+    }
+    visit(kernel.body)
+    for (number, place) in places {
+      if case .perRow(let blocks) = place, kernel.asides.contains(number) { asides[number] = 8 * blocks }
+      guard case .fragment(let blocks, let columns, _) = place, columns % 8 == 0, let tile = tiles[number],
+        [.bfloat16, .float16].contains(tile.type), !others.contains(number)
+      else { continue }
+      paired.insert(number)
+      if kernel.asides.contains(number), columns % 32 == 0 { asides[number] = blocks * columns }
+    }
+  }
+
+  /// Finds staged tiles of one form of which one is read for the last time before the other is written.
+  private mutating func share(_ statements: [Statement]) {
+    for statement in statements { for block in statement.operation.blocks { share(block) } }
+    func lifetime(_ tile: Int) -> (first: Int, last: Int)? {
+      guard let tile = tiles[tile] else { return nil }
+      let own = statements.indices.filter { statements[$0].reads(tile) || statements[$0].writes(tile) }
+      guard let first = own.first, let last = own.last, statements[first].operation.blocks.isEmpty,
+        statements[first].writes(tile)
+      else { return nil }
+      return (first, last)
+    }
+    for (tile, form) in staged.sorted(by: { $0.key < $1.key }) {
+      guard let own = lifetime(tile), shares[tile] == nil else { continue }
+      let earlier = staged.keys.sorted().first { other in
+        guard other < tile, staged[other] == form, shares[other] == nil, !shares.values.contains(other) else {
+          return false
+        }
+        return lifetime(other).map { $0.last < own.first } ?? false
+      }
+      if let earlier { shares[tile] = earlier }
+    }
+  }
+
+  /// The staged tile whose place this one takes: itself, or an earlier one.
+  func place(ofStaged tile: Int) -> Int { shares[tile] ?? tile }
 
   // MARK: Loads
 

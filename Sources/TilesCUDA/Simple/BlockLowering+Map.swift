@@ -77,7 +77,7 @@ extension BlockLowering {
     code.line(
       "multiply<\(product.continuing), \(!product.transposesLeft), \(product.transposesRight)>((float *)memory, \(rows), \(columns), \(inner),"
     )
-    code.line("  [&](int row, int step) { return \(a); },")
+    code.line("  [&](int row, int step) { return \(product.subtracting ? "-" : "")\(a); },")
     code.line("  [&](int step, int column) { return \(b); },")
     code.line("  (float *)\(address(sum)), \(sum.columns));")
     code.line("__syncthreads();")

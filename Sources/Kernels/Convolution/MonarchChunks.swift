@@ -1,0 +1,194 @@
+internal import Memory
+internal import Tiles
+
+/// Which rows of a batch a task visits, where a channel's row is one tile or two.
+///
+/// Two tiles are chunks of a causal row. With filters K₀ and K₁ of the two halves, spectra of results are K₀·U₀ and
+/// K₀·U₁ + (K₁ − i·K₀)·U₀, since a product of transforms is a convolution modulo zˢ = i: what the first chunk leaves for
+/// the second costs no transform. In the adjoint chunks come in the other order.
+struct MonarchChunks {
+  /// One or two.
+  let count: Int
+  /// Whether the last chunk comes first.
+  var isBackward = false
+
+  /// 0 for the chunk that comes first.
+  func turn(_ step: Index) -> Index { count == 1 ? 0 : step % Index(count) }
+
+  /// Row of the batch, counted from a task's first, and the chunk.
+  private func place(_ step: Index) -> (row: Index, chunk: Index) {
+    if count == 1 { return (step, 0) }
+    let turn = turn(step)
+    return (step / Index(count), isBackward ? Index(count - 1) - turn : turn)
+  }
+
+  /// Where a step's tile lies in `[B, R, 64]`.
+  func at(_ step: Index, batch first: Index, row: Index, height: Int) -> [Index] {
+    let place = place(step)
+    return [first + place.row, row + place.chunk * Index(height), 0]
+  }
+}
+
+/// A channel's filter in the registers of a task.
+struct MonarchFilter {
+  private typealias Pair = MonarchTile.Pair
+
+  private let k: Recorder
+  private let type: ElementType
+  private let chunks: MonarchChunks
+  /// Spectrum of the chunk's own part; of two chunks in halves of registers, over ``scale``.
+  private let own: MonarchTile.Pair
+  private let later: Later?
+
+  /// What two chunks take beside: K₁ − i·K₀, by what rows of both were divided, and what is handed on.
+  private struct Later {
+    let spectrum: MonarchTile.Pair
+    let scale: Tile
+    let handed: MonarchTile.Pair
+  }
+
+  /// - Parameters:
+  ///   - type: what results, and what is handed on, are rounded to.
+  ///   - rows: of all spectra: more than four.
+  ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
+  ///   - load: a part, re or im, of a chunk's spectrum in float32.
+  init(
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, asides: Int = 2,
+    load: (_ part: Int, _ chunk: Int) -> Tile
+  ) {
+    (self.k, self.type, self.chunks) = (k, type, chunks)
+    guard chunks.count == 2 else {
+      (own, later) = (Pair(re: load(0, 0), im: load(1, 0)), nil)
+      return
+    }
+    // One pair of parts after the other: at once they would fill the registers, so each pair has a condition, which holds.
+    var (pairs, stage) = ([Tile](), 0)
+    func alone(_ body: () -> Void) {
+      k.when(Index(stage), lessThan: rows, body)
+      stage += 1
+    }
+    for chunk in 0..<2 {
+      alone {
+        let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
+        pairs.append(k.map(.max, parts[0], parts[1]))
+      }
+    }
+    // What K₁ − i·K₀ cannot exceed, and K₀ less so.
+    let scale = k.map(.max, k.map(.add, pairs[0], pairs[1]), 0x1p-100)
+    let factor = k.map(.reciprocal, scale)
+    func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
+    var parts: [Tile] = []
+    alone {
+      let (re, im) = (load(0, 0), load(1, 1))
+      parts += [halved(re), halved(k.map(.subtract, im, re))]
+    }
+    alone {
+      let (im, re) = (load(1, 0), load(0, 1))
+      parts += [halved(im), halved(k.map(.add, re, im))]
+    }
+    let own = Pair(re: parts[0], im: parts[2])
+    let next = Pair(re: parts[3], im: parts[1])
+    func handed() -> Tile {
+      let zero = k.filled(
+        0, rows: own.re.rows, columns: own.re.columns, validRows: own.re.validRows,
+        validColumns: own.re.validColumns)
+      return k.cast(zero, to: type)
+    }
+    self.own = own
+    for part in [next.re, next.im].prefix(asides) { k.setAside(part) }
+    later = Later(
+      spectrum: next, scale: scale,
+      handed: Pair(re: handed(), im: handed()))
+  }
+
+  /// The spectrum of a step's result from that of its input, rounded. What the input leaves for the next chunk is kept.
+  ///
+  /// - Complexity: one product of spectra, and one more for the first of two chunks.
+  func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
+    func times(_ spectrum: MonarchTile.Pair) -> MonarchTile.Pair {
+      MonarchTile.product(x, spectrum, k, conjugated: conjugated)
+    }
+    guard let later else {
+      let product = times(own)
+      return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
+    }
+    // The product is added to what was handed on, one chain for each part.
+    let (re, im, w, z) = (x.re, x.im, own.re, own.im)
+    func chain(_ first: (Tile, Tile), _ second: (Tile, Tile), from start: Tile, negating: Bool) -> Tile {
+      let sum = k.map(.fma, first.0, first.1, start)
+      let whole = k.map(.fma, negating ? k.map(.negate, second.0) : second.0, second.1, sum)
+      return k.cast(k.map(.multiply, whole, later.scale), to: type)
+    }
+    let sums = [
+      chain((re, w), (im, z), from: later.handed.re, negating: !conjugated),
+      chain((im, w), (re, z), from: later.handed.im, negating: conjugated),
+    ]
+    let (turn, last) = (chunks.turn(step), Index(chunks.count - 1))
+    k.when(turn, lessThan: last) {
+      let next = times(later.spectrum)
+      k.assign(later.handed.re, next.re)
+      k.assign(later.handed.im, next.im)
+    }
+    k.when(last, lessThan: turn + 1) {
+      k.assign(later.handed.re, 0)
+      k.assign(later.handed.im, 0)
+    }
+    return Pair(re: sums[0], im: sums[1])
+  }
+}
+
+/// Sums over the batch of T(g) · conj T(u), a channel's gradient of its spectrum, in the registers of a task.
+///
+/// Of two chunks, K₀ is multiplied with both, and K₁ − i·K₀ with the first for the second: what that sums is the gradient of
+/// K₁, and i times it is part of K₀'s.
+struct MonarchSums {
+  private typealias Pair = MonarchTile.Pair
+
+  private let k: Recorder
+  private let chunks: MonarchChunks
+  private let own: MonarchTile.Pair
+  /// Of what the first chunk left for the second, and the first chunk's T(u).
+  private let later: (sums: MonarchTile.Pair, first: MonarchTile.Pair)?
+
+  /// - Parameters:
+  ///   - type: what the first chunk's T(u) is rounded to.
+  ///   - zero: a new float32 tile of zeros.
+  init(_ k: Recorder, _ chunks: MonarchChunks, type: ElementType, zero: () -> Tile) {
+    (self.k, self.chunks) = (k, chunks)
+    func pair() -> MonarchTile.Pair { Pair(re: zero(), im: zero()) }
+    own = pair()
+    guard chunks.count == 2 else {
+      later = nil
+      return
+    }
+    let first = Pair(re: k.cast(zero(), to: type), im: k.cast(zero(), to: type))
+    for part in [first.re, first.im] { k.setAside(part) }
+    later = (pair(), first)
+  }
+
+  /// Adds a step's product.
+  func add(_ g: MonarchTile.Pair, _ u: MonarchTile.Pair, step: Index) {
+    func add(_ u: MonarchTile.Pair, to sums: MonarchTile.Pair) {
+      let term = MonarchTile.product(g, u, k, conjugated: true)
+      k.assign(sums.re, k.map(.add, sums.re, term.re))
+      k.assign(sums.im, k.map(.add, sums.im, term.im))
+    }
+    add(u, to: own)
+    guard let later else { return }
+    let turn = chunks.turn(step)
+    k.when(0, lessThan: turn) { add(later.first, to: later.sums) }
+    k.when(turn, lessThan: 1) {
+      k.assign(later.first.re, u.re)
+      k.assign(later.first.im, u.im)
+    }
+  }
+
+  /// Sums re and im of each chunk's part of the filter.
+  var parts: [[Tile]] {
+    guard let later else { return [[own.re, own.im]] }
+    let (first, second) = (own, later.sums)
+    return [
+      [k.map(.subtract, first.re, second.im), k.map(.add, first.im, second.re)], [second.re, second.im],
+    ]
+  }
+}
