@@ -28,11 +28,51 @@ import Tiles
     #expect((layout.lanes, layout.groups, layout.tasks, layout.vector) == (32, 8, 1, 4))
     let program = try SimpleLowering.emit(scaling(rows: 8, width: 512), target: .sm_90a)
     #expect(program.threads == 256 && program.sharedBytes == 0 && program.grid == .tasks)
-    #expect(program.source.contains("load_row<float32, 4, 32, true>(t0,"))
+    #expect(program.source.contains("load_row<float32, 4, 32, true, true>(t0,"))
     // What all rows read is left in the nearest cache.
-    #expect(program.source.contains("load_row<float32, 4, 32, false>(t1,"))
+    #expect(program.source.contains("load_row<float32, 4, 32, false, true>(t1,"))
     #expect(program.source.contains("store_row<float32, 4, 32>(t2,"))
     #expect(program.plan[0].contains("rows in registers, 32 lanes a row, 8 rows at a time of 8"))
+  }
+
+  /// Lanes add up what is theirs, and each other's once a loop is done: not in every turn.
+  @Test func sumsOfALoopAreJoinedAtItsEnd() throws {
+    let kernel = try Kernel("summing") { k in
+      let (m, n) = (k.extent("M"), k.extent("N"))
+      let x = k.input("x", .float32, [m, n])
+      let y = k.output("y", .float32, [m])
+      k.grid([m.ceilDiv(8)]) { task in
+        let row = task[0] * 8
+        let total = k.filled(0, rows: 8, columns: 1, validRows: (m - row).min(8), validColumns: 1)
+        k.loop(n.ceilDiv(128)) { step in
+          k.rowSum(k.load(x, at: [row, step * 128], rows: 8, columns: 128), addingTo: total)
+        }
+        k.store(total, to: y, at: [row], rowAxis: 0)
+      }
+    }
+    let source = try SimpleLowering.emit(kernel, target: .sm_90a).source
+    let body = try #require(source.split(separator: "extern \"C\"").last)
+    let loop = try #require(body.firstRange(of: "for (int step0"))
+    let joined = try #require(body.firstRange(of: "lanes_sum<32>(d0)"))
+    #expect(loop.lowerBound < joined.lowerBound)
+    #expect(!body.contains("lanes_sum<32>(sum0)"))
+  }
+
+  @Test func windowsThatBeginWithinAVectorAreReadByWholeOnes() throws {
+    let kernel = try Kernel("window") { k in
+      let (m, n) = (k.extent("M"), k.extent("N"))
+      let x = k.input("x", .bfloat16, [m, n])
+      let y = k.output("y", .float32, [m, n])
+      k.grid([m.ceilDiv(8), n.ceilDiv(256)]) { task in
+        let (row, column) = (task[0] * 8, task[1] * 256)
+        let window = k.load(
+          x, at: [row, column - 2], rows: 8, columns: 256, as: .float32, paddedAxis: 1)
+        k.store(window, to: y, at: [row, column])
+      }
+    }
+    let source = try SimpleLowering.emit(kernel, target: .sm_90a).source
+    // Two numbers before a vector are six behind the one before it.
+    #expect(source.contains("load_shifted<bfloat16, 8, 32, 6, true>("))
   }
 
   @Test func shortRowsShareAWarpAndLongOnesTakeSeveral() throws {
