@@ -46,7 +46,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", "no pictures"), ("\n \n", "no pictures"),
+    ("", "empty"), ("\n \n", "no pictures"),
     (#"{"values": [1, 2], "label": 0}"# + "\n" + #"{"values": [1], "label": 0}"#, "line 2"),
     (#"{"values": [], "label": 0}"#, "line 1"), (#"{"values": [1], "label": -1}"#, "label"),
     (#"{"values": [1], "label": 65536}"#, "label"), (#"{"values": [1e300], "label": 1}"#, "float32"),
