@@ -43,8 +43,21 @@ struct RowsLowering {
   /// Numbers of tiles that a lane holds at most.
   private var numbers: Int { Lifetimes(kernel.body).peak { layout.count($0) } }
 
-  /// Whether registers are left for vectors that are under way.
-  var loadsAhead: Bool { min(255, 65536 / (layout.threads * blocksAtOnce)) - numbers >= 32 }
+  /// Whether registers are left for vectors that are under way, of all loads of a block together.
+  var loadsAhead: Bool {
+    let registers = min(255, 65536 / (layout.threads * blocksAtOnce))
+    return registers - numbers >= 32 && registers - largestLoads(kernel.body) >= 40
+  }
+
+  /// Numbers that the loads of one block, or of one of those within it, bring to a lane.
+  private func largestLoads(_ body: [Statement]) -> Int {
+    var (own, within) = (0, 0)
+    for statement in body {
+      if case .load(let tile, _) = statement.operation, tile.columns > 1 { own += layout.count(tile) }
+      for block in statement.operation.blocks { within = max(within, largestLoads(block)) }
+    }
+    return max(own, within)
+  }
 
   /// Blocks that a multiprocessor must have room for, so that some compute while others wait for memory.
   private var blocksAtOnce: Int {
