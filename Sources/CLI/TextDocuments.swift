@@ -9,19 +9,10 @@ enum TextDocuments {
     let text = try Files.text(file)
     let kind = file.split(separator: ".").last.map { $0.lowercased() }
     switch kind {
-    case "jsonl", "ndjson": try lines(text, file, body)
+    case "jsonl", "ndjson":
+      try JSONLines.forEach(in: text.utf8Span.span, file: file) { try body($0.required("text").string()) }
     case "fa", "fna", "fasta": try records(text, file, body)
     default: try body(text)
-    }
-  }
-
-  private static func lines(_ text: String, _ file: String, _ body: (String) throws -> Void) throws {
-    for (number, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-      .enumerated()
-    where line.contains(where: { $0 > 32 }) {
-      let place = "\(file), line \(number + 1)"
-      let json = try JSON.parse(String(Substring(line)), file: place)
-      try body(JSONNode(json, file: place).required("text").string())
     }
   }
 

@@ -36,33 +36,23 @@ public struct Pictures: Sendable {
     var (values, labels, width) = ([Float](), [Int32](), 0)
     let bytes = try Tensor(file, type: .uint8, shape: [file.byteCount])
     try bytes.withElements(as: UInt8.self) { span in
-      var (start, number) = (0, 0)
-      while start < span.count {
-        var end = start
-        while end < span.count, span[end] != UInt8(ascii: "\n") { end += 1 }
-        number += 1
-        let line = span.extracting(start..<end)
-        if line.indices.contains(where: { line[$0] > 32 }) {
-          let place = "\(path), line \(number)"
-          let picture = JSONNode(try JSON.parse(line, file: place), file: place)
-          try picture.requireKeys(["values", "label"])
-          let list = try picture.required("values")
-          let numbers = try list.elements().map { Float(try $0.number()) }
-          guard !numbers.isEmpty, numbers.count % channels == 0 else {
-            throw list.wrong("numbers for whole pixels of \(channels); there are \(numbers.count)")
-          }
-          guard width == 0 || numbers.count == width else {
-            throw list.wrong("\(width) numbers, as in the first picture; there are \(numbers.count)")
-          }
-          guard numbers.allSatisfy(\.isFinite) else { throw list.wrong("numbers that float32 holds") }
-          width = numbers.count
-          guard values.count + width <= Self.mostNumbers else {
-            throw TrainError.data(what: path, why: "it has more than \(Self.mostNumbers) numbers. Split it")
-          }
-          values += numbers
-          labels.append(Int32(try picture.required("label").integer(in: 0...Self.mostClasses - 1)))
+      try JSONLines.forEach(in: span, file: path) { picture in
+        try picture.requireKeys(["values", "label"])
+        let list = try picture.required("values")
+        let numbers = try list.elements().map { Float(try $0.number()) }
+        guard !numbers.isEmpty, numbers.count % channels == 0 else {
+          throw list.wrong("numbers for whole pixels of \(channels)")
         }
-        start = end + 1
+        guard width == 0 || numbers.count == width else {
+          throw list.wrong("as many numbers as the first picture has, \(width)")
+        }
+        guard numbers.allSatisfy(\.isFinite) else { throw list.wrong("numbers that float32 holds") }
+        width = numbers.count
+        guard values.count + width <= Self.mostNumbers else {
+          throw TrainError.data(what: path, why: "it has more than \(Self.mostNumbers) numbers. Split it")
+        }
+        values += numbers
+        labels.append(Int32(try picture.required("label").integer(in: 0...Self.mostClasses - 1)))
       }
     }
     guard let largest = labels.max(), let low = values.min(), let high = values.max() else {
