@@ -3,30 +3,15 @@ internal import Memory
 internal import Tiles
 
 extension Variable {
-  /// Softmax attention without scores in memory, this being the queries `[B, heads, L, D]`.
+  /// Softmax attention without scores in memory, of queries, keys and values that lie beside each other: `[B, L, 3 · heads · D]`.
   ///
-  /// For 16-bit ``Device/factors``. Gradients are the same bits in every run where ``Device/isDeterministic``. Dao, 2023, arXiv:2307.08691.
+  /// For 16-bit ``Device/factors``. Gradients are the same bits in every run where ``Device/isDeterministic``; those of keys and
+  /// values are written where they belong. Dao, 2023, arXiv:2307.08691.
   ///
   /// - Parameters:
-  ///   - keys: `[B, heads, N, D]`, as are values.
   ///   - scale: of the scores.
   ///   - isCausal: whether a query sees the keys up to its own position only.
-  /// - Returns: as the queries; lies in memory as `[B, L, heads, D]`.
-  public func attention(keys: Variable, values: Variable, scale: Float, isCausal: Bool) throws -> Variable {
-    let device = self.device
-    let given = try [self, keys, values].map { try device.converted($0.value, to: device.factors) }
-    let fused = FusedAttention(given, scale: scale, isCausal: isCausal, on: device)
-    let (result, normalisers) = try fused.forward()
-    return device.note(result, from: [self, keys, values]) { g in
-      let targets = try given.map { try device.empty($0.shape, $0.type) }
-      try fused.backward(result, normalisers, g, into: targets)
-      return targets.map { .whole($0) }
-    }
-  }
-
-  /// The same, causal or not, of queries, keys and values that lie beside each other: `[B, L, 3 · heads · D]`.
-  ///
-  /// Gradients of keys and values are written where they belong.
+  /// - Returns: `[B, heads, L, D]`; lies in memory as `[B, L, heads, D]`.
   public func jointAttention(heads: Int, scale: Float, isCausal: Bool) throws -> Variable {
     let (device, shape) = (self.device, self.shape)
     let joint = try device.dense(device.converted(value, to: device.factors))

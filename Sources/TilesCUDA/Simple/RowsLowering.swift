@@ -149,11 +149,7 @@ struct RowsLowering {
       // What is still to be read of the tensor is read before it is written.
       for (_, load) in waiting.sorted(by: { $0.key < $1.key })
       where load.reference.tensor.number == reference.tensor.number { bringIn(load.tile) }
-      if case .add = operation {
-        printStore(tile, reference, adds: true)
-      } else {
-        printStore(tile, reference, adds: false)
-      }
+      printStore(tile, reference, adds: operation == .add(tile, to: reference))
     case .fill(let tile, let value): printFill(tile, value)
     case .map(let program): printMap(program)
     case .quantize(let tile, let source):
