@@ -10,7 +10,7 @@ internal import TilesCUDA
 /// Times of networks that take long sequences, forward alone, beside those with attention.
 ///
 /// Floors, printed as `floor_ms`, are those of the products alone: multiply-adds twice over the rate of the matrix units that this
-/// kind of machine sustains. M2-BERT: 14·D² a position and layer (its projections, 8·D², and block-diagonal layers, 6·D²), while
+/// kind of GPU sustains, or over what a core does with two AVX2 multiply-adds a cycle at 4 GHz. M2-BERT: 14·D² a position and layer (its projections, 8·D², and block-diagonal layers, 6·D²), while
 /// its convolutions and all that is elementwise are about 20 passes over D numbers, 40·D bytes of 16-bit numbers a position and
 /// layer over the memory's bandwidth, which is about as much time again. BERT: 24·D² and 4·L·D for its attention. Hyena: 8·D², and
 /// about 12 passes. Causal attention: 8·D² + 2·L·D.
@@ -39,7 +39,7 @@ struct SequenceForwardBench {
       executor.sharesHostMemory
       ? Size(
         width: 256, layers: 4, positions: 4096, encoderLengths: [512, 1024, 2048, 4096],
-        operatorLengths: [2048, 8192], precision: .float32, rate: 40e9 * Double(bench.threadCount))
+        operatorLengths: [2048, 8192], precision: .float32, rate: 128e9 * Double(bench.threadCount))
       : Size(
         width: 768, layers: 12, positions: 131_072,
         encoderLengths: [512, 1024, 2048, 4096, 8192, 16384, 32768],
