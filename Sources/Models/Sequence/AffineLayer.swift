@@ -1,5 +1,4 @@
 internal import Kernels
-internal import Kernels
 internal import Tensors
 
 /// y = x · Wᵀ + b with parameters `weight` `[out, in]` and `bias` `[out]`.
