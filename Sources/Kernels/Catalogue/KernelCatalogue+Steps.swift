@@ -56,7 +56,7 @@ extension KernelCatalogue {
         [
           "items": .integers(item), "pages": .integers([2, 0]), "positions": .integers(positions),
           // Queries as the scale leaves them.
-          "q": .uniform(-0.3...0.3), "l": .uniform(0.5...9),
+          "q": .uniform(-0.3...0.3), "m": .uniform(-2...2), "l": .uniform(0.5...9), "o": .uniform(-1...1),
         ])
     }
     return [
