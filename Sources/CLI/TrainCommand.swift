@@ -45,6 +45,11 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Print where the time goes, kernel by kernel; a GPU is waited for after each.")
   var profile = false
 
+  @Flag(
+    name: .customLong("one-by-one"),
+    help: "On a GPU, start the kernels of a step one by one instead of as one: less memory, the same numbers.")
+  var startsOneByOne = false
+
   @OptionGroup var options: DeviceOptions
 
   func validate() throws {
@@ -69,6 +74,7 @@ struct TrainCommand: ParsableCommand {
     let device = Device(executor, factors: recipe.precision)
     let checkpoint = resume ? try Checkpoint(path: folder.checkpoint) : nil
     let training = try Training(recipe, on: device, from: checkpoint)
+    training.startsStepsAsOne = !startsOneByOne
     try folder.forgetMetrics(after: training.step)
     var session = TrainingSession(
       training: training, folder: folder, json: json, last: min(recipe.steps, maximumSteps ?? recipe.steps))
@@ -141,7 +147,7 @@ private struct TrainingSession {
     // The line first: a run that is killed in between measures it again, but never lacks it.
     try folder.add([
       "step": .integer(result.step), "epoch": .integer(training.epoch), "train_loss": .number(trainLoss),
-      "rate": .number(result.rate), "test_loss": .number(found.loss), "accuracy": .number(found.accuracy),
+      "rate": .number(result.rate), "gradient_norm": .number(Double(result.norm)), "test_loss": .number(found.loss), "accuracy": .number(found.accuracy),
     ])
     try training.save(to: folder.checkpoint)
     guard json else {

@@ -45,8 +45,8 @@ struct TrainingBench {
         let recipe = try recipe(mixer, size, length, count, isDeterministic)
         let device = Device(executor, factors: recipe.precision)
         let training = try Training(recipe, on: device)
-        // The first steps compile kernels and take memory.
-        for _ in 0..<2 { _ = try training.advance() }
+        // The first steps compile kernels and take memory; then one is recorded.
+        for _ in 0..<4 { _ = try training.advance() }
         let time = try bench.median(bench.repeats) {
           try executor.synchronize()
           let start = ContinuousClock.now

@@ -131,7 +131,7 @@ extension Variable {
     }
     let type = device.factors
     let kind = try ShortConvolutionShape(width: filter.shape[1], type: type)
-    let convolution = try device.once(kind) { try ShortConvolution(kind, on: device.executor) }
+    let convolution = try device.once(kind) { try ShortConvolution(kind, on: device.operationExecutor) }
     let weights = ShortConvolution.Filter(weights: filter.value, bias: bias.value)
     let result = try device.sequences(shape, type)
     let x = try device.converted(value, to: type)
@@ -140,7 +140,7 @@ extension Variable {
       let key = ShortGradientKey(kind: kind, shape: shape)
       let gradients = try device.once(key) {
         try ShortConvolutionGradients(
-          kind, batch: shape[0], channels: shape[1], length: shape[2], on: device.executor)
+          kind, batch: shape[0], channels: shape[1], length: shape[2], on: device.operationExecutor)
       }
       let targets = ShortConvolutionGradients.Targets(
         input: try device.sequences(shape, type), weights: try device.empty(filter.shape),
@@ -162,7 +162,7 @@ extension Device {
     -> LongConvolution
   {
     try once(ConvolutionKey(shape: shape, channels: channels, type: type)) {
-      try LongConvolution(shape, channels: channels, type: type, on: executor)
+      try LongConvolution(shape, channels: channels, type: type, on: operationExecutor)
     }
   }
 

@@ -26,7 +26,14 @@ public final class Device {
   private var draws = 0
   /// Operations noted so far: their order.
   var noted = 0
-  let pool: MemoryPool
+  /// Where memory of arrays comes from now.
+  var pool: MemoryPool { currentPool.value }
+  private let currentPool: CurrentPool
+  /// Where work of this device is noted or recorded now; see ``Replay``.
+  private(set) var recording: RecordingInProgress?
+  /// ``seed`` as an array, once somebody has asked for it.
+  private var seedInput: Tensor?
+  private let seedFeed = Feed<Int32>([0])
   private var compiled: [AnyHashable: any CompiledKernel] = [:]
   private var kept: [AnyHashable: Any] = [:]
   /// Whether what follows from parameters alone, such as filters, their spectra and weights of 16 bits, is kept from one call to
@@ -48,14 +55,33 @@ public final class Device {
       "factors of \(factors?.rawValue ?? "") beside arrays of \(scalar.rawValue)")
     self.scalar = scalar
     self.factors = factors ?? scalar
-    pool = MemoryPool(executor)
+    currentPool = CurrentPool(MemoryPool(executor))
   }
 
   /// Makes random numbers from here on depend on `seed` and `step` alone, so that a run can be taken up at any step.
   public func begin(step: Int, seed: UInt64) {
     var numbers = SeededNumbers(seed: seed &+ UInt64(bitPattern: Int64(step)) &* 0x9E37_79B9_7F4A_7C15)
     self.seed = Int(Int32(truncatingIfNeeded: numbers.next()))
-    draws = 0
+    seedFeed.numbers = [Int32(truncatingIfNeeded: self.seed)]
+    (draws, seedInput) = (0, nil)
+  }
+
+  /// What kernels draw random numbers with, int32 `[1]`: data, so that a step that is replayed draws others.
+  func seedTensor() throws -> Tensor {
+    if let known = seedInput { return known }
+    let made = try integers(of: seedFeed, [[1]]) { [$0] }[0]
+    seedInput = made
+    return made
+  }
+
+  /// Runs `body` with arrays in some memory, noting what the host gives to it.
+  func computing<Result>(
+    in memory: MemoryPool, _ inputs: RecordingInProgress, _ body: () throws -> Result
+  ) rethrows -> Result {
+    let before = pool
+    (currentPool.value, recording, seedInput) = (memory, inputs, nil)
+    defer { (currentPool.value, recording, seedInput) = (before, nil, nil) }
+    return try body()
   }
 
   /// Operations so far that drew random numbers; set back to draw the same again.
@@ -86,18 +112,23 @@ public final class Device {
     return try body()
   }
 
+  /// What operations that take memory themselves run on. Cores have kinds of convolutions of their own, which ask for their executor.
+  var operationExecutor: any Executor {
+    executor.sharesHostMemory ? executor : PooledExecutor(inner: executor, pool: currentPool)
+  }
+
   /// Whether work is to be cut for more than a hundred cores, as GPUs have; on processors fewer and larger tasks are faster.
   var hasManyCores: Bool { !executor.sharesHostMemory }
 
   // MARK: Memory
 
   /// An array whose numbers somebody is about to write.
-  func empty(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {
+  func empty(_ shape: [Int], _ type: ElementType? = nil, in memory: MemoryPool? = nil) throws -> Tensor {
     let type = type ?? scalar
     guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
       throw MemoryError.notWholeBlocks(type: type, count: shape.last ?? 1)
     }
-    return try Tensor(pool.storage(byteCount: bytes), type: type, shape: shape)
+    return try Tensor((memory ?? pool).storage(byteCount: bytes), type: type, shape: shape)
   }
 
   func zeros(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {
@@ -108,32 +139,12 @@ public final class Device {
 
   /// Numbers as an array of the device.
   public func tensor(_ numbers: [Float], _ shape: [Int]) throws -> Tensor {
-    precondition(numbers.count == shape.reduce(1, *), "\(numbers.count) numbers for \(shape)")
-    let host = try Tensor(zeros: scalar, shape)
-    if scalar == .float64 {
-      host.withMutableElements(as: Double.self) {
-        for index in numbers.indices { $0[index] = Double(numbers[index]) }
-      }
-    } else {
-      host.withMutableElements(as: Float.self) { for index in numbers.indices { $0[index] = numbers[index] } }
-    }
-    return try placed(host)
+    try placed(onHost(numbers, shape))
   }
 
   /// Integers as an array of the device.
   public func tensor(_ numbers: [Int32], _ shape: [Int]) throws -> Tensor {
-    precondition(numbers.count == shape.reduce(1, *), "\(numbers.count) numbers for \(shape)")
-    let host = try Tensor(zeros: .int32, shape)
-    host.withMutableElements(as: Int32.self) { for index in numbers.indices { $0[index] = numbers[index] } }
-    return try placed(host)
-  }
-
-  /// The array in memory of the device that is used again.
-  private func placed(_ host: Tensor) throws -> Tensor {
-    guard !executor.sharesHostMemory else { return host }
-    let result = try empty(host.shape, host.type)
-    try executor.copy(from: host, into: result)
-    return result
+    try placed(onHost(numbers, shape))
   }
 
   /// The numbers of a floating-point array, in row-major order.

@@ -84,7 +84,7 @@ private struct FusedAttention {
         AttentionBackward.Shape(
           kvHeads: key.heads, group: 1, headSize: key.size, type: key.type, mask: key.mask,
           isDeterministic: isDeterministic),
-        mask: key.mask, scale: key.scale, batch: batch, queries: length, executor: device.executor)
+        mask: key.mask, scale: key.scale, batch: batch, queries: length, executor: device.operationExecutor)
     }
     try gradients(
       q: given[0], k: given[1], v: given[2], y: result, lse: normalisers,

@@ -55,9 +55,10 @@ extension Device {
       )
       return try kernel.kernel()
     }
+    let random = try function.isRandom ? [seedTensor()] : []
     try compiled.run(
-      joined.map(\.tensor) + outputs.map { launch.broadcast.joined($0).tensor },
-      integers: function.isRandom ? [seed, stream] : [])
+      joined.map(\.tensor) + random + outputs.map { launch.broadcast.joined($0).tensor },
+      integers: function.isRandom ? [stream] : [])
   }
 
   /// a + b.
@@ -125,6 +126,7 @@ extension Tensor {
 
 extension PointwiseFunction {
   static let sum = PointwiseFunction(inputs: 2) { [$0[0] + $0[1]] }
+  static let product = PointwiseFunction(inputs: 2) { [$0[0] * $0[1]] }
   static let identity = PointwiseFunction(inputs: 1) { [$0[0]] }
   static let first = PointwiseFunction(inputs: 2) { [$0[0]] }
 }

@@ -62,6 +62,11 @@ public protocol Executor: Sendable {
   ///
   /// - Returns: `nil`, without a call of `body`, where kernels start as fast one by one.
   func record(_ body: () throws -> Void) throws -> (any KernelRecord)?
+
+  /// Runs `body` and notes the kernels, copies and clearings that it starts, so that a record can be compared with them.
+  ///
+  /// - Returns: `nil`, without a call of `body`, where ``record(_:)`` would record nothing.
+  func observe(_ body: () throws -> Void) throws -> (any WorkLog)?
 }
 
 extension Executor {
@@ -114,6 +119,9 @@ extension Executor {
   /// Nothing: host kernels start at once.
   public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? { nil }
 
+  /// Nothing: there are no records to compare it with.
+  public func observe(_ body: () throws -> Void) throws -> (any WorkLog)? { nil }
+
   /// A zeroed dense tensor in memory that its kernels can use.
   public func tensor(_ type: ElementType, _ shape: [Int]) throws -> Tensor {
     guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
@@ -143,7 +151,13 @@ public struct FetchedTensor: PendingTensor {
 public protocol KernelRecord: Sendable {
   /// Starts them, behind all that was asked of the executor before.
   func run() throws
+
+  /// Whether they are those that were noted, in the same order with the same arguments.
+  func isSame(as log: any WorkLog) -> Bool
 }
+
+/// What an executor noted of work that it ran.
+public protocol WorkLog: Sendable {}
 
 /// A kernel that a machine has prepared.
 public protocol CompiledKernel: Sendable {

@@ -85,6 +85,8 @@ final class Optimizer {
   private let settings: OptimizerSettings
   private let device: Device
   let slots: [Slot]
+  /// What ``Kernels/AdamW`` is given for each group.
+  private let numbers: [ParameterGroup: Feed<Float>]
 
   /// A parameter with its means.
   struct Slot {
@@ -101,7 +103,10 @@ final class Optimizer {
         what: "optimizer.groups",
         why: "the network has no parameter of the group \(group.rawValue). Leave it out")
     }
-    slots = try parameters.parameters.filter { $0.group != .frozen }.map { parameter in
+    let moved = parameters.parameters.filter { $0.group != .frozen }
+    numbers = Dictionary(
+      uniqueKeysWithValues: Set(moved.map(\.group)).map { ($0, Feed([Float](repeating: 0, count: 6))) })
+    slots = try moved.map { parameter in
       let zeros = [Float](repeating: 0, count: parameter.variable.value.count)
       let shape = parameter.variable.shape
       return Slot(
@@ -110,38 +115,50 @@ final class Optimizer {
     }
   }
 
-  /// Moves all parameters by their gradients and forgets those.
+  /// Sets the numbers of the next move.
   ///
   /// - Parameters:
   ///   - step: from 0.
   ///   - rate: the group's rate at this step, from its own.
-  func advance(step: Int, rate: (_ own: Double) -> Double) throws {
+  func prepare(step: Int, rate: (_ own: Double) -> Double) {
     let count = Double(step + 1)
     let (first, second) = (1 - pow(settings.firstBeta, count), 1 - pow(settings.secondBeta, count))
-    var factor = try device.constant([1], [1])
-    if let clip = settings.clip {
-      let limit = Float(clip)
-      factor = try device.norm(of: slots.compactMap(\.parameter.variable.gradient)).map { norm in
-        norm.constant(limit) / (norm + Float(1e-6)).max(norm.constant(limit))
+    for (group, feed) in numbers {
+      let (own, decay) = settings.numbers(of: group)
+      let now = rate(own)
+      feed.numbers = [
+        now / first, 1 / second.squareRoot(), now * decay, settings.firstBeta, settings.secondBeta,
+        settings.epsilon,
+      ].map { Float($0) }
+    }
+  }
+
+  /// Moves all parameters by their gradients and forgets those; moves none where the loss or a gradient is no finite number.
+  ///
+  /// - Parameter loss: `[1]`.
+  /// - Returns: the norm of all gradients, `[1]`.
+  func move(loss: Variable) throws -> Variable {
+    let norm = try device.norm(of: slots.compactMap(\.parameter.variable.gradient))
+    let clip = settings.clip.map { Float($0) }
+    let factor = try device.evaluating {
+      try norm.map(loss.detached) { norm, loss in
+        let share =
+          clip.map { norm.constant($0) / (norm + Float(1e-6)).max(norm.constant($0)) } ?? norm.constant(1)
+        // Adds 0, or NaN.
+        return share + (norm - norm) + (loss - loss)
       }
     }
-    var numbers: [ParameterGroup: Variable] = [:]
+    var placed: [ParameterGroup: Variable] = [:]
     for slot in slots {
-      guard let gradient = slot.parameter.variable.gradient else { continue }
-      let group = slot.parameter.group
-      if numbers[group] == nil {
-        let (own, decay) = settings.numbers(of: group)
-        let now = rate(own)
-        numbers[group] = try device.constant(
-          [
-            now / first, 1 / second.squareRoot(), now * decay, settings.firstBeta, settings.secondBeta,
-            settings.epsilon,
-          ].map { Float($0) }, [6])
+      guard let gradient = slot.parameter.variable.gradient, let feed = numbers[slot.parameter.group] else {
+        continue
       }
-      guard let settings = numbers[group] else { continue }
+      let settings = try placed[slot.parameter.group] ?? device.variable(of: feed, [6])
+      placed[slot.parameter.group] = settings
       try slot.parameter.variable.moveByAdamW(
         gradient: gradient, mean: slot.mean, variance: slot.variance, settings: settings, factor: factor)
       slot.parameter.variable.clearGradient()
     }
+    return norm
   }
 }

@@ -2,6 +2,8 @@
 public enum TrainError: Error, Equatable {
   /// The loss is no number any more.
   case diverged(step: Int, loss: Float)
+  /// The gradients are no numbers any more, or too large for their norm to be one.
+  case gradients(step: Int, loss: Float, norm: Float)
   /// A checkpoint that belongs to another recipe.
   case otherRecipe(file: String, key: String)
   /// A checkpoint that lacks something.
@@ -15,6 +17,9 @@ extension TrainError: CustomStringConvertible {
     switch self {
     case .diverged(let step, let loss):
       "step \(step): the loss is \(loss). Training stopped; the last checkpoint is whole. Lower the rate or clip gradients."
+    case .gradients(let step, let loss, let norm):
+      "step \(step): the loss is \(loss), and the norm of its gradients \(norm). Training stopped; the last checkpoint is whole. "
+        + "Lower the rate."
     case .otherRecipe(let file, let key):
       "\(file) was trained by a recipe with another \(key). Resume with its own recipe, or train into another folder."
     case .notACheckpoint(let file, let missing):

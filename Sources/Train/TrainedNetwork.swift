@@ -48,15 +48,16 @@ public struct TrainedNetwork {
   }
 
   /// Losses of a batch's targets.
-  func losses(_ batch: ExampleBatch) throws -> CrossEntropyResult {
+  func losses(_ batch: ExampleFeed) throws -> CrossEntropyResult {
+    let count = batch.shape.count
     let logits =
       switch (kind, batch.input) {
-      case (.language(let network), .tokens(let tokens)): try network.logits(tokens, batch: batch.count)
+      case (.language(let network), .tokens(let tokens)): try network.logits(tokens, batch: count)
       case (.classifier(let network), .tokens(let tokens)):
-        try network.logits(tokens, batch: batch.count, lengths: batch.lengths)
+        try network.logits(tokens, batch: count, lengths: batch.lengths)
       case (.classifier(let network), .numbers(let numbers)):
-        try network.logits(numbers, batch: batch.count, lengths: batch.lengths)
-      case (.masked(let network), .tokens(let tokens)): try network.logits(tokens, batch: batch.count)
+        try network.logits(numbers, batch: count, lengths: batch.lengths)
+      case (.masked(let network), .tokens(let tokens)): try network.logits(tokens, batch: count)
       case (.language, .numbers), (.masked, .numbers):
         preconditionFailure("a language model was given numbers")
       }
@@ -69,7 +70,8 @@ public struct TrainedNetwork {
     return try device.evaluating {
       var (loss, correct, count) = (0.0, 0.0, 0)
       for start in stride(from: 0, to: examples.count, by: batch) {
-        let found = try losses(examples.examples(start..<min(start + batch, examples.count), pass: 0))
+        let found = try losses(
+          ExampleFeed(examples.examples(start..<min(start + batch, examples.count), pass: 0)))
         loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
         correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
         count += found.count

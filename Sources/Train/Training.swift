@@ -17,6 +17,12 @@ public final class Training {
   private let optimizer: Optimizer
   private let data: (train: any ExampleSource, test: any ExampleSource)
   private var order: (epoch: Int, places: [Int]) = (-1, [])
+  private var next: (step: Int, parts: [ExampleBatch])?
+  private var work: StepWork?
+  /// Whether a step's kernels are started as one where the device can; they then keep memory to themselves. Results are the same.
+  public var startsStepsAsOne = true {
+    didSet { if !startsStepsAsOne { work = nil } }
+  }
 
   /// What one step found.
   public struct StepResult: Sendable {
@@ -24,6 +30,8 @@ public final class Training {
     public let step: Int
     /// Mean loss of the batch before the step, in nats.
     public let loss: Float
+    /// Norm of all gradients together, before they are clipped.
+    public let norm: Float
     /// Learning rate of ordinary parameters.
     public let rate: Double
   }
@@ -84,47 +92,66 @@ public final class Training {
 
   /// One step.
   ///
-  /// - Throws: ``TrainError/diverged(step:loss:)``; parameters are then as they were before the step.
+  /// - Throws: ``TrainError/diverged(step:loss:)`` or ``TrainError/gradients(step:loss:norm:)``; parameters are then as they were
+  ///   before the step.
   public func advance() throws -> StepResult {
-    device.begin(step: step, seed: recipe.seed)
-    let (epoch, place) = step.quotientAndRemainder(dividingBy: recipe.stepsPerEpoch)
-    if order.epoch != epoch { order = (epoch, shuffled(epoch)) }
-    let first = place * recipe.batch
-    let examples = order.places[first..<min(first + recipe.batch, order.places.count)]
-    let found = try descend(Array(examples))
+    let batch = try parts(of: step)
     func rate(_ own: Double) -> Double {
       recipe.schedule.rate(step: step, of: recipe.steps, rate: own, base: recipe.optimizer.rate)
     }
-    try optimizer.advance(step: step, rate: rate)
+    device.begin(step: step, seed: recipe.seed)
+    optimizer.prepare(step: step, rate: rate)
+    let found = try run(batch)
+    // A GPU is at work meanwhile. What is wrong with the data is said when it is their turn.
+    if step + 1 < recipe.steps { next = (try? parts(of: step + 1)).map { (step + 1, $0) } }
+    let (loss, norm) = try found()
+    guard loss.isFinite else { throw TrainError.diverged(step: step + 1, loss: loss) }
+    guard norm.isFinite else { throw TrainError.gradients(step: step + 1, loss: loss, norm: norm) }
     step += 1
-    return StepResult(step: step, loss: found, rate: rate(recipe.optimizer.rate))
+    return StepResult(step: step, loss: loss, norm: norm, rate: rate(recipe.optimizer.rate))
   }
 
-  /// Adds up the gradients of a step's examples and gives their mean loss.
-  ///
-  /// - Throws: ``TrainError/diverged(step:loss:)``; gradients are gone then.
-  private func descend(_ examples: [Int]) throws -> Float {
-    let parts = try stride(from: 0, to: examples.count, by: recipe.microbatch).map { start in
+  /// Whether steps are started as one now.
+  public var isReplayed: Bool { work?.isReplayed ?? false }
+
+  private func run(_ batch: [ExampleBatch]) throws -> () throws -> (loss: Float, norm: Float) {
+    let shape = batch.map(\.shape)
+    // The last batch of an epoch may be smaller; memory for a record of its own would not pay.
+    let isWhole = batch.reduce(0) { $0 + $1.count } == min(recipe.batch, data.train.count)
+    let replays = startsStepsAsOne && isWhole
+    if replays, work?.shape != shape { work = StepWork(batch, network, optimizer) }
+    guard replays, let work else {
+      return try withoutRecord { try StepWork(batch, network, optimizer).run(batch, replays: false) }
+    }
+    let records = work.isAboutToRecord
+    do { return try work.run(batch, replays: true) } catch  where records {
+      // What cannot be recorded is done operation by operation.
+      (self.work, startsStepsAsOne) = (nil, false)
+      device.begin(step: step, seed: recipe.seed)
+      return try StepWork(batch, network, optimizer).run(batch, replays: false)
+    }
+  }
+
+  /// What `body` gives; where there is no memory for it, once more without what is kept for steps that start as one.
+  private func withoutRecord<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch  where work?.isReplayed == true {
+      (work, startsStepsAsOne) = (nil, false)
+      device.begin(step: step, seed: recipe.seed)
+      return try body()
+    }
+  }
+
+  /// A step's examples, in the parts whose gradients are added up.
+  private func parts(of step: Int) throws -> [ExampleBatch] {
+    if let next, next.step == step { return next.parts }
+    let (epoch, place) = step.quotientAndRemainder(dividingBy: recipe.stepsPerEpoch)
+    if order.epoch != epoch { order = (epoch, shuffled(epoch)) }
+    let first = place * recipe.batch
+    let examples = Array(order.places[first..<min(first + recipe.batch, order.places.count)])
+    return try stride(from: 0, to: examples.count, by: recipe.microbatch).map { start in
       try data.train.examples(
         examples[start..<min(start + recipe.microbatch, examples.count)], pass: epoch + 1)
     }
-    let total = parts.reduce(0) { $0 + $1.targets.count { $0 >= 0 } }
-    var mean: Float = 0
-    for part in parts {
-      let result = try network.losses(part)
-      let share = Float(result.count) / Float(max(1, total))
-      let loss = parts.count == 1 ? result.loss : try result.loss * share
-      // Known before the backward pass is done, which a GPU goes on with meanwhile.
-      let losses = try device.numbersLater(loss.value)
-      try loss.backward()
-      let found = try losses()[0]
-      guard found.isFinite else {
-        for parameter in network.parameters.parameters { parameter.variable.clearGradient() }
-        throw TrainError.diverged(step: step + 1, loss: found)
-      }
-      mean += found
-    }
-    return mean
   }
 
   private func shuffled(_ epoch: Int) -> [Int] {
@@ -134,7 +161,9 @@ public final class Training {
 
   /// Judges the network by the examples it was not trained on.
   public func evaluate() throws -> Evaluation {
-    try network.evaluate(data.test, batch: recipe.evaluationBatch(of: data.test.count))
+    try withoutRecord {
+      try network.evaluate(data.test, batch: recipe.evaluationBatch(of: data.test.count))
+    }
   }
 
   /// Writes everything into a file that appears only when it is complete.

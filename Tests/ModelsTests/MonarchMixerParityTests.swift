@@ -80,8 +80,8 @@ import TilesCPU
       let golden = try GoldenCase("m6-masked-lm")
       let network = try MaskedLanguageModel(settings(layers: 2), golden.parameters(on: device))
       let ids = try golden.integers("in.ids")
-      try golden.expect(network.encoder.embedded(ids, batch: 2), "out.embedded")
-      for (layer, states) in try network.encoder.states(ids, batch: 2).enumerated() {
+      try golden.expect(network.encoder.embedded(Feed(ids), batch: 2), "out.embedded")
+      for (layer, states) in try network.encoder.states(Feed(ids), batch: 2).enumerated() {
         try golden.expect(states, "out.hidden.\(layer)")
       }
       try golden.expect(network.logits(ids, batch: 2), "out.logits")

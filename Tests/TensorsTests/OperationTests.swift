@@ -83,6 +83,24 @@ import Tiles
     }
   }
 
+  @Test func lookupsOfFrequentNumbers() throws {
+    // Two numbers stand at more than 256 places, 64 of which make a piece.
+    let ids: [Int32] = (0..<700).map { place in
+      let often: Int32 = place < 330 ? 5 : 2
+      return place % 7 == 0 ? Int32(place % 5) : often
+    }
+    let judged = Judged([[6, 3]]) { try $0[0].rows(ids) }
+    #expect(try judged.worstGradient() < 1e-7)
+    #expect(try judged.distance() < 1e-5)
+    let device = try coreDevice()
+    let table = Variable(
+      try device.tensor((0..<18).map { Float($0) }, [6, 3]), on: device, needsGradient: true)
+    try table.rows(ids).backward(from: device.tensor([Float](repeating: 1, count: 2100), [700, 3]))
+    let counts = (0..<6).map { number in Float(ids.count { $0 == number }) }
+    #expect(counts.count { $0 > 256 } == 2)
+    #expect(try device.numbers(#require(table.gradient)) == counts.flatMap { [$0, $0, $0] })
+  }
+
   @Test func lookups() throws {
     let judged = Judged([[6, 5]]) { try $0[0].rows([3, 0, 3, 5, 3]) }
     #expect(try judged.worstGradient() < 1e-7)

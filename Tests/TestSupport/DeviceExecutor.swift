@@ -40,10 +40,13 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   private var pending: [() throws -> Void] = []
   /// Bytes copied to the device and back.
   public private(set) var copied = (in: 0, out: 0)
+  private var compiled = 0
   /// Times that kernels were started as one.
   public private(set) var replays = 0
   /// What is noted instead of run.
   private var recorded: [() throws -> Void]?
+  /// What was asked for, while somebody observes or records.
+  private var noted: [String]?
 
   public init(_ inner: any Executor, prefersSixteenBit: Bool = false) {
     self.inner = inner
@@ -55,7 +58,9 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   public var cores: Int { 64 }
 
   public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {
-    DeviceKernel(name: kernel.name, inner: try inner.compile(kernel), executor: self)
+    compiled += 1
+    return DeviceKernel(
+      name: kernel.name, number: compiled, inner: try inner.compile(kernel), executor: self)
   }
 
   public func allocate(byteCount: Int) throws -> TensorStorage {
@@ -82,8 +87,8 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
 
   public func copy(from source: Tensor, into target: Tensor) throws {
     var source = source
-    requireNoRecord()
     if source.storage.isOnHost {
+      requireNoRecord()
       // Read now, written when it is its turn.
       copied.in += source.spannedBytes
       let kept = source.moved(to: try HeapStorage(byteCount: source.spannedBytes))
@@ -91,8 +96,10 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
       source = kept
     }
     let (from, to) = (revealed(source), revealed(target))
-    pending.append { [inner] in try inner.copy(from: from, into: to) }
+    enqueue { [inner] in try inner.copy(from: from, into: to) }
+    if !source.storage.isOnHost { noted?.append("copy \(from.address) \(to.address)") }
     if target.storage.isOnHost {
+      requireNoRecord()
       copied.out += target.spannedBytes
       try synchronize()
     }
@@ -101,7 +108,8 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   public func clear(_ tensor: Tensor) throws {
     precondition(tensor.isDense && !tensor.storage.isOnHost, "only dense tensors of the device are cleared")
     let tensor = revealed(tensor)
-    pending.append { [inner] in try inner.clear(tensor) }
+    noted?.append("clear \(tensor.address)")
+    enqueue { [inner] in try inner.clear(tensor) }
   }
 
   public func synchronize() throws {
@@ -112,15 +120,26 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   }
 
   public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? {
-    recorded = []
-    defer { recorded = nil }
+    (recorded, noted) = ([], [])
+    defer { (recorded, noted) = (nil, nil) }
     try body()
-    return DeviceRecord(work: recorded ?? [], executor: self)
+    return DeviceRecord(work: recorded ?? [], log: DeviceLog(work: noted ?? []), executor: self)
+  }
+
+  public func observe(_ body: () throws -> Void) throws -> (any WorkLog)? {
+    noted = []
+    defer { noted = nil }
+    try body()
+    return DeviceLog(work: noted ?? [])
   }
 
   fileprivate func replay(_ work: [() throws -> Void]) {
     pending += work
     replays += 1
+  }
+
+  fileprivate func note(_ kernel: String, _ tensors: [Tensor], _ integers: [Int]) {
+    noted?.append("\(kernel) \(tensors.map { "\($0.address) \($0.shape) \($0.strides)" }) \(integers)")
   }
 
   fileprivate func enqueue(_ work: @escaping () throws -> Void) {
@@ -141,14 +160,24 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
 /// Kernels of a ``DeviceExecutor`` with their arguments. `@unchecked Sendable`: as the executor.
 private struct DeviceRecord: KernelRecord, @unchecked Sendable {
   let work: [() throws -> Void]
+  let log: DeviceLog
   let executor: DeviceExecutor
 
   func run() throws { executor.replay(work) }
+
+  func isSame(as log: any WorkLog) -> Bool { (log as? DeviceLog) == self.log }
+}
+
+/// What was asked for.
+private struct DeviceLog: WorkLog, Equatable {
+  let work: [String]
 }
 
 /// A kernel of a ``DeviceExecutor``.
 private struct DeviceKernel: CompiledKernel {
   let name: String
+  /// Tells kernels of one name apart.
+  let number: Int
   let inner: any CompiledKernel
   let executor: DeviceExecutor
 
@@ -157,6 +186,7 @@ private struct DeviceKernel: CompiledKernel {
       throw .argumentLayout(kernel: name, tensor: "\(number)", reason: "it lies in host memory")
     }
     let revealed = tensors.map { executor.revealed($0) }
+    executor.note("\(name) \(number)", revealed, integers)
     executor.enqueue { [inner] in try inner.run(revealed, integers: integers) }
   }
 }

@@ -270,6 +270,15 @@ extension KernelCatalogue {
           ["places": .integers([3, 0, 5, 6, 1, 2, 4]), "starts": .integers([0, 1, 1, 4, 7])])
       }
     ) { try EmbeddingGradient.kernel(columns: 64) },
+    CatalogueEntry(
+      "embedding_gradient_frequent", tolerance: .sums(3),
+      cases: [(1, 1), (5, 65)].map {
+        // Rows without a number stay as they are: NaN.
+        Case(
+          ["P": 5, "V": 4, "D": $0.0 * $0.1, "ends": 4, "F": 3],
+          ["starts": .integers([0, 2, 5, 5]), "numbers": .integers([3, 0, -1])])
+      }
+    ) { try EmbeddingGradient.frequent(columns: 64) },
   ]
 
   private static let shortSums: [CatalogueEntry] = [false, true].flatMap { takesChannels in

@@ -39,7 +39,8 @@ public struct Pointwise: Sendable, Hashable {
     self.outputTypes = outputTypes ?? function.outputs.map { _ in .float32 }
   }
 
-  /// Arguments: the inputs, then the outputs, of the same rank. Integers where it is random: seed and stream.
+  /// Arguments: the inputs, where it is random the seed, int32 `[1]`, then the outputs, of the same rank as the inputs. An integer
+  /// where it is random: the stream.
   public func kernel() throws(TileError) -> Kernel {
     let rank = spans.first?.count ?? 2
     return try Kernel("pointwise_\(function.nodes.count)_\(function.inputs)_\(function.outputCount)") { k in
@@ -47,8 +48,8 @@ public struct Pointwise: Sendable, Hashable {
       let inputs = spans.indices.map { number in
         k.input("x\(number)", types[number], zip(spans[number], extents).map { $0 ? $1 : 1 })
       }
+      let seed = function.isRandom ? (k.input("seed", .int32, [1]), k.argument("stream")) : nil
       let outputs = function.outputs.indices.map { k.output("y\($0)", outputTypes[$0], extents) }
-      let seed = function.isRandom ? (k.argument("seed"), k.argument("stream")) : nil
       let tile = [Index](repeating: 1, count: rank - 2) + [Index(rows), Index(columns)]
       let grid = zip(extents, tile).map { $0.ceilDiv($1) }
       k.grid(grid) { task in
@@ -57,7 +58,9 @@ public struct Pointwise: Sendable, Hashable {
           // Each row of each tile draws from a row of its own.
           let outer = task.dropLast(2).enumerated().reduce(Index(0)) { $0 * grid[$1.offset] + $1.element }
           let row = (outer * grid[rank - 1] + task[rank - 1]) * extents[rank - 2] + origin[rank - 2]
-          return MapValue.random(RandomSource(seed: seed.0, stream: seed.1, row: row))
+          return MapValue.random(
+            RandomSource(
+              seed: .element(tensor: seed.0.number, at: [0]), stream: seed.1, row: row))
         }
         let tiles = record(k, inputs, origin, random)
         for (output, node) in zip(outputs, function.outputs) {

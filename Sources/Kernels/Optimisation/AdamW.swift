@@ -8,7 +8,7 @@ public import Tiles
 /// weight decay regularization”, 2019, arXiv:1711.05101.
 public enum AdamW {
   /// Arguments: p, m and v `[n]`, all updated; g `[n]`; settings `[6]`: rate / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ), rate · decay,
-  /// β₁, β₂, ε; a factor `[1]` that g is multiplied by.
+  /// β₁, β₂, ε; a factor `[1]` that g is multiplied by. Where the factor is no finite number, nothing changes.
   ///
   /// - Parameter columns: numbers of a tile.
   public static func kernel(columns: Int) throws(TileError) -> Kernel {
@@ -23,7 +23,10 @@ public enum AdamW {
       k.grid([n.ceilDiv(Index(columns))]) { task in
         let at = [task[0] * Index(columns)]
         let value = (0..<6).map { k.load(settings, at: [Index($0)]) }
-        let gradient = k.map(.multiply, k.load(g, at: at, columns: columns), k.load(factor, at: [0]))
+        let share = k.load(factor, at: [0])
+        // 0, or NaN where the factor is infinite or none.
+        let isFinite = k.map(.subtract, share, share)
+        let gradient = k.map(.multiply, k.load(g, at: at, columns: columns), share)
         let before = [p, m, v].map { k.load($0, at: at, columns: columns) }
         let mean = k.map(
           .fma, value[3], k.map(.subtract, before[1], gradient), gradient)
@@ -32,9 +35,10 @@ public enum AdamW {
         let size = k.map(.fma, k.map(.sqrt, variance), value[1], value[5])
         let decayed = k.map(.subtract, before[0], k.map(.multiply, before[0], value[2]))
         let moved = k.map(.multiply, k.map(.divide, mean, size), value[0])
-        k.store(k.map(.subtract, decayed, moved), to: p, at: at)
-        k.store(mean, to: m, at: at)
-        k.store(variance, to: v, at: at)
+        let after = [k.map(.subtract, decayed, moved), mean, variance]
+        for (parameter, (old, new)) in zip([p, m, v], zip(before, after)) {
+          k.store(k.map(.selectGreaterEqual, isFinite, 0.0, new, old), to: parameter, at: at)
+        }
       }
     }
   }

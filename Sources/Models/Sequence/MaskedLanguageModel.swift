@@ -33,6 +33,11 @@ public final class MaskedLanguageModel {
   ///   - tokens: `[batch, L]`, row by row, some of them masked.
   ///   - batch: sequences.
   public func logits(_ tokens: [Int32], batch: Int) throws -> Variable {
+    try logits(Feed(tokens), batch: batch)
+  }
+
+  /// The same of tokens that may be replaced.
+  public func logits(_ tokens: Feed<Int32>, batch: Int) throws -> Variable {
     let states = try norm(dense(encoder(tokens, batch: batch)).activated(.gelu))
     return try states.product(encoder.embedding, transposesOther: true, bias: bias)
   }

@@ -37,7 +37,7 @@ public final class MonarchMixerClassifier {
   ///   - tokens: `[batch, L]`, filled up with padding.
   ///   - batch: sequences.
   public func pooled(_ tokens: [Int32], batch: Int) throws -> Variable {
-    let states = try encoder(tokens, batch: batch)
+    let states = try encoder(Feed(tokens), batch: batch)
     let pooled =
       switch pool {
       case .first:

@@ -39,18 +39,19 @@ struct MonarchMixerEncoder {
   }
 
   /// Normalised embeddings of `[batch, L]` tokens, all of segment 0, `[batch, L, D]`.
-  func embedded(_ tokens: [Int32], batch: Int) throws -> Variable {
-    let length = tokens.count / max(1, batch)
+  func embedded(_ tokens: Feed<Int32>, batch: Int) throws -> Variable {
+    let count = tokens.numbers.count
+    let length = count / max(1, batch)
     precondition(
-      length * batch == tokens.count && length >= 1 && length <= settings.longest,
-      "\(tokens.count) tokens in \(batch) sequences of at most \(settings.longest)")
+      length * batch == count && length >= 1 && length <= settings.longest,
+      "\(count) tokens in \(batch) sequences of at most \(settings.longest)")
     let words = try embedding.rows(tokens, exceptGradientsOf: settings.padding)
       .reshaped([batch, length, settings.width])
     return try norm(words + positions.sliced(axis: 0, 0..<length) + segments.sliced(axis: 0, 0..<1))
   }
 
   /// States behind each layer, `[batch, L, D]`.
-  func states(_ tokens: [Int32], batch: Int) throws -> [Variable] {
+  func states(_ tokens: Feed<Int32>, batch: Int) throws -> [Variable] {
     var x = try embedded(tokens, batch: batch).dropout(settings.dropout)
     return try blocks.map { block in
       x = try block.feedForward(block.mixer(x))
@@ -64,7 +65,7 @@ struct MonarchMixerEncoder {
   }
 
   /// States behind the last layer.
-  func callAsFunction(_ tokens: [Int32], batch: Int) throws -> Variable {
+  func callAsFunction(_ tokens: Feed<Int32>, batch: Int) throws -> Variable {
     let all = try states(tokens, batch: batch)
     return all[all.count - 1]
   }
@@ -72,23 +73,30 @@ struct MonarchMixerEncoder {
 
 extension Variable {
   /// Rows of this table by number; where a number is `padding`, nothing is learned from what is done with the row.
-  func rows(_ ids: [Int32], exceptGradientsOf padding: Int32) throws -> Variable {
+  func rows(_ ids: Feed<Int32>, exceptGradientsOf padding: Int32) throws -> Variable {
     let all = try rows(ids)
-    guard ids.contains(padding) else { return all }
+    // Other numbers may take the place of these where something is learned.
+    guard device.recordsGradients || ids.numbers.contains(padding) else { return all }
     let fixed = try detached.rows(ids)
-    let counts = try device.constant(ids.map { $0 == padding ? 0 : 1 }, [ids.count, 1])
+    let counts = try device.variable(of: ids, [ids.numbers.count, 1]) { $0.map { $0 == padding ? 0 : 1 } }
     return try all.map(fixed, counts) { $2 * $0 + (1 - $2) * $1 }
   }
 
   /// Means over the positions of `[B, L, D]` of which `mask`, `[B · L]`, is 1, `[B, D]`.
-  func mean(where mask: [Float]) throws -> Variable {
+  func mean(where mask: [Float]) throws -> Variable { try mean(of: Feed(mask)) { $0 } }
+
+  /// The same of a mask that follows from a feed.
+  func mean<Number>(of feed: Feed<Number>, where mask: @escaping ([Number]) -> [Float]) throws -> Variable {
     let (b, length, d) = (shape[0], shape[1], shape[2])
-    precondition(mask.count == b * length, "\(mask.count) numbers mask \(shape)")
-    let shares = (0..<b).flatMap { row in
-      let part = mask[row * length..<(row + 1) * length]
-      let sum = max(1e-9, part.reduce(0, +))
-      return part.map { $0 / sum }
+    let shares = try device.variable(of: feed, [b, length, 1]) { numbers in
+      let mask = mask(numbers)
+      precondition(mask.count == b * length, "\(mask.count) numbers mask \(b) sequences of \(length)")
+      return (0..<b).flatMap { row in
+        let part = mask[row * length..<(row + 1) * length]
+        let sum = max(1e-9, part.reduce(0, +))
+        return part.map { $0 / sum }
+      }
     }
-    return try (self * device.constant(shares, [b, length, 1])).sum(axes: [1]).reshaped([b, d])
+    return try (self * shares).sum(axes: [1]).reshaped([b, d])
   }
 }

@@ -72,10 +72,15 @@ public final class SequenceClassifier {
   ///   - lengths: of the sequences, at least 1 each, where they were filled up to L. The filling is mixed like anything else; the
   ///     pool leaves it out.
   public func logits(_ tokens: [Int32], batch: Int, lengths: [Int]? = nil) throws -> Variable {
+    try logits(Feed(tokens), batch: batch, lengths: lengths.map(Feed.init))
+  }
+
+  /// The same of tokens and lengths that may be replaced.
+  public func logits(_ tokens: Feed<Int32>, batch: Int, lengths: Feed<Int>?) throws -> Variable {
     guard case .tokens(let table) = encoder else {
       preconditionFailure("a classifier of numbers was given tokens")
     }
-    let length = tokens.count / max(1, batch)
+    let length = tokens.numbers.count / max(1, batch)
     return try logits(
       table.rows(tokens).reshaped([batch, length, settings.width]), lengths: lengths)
   }
@@ -87,16 +92,21 @@ public final class SequenceClassifier {
   ///   - batch: sequences.
   ///   - lengths: as for tokens.
   public func logits(_ numbers: [Float], batch: Int, lengths: [Int]? = nil) throws -> Variable {
+    try logits(Feed(numbers), batch: batch, lengths: lengths.map(Feed.init))
+  }
+
+  /// The same of numbers and lengths that may be replaced.
+  public func logits(_ numbers: Feed<Float>, batch: Int, lengths: Feed<Int>?) throws -> Variable {
     guard case .numbers(let layer) = encoder, case .numbers(let channels) = settings.input else {
       preconditionFailure("a classifier of tokens was given numbers")
     }
-    let length = numbers.count / max(1, batch * channels)
-    let input = try parameters.device.constant(numbers, [batch, length, channels])
+    let length = numbers.numbers.count / max(1, batch * channels)
+    let input = try parameters.device.variable(of: numbers, [batch, length, channels])
     return try logits(layer(input), lengths: lengths)
   }
 
   /// - Parameter states: `[batch, L, D]`.
-  private func logits(_ states: Variable, lengths: [Int]?) throws -> Variable {
+  private func logits(_ states: Variable, lengths: Feed<Int>?) throws -> Variable {
     let (batch, length) = (states.shape[0], states.shape[1])
     precondition((1...settings.longest).contains(length), "\(length) positions of \(settings.longest)")
     var x = states
@@ -106,11 +116,15 @@ public final class SequenceClassifier {
       if let (norm, layer) = block.feedForward { x = try residual(x, norm) { try layer($0) } }
     }
     if let norm { x = try norm(x) }
-    let counted = lengths ?? [Int](repeating: length, count: batch)
-    precondition(
-      counted.count == batch && counted.allSatisfy { (1...length).contains($0) },
-      "lengths \(counted) of \(batch) sequences of \(length)")
-    return try decoder(x.mean(where: counted.flatMap { mask($0, of: length) }))
+    let counted = lengths ?? Feed([Int](repeating: length, count: batch))
+    let pool = settings.pool
+    return try decoder(
+      x.mean(of: counted) { counted in
+        precondition(
+          counted.count == batch && counted.allSatisfy { (1...length).contains($0) },
+          "lengths \(counted) of \(batch) sequences of \(length)")
+        return counted.flatMap { Self.mask($0, of: length, pool) }
+      })
   }
 
   /// A block's function with a way around it.
@@ -124,9 +138,9 @@ public final class SequenceClassifier {
   }
 
   /// 1 at the positions that the pool takes of a sequence.
-  private func mask(_ count: Int, of length: Int) -> [Float] {
+  private static func mask(_ count: Int, of length: Int, _ pool: ClassifierSettings.Pool) -> [Float] {
     let taken =
-      switch settings.pool {
+      switch pool {
       case .mean: 0..<count
       case .first: 0..<1
       case .last: count - 1..<count

@@ -63,6 +63,11 @@ public final class SequenceNetwork {
   ///   - batch: sequences.
   /// - Returns: `[batch, L, rows of the embedding]`; rows past the vocabulary stand for no token.
   public func logits(_ tokens: [Int32], batch: Int) throws -> Variable {
+    try logits(Feed(tokens), batch: batch)
+  }
+
+  /// The same of tokens that may be replaced.
+  public func logits(_ tokens: Feed<Int32>, batch: Int) throws -> Variable {
     try head(hidden(tokens, batch: batch))
   }
 
@@ -71,9 +76,14 @@ public final class SequenceNetwork {
 
   /// Normalised outputs of the last block, `[batch, L, D]`.
   public func hidden(_ tokens: [Int32], batch: Int) throws -> Variable {
-    let length = tokens.count / max(1, batch)
-    precondition(
-      length * batch == tokens.count && length >= 1, "\(tokens.count) tokens in \(batch) sequences")
+    try hidden(Feed(tokens), batch: batch)
+  }
+
+  /// The same of tokens that may be replaced.
+  public func hidden(_ tokens: Feed<Int32>, batch: Int) throws -> Variable {
+    let count = tokens.numbers.count
+    let length = count / max(1, batch)
+    precondition(length * batch == count && length >= 1, "\(count) tokens in \(batch) sequences")
     precondition(
       longestContext.map { length <= $0 } ?? true, "\(length) positions of \(settings.longest)")
     var x = try embedded(tokens, batch: batch, from: 0)
@@ -83,8 +93,8 @@ public final class SequenceNetwork {
     return try norm(x)
   }
 
-  private func embedded(_ tokens: [Int32], batch: Int, from start: Int) throws -> Variable {
-    let length = tokens.count / batch
+  private func embedded(_ tokens: Feed<Int32>, batch: Int, from start: Int) throws -> Variable {
+    let length = tokens.numbers.count / batch
     let x = try embedding.rows(tokens).reshaped([batch, length, settings.width])
     guard let positions else { return try x.dropout(settings.embeddingDropout) }
     return try (x + positions.sliced(axis: 0, start..<start + length)).dropout(settings.embeddingDropout)
@@ -102,7 +112,7 @@ public final class SequenceNetwork {
   func last(
     _ tokens: [Int32], batch: Int, _ mix: (_ block: Int, _ u: Variable) throws -> Variable
   ) throws -> Variable {
-    var x = try embedded(tokens, batch: batch, from: 0)
+    var x = try embedded(Feed(tokens), batch: batch, from: 0)
     for (number, block) in blocks.enumerated() { x = try apply(block, to: x) { try mix(number, $0) } }
     let length = x.shape[1]
     return try norm(x.sliced(axis: 1, length - 1..<length)).reshaped([batch, settings.width])
@@ -110,7 +120,7 @@ public final class SequenceNetwork {
 
   /// Outputs for one more position of each sequence, `[batch, 1, D]`.
   func continued(_ tokens: [Int32], at position: Int, _ decoders: [any MixerDecoder]) throws -> Variable {
-    var x = try embedded(tokens, batch: tokens.count, from: position)
+    var x = try embedded(Feed(tokens), batch: tokens.count, from: position)
     for (block, decoder) in zip(blocks, decoders) { x = try apply(block, to: x) { try decoder.step($0) } }
     return try norm(x)
   }

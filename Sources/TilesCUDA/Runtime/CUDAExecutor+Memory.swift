@@ -113,6 +113,9 @@ extension CUDAExecutor {
       }
     case (false, false):
       try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
+        note(
+          .copy(
+            from: source.deviceAddress + UInt64(from), to: target.deviceAddress + UInt64(to), bytes: bytes))
         try device.driver.check(
           "cuMemcpyDtoDAsync",
           unsafe table.pointee.copy_on_device(
@@ -135,6 +138,7 @@ extension CUDAExecutor {
   /// - Precondition: the tensor is dense and not on the host.
   public func clear(_ tensor: Tensor) throws {
     precondition(tensor.isDense && !tensor.storage.isOnHost, "only dense tensors of the GPU are cleared here")
+    note(.clear(tensor.deviceAddress, bytes: tensor.spannedBytes))
     try fill(tensor.deviceAddress, tensor.spannedBytes)
   }
 

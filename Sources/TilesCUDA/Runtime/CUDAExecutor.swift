@@ -22,8 +22,10 @@ public final class CUDAExecutor: Executor {
 
   private struct State: Sendable {
     var lastKernel = "-"
-    /// Launches of the graph that is being captured.
-    var captured: [PreparedLaunch]?
+    /// What is asked for while somebody observes or captures.
+    var noted: [CUDAWork]?
+    /// Whether it goes into a graph instead of running.
+    var isCapturing = false
     var plans: TunedPlans?
     var staging: StagingRing?
     var slots: [CUDAPendingTensor.Slot] = []
@@ -114,7 +116,7 @@ public final class CUDAExecutor: Executor {
   func launch(_ launch: PreparedLaunch) throws(CUDAError) {
     let program = launch.program.program
     let code = state.withLock { state in
-      state.captured?.append(launch)
+      state.noted?.append(.launch(launch))
       state.lastKernel = program.kernel.name
       if let failure = activationFailure() { return failure }
       return unsafe gw_cuda_launch(
@@ -196,7 +198,7 @@ public final class CUDAExecutor: Executor {
 
   /// A graph would repeat a copy from memory that is gone by then.
   func requireNoCapture(_ what: String) throws(CUDAError) {
-    guard state.withLock({ $0.captured == nil }) else {
+    guard state.withLock({ !$0.isCapturing }) else {
       throw .launch(
         kernel: "-",
         reason: "\(what) cannot be captured in a graph. Run the same kernels on the same tensors once before")
@@ -205,8 +207,22 @@ public final class CUDAExecutor: Executor {
 
   // MARK: Graphs
 
-  /// A ``CUDAGraph``.
-  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? { try capture(body) }
+  /// A ``CUDAGraph``; `nil` while kernels are timed one by one.
+  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? {
+    profile.isOn.load(ordering: .relaxed) ? nil : try capture(body)
+  }
+
+  /// A ``CUDAWorkLog``; `nil` while kernels are timed one by one.
+  public func observe(_ body: () throws -> Void) throws -> (any WorkLog)? {
+    guard !profile.isOn.load(ordering: .relaxed) else { return nil }
+    state.withLock { $0.noted = [] }
+    defer { state.withLock { $0.noted = nil } }
+    try body()
+    return CUDAWorkLog(work: state.withLock { $0.noted ?? [] })
+  }
+
+  /// Notes a copy or a clearing where somebody observes or captures.
+  func note(_ work: CUDAWork) { state.withLock { $0.noted?.append(work) } }
 
   /// Notes the kernels that `body` starts instead of running them, to be replayed as one.
   ///
@@ -217,11 +233,11 @@ public final class CUDAExecutor: Executor {
     let table = unsafe device.driver.table
     // Relaxed (2): other threads may go on allocating.
     try device.driver.check("cuStreamBeginCapture", unsafe table.pointee.capture_begin(stream.handle, 2))
-    state.withLock { $0.captured = [] }
+    state.withLock { ($0.noted, $0.isCapturing) = ([], true) }
     let outcome = Result { try body() }
-    let launches = state.withLock { state in
-      defer { state.captured = nil }
-      return state.captured ?? []
+    let work = state.withLock { state in
+      defer { (state.noted, state.isCapturing) = (nil, false) }
+      return state.noted ?? []
     }
     var graph: gw_graph_t?
     let code = unsafe table.pointee.capture_end(stream.handle, &graph)
@@ -233,7 +249,7 @@ public final class CUDAExecutor: Executor {
     guard let graph = unsafe graph else {
       throw CUDAError.launch(kernel: "-", reason: "nothing was captured")
     }
-    return try unsafe CUDAGraph(graph, launches, stream: stream)
+    return try unsafe CUDAGraph(graph, work, stream: stream)
   }
 }
 

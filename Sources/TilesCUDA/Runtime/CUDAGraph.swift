@@ -7,11 +7,11 @@ public import Tiles
 @safe public final class CUDAGraph: KernelRecord, @unchecked Sendable {
   private let stream: CUDAStream
   private let executable: gw_graph_exec_t
-  /// Machine code and orders of tasks that the graph refers to.
-  private let launches: [PreparedLaunch]
+  /// What is in it: machine code and orders of tasks that it refers to among other things.
+  private let work: [CUDAWork]
 
   /// Adopts and consumes `graph`.
-  init(_ graph: gw_graph_t, _ launches: [PreparedLaunch], stream: CUDAStream) throws(CUDAError) {
+  init(_ graph: gw_graph_t, _ work: [CUDAWork], stream: CUDAStream) throws(CUDAError) {
     let driver = stream.device.driver
     var executable: gw_graph_exec_t?
     let code = unsafe driver.table.pointee.graph_instantiate(&executable, graph, 0)
@@ -21,14 +21,19 @@ public import Tiles
       throw .driver(call: "cuGraphInstantiate", name: "no graph", reason: stream.device.name)
     }
     unsafe self.executable = executable
-    self.launches = launches
+    self.work = work
     self.stream = stream
   }
 
   deinit { unsafe _ = stream.device.driver.table.pointee.graph_exec_destroy(executable) }
 
   /// Kernels in it.
-  public var kernelCount: Int { launches.count }
+  public var kernelCount: Int {
+    work.count { if case .launch = $0 { true } else { false } }
+  }
+
+  /// Whether it does what was observed.
+  public func isSame(as log: any WorkLog) -> Bool { (log as? CUDAWorkLog)?.work == work }
 
   /// Starts its kernels; see ``launch()``.
   public func run() throws { try launch() }
@@ -39,4 +44,28 @@ public import Tiles
     try stream.device.driver.check(
       "cuGraphLaunch", unsafe stream.device.driver.table.pointee.graph_launch(executable, stream.handle))
   }
+}
+
+/// Something that an executor was asked for.
+enum CUDAWork: Sendable, Equatable {
+  case launch(PreparedLaunch)
+  case copy(from: UInt64, to: UInt64, bytes: Int)
+  case clear(UInt64, bytes: Int)
+
+  static func == (a: Self, b: Self) -> Bool {
+    switch (a, b) {
+    // The same arguments give the same launch.
+    case (.launch(let a), .launch(let b)): a === b
+    case (.copy(let from, let to, let bytes), .copy(let otherFrom, let otherTo, let otherBytes)):
+      (from, to, bytes) == (otherFrom, otherTo, otherBytes)
+    case (.clear(let place, let bytes), .clear(let other, let otherBytes)):
+      (place, bytes) == (other, otherBytes)
+    default: false
+    }
+  }
+}
+
+/// What a ``CUDAExecutor`` noted of work that it ran.
+struct CUDAWorkLog: WorkLog {
+  let work: [CUDAWork]
 }

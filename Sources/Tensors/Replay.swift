@@ -1,0 +1,179 @@
+public import Memory
+internal import Tiles
+
+/// Work of a device that is done again and again with other numbers, and that a GPU starts as one: a training step, for instance.
+///
+/// The first time it is done operation by operation, in memory of its own; the second time it is noted what that starts; the third
+/// time it is recorded. Where the record is what was noted, it stands for the work from then on: its kernels and their arguments are
+/// the same, and what differs lies in ``Feed``s. Where it is not, or where a device has no records, work goes on operation by operation.
+public final class Replay {
+  private let device: Device
+  private var state = State.new
+  private var attempts = 0
+
+  private enum State {
+    case new
+    case seen(ReplayMemory)
+    case noted(any WorkLog, RecordingInProgress, ReplayMemory)
+    case recorded(Recorded)
+    /// What differs from time to time is not in feeds alone, or there are no records.
+    case useless
+  }
+
+  private struct Recorded {
+    let record: any KernelRecord
+    let inputs: RecordingInProgress
+    let memory: ReplayMemory
+    let results: [Tensor]
+  }
+
+  /// Times that work is recorded before it is given up.
+  private static let mostAttempts = 3
+
+  public init(on device: Device) { self.device = device }
+
+  /// Whether the work is started as one.
+  public var isRecorded: Bool { if case .recorded = state { true } else { false } }
+
+  /// Whether the next time is the one that is recorded: where that fails, nothing of it has run.
+  public var isAboutToRecord: Bool { if case .noted = state { true } else { false } }
+
+  /// Does the work.
+  ///
+  /// - Parameter body: does it operation by operation. The same operations every time; what differs is in feeds. It fetches nothing.
+  /// - Returns: what `body` returned, arrays of the device; to be let go of before the next time.
+  /// - Throws: what `body` throws. Work goes on operation by operation then.
+  public func run(_ body: () throws -> [Tensor]) throws -> [Tensor] {
+    let before = state
+    state = .useless
+    switch before {
+    case .useless: return try body()
+    case .new where device.executor.sharesHostMemory: return try body()
+    case .new:
+      let memory = ReplayMemory(device.executor)
+      let inputs = RecordingInProgress(memory.inputs, isCapturing: false)
+      let results = try device.computing(in: memory.arrays, inputs, body)
+      state = .seen(memory)
+      return results
+    case .seen(let memory): return try note(memory, body)
+    case .noted(let log, let inputs, let memory): return try record(log, inputs, memory, body)
+    case .recorded(let recorded):
+      try recorded.inputs.refresh(on: device)
+      try recorded.record.run()
+      device.parameterWasWritten()
+      state = before
+      return recorded.results
+    }
+  }
+
+  private func note(_ memory: ReplayMemory, _ body: () throws -> [Tensor]) throws -> [Tensor] {
+    let inputs = RecordingInProgress(memory.inputs, isCapturing: false)
+    var results: [Tensor] = []
+    let log = try device.computing(in: memory.arrays, inputs) {
+      try device.executor.observe { results = try body() }
+    }
+    guard let log else { return try body() }
+    inputs.finish()
+    state = .noted(log, inputs, memory)
+    return results
+  }
+
+  private func record(
+    _ log: any WorkLog, _ before: RecordingInProgress, _ memory: ReplayMemory, _ body: () throws -> [Tensor]
+  ) throws -> [Tensor] {
+    let inputs = RecordingInProgress(memory.inputs, isCapturing: true)
+    var results: [Tensor] = []
+    let record = try device.computing(in: memory.arrays, inputs) {
+      try device.executor.record { results = try body() }
+    }
+    guard let record else { return try body() }
+    try inputs.copyConstants(on: device)
+    try inputs.refresh(on: device)
+    try record.run()
+    attempts += 1
+    if record.isSame(as: log), inputs.hasConstants(of: before) {
+      state = .recorded(Recorded(record: record, inputs: inputs, memory: memory, results: results))
+    } else if attempts < Self.mostAttempts {
+      // Something was made for the first time, perhaps.
+      state = .seen(memory)
+    }
+    return results
+  }
+}
+
+/// Memory that only one ``Replay`` uses, so that nothing else comes to lie where a record writes.
+private struct ReplayMemory {
+  let arrays: MemoryPool
+  /// What the host gives has places of its own: it is there before the first kernel of a record runs.
+  let inputs: MemoryPool
+
+  init(_ executor: any Executor) { (arrays, inputs) = (MemoryPool(executor), MemoryPool(executor)) }
+}
+
+/// What the host gives to work that is noted or recorded.
+final class RecordingInProgress {
+  private let memory: MemoryPool
+  /// Whether kernels are recorded, so that copies have to wait.
+  private let isCapturing: Bool
+  private var constants: [(host: Tensor, target: Tensor)] = []
+  private var given: [(make: () throws -> [Tensor], targets: [Tensor])] = []
+
+  /// - Parameter memory: what only inputs are in.
+  init(_ memory: MemoryPool, isCapturing: Bool) {
+    self.memory = memory
+    self.isCapturing = isCapturing
+  }
+
+  /// An array with numbers that never change.
+  func constant(_ host: Tensor, on device: Device) throws -> Tensor {
+    let target = try device.empty(host.shape, host.type, in: memory)
+    constants.append((host, target))
+    if !isCapturing { try device.executor.copy(from: host, into: target) }
+    return target
+  }
+
+  /// Arrays with numbers that `make` gives each time.
+  func given(_ make: @escaping () throws -> [Tensor], on device: Device) throws -> [Tensor] {
+    let hosts = try make()
+    let targets = try hosts.map { try device.empty($0.shape, $0.type, in: memory) }
+    given.append((make, targets))
+    if !isCapturing { try copy(hosts, into: targets, on: device) }
+    return targets
+  }
+
+  private func copy(_ hosts: [Tensor], into targets: [Tensor], on device: Device) throws {
+    precondition(hosts.map(\.shape) == targets.map(\.shape), "a feed gave arrays of other shapes")
+    for (host, target) in zip(hosts, targets) { try device.executor.copy(from: host, into: target) }
+  }
+
+  func copyConstants(on device: Device) throws {
+    for (host, target) in constants { try device.executor.copy(from: host, into: target) }
+  }
+
+  /// Makes all that follows from feeds anew.
+  func refresh(on device: Device) throws {
+    for (make, targets) in given { try copy(make(), into: targets, on: device) }
+  }
+
+  /// Lets go of arrays of work that is done, whose places the next time is to find again.
+  func finish() {
+    constants = constants.map { ($0.host, $0.host) }
+    given = []
+  }
+
+  /// Whether both were given the same constants.
+  func hasConstants(of other: RecordingInProgress) -> Bool {
+    constants.count == other.constants.count
+      && zip(constants, other.constants).allSatisfy { $0.host.hasSameBytes(as: $1.host) }
+  }
+}
+
+extension Tensor {
+  /// Whether two dense arrays in host memory are the same, bit for bit.
+  fileprivate func hasSameBytes(as other: Tensor) -> Bool {
+    guard type == other.type, shape == other.shape else { return false }
+    return withElements(as: UInt8.self) { a in
+      other.withElements(as: UInt8.self) { b in a.indices.allSatisfy { a[$0] == b[$0] } }
+    }
+  }
+}
