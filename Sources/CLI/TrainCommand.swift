@@ -47,7 +47,8 @@ struct TrainCommand: ParsableCommand {
 
   @Flag(
     name: .customLong("one-by-one"),
-    help: "On a GPU, start the kernels of a step one by one instead of as one: less memory, the same numbers.")
+    help: "On a GPU, start the kernels of a step one by one instead of as one: less memory, the same numbers."
+  )
   var startsOneByOne = false
 
   @OptionGroup var options: DeviceOptions
@@ -113,11 +114,15 @@ private struct TrainingSession {
     // A run that ended early had reached its goal and is not taken further.
     var latest = firstStep > 0 ? try training.evaluate() : nil
     while training.step < last, !hasReachedGoal(latest) {
-      let result = try training.advance()
-      sum += Double(result.loss)
-      count += 1
-      progress.update(training.step - firstStep)
-      guard training.step % recipe.evaluationInterval == 0 || training.step == last else { continue }
+      let next = min(last, (training.step / recipe.evaluationInterval + 1) * recipe.evaluationInterval)
+      var latestResult: Training.StepResult?
+      try training.advance(through: next) { result in
+        latestResult = result
+        sum += Double(result.loss)
+        count += 1
+        progress.update(result.step - firstStep)
+      }
+      guard let result = latestResult else { continue }
       let found = try training.evaluate()
       latest = found
       best = max(best, found.accuracy)
@@ -147,7 +152,8 @@ private struct TrainingSession {
     // The line first: a run that is killed in between measures it again, but never lacks it.
     try folder.add([
       "step": .integer(result.step), "epoch": .integer(training.epoch), "train_loss": .number(trainLoss),
-      "rate": .number(result.rate), "gradient_norm": .number(Double(result.norm)), "test_loss": .number(found.loss), "accuracy": .number(found.accuracy),
+      "rate": .number(result.rate), "gradient_norm": .number(Double(result.norm)),
+      "test_loss": .number(found.loss), "accuracy": .number(found.accuracy),
     ])
     try training.save(to: folder.checkpoint)
     guard json else {
@@ -173,6 +179,7 @@ private struct TrainingSession {
         "seconds": JSONField(time, decimals: 2),
         "ms_step": JSONField(1e3 * time / Double(max(1, steps)), decimals: 3),
         "parameters": JSONField(training.network.parameters.count),
+        "steps_as_one": training.isReplayed ? JSONField(true) : JSONField(training.obstacle ?? "no"),
         "checkpoint": JSONField(folder.checkpoint),
       ])
     } else {

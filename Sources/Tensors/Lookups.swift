@@ -94,6 +94,13 @@ private struct SortedPlaces {
   /// The lists, with frequent numbers apart: places and starts of the others; places, starts of pieces, starts of each frequent
   /// number's pieces, and these numbers. What is left of the capacity is empty, and its number −1.
   func inPieces(_ capacity: Capacity) -> [[Int32]] {
+    guard zip(starts, starts.dropFirst()).contains(where: { Int($1 - $0) > Self.frequent }) else {
+      return [
+        places, starts, [Int32](repeating: 0, count: places.count),
+        [Int32](repeating: 0, count: capacity.pieces + 1), [Int32](repeating: 0, count: capacity.owners + 1),
+        [Int32](repeating: -1, count: capacity.owners),
+      ]
+    }
     var (rare, rareStarts): ([Int32], [Int32]) = ([], [0])
     var (many, pieces, owners, numbers): ([Int32], [Int32], [Int32], [Int32]) = ([], [], [], [])
     for number in 0..<starts.count - 1 {

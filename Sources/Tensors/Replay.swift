@@ -10,6 +10,10 @@ public final class Replay {
   private let device: Device
   private var state = State.new
   private var attempts = 0
+  /// Whether what follows from feeds is on its way already.
+  private var isPrepared = false
+  /// Why the work is not started as one; `nil` while it may be.
+  public private(set) var obstacle: String?
 
   private enum State {
     case new
@@ -35,6 +39,14 @@ public final class Replay {
   /// Whether the work is started as one.
   public var isRecorded: Bool { if case .recorded = state { true } else { false } }
 
+  /// Sends what follows from feeds as they are now on its way, behind the work that was started last: for the next time, for which
+  /// feeds must not change any more. Does nothing where work is not started as one.
+  public func prepare() throws {
+    guard case .recorded(let recorded) = state else { return }
+    try recorded.inputs.refresh(on: device)
+    isPrepared = true
+  }
+
   /// Whether the next time is the one that is recorded: where that fails, nothing of it has run.
   public var isAboutToRecord: Bool { if case .noted = state { true } else { false } }
 
@@ -48,7 +60,9 @@ public final class Replay {
     state = .useless
     switch before {
     case .useless: return try body()
-    case .new where device.executor.sharesHostMemory: return try body()
+    case .new where device.executor.sharesHostMemory:
+      obstacle = "the machine starts kernels one by one"
+      return try body()
     case .new:
       let memory = ReplayMemory(device.executor)
       let inputs = RecordingInProgress(memory.inputs, isCapturing: false)
@@ -58,7 +72,8 @@ public final class Replay {
     case .seen(let memory): return try note(memory, body)
     case .noted(let log, let inputs, let memory): return try record(log, inputs, memory, body)
     case .recorded(let recorded):
-      try recorded.inputs.refresh(on: device)
+      if !isPrepared { try recorded.inputs.refresh(on: device) }
+      isPrepared = false
       try recorded.record.run()
       device.parameterWasWritten()
       state = before
@@ -72,7 +87,10 @@ public final class Replay {
     let log = try device.computing(in: memory.arrays, inputs) {
       try device.executor.observe { results = try body() }
     }
-    guard let log else { return try body() }
+    guard let log else {
+      obstacle = "kernels are timed one by one"
+      return try body()
+    }
     inputs.finish()
     state = .noted(log, inputs, memory)
     return results
@@ -96,6 +114,8 @@ public final class Replay {
     } else if attempts < Self.mostAttempts {
       // Something was made for the first time, perhaps.
       state = .seen(memory)
+    } else {
+      obstacle = "kernels or their arguments differ from time to time"
     }
     return results
   }

@@ -4,6 +4,7 @@ internal import Kernels
 internal import Memory
 public import Models
 internal import Tensors
+internal import Tiles
 
 /// What AdamW is run with.
 public struct OptimizerSettings: Sendable, Hashable {
@@ -87,6 +88,9 @@ final class Optimizer {
   let slots: [Slot]
   /// What ``Kernels/AdamW`` is given for each group.
   private let numbers: [ParameterGroup: Feed<Float>]
+  /// The last move's factor, `[1]`: once it is no number, no later one is, so that steps which were started before somebody looked
+  /// change nothing.
+  private let health: Variable
 
   /// A parameter with its means.
   struct Slot {
@@ -103,6 +107,7 @@ final class Optimizer {
         what: "optimizer.groups",
         why: "the network has no parameter of the group \(group.rawValue). Leave it out")
     }
+    health = try device.constant([1], [1])
     let moved = parameters.parameters.filter { $0.group != .frozen }
     numbers = Dictionary(
       uniqueKeysWithValues: Set(moved.map(\.group)).map { ($0, Feed([Float](repeating: 0, count: 6))) })
@@ -141,13 +146,14 @@ final class Optimizer {
     let norm = try device.norm(of: slots.compactMap(\.parameter.variable.gradient))
     let clip = settings.clip.map { Float($0) }
     let factor = try device.evaluating {
-      try norm.map(loss.detached) { norm, loss in
+      try norm.map(loss.detached, health) { norm, loss, health in
         let share =
           clip.map { norm.constant($0) / (norm + Float(1e-6)).max(norm.constant($0)) } ?? norm.constant(1)
         // Adds 0, or NaN.
-        return share + (norm - norm) + (loss - loss)
+        return share + (norm - norm) + (loss - loss) + (health - health)
       }
     }
+    try device.executor.copy(from: factor.value, into: health.value)
     var placed: [ParameterGroup: Variable] = [:]
     for slot in slots {
       guard let gradient = slot.parameter.variable.gradient, let feed = numbers[slot.parameter.group] else {

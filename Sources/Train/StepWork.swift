@@ -36,14 +36,15 @@ final class StepWork {
   var isReplayed: Bool { replay.isRecorded }
   /// Whether the next time is the one that is recorded.
   var isAboutToRecord: Bool { replay.isAboutToRecord }
+  /// Why it is not started as one.
+  var obstacle: String? { replay.obstacle }
 
   /// Does the work for a batch of the same shape.
   ///
   /// - Parameter replays: whether it may be noted and started as one; otherwise it is done operation by operation.
   /// - Returns: a call that waits for the batch's loss and the norm of its gradients.
   func run(_ batch: [ExampleBatch], replays: Bool) throws -> () throws -> (loss: Float, norm: Float) {
-    for (part, examples) in zip(parts, batch) { part.replace(examples) }
-    shares.numbers = Self.shares(batch)
+    replace(batch)
     let device = network.parameters.device
     do {
       let found = try replays ? replay.run(work)[0] : work()[0]
@@ -56,6 +57,17 @@ final class StepWork {
       for parameter in network.parameters.parameters { parameter.variable.clearGradient() }
       throw error
     }
+  }
+
+  private func replace(_ batch: [ExampleBatch]) {
+    for (part, examples) in zip(parts, batch) { part.replace(examples) }
+    shares.numbers = Self.shares(batch)
+  }
+
+  /// Sends the next batch, of the same shape, on its way to a device that is at work.
+  func prepare(_ batch: [ExampleBatch]) throws {
+    replace(batch)
+    try replay.prepare()
   }
 
   /// Loss and norm of gradients, `[2]`.

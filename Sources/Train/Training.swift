@@ -19,6 +19,7 @@ public final class Training {
   private var order: (epoch: Int, places: [Int]) = (-1, [])
   private var next: (step: Int, parts: [ExampleBatch])?
   private var work: StepWork?
+  private var failure: String?
   /// Whether a step's kernels are started as one where the device can; they then keep memory to themselves. Results are the same.
   public var startsStepsAsOne = true {
     didSet { if !startsStepsAsOne { work = nil } }
@@ -92,51 +93,106 @@ public final class Training {
 
   /// One step.
   ///
-  /// - Throws: ``TrainError/diverged(step:loss:)`` or ``TrainError/gradients(step:loss:norm:)``; parameters are then as they were
-  ///   before the step.
+  /// - Throws: as ``advance(through:_:)``.
   public func advance() throws -> StepResult {
-    let batch = try parts(of: step)
-    func rate(_ own: Double) -> Double {
-      recipe.schedule.rate(step: step, of: recipe.steps, rate: own, base: recipe.optimizer.rate)
+    var result: StepResult?
+    try advance(through: step + 1) { result = $0 }
+    guard let result else { preconditionFailure("a step after the last") }
+    return result
+  }
+
+  /// Steps up to one, of which a GPU is given the next before the last has ended.
+  ///
+  /// - Parameters:
+  ///   - last: the step after which it ends; nothing is under way then.
+  ///   - report: is told what each step found.
+  /// - Throws: ``TrainError/diverged(step:loss:)`` or ``TrainError/gradients(step:loss:norm:)``; parameters are as they were
+  ///   before that step, and no later step moves them.
+  public func advance(through last: Int, _ report: (StepResult) throws -> Void) throws {
+    precondition(last <= recipe.steps, "step \(last) of \(recipe.steps)")
+    var started = step
+    var pending: (() throws -> (loss: Float, norm: Float))?
+    while started < last {
+      let found = try start(started)
+      started += 1
+      if let pending { try report(finish(pending)) }
+      pending = found
+      // On cores the step is done.
+      if device.executor.sharesHostMemory { pending = nil; try report(finish(found)) }
     }
-    device.begin(step: step, seed: recipe.seed)
-    optimizer.prepare(step: step, rate: rate)
-    let found = try run(batch)
-    // A GPU is at work meanwhile. What is wrong with the data is said when it is their turn.
-    if step + 1 < recipe.steps { next = (try? parts(of: step + 1)).map { (step + 1, $0) } }
+    if let pending { try report(finish(pending)) }
+  }
+
+  /// Starts a step, and sends the examples of the next on their way.
+  private func start(_ number: Int) throws -> () throws -> (loss: Float, norm: Float) {
+    let batch = try parts(of: number)
+    begin(number)
+    let found = try run(batch, number)
+    // What is wrong with the data is said when it is their turn.
+    if number + 1 < recipe.steps, let parts = try? parts(of: number + 1) {
+      next = (number + 1, parts)
+      if let work, work.isReplayed, work.shape == parts.map(\.shape) {
+        begin(number + 1)
+        try work.prepare(parts)
+      }
+    }
+    return found
+  }
+
+  /// Waits for the step after those that are done.
+  private func finish(_ found: () throws -> (loss: Float, norm: Float)) throws -> StepResult {
     let (loss, norm) = try found()
-    guard loss.isFinite else { throw TrainError.diverged(step: step + 1, loss: loss) }
-    guard norm.isFinite else { throw TrainError.gradients(step: step + 1, loss: loss, norm: norm) }
+    guard loss.isFinite, norm.isFinite else {
+      // The next step may be under way, and the examples of the one after it.
+      work = nil
+      throw loss.isFinite
+        ? TrainError.gradients(step: step + 1, loss: loss, norm: norm)
+        : TrainError.diverged(step: step + 1, loss: loss)
+    }
     step += 1
-    return StepResult(step: step, loss: loss, norm: norm, rate: rate(recipe.optimizer.rate))
+    return StepResult(step: step, loss: loss, norm: norm, rate: rate(recipe.optimizer.rate, at: step - 1))
+  }
+
+  /// Sets what differs from step to step beside the examples.
+  private func begin(_ step: Int) {
+    device.begin(step: step, seed: recipe.seed)
+    optimizer.prepare(step: step) { rate($0, at: step) }
+  }
+
+  private func rate(_ own: Double, at step: Int) -> Double {
+    recipe.schedule.rate(step: step, of: recipe.steps, rate: own, base: recipe.optimizer.rate)
   }
 
   /// Whether steps are started as one now.
   public var isReplayed: Bool { work?.isReplayed ?? false }
+  /// Why they are not.
+  public var obstacle: String? { failure ?? work?.obstacle }
 
-  private func run(_ batch: [ExampleBatch]) throws -> () throws -> (loss: Float, norm: Float) {
+  private func run(_ batch: [ExampleBatch], _ number: Int) throws -> () throws -> (loss: Float, norm: Float) {
     let shape = batch.map(\.shape)
     // The last batch of an epoch may be smaller; memory for a record of its own would not pay.
     let isWhole = batch.reduce(0) { $0 + $1.count } == min(recipe.batch, data.train.count)
     let replays = startsStepsAsOne && isWhole
     if replays, work?.shape != shape { work = StepWork(batch, network, optimizer) }
     guard replays, let work else {
-      return try withoutRecord { try StepWork(batch, network, optimizer).run(batch, replays: false) }
+      return try withoutRecord(number) { try StepWork(batch, network, optimizer).run(batch, replays: false) }
     }
     let records = work.isAboutToRecord
     do { return try work.run(batch, replays: true) } catch  where records {
       // What cannot be recorded is done operation by operation.
+      failure = "\(error)"
       (self.work, startsStepsAsOne) = (nil, false)
-      device.begin(step: step, seed: recipe.seed)
+      begin(number)
       return try StepWork(batch, network, optimizer).run(batch, replays: false)
     }
   }
 
   /// What `body` gives; where there is no memory for it, once more without what is kept for steps that start as one.
-  private func withoutRecord<Result>(_ body: () throws -> Result) throws -> Result {
+  private func withoutRecord<Result>(_ number: Int, _ body: () throws -> Result) throws -> Result {
     do { return try body() } catch  where work?.isReplayed == true {
+      failure = "there was no memory for it: \(error)"
       (work, startsStepsAsOne) = (nil, false)
-      device.begin(step: step, seed: recipe.seed)
+      begin(number)
       return try body()
     }
   }
@@ -161,7 +217,7 @@ public final class Training {
 
   /// Judges the network by the examples it was not trained on.
   public func evaluate() throws -> Evaluation {
-    try withoutRecord {
+    try withoutRecord(step) {
       try network.evaluate(data.test, batch: recipe.evaluationBatch(of: data.test.count))
     }
   }
