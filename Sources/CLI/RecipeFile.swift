@@ -12,19 +12,40 @@ enum RecipeFile {
 
   /// The recipe in a file.
   ///
-  /// - Parameter seed: in place of the recipe's own.
-  static func read(_ path: String, seed: UInt64?) throws -> Recipe {
+  /// - Parameters:
+  ///   - seed: in place of the recipe's own.
+  ///   - settings: `KEY=VALUE`, keys of nested objects joined by dots, in place of what the file says.
+  static func read(_ path: String, seed: UInt64?, settings: [String] = []) throws -> Recipe {
     let text = try Files.text(path)
     guard text.utf8.count <= mostBytes else {
       throw CommandFailure("\(path) has \(text.utf8.count) bytes; a recipe has \(mostBytes) at most.")
     }
-    let root: Node?
-    do { root = try compose(yaml: text) } catch { throw CommandFailure("\(path): \(error)") }
-    guard let root else {
+    guard var recipe = try json(text, path) else {
       throw CommandFailure("\(path) is empty; a recipe has a task, a model and an optimizer.")
     }
+    for setting in settings { recipe = try changed(recipe, by: setting) }
+    return try Recipe(recipe, file: path, seed: seed)
+  }
+
+  private static func changed(_ recipe: JSON, by setting: String) throws -> JSON {
+    let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    let keys = sides[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard sides.count == 2, keys.allSatisfy({ !$0.isEmpty }) else {
+      throw CommandFailure("--set \(setting): say KEY=VALUE, for example --set task.recall.length=8192.")
+    }
+    let value = try json(String(sides[1]), "--set \(sides[0])") ?? .null
+    guard let result = recipe.setting(keys, to: value) else {
+      throw CommandFailure("--set \(setting): a key before the last has a value that is no object.")
+    }
+    return result
+  }
+
+  /// What a text says; `nil` where it is empty.
+  private static func json(_ text: String, _ source: String) throws -> JSON? {
+    let root: Node?
+    do { root = try compose(yaml: text) } catch { throw CommandFailure("\(source): \(error)") }
     var left = mostValues
-    return try Recipe(json(root, path, &left), file: path, seed: seed)
+    return try root.map { try json($0, source, &left) }
   }
 
   private static func json(_ node: Node, _ path: String, _ left: inout Int) throws -> JSON {

@@ -19,6 +19,7 @@ struct TrainCommand: ParsableCommand {
         godwit train Recipes/induction-h3.yaml
         godwit train Recipes/induction-h3.yaml --seed 1 --out runs/h3-1 --json
         godwit train Recipes/induction-h3.yaml --out runs/h3-1 --resume
+        godwit train Recipes/long-recall-hyena.yaml --set task.recall.length=8192 --set batch=16
       """)
 
   @Argument(help: "The recipe, a YAML file.")
@@ -29,6 +30,13 @@ struct TrainCommand: ParsableCommand {
 
   @Option(help: "Seed in place of the recipe's.")
   var seed: UInt64?
+
+  @Option(
+    name: .customLong("set"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "A value in place of the recipe's, any number of times; VALUE is YAML, empty to leave the key out.",
+      valueName: "KEY=VALUE"))
+  var settings: [String] = []
 
   @Flag(help: "Go on from the folder's checkpoint.")
   var resume = false
@@ -60,7 +68,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   func run() throws {
-    let recipe = try RecipeFile.read(recipe, seed: seed)
+    let recipe = try RecipeFile.read(recipe, seed: seed, settings: settings)
     let name = self.recipe.split(separator: "/").last.map { $0.split(separator: ".")[0] } ?? "run"
     let folder = RunFolder(path: out ?? "runs/\(name)-seed\(recipe.seed)")
     if folder.isUsed, !resume, !overwrite {
@@ -179,7 +187,7 @@ private struct TrainingSession {
         "seconds": JSONField(time, decimals: 2),
         "ms_step": JSONField(1e3 * time / Double(max(1, steps)), decimals: 3),
         "parameters": JSONField(training.network.parameters.count),
-        "steps_as_one": training.isReplayed ? JSONField(true) : JSONField(training.obstacle ?? "no"),
+        "steps_as_one": JSONField(training.isReplayed),
         "checkpoint": JSONField(folder.checkpoint),
       ])
     } else {

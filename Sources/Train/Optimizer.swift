@@ -40,7 +40,7 @@ public struct OptimizerSettings: Sendable, Hashable {
     case .stateSpace: return (stated?.rate ?? min(1e-3, rate), stated?.decay ?? 0)
     case .filter: return (stated?.rate ?? rate, stated?.decay ?? 0)
     case .positions: return (stated?.rate ?? 1e-5, stated?.decay ?? 0)
-    case .frozen: return (0, 0)
+    case .frozen, .statistics: return (0, 0)
     }
   }
 
@@ -108,7 +108,7 @@ final class Optimizer {
         why: "the network has no parameter of the group \(group.rawValue). Leave it out")
     }
     health = try device.constant([1], [1])
-    let moved = parameters.parameters.filter { $0.group != .frozen }
+    let moved = parameters.parameters.filter { $0.group.isTrained }
     numbers = Dictionary(
       uniqueKeysWithValues: Set(moved.map(\.group)).map { ($0, Feed([Float](repeating: 0, count: 6))) })
     slots = try moved.map { parameter in

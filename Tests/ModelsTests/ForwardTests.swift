@@ -70,12 +70,12 @@ import TilesCPU
       profile.reset()
       #expect(kept < bound && sines.isEmpty)
       // What was kept is forgotten when parameters are written.
-      for parameter in parameters.parameters where parameter.group != .frozen {
+      for parameter in parameters.parameters where parameter.group.isTrained {
         let numbers = try device.numbers(parameter.variable.value)
         try parameter.variable.assign(numbers.map { -$0 })
       }
       #expect(try error() > 0.3)
-      for parameter in parameters.parameters where parameter.group != .frozen {
+      for parameter in parameters.parameters where parameter.group.isTrained {
         let numbers = try device.numbers(parameter.variable.value)
         try parameter.variable.assign(numbers.map { -$0 })
       }

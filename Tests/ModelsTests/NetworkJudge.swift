@@ -42,7 +42,7 @@ struct NetworkJudge {
   func expectDifferenceQuotients(unused: [String] = []) throws {
     let found = try run(on: Self.exactDevice()).parameters
     var worst = 0.0
-    for parameter in found.parameters where parameter.group != .frozen {
+    for parameter in found.parameters where parameter.group.isTrained {
       guard let gradient = parameter.variable.gradient else {
         #expect(unused.contains(parameter.name), "\(parameter.name) has no gradient")
         continue
@@ -101,7 +101,7 @@ struct NetworkJudge {
       try parameter.variable.gradient.map { Self.doubles(try parameter.variable.device.dense($0)) }
     }
     let largest = try exact.parameters.parameters.compactMap(gradient).joined().map(abs).max() ?? 0
-    for (a, b) in zip(found.parameters.parameters, exact.parameters.parameters) where a.group != .frozen {
+    for (a, b) in zip(found.parameters.parameters, exact.parameters.parameters) where a.group.isTrained {
       guard let own = a.variable.gradient, let y = try gradient(b) else {
         #expect(a.variable.gradient == nil && b.variable.gradient == nil, "\(a.name)")
         continue

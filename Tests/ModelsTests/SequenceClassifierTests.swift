@@ -34,6 +34,30 @@ import TilesCPU
   private let tokens: [Int32] = [0, 3, 5, 1, 1, 2, 4, 2, 2, 0, 5, 3, 1, 0]
   private var pixels: [Float] { (0..<28).map { Float(($0 * 11) % 17) / 8 - 1 } }
 
+  @Test func batchesNormalise() throws {
+    var settings = settings(.longConv(Self.longConv(learns: false)))
+    (settings.normaliser, settings.pool, settings.layers) = (.batch, .last, 1)
+    let judge = NetworkJudge { parameters in
+      try SequenceClassifier(settings, parameters).logits(tokens, batch: 2, lengths: [7, 5])
+        .crossEntropy([2, 0]).loss
+    }
+    try judge.expectDifferenceQuotients()
+    try judge.expectCoresAgree()
+    let device = Device(try CPUExecutor(threads: 2))
+    let network = try SequenceClassifier(settings, ParameterSet(.drawn(seed: 1), on: device))
+    let measured = network.parameters.parameters.filter { $0.group == .statistics }
+    #expect(
+      measured.map(\.name).sorted()
+        == ["layers.0.norm1", "norm"].flatMap { ["\($0).running_mean", "\($0).running_var"] })
+    func logits(_ batch: Int) throws -> [Float] {
+      try device.numbers(network.logits(Array(tokens.prefix(7 * batch)), batch: batch).value)
+    }
+    // Each for itself where nothing trains, whatever else is in the batch.
+    let (both, one) = try device.evaluating { (try logits(2), try logits(1)) }
+    #expect(zip(one, both).allSatisfy { abs($0 - $1) < 1e-5 })
+    #expect(try logits(2) != both)
+  }
+
   /// Blocks of 4 and 8 are in no transform of 14 positions, whose size is 16 at least.
   private let unused = (0..<2).flatMap { layer in
     ["u", "k"].flatMap { side in

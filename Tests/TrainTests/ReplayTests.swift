@@ -24,7 +24,7 @@ import TilesCPU
     #"{"optimizer": {"rate": 0.002}, "model": {"mixer": "s4d", "width": 16, "layers": 2}}"#,
     """
     {"task": {"listops": {"depth": 3, "arguments": [2, 4], "tokens": [4, 31]}}, "examples": {"train": 50, "test": 10}, "batch": 10,
-     "model": {"mixer": {"longconv": {"tap_dropout": 0.1}}, "width": 16, "layers": 2, "dropout": 0.1}}
+     "model": {"mixer": {"longconv": {"tap_dropout": 0.1}}, "normaliser": "batch", "width": 16, "layers": 2, "dropout": 0.1}}
     """,
   ])
   func stepsStartedAsOneAreTheSame(changes: String) throws {

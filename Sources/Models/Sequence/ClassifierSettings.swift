@@ -20,6 +20,14 @@ public struct ClassifierSettings: Sendable, Hashable {
     case post
   }
 
+  /// What a position is normalised by.
+  public enum Normaliser: String, Sendable, Hashable, CaseIterable {
+    /// Its own numbers.
+    case layer
+    /// Those of all positions of a batch, number by number; of all batches so far where nothing trains.
+    case batch
+  }
+
   /// What a sequence's state is made of.
   public enum Pool: String, Sendable, Hashable, CaseIterable {
     /// The mean over its positions.
@@ -48,6 +56,8 @@ public struct ClassifierSettings: Sendable, Hashable {
   public var feedForwardKind = FeedForwardKind.dense
   /// Where blocks normalise.
   public var norm = Norm.pre
+  /// What they normalise by.
+  public var normaliser = Normaliser.layer
   /// What a sequence's state is made of.
   public var pool = Pool.mean
   /// Heads of attention.
@@ -79,7 +89,7 @@ extension ClassifierSettings {
   ///
   /// - Parameters:
   ///   - node: keys `mixer` (a name or an object of one), `width`, `layers`, and optionally `direction` (both or causal),
-  ///     `feed_forward`, `mlp` (see ``FeedForwardKind``), `norm` (pre or post), `pool` (mean, first or last), `heads`,
+  ///     `feed_forward`, `mlp` (see ``FeedForwardKind``), `norm` (pre or post), `normaliser` (layer or batch), `pool` (mean, first or last), `heads`,
   ///     `positions` (none or learned), `dropout`, `attention_dropout`, `vocabulary` or `channels`, `classes`, `longest`.
   ///   - input: what is known of it elsewhere.
   ///   - classes: likewise.
@@ -89,7 +99,8 @@ extension ClassifierSettings {
     _ node: JSONNode, input: Input? = nil, classes: Int? = nil, longest: Int? = nil
   ) throws(FormatError) {
     try node.requireKeys([
-      "mixer", "direction", "width", "layers", "feed_forward", "mlp", "norm", "pool", "heads", "positions",
+      "mixer", "direction", "width", "layers", "feed_forward", "mlp", "norm", "normaliser", "pool", "heads",
+      "positions",
       "dropout", "attention_dropout", "vocabulary", "channels", "classes", "longest",
     ])
     self.init(
@@ -109,6 +120,9 @@ extension ClassifierSettings {
     }
     if let stated = try node.optional("norm") {
       norm = Norm.allCases[try stated.choice(Norm.allCases.map(\.rawValue))]
+    }
+    if let stated = try node.optional("normaliser") {
+      normaliser = Normaliser.allCases[try stated.choice(Normaliser.allCases.map(\.rawValue))]
     }
     if let stated = try node.optional("pool") {
       pool = Pool.allCases[try stated.choice(Pool.allCases.map(\.rawValue))]
@@ -167,6 +181,7 @@ extension ClassifierSettings {
       "mixer": mixer.json, "direction": .string(isCausal ? "causal" : "both"), "width": .integer(width),
       "layers": .integer(layers), "feed_forward": .integer(feedForward),
       "mlp": feedForward > 0 ? feedForwardKind.json : .null, "norm": .string(norm.rawValue),
+      "normaliser": .string(normaliser.rawValue),
       "pool": .string(pool.rawValue), "heads": mixer.hasHeads ? .integer(heads) : .null,
       "positions": .string(learnsPositions ? "learned" : "none"), "dropout": .float(dropout),
       "attention_dropout": mixer == .attention ? .float(attentionDropout) : .null,

@@ -37,8 +37,10 @@ public final class ParameterSet {
   /// The names of a layer's parameters begin with this.
   public func scope(_ name: String) -> ParameterScope { ParameterScope(self, prefix: name + ".") }
 
-  /// Numbers in all.
-  public var count: Int { parameters.reduce(0) { $0 + $1.variable.value.count } }
+  /// Numbers in all; what is only measured is no parameter.
+  public var count: Int {
+    parameters.reduce(0) { $0 + ($1.group == .statistics ? 0 : $1.variable.value.count) }
+  }
 
   func parameter(_ name: String, _ shape: [Int], _ initial: Initialiser, _ group: ParameterGroup) throws
     -> Variable
@@ -57,7 +59,7 @@ public final class ParameterSet {
       guard let found = try find(name, shape) else { throw ModelError.missing(tensor: name, expected: shape) }
       value = try device.tensor(found, shape)
     }
-    let variable = Variable(value, on: device, needsGradient: group != .frozen)
+    let variable = Variable(value, on: device, needsGradient: group.isTrained)
     places[name] = parameters.count
     parameters.append(Parameter(name: name, variable: variable, group: group))
     return variable
@@ -86,6 +88,16 @@ public enum ParameterGroup: String, Sendable, Hashable, CaseIterable {
   case positions
   /// Not trained.
   case frozen
+  /// Not trained but measured: running means and variances of batches.
+  case statistics
+
+  /// Whether gradients move it.
+  public var isTrained: Bool {
+    switch self {
+    case .ordinary, .stateSpace, .filter, .positions: true
+    case .frozen, .statistics: false
+    }
+  }
 }
 
 /// Asks a ``ParameterSet`` under a prefix.

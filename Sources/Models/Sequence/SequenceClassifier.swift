@@ -12,7 +12,7 @@ public final class SequenceClassifier {
   private let encoder: Encoder
   private let positions: Variable?
   private let blocks: [Block]
-  private let norm: NormLayer?
+  private let norm: Norm?
   private let decoder: AffineLayer
 
   /// What makes states of what stands at positions.
@@ -22,9 +22,29 @@ public final class SequenceClassifier {
   }
 
   private struct Block {
-    let norm: NormLayer
+    let norm: Norm
     let mixer: any SequenceMixer
-    let feedForward: (norm: NormLayer, layer: FeedForward)?
+    let feedForward: (norm: Norm, layer: FeedForward)?
+  }
+
+  private enum Norm {
+    case layer(NormLayer)
+    case batch(BatchNormLayer)
+
+    init(_ kind: ClassifierSettings.Normaliser, _ scope: ParameterScope, width: Int) throws {
+      self =
+        switch kind {
+        case .layer: .layer(try NormLayer(scope, width: width))
+        case .batch: .batch(try BatchNormLayer(scope, width: width))
+        }
+    }
+
+    func callAsFunction(_ x: Variable) throws -> Variable {
+      switch self {
+      case .layer(let layer): try layer(x)
+      case .batch(let layer): try layer(x)
+      }
+    }
   }
 
   /// - Throws: ``ModelError`` where parameters are read and do not fit.
@@ -50,17 +70,17 @@ public final class SequenceClassifier {
     blocks = try (0..<settings.layers).map { number in
       let scope = root.scope("layers").scope("\(number)")
       return Block(
-        norm: try NormLayer(scope.scope("norm1"), width: d),
+        norm: try Norm(settings.normaliser, scope.scope("norm1"), width: d),
         mixer: try settings.mixer.make(scope.scope("mixer"), context),
         feedForward: try settings.feedForward == 0
           ? nil
           : (
-            NormLayer(scope.scope("norm2"), width: d),
+            Norm(settings.normaliser, scope.scope("norm2"), width: d),
             settings.feedForwardKind.make(
               scope.scope("mlp"), width: d, inner: settings.feedForward, deviation: deviation)
           ))
     }
-    norm = try settings.norm == .pre ? NormLayer(root.scope("norm"), width: d) : nil
+    norm = try settings.norm == .pre ? Norm(settings.normaliser, root.scope("norm"), width: d) : nil
     decoder = try AffineLayer(root.scope("decoder"), inputs: d, outputs: settings.classes)
   }
 
@@ -129,7 +149,7 @@ public final class SequenceClassifier {
 
   /// A block's function with a way around it.
   private func residual(
-    _ x: Variable, _ norm: NormLayer, _ body: (Variable) throws -> Variable
+    _ x: Variable, _ norm: Norm, _ body: (Variable) throws -> Variable
   ) throws -> Variable {
     switch settings.norm {
     case .pre: try x.adding(body(norm(x)), dropping: settings.dropout)
