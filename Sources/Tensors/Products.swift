@@ -149,7 +149,7 @@ extension Device {
   private func inParts(rows m: Int, columns n: Int, inner: Int, side: Int) -> Int? {
     let tasks = ((m + side - 1) / side) * ((n + side - 1) / side)
     return [32, 16, 8, 4, 2].first { parts in
-      inner % (64 * parts) == 0 && inner >= 2 * side * parts && tasks * parts <= 2 * executor.cores
+      inner % parts == 0 && inner >= 64 * parts && tasks * parts <= 2 * executor.cores
         && m * n * parts <= 1 << 26
     }
   }
