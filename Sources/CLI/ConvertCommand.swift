@@ -8,7 +8,8 @@ internal import Tokenizers
 /// Makes a checkpoint of this program out of a published one.
 struct ConvertCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "convert", abstract: "Make a checkpoint out of a published one of H3, Hyena or HyenaDNA.",
+    commandName: "convert",
+    abstract: "Make a checkpoint out of a published one of H3, Hyena, HyenaDNA or M2-BERT.",
     discussion: """
       Reads files of torch.save (nothing in them is run) and safetensors. What a file does not say is asked for.
 
@@ -16,6 +17,7 @@ struct ConvertCommand: ParsableCommand {
         godwit generate --model models/h3-125m/checkpoint.safetensors --prompt "The longest flight"
         godwit convert hyenadna-tiny-1k --out models/hyenadna --window-shift 0.05
         godwit convert hyena-small/model.ckpt --out models/hyena --no-window --skip-objects --json
+        godwit convert m2-bert-80M-8k-retrieval --tokenizer bert/tokenizer.json --out models/m2-bert
       """)
 
   @Argument(
@@ -77,23 +79,60 @@ struct ConvertCommand: ParsableCommand {
     if folder.isUsed, !overwrite {
       throw CommandFailure("\(folder.path) has a checkpoint. Name another folder, or add --overwrite.")
     }
+    let description = try tokenizer.map { $0 == "bytes" ? $0 : try Files.text($0) }
+    let file = try PublicFile(
+      path: checkpoint, configuration: config, foreign: skipObjects ? .skipped : .refused)
+    if PublicMonarchMixer.isLikely(file.tensors) { return try convertEncoder(file, description, folder) }
     var hints = PublicHints()
     (hints.heads, hints.longest, hints.vocabulary) = (heads, longest, vocabulary)
     (hints.hasWindow, hints.windowShift) = (window, windowShift)
-    let found = try PublicCheckpoint(
-      path: checkpoint, configuration: config, hints: hints, foreign: skipObjects ? .skipped : .refused)
-    let description = try tokenizer.map { $0 == "bytes" ? $0 : try Files.text($0) }
-    if let description, let tokenizer {
-      let tokens = try Tokenizer(description: description, file: tokenizer).vocabularySize
-      guard tokens <= found.settings.vocabularySize else {
-        throw CommandFailure(
-          "\(tokenizer) has \(tokens) tokens, the network \(found.settings.vocabularySize).")
-      }
-    }
+    let found = try PublicCheckpoint(file.tensors, configuration: file.configuration, hints: hints)
+    try requireRoom(for: description, found.settings.vocabularySize)
     let network = try found.network(on: Device(try CPUExecutor(threads: 1)))
     try folder.prepare()
     try found.save(network, tokenizer: description, to: folder.checkpoint)
     try report(found, network, folder)
+  }
+
+  private func requireRoom(for description: String?, _ vocabulary: Int) throws {
+    guard let description, let tokenizer else { return }
+    let tokens = try Tokenizer(description: description, file: tokenizer).vocabularySize
+    guard tokens <= vocabulary else {
+      throw CommandFailure("\(tokenizer) has \(tokens) tokens, the network \(vocabulary).")
+    }
+  }
+
+  /// M2-BERT, whose settings all stand in its tensors.
+  private func convertEncoder(_ file: PublicFile, _ description: String?, _ folder: RunFolder) throws {
+    let stated = [
+      ("heads", heads != nil), ("longest", longest != nil), ("vocabulary", vocabulary != nil),
+      ("window", window != nil), ("window-shift", windowShift != nil),
+    ].filter(\.1)
+    if let first = stated.first {
+      throw CommandFailure("--\(first.0) says nothing of M2-BERT, whose tensors tell it. Leave it out.")
+    }
+    let found = try PublicMonarchMixer(file.tensors, configuration: file.configuration)
+    try requireRoom(for: description, found.settings.vocabularySize)
+    try folder.prepare()
+    let count = try found.save(
+      on: Device(try CPUExecutor(threads: 1)), tokenizer: description, to: folder.checkpoint)
+    guard !json else {
+      return Output.json([
+        "file": JSONField(found.file), "layout": JSONField(found.layout), "parameters": JSONField(count),
+        "model": try JSONField(found.settings.json), "assumed": try JSONField(.array([])),
+        "left_out": JSONField(found.outside.count), "checkpoint": JSONField(folder.checkpoint),
+      ])
+    }
+    Output.write(
+      "\(found.file): \(found.layout), \(count) parameters, \(found.settings.layers) layers of width "
+        + "\(found.settings.width), sequences of up to \(found.settings.longest)\n")
+    reportOutside(found.outside)
+    Output.write("checkpoint \(folder.checkpoint)\n")
+  }
+
+  private func reportOutside(_ names: [String]) {
+    guard let first = names.first else { return }
+    Output.write("left out   \(names.count) tensors outside the network, such as \(first)\n")
   }
 
   private func report(_ found: PublicCheckpoint, _ network: SequenceNetwork, _ folder: RunFolder) throws {
@@ -110,9 +149,7 @@ struct ConvertCommand: ParsableCommand {
       "\(found.file): \(found.layout.rawValue), \(network.parameters.count) parameters, \(settings.layers) layers of "
         + "width \(settings.width), sequences of up to \(settings.longest)\n")
     for assumption in found.assumptions { Output.write("assumed    \(assumption)\n") }
-    if let first = found.outside.first {
-      Output.write("left out   \(found.outside.count) tensors outside the network, such as \(first)\n")
-    }
+    reportOutside(found.outside)
     Output.write("checkpoint \(folder.checkpoint)\n")
   }
 }

@@ -28,7 +28,8 @@ import TilesCPU
     /// The parameters of a reference model.
     init(_ golden: GoldenCase) throws {
       entries = []
-      for name in golden.file.names where name.hasPrefix("param.") {
+      // Numbers of positions, of eight bytes each, lie at a multiple of four there.
+      for name in golden.file.names where name.hasPrefix("param.") && !name.hasSuffix("position_ids") {
         entries.append((String(name.dropFirst(6)), try golden.file.tensor(name)))
       }
     }
@@ -271,7 +272,7 @@ import TilesCPU
       .contains("implicit_filter.3.freq are not those of"))
     #expect(try refusal(state.renamed { "ema." + $0 }.joined(state)).contains("the number of networks"))
     #expect(
-      try refusal(state.adding("bert.encoder.layer.0.attention.filter_fn.bias", three)).contains("M2-BERT"))
+      try refusal(state.adding("bert.encoder.layer.0.attention.filter_fn.bias", three)).contains("filter_fn"))
     #expect(try refusal(state.renamed { _ in "blocks.0.weight" }).contains("no published layout"))
     #expect(
       try refusal(state.renamed { $0.replacingOccurrences(of: "layers.1", with: "layers.2") }).contains(

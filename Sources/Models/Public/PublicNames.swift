@@ -21,12 +21,9 @@ struct PublicNames {
   private static let embedding = "backbone.embeddings.word_embeddings.weight"
   private static let oldNorm = "s4seq.encoder.layers.0.norm1.weight"
 
-  /// - Throws: ``ModelError/unknownLayout(file:names:)`` and ``ModelError/unsupported(feature:)``.
+  /// - Throws: ``ModelError/unknownLayout(file:names:)``.
   init(_ file: any NamedTensors) throws {
     let names = file.names
-    if let name = names.first(where: { $0.contains("encoder.layer.0.attention.filter_fn") }) {
-      throw ModelError.unsupported(feature: "\(file.file): reading the layout of M2-BERT (\(name))")
-    }
     let ends = [Self.embedding, Self.oldNorm]
     let prefixes = Set(
       names.compactMap { name in

@@ -51,15 +51,23 @@ extension PublicReading {
     }
   }
 
-  /// Takes a buffer away if its numbers are the expected ones.
-  ///
-  /// - Parameter expected: for a count of numbers, the number of each place, NaN for any; `nil` for a wrong count.
+  /// Takes a buffer away if its numbers are the expected ones; see ``NamedTensors/require(_:is:_:)``.
   private mutating func take(
     _ name: String, is meaning: String, _ expected: (Int) -> ((Int) -> Float)?
   ) throws {
     guard let place = names.take(name) else { return }
-    let tensor = try tensors.tensor(place.name)
-    let found = try tensor.floats(place.name)
+    try tensors.require(place.name, is: meaning, expected)
+  }
+}
+
+extension NamedTensors {
+  /// Checks that a tensor's numbers are the expected ones.
+  ///
+  /// - Parameter expected: for a count of numbers, the number of each place, NaN for any; `nil` for a wrong count.
+  /// - Throws: ``ModelError/otherNumbers(tensor:file:expected:)``.
+  func require(_ name: String, is meaning: String, _ expected: (Int) -> ((Int) -> Float)?) throws {
+    let tensor = try tensor(name)
+    let found = try tensor.floats(name)
     // Rounding of the type, and of those who computed them in float32.
     let bound: Float = tensor.type == .bfloat16 ? 0x1p-7 : tensor.type == .float16 ? 0x1p-10 : 1e-5
     let wanted = expected(found.count)
@@ -68,7 +76,7 @@ extension PublicReading {
       return value.isNaN || abs(found[index] - value) <= bound * max(1, abs(value))
     }
     guard agrees, wanted != nil else {
-      throw ModelError.otherNumbers(tensor: place.name, file: tensors.file, expected: meaning)
+      throw ModelError.otherNumbers(tensor: name, file: file, expected: meaning)
     }
   }
 }

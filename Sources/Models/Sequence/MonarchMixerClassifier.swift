@@ -17,9 +17,10 @@ public final class MonarchMixerClassifier {
   public let parameters: ParameterSet
   private let encoder: MonarchMixerEncoder
   private let pooler: AffineLayer
-  private let head: AffineLayer
+  private let head: AffineLayer?
   private let pool: Pool
 
+  /// - Parameter classes: 0 for a network of states alone, as those for retrieval are.
   /// - Throws: ``ModelError`` where parameters are read and do not fit.
   public init(_ settings: MonarchMixerSettings, classes: Int, pool: Pool, _ parameters: ParameterSet) throws {
     self.settings = settings
@@ -28,7 +29,7 @@ public final class MonarchMixerClassifier {
     let (d, bert) = (settings.width, parameters.scope("bert"))
     encoder = try MonarchMixerEncoder(bert, settings: settings)
     pooler = try AffineLayer(bert.scope("pooler").scope("dense"), inputs: d, outputs: d)
-    head = try AffineLayer(parameters.scope("classifier"), inputs: d, outputs: classes)
+    head = classes > 0 ? try AffineLayer(parameters.scope("classifier"), inputs: d, outputs: classes) : nil
   }
 
   /// States of whole sequences, `[batch, D]`.
@@ -48,7 +49,10 @@ public final class MonarchMixerClassifier {
   }
 
   /// Logits of each sequence's class, `[batch, classes]`.
+  ///
+  /// - Precondition: there are classes.
   public func logits(_ tokens: [Int32], batch: Int) throws -> Variable {
-    try head(pooled(tokens, batch: batch).dropout(settings.dropout))
+    guard let head else { preconditionFailure("a network without classes") }
+    return try head(pooled(tokens, batch: batch).dropout(settings.dropout))
   }
 }

@@ -1,0 +1,113 @@
+import Formats
+import Foundation
+import Memory
+import TestSupport
+import Testing
+import TilesCPU
+
+@testable import Models
+@testable import Tensors
+
+/// M2-BERT's published layout, with the numbers of the reference models.
+@Suite struct PublicMonarchMixerTests {
+  private typealias State = PublicCheckpointTests.StateDictionary
+
+  private static let filter = "bert.encoder.layer.1.attention.filter_fn"
+
+  private func tensor(_ numbers: [Float], _ shape: [Int]) throws -> Tensor {
+    let tensor = try Tensor(zeros: .float32, shape)
+    tensor.withMutableElements(as: Float.self) { for index in numbers.indices { $0[index] = numbers[index] } }
+    return tensor
+  }
+
+  /// The reference's parameters as files have them, with buffers and shared numbers.
+  private func published(_ golden: GoldenCase, prefix: String) throws -> State {
+    var state = try State(golden)
+    let (slow, fast) = (log(0.01) / 1.5, log(0.01) / 0.3)
+    for layer in 0..<2 where state.contains("bert.encoder.layer.\(layer).attention.filter_fn.bias") {
+      for number in ["filter_fn", "filter_fn2"] {
+        let filter = "bert.encoder.layer.\(layer).attention.\(number)"
+        state = state.adding("\(filter).pos_emb.t", try tensor((0..<16).map { Float($0) / 15 }, [1, 16, 1]))
+        let rates: [Float] = (0..<16).map { Float(slow + (fast - slow) * Double($0) / 15) }
+        state = state.adding("\(filter).modulation.deltas", try tensor(rates, [1, 1, 16]))
+        let frequency = try state.tensor("\(filter).implicit_filter.1.freq")
+        for place in ["implicit_filter.3", "implicit_filter.5"]
+          + [1, 3, 5].map({ "implicit_filter_rev.\($0)" })
+        {
+          state = state.adding("\(filter).\(place).freq", frequency)
+        }
+        state = state.adding("\(filter).flashfft.twiddle", try Tensor(zeros: .float32, [3]))
+      }
+    }
+    if golden.file.contains("param.cls.predictions.decoder.bias") {
+      state = state.adding(
+        "cls.predictions.decoder.weight", try state.tensor("bert.embeddings.word_embeddings.weight"))
+    }
+    return state.renamed { prefix + $0 }.adding("optimizer.0", try Tensor(zeros: .float32, [2]))
+  }
+
+  @Test(arguments: ["", "state.model.model."]) func maskedModels(prefix: String) throws {
+    let golden = try GoldenCase("m6-masked-lm")
+    let found = try PublicMonarchMixer(published(golden, prefix: prefix))
+    #expect(found.head == .masked && found.settings.layers == 2 && found.settings.filterWidth == 8)
+    #expect(found.outside.contains("optimizer.0") && found.outside.count == 5)
+    let device = Device(try CPUExecutor(threads: 2))
+    let network = try found.maskedLanguageModel(on: device)
+    try device.evaluating {
+      try golden.expect(network.logits(golden.integers("in.ids"), batch: 2), "out.logits")
+    }
+    let path = NSTemporaryDirectory() + "godwit-\(UUID().uuidString).safetensors"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    #expect(try found.save(on: device, to: path) == network.parameters.count)
+    #expect(try PublicMonarchMixer(Safetensors(path: path)).settings == found.settings)
+  }
+
+  @Test(arguments: ["first", "mean"]) func classifiers(pool: String) throws {
+    let golden = try GoldenCase("m7-classifier-\(pool)")
+    let configuration = try JSON.parse(
+      #"{"pool_all": \#(pool == "mean"), "hidden_size": 16}"#, file: "config")
+    let state = try published(golden, prefix: "model.")
+    let found = try PublicMonarchMixer(state, configuration: JSONNode(configuration, file: "config"))
+    let classes = try #require(state.shape("model.classifier.weight"))[0]
+    #expect(found.head == .pooled(classes: classes) && found.layout.hasPrefix("m2-bert pooled \(pool)"))
+    let device = Device(try CPUExecutor(threads: 2))
+    let network = try found.classifier(on: device)
+    let ids = try golden.integers("in.ids")
+    try device.evaluating {
+      try golden.expect(network.logits(ids, batch: 2), "out.logits")
+      // Networks for retrieval are the same without classes.
+      let retrieval = state.without("model.classifier.weight").without("model.classifier.bias")
+      let states = try PublicMonarchMixer(retrieval, configuration: JSONNode(configuration, file: "config"))
+        .classifier(on: device)
+      #expect(
+        try device.numbers(states.pooled(ids, batch: 2).value)
+          == device.numbers(network.pooled(ids, batch: 2).value))
+    }
+  }
+
+  @Test func whatDoesNotFitIsSaid() throws {
+    let golden = try GoldenCase("m6-masked-lm")
+    let state = try published(golden, prefix: "")
+    func found(_ state: State, _ configuration: String? = nil) -> String {
+      message {
+        let node = try configuration.map { JSONNode(try JSON.parse($0, file: "config"), file: "config") }
+        _ = try PublicMonarchMixer(state, configuration: node).maskedLanguageModel(on: cores())
+      }
+    }
+    #expect(found(state).isEmpty)
+    let other = try Tensor(zeros: .float32, [1, 8])
+    #expect(found(state.adding("\(Self.filter).implicit_filter_rev.3.freq", other)).contains("3.freq"))
+    #expect(found(state.adding("\(Self.filter).pos_emb.t", other)).contains("pos_emb.t"))
+    #expect(found(state.adding("cls.unknown", other)).contains("cls.unknown"))
+    #expect(found(state.adding("cls.predictions.decoder.weight", other)).contains("decoder.weight"))
+    #expect(found(state.without("bert.encoder.layer.1.mlp.wo.bias")).contains("wo.bias"))
+    #expect(found(state, #"{"hidden_size": 17}"#).contains("hidden_size"))
+    for part in ["filter_fn2.bias", "filter_fn.implicit_filter_rev.0.weight"] {
+      #expect(found(state.without("bert.encoder.layer.0.attention.\(part)")).contains("not supported"))
+    }
+    #expect(found(state.adding("bert.embeddings.word_embeddings.weight", other)).contains("Error") == false)
+    #expect(!found(state.adding("bert.embeddings.word_embeddings.weight", other)).isEmpty)
+  }
+
+  private func cores() throws -> Device { Device(try CPUExecutor(threads: 2)) }
+}
