@@ -3,6 +3,7 @@ import Formats
 import Foundation
 import Memory
 import Models
+import TestSupport
 import Testing
 
 @Suite struct PrefixStateTests {
@@ -20,7 +21,7 @@ import Testing
 
   /// A path that is gone when the body ends.
   static func withFile<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).safetensors").path
+    let path = Scratch.path("state.safetensors")
     defer { try? FileManager.default.removeItem(atPath: path) }
     return try body(path)
   }

@@ -124,8 +124,7 @@ import TilesCPU
     let golden = try GoldenCase("r10-lm-hybrid")
     let found = try PublicCheckpoint(path: "\(Self.folder)/hybrid-lightning.ckpt", hints: hints())
     let device = Device(try CPUExecutor(threads: 2))
-    let path = NSTemporaryDirectory() + "godwit-\(UUID().uuidString).safetensors"
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let path = Scratch.path("converted.safetensors")
     try found.save(found.network(on: device), to: path)
     let file = try Safetensors(path: path)
     let json = try JSON.parse(try #require(file.metadata["godwit.model"]), file: path)

@@ -56,8 +56,7 @@ import TilesCPU
     try device.evaluating {
       try golden.expect(network.logits(golden.integers("in.ids"), batch: 2), "out.logits")
     }
-    let path = NSTemporaryDirectory() + "godwit-\(UUID().uuidString).safetensors"
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let path = Scratch.path("converted.safetensors")
     #expect(try found.save(on: device, to: path) == network.parameters.count)
     #expect(try PublicMonarchMixer(Safetensors(path: path)).settings == found.settings)
   }

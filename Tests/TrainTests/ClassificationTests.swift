@@ -40,7 +40,7 @@ import Testing
 
   @Test(arguments: [listOps, pathfinder]) func resumedRunsAreTheSameBitForBit(changes: String) throws {
     let recipe = try recipe(changes)
-    let path = NSTemporaryDirectory() + "godwit-classes-\(UInt64.random(in: 0...UInt64.max)).safetensors"
+    let path = Scratch.path("classes.safetensors")
     let whole = try Training(recipe, on: cores())
     var losses: [Float] = []
     for _ in 0..<4 { losses.append(try whole.advance().loss) }

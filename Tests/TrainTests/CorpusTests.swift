@@ -15,7 +15,7 @@ extension ExampleBatch {
 
 @Suite struct CorpusTests {
   private func path() throws -> String {
-    NSTemporaryDirectory() + "godwit-corpus-\(UInt64.random(in: 0...UInt64.max)).safetensors"
+    Scratch.path("corpus.safetensors")
   }
 
   private func text(_ count: Int, below limit: Int) -> [Int32] {
@@ -142,7 +142,7 @@ extension ExampleBatch {
 /// Texts some of whose tokens are masked.
 @Suite struct MaskedTests {
   private func corpus() throws -> (path: String, corpus: Corpus) {
-    let path = NSTemporaryDirectory() + "godwit-masked-\(UInt64.random(in: 0...UInt64.max)).safetensors"
+    let path = Scratch.path("masked.safetensors")
     // Every token is told by its neighbours.
     let text = (0..<4100).map { Int32($0 % 8) }
     try Corpus.write(

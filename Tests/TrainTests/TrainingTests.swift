@@ -28,7 +28,7 @@ func recipe(_ changes: String = "{}", seed: UInt64? = nil) throws -> Recipe {
 func cores() throws -> Device { Device(try CPUExecutor(threads: 2)) }
 
 private func folder() throws -> String {
-  let path = NSTemporaryDirectory() + "godwit-train-\(UInt64.random(in: 0...UInt64.max))"
+  let path = Scratch.path("train")
   try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   return path
 }
