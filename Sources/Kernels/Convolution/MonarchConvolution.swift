@@ -255,8 +255,9 @@ package final class MonarchConvolution {
     wideKernels[wide] = kernel
     let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
     let rowTensors = [u] + (before.map { [$0] } ?? []) + after + y
+    let spectra = [spectrum.re, spectrum.im].map { $0.reshaped([rows[1], MonarchHalves.width, 2]) }
     try kernel.run(
-      matrices + [spectrum.re, spectrum.im] + rowTensors.map { $0.cutIntoRows(rows) },
+      matrices + spectra + rowTensors.map { $0.cutIntoRows(rows) },
       integers: [Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)])
   }
 

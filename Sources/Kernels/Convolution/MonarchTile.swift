@@ -30,11 +30,6 @@ struct MonarchTile {
   /// How many there are.
   static func count(_ constants: MonarchConstants) -> Int { constants.sharesMatrix ? 4 : 6 }
 
-  /// A transform with matrices that are loaded already.
-  init(k: Recorder, type: ElementType, rows: Pair, columns: Pair, twiddles: Pair) {
-    (self.k, self.type, self.rows, self.columns, self.twiddles) = (k, type, rows, columns, twiddles)
-  }
-
   /// Loads the matrices.
   ///
   /// - Parameters:

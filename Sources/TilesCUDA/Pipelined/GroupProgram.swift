@@ -157,6 +157,11 @@ struct GroupProgram {
       if dirty.contains(tile.id) { meet() }
       result.append(.transpose(tile, from: source))
       unpublished.insert(tile.id)
+    case .columns(let tile, let sources, let first):
+      waitFor { sources.contains($0.accumulator) || $0.accumulator == tile }
+      combine(sources)
+      result.append(.columns(tile, of: sources, from: first))
+      handOver(tile)
     case .quantize: break
     }
     for ring in done { result += [.release(ring, behind: 0), .advance(ring)] }
