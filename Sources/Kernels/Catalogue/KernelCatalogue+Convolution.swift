@@ -202,7 +202,7 @@ extension KernelCatalogue {
     }
     let fills = [
       "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
-      "columns": numbers([0, 1].map(MonarchHalves.matrix)),
+      "columns": numbers([0, 1].map(MonarchConstants.columns(half:))),
     ]
     return CatalogueEntry(
       name,

@@ -56,7 +56,7 @@ package enum MonarchWide {
     let (rows, twiddles) = (rows, twiddles)
     return [
       try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
-      try MonarchStack.tensor([0, 1].map(MonarchHalves.matrix), rows: side, columns: side, type),
+      try MonarchStack.tensor([0, 1].map(MonarchConstants.columns(half:)), rows: side, columns: side, type),
       try MonarchStack.tensor([twiddles.re, twiddles.im], rows: height, columns: side, type),
     ]
   }
@@ -70,7 +70,7 @@ package enum MonarchWide {
   /// The transform with its matrices, of which those of the columns are for `halves`.
   static func tile(
     _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], halves: [Index] = [0, 1]
-  ) -> MonarchHalves {
+  ) -> MonarchTile {
     func load(_ stack: Int, _ part: Index, rows: Int, columns: Int) -> Tile {
       k.load(
         stacks[stack], at: [part, 0, 0], rows: rows, columns: columns, validRows: Index(rows),
@@ -80,7 +80,7 @@ package enum MonarchWide {
       MonarchTile.Pair(
         re: load(stack, 0, rows: rows, columns: columns), im: load(stack, 1, rows: rows, columns: columns))
     }
-    return MonarchHalves(
+    return MonarchTile(
       k: k, type: type, rows: pair(0, rows: height, columns: height),
       columns: halves.map { load(1, $0, rows: side, columns: side) },
       twiddles: pair(2, rows: height, columns: side))
@@ -94,7 +94,7 @@ package enum MonarchWide {
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stacks = stacks(k, shape.type)
       let filters = ["re", "im"].map {
-        k.input("spectrum_\($0)", .float32, [rows, Index(MonarchHalves.width), 2])
+        k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
       }
       func tensor(_ name: String) -> TensorParameter {
         k.input(name, shape.type, [batch, rows, Index(side)])
@@ -125,8 +125,8 @@ package enum MonarchWide {
           ) { part, chunk in
             k.load(
               filters[part], at: [row + Index(height * chunk), 0, Index(half)], rows: height,
-              columns: MonarchHalves.width, rowAxis: 0, columnAxis: 1, validRows: Index(height),
-              validColumns: Index(MonarchHalves.width))
+              columns: MonarchTile.width, rowAxis: 0, columnAxis: 1, validRows: Index(height),
+              validColumns: Index(MonarchTile.width))
           }
         }
         let first = task[1] * share

@@ -40,7 +40,7 @@ package enum MonarchWideGradient {
       let inputs = (shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]).map {
         k.input($0, shape.type, [batch, rows, Index(side)])
       }
-      let width = MonarchHalves.width
+      let width = MonarchTile.width
       let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
       let products = (shape.keepsProducts ? ["x", "y"] : []).map {
         k.output($0, shape.type, [batch, rows, Index(side)])
