@@ -106,6 +106,8 @@ package enum MonarchWide {
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
+      // With chunks, or two gates after and one before, that would take more registers than there are.
+      schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // With chunks and gates, or two gates after, the compiler finds registers for addresses better by itself.
       let hasGates = shape.isGatedBefore || shape.gatesAfter > 0
       schedule.recomputesAddresses = shape.chunks > 1 ? !hasGates : shape.gatesAfter < 2

@@ -261,7 +261,8 @@ struct GroupProgram {
       stream(product, ring, step, count)
     } else if placement.kernel.schedule.overlapsSteps, let parts = StepParts(body, own, self) {
       overlap(parts, step, count)
-    } else if placement.kernel.schedule.trailsSteps, kept.isEmpty, let parts = TrailingParts(body),
+    } else if placement.kernel.schedule.trailsSteps, kept.isEmpty,
+      let parts = TrailingParts(body.filter { rings(loadedBy: [$0]).isEmpty }),
       trail(parts, rings: own, step, count)
     {
       // Recorded.
