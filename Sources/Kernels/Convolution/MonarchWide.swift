@@ -108,9 +108,8 @@ package enum MonarchWide {
       schedule.bringsOperands = true
       // With chunks, or two gates after and one before, that would take more registers than there are.
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
-      // With chunks and gates, or two gates after, the compiler finds registers for addresses better by itself.
-      let hasGates = shape.isGatedBefore || shape.gatesAfter > 0
-      schedule.recomputesAddresses = shape.chunks > 1 ? true : shape.gatesAfter < 2
+      // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
+      schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       k.grid([rows / Index(height * shape.chunks), batch.ceilDiv(share)], schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
@@ -123,7 +122,8 @@ package enum MonarchWide {
         let tile = tile(k, shape.type, from: stacks)
         let halves = [0, 1].map { half in
           MonarchFilter(
-            k, chunks, type: shape.type, rows: rows, isWhole: !hasGates || half == 0,
+            k, chunks, type: shape.type, rows: rows,
+            isWhole: half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
           ) { part, chunk in
             k.load(
