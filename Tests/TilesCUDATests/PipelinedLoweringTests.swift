@@ -28,15 +28,24 @@ import Tiles
     #expect(!plain.plan.contains { $0.contains("set aside") })
     shape.chunks = 2
     let program = try PipelinedLowering.emit(try MonarchWide.kernel(shape))
-    #expect(program.plan.filter { $0.contains("set aside") }.count == 1)
+    // One of each half of the frequencies.
+    #expect(program.plan.filter { $0.contains("set aside") }.count == 2)
     let places = program.plan.filter { $0.hasPrefix("staged tile") }.compactMap {
       $0.split(separator: " ").last
     }
     #expect(places.count == 3)
     #expect(Set(places).count == 2)
-    // Numbers that only elementwise operations touch share registers, and products are subtracted.
+    // Numbers that only elementwise operations touch share registers.
     #expect(program.source.contains(", in pairs"))
-    #expect(program.source.contains("product_less_n64_f16_rt"))
+  }
+
+  /// Of complex tiles products are subtracted, without negated copies of factors.
+  @Test func productsAreSubtracted() throws {
+    let shape = MonarchFused.Shape(
+      MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true)
+    let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
+    #expect(source.contains("product_less_n64_f16_st(t"))
+    #expect(source.contains("product_less_n64_f16_tt(t"))
   }
 
   /// A gated step of 8,192 points ends beside the first products of the next, whose gates it does not wait for.
