@@ -122,6 +122,7 @@ extension Operation {
     case .load, .fill, .loop, .when: []
     case .store(let tile, _), .add(let tile, _): [tile]
     case .quantize(_, let source), .transpose(_, let source): [source]
+    case .columns(_, let sources, _): sources
     case .matmul(let product):
       [product.left, product.right] + (product.continuing ? [product.accumulator] : [])
     case .map(let program): program.tilesRead
@@ -132,7 +133,7 @@ extension Operation {
   package var tilesWritten: [Tile] {
     switch self {
     case .load, .store, .add, .loop, .when: []
-    case .fill(let tile, _), .quantize(let tile, _), .transpose(let tile, _): [tile]
+    case .fill(let tile, _), .quantize(let tile, _), .transpose(let tile, _), .columns(let tile, _, _): [tile]
     case .matmul(let product): [product.accumulator]
     case .map(let program): program.tilesWritten
     }

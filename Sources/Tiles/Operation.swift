@@ -37,6 +37,8 @@ public indirect enum Operation: Sendable, Hashable {
   case map(MapProgram)
   /// The numbers of a tile of one column as a tile of one row.
   case transpose(Tile, from: Tile)
+  /// Columns of the sources side by side, from one of them on, as many as the tile has.
+  case columns(Tile, of: [Tile], from: Int)
   /// Rows of the source as integer groups (``ElementType/q16_rows``).
   case quantize(Tile, from: Tile)
   /// Runs the load part, then the body, for each step from 0 up to `count`.

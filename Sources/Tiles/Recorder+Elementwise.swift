@@ -92,6 +92,37 @@ extension Recorder {
     return result
   }
 
+  /// `count` columns of a tile, from column `from` on.
+  public func columns(
+    of source: Tile, from: Int, count: Int, file: String = #fileID, line: Int = #line
+  ) -> Tile {
+    requireDefined(source, "columns", file, line)
+    check(
+      from >= 0 && count > 0 && from + count <= source.columns, "columns of \(source)", file, line,
+      "columns \(from)..<\(from + count) are not all there. Ask for some of \(source.columns).")
+    let valid = (source.validColumns - Index(from)).min(Index(count)).max(0)
+    let result = makeTile(
+      source.type, rows: source.rows, columns: count, validRows: source.validRows, validColumns: valid)
+    append(.columns(result, of: [source], from: from), file, line)
+    define(result)
+    return result
+  }
+
+  /// Two tiles of one type and as many rows side by side.
+  public func beside(_ left: Tile, _ right: Tile, file: String = #fileID, line: Int = #line) -> Tile {
+    for source in [left, right] { requireDefined(source, "beside", file, line) }
+    check(
+      left.type == right.type && left.rows == right.rows && left.validRows == right.validRows
+        && left.validColumns.constantValue == left.columns, "\(left) beside \(right)", file, line,
+      "they differ in type or rows, or the left one may have columns that are not there. Join whole tiles.")
+    let result = makeTile(
+      left.type, rows: left.rows, columns: left.columns + right.columns, validRows: left.validRows,
+      validColumns: Index(left.columns) + right.validColumns)
+    append(.columns(result, of: [left, right], from: 0), file, line)
+    define(result)
+    return result
+  }
+
   /// Sum along each row: a perRow tile.
   public func rowSum(_ source: Tile, file: String = #fileID, line: Int = #line) -> Tile {
     reduce(.sum, source, into: nil, file, line)

@@ -185,6 +185,7 @@ extension Operation {
     case .map: "map"
     case .quantize: "quantize"
     case .transpose: "transpose"
+    case .columns: "columns"
     case .loop: "loop"
     case .when: "when"
     }

@@ -37,6 +37,23 @@ extension ReferenceRun {
     tiles[product.accumulator.id] = result
   }
 
+  /// Elements that no source has stay unwritten.
+  mutating func columns(_ tile: Tile, of sources: [Tile], from first: Int) throws(ExecutionError) {
+    var result = try newTile(tile)
+    var start = -first
+    for source in sources {
+      let input = try state(source)
+      for row in 0..<min(result.rows, input.rows) {
+        for column in max(0, -start)..<max(0, -start, min(input.columns, result.columns - start)) {
+          let (to, from) = (row * result.columns + start + column, row * input.columns + column)
+          (result.values[to], result.isWritten[to]) = (input.values[from], input.isWritten[from])
+        }
+      }
+      start += source.columns
+    }
+    tiles[tile.id] = result
+  }
+
   mutating func quantize(_ tile: Tile, from source: Tile) throws(ExecutionError) {
     let input = try state(source)
     var result = try newTile(tile)

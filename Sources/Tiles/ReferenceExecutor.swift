@@ -147,6 +147,7 @@ struct ReferenceRun<Scalar: BinaryFloatingPoint> {
         var moved = try state(source)
         (moved.rows, moved.columns) = (moved.columns, moved.rows)
         tiles[tile.id] = moved
+      case .columns(let tile, let sources, let first): try columns(tile, of: sources, from: first)
       case .loop(let step, let count, _, let load, let body):
         for value in 0..<max(0, try evaluate(count)) {
           steps[step] = value

@@ -119,6 +119,34 @@ extension Lowering {
       to: MapPiece(slot: column, tile: source, type: tile.type), rows: source.validRows, columns: 1)
   }
 
+  /// Copies what a tile takes of each source, between parts of their memory.
+  mutating func lowerColumns(_ tile: Tile, _ sources: [Tile], from first: Int) {
+    func part(of slot: Int, column: Int) -> Int? {
+      guard let memory = program.owned.first(where: { $0.tile == slot }) else { return nil }
+      let part = newTile()
+      let offset = memory.offset + column * max(tile.type.blockBytes, 1)
+      program.owned.append(OwnedTile(tile: part, offset: offset, rowStride: memory.rowStride))
+      return part
+    }
+    let whole = ownedSlot(tile)
+    var start = -first
+    for source in sources {
+      let (from, below) = (max(0, start), min(tile.columns, start + source.columns))
+      defer { start += source.columns }
+      guard from < below else { continue }
+      guard let input = part(of: slot(of: source), column: from - start),
+        let output = part(of: whole, column: from)
+      else { return fail("columns of \(source), which is a tensor's. Compute it first.") }
+      let piece = Tile(
+        id: -1, type: tile.type, rows: tile.rows, columns: below - from, validRows: tile.validRows,
+        validColumns: (tile.validColumns - Index(from)).min(Index(below - from)).max(0))
+      emitCopy(
+        from: MapPiece(slot: input, tile: piece, type: tile.type),
+        to: MapPiece(slot: output, tile: piece, type: tile.type), rows: piece.validRows,
+        columns: piece.validColumns)
+    }
+  }
+
   /// Integer groups lie in planes: the view is of whole rows, and the column is passed beside it.
   private mutating func storeGroups(_ tile: Tile, _ reference: TileReference, _ rows: Index, _ columns: Index)
   {

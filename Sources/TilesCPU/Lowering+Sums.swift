@@ -64,6 +64,7 @@ extension Operation {
     case .fill(let target, _): target == tile ? 1 : 0
     case .quantize(let target, let source), .transpose(let target, let source):
       [target, source].count { $0 == tile }
+    case .columns(let target, let sources, _): ([target] + sources).count { $0 == tile }
     case .matmul(let product): [product.accumulator, product.left, product.right].count { $0 == tile }
     case .map(let program):
       program.steps.count { step in

@@ -118,6 +118,7 @@ struct Lowering {
       case .load(let tile, let reference): lowerLoad(tile, reference)
       case .store(let tile, let reference): lowerStore(tile, reference)
       case .transpose(let tile, let source): lowerTranspose(tile, source)
+      case .columns(let tile, let sources, let first): lowerColumns(tile, sources, from: first)
       case .add(let tile, let reference): lowerAdd(tile, reference)
       case .fill(let tile, let value):
         let slot = ownedSlot(tile)

@@ -87,6 +87,10 @@ extension Prelude {
       asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
                    ::"r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
     }
+    __device__ __forceinline__ void load_matrices(u32 (&w)[4], u32 address) {
+      asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "r"(address));
+    }
     __device__ __forceinline__ void store_transposed_matrices(u32 address, u32 a, u32 b, u32 c, u32 d) {
       asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
                    ::"r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");

@@ -28,15 +28,51 @@ import Tiles
     #expect(!plain.plan.contains { $0.contains("set aside") })
     shape.chunks = 2
     let program = try PipelinedLowering.emit(try MonarchWide.kernel(shape))
-    #expect(program.plan.filter { $0.contains("set aside") }.count == 1)
+    // One of each half of the frequencies.
+    #expect(program.plan.filter { $0.contains("set aside") }.count == 2)
     let places = program.plan.filter { $0.hasPrefix("staged tile") }.compactMap {
       $0.split(separator: " ").last
     }
     #expect(places.count == 3)
     #expect(Set(places).count == 2)
-    // Numbers that only elementwise operations touch share registers, and products are subtracted.
+    // Numbers that only elementwise operations touch share registers.
     #expect(program.source.contains(", in pairs"))
-    #expect(program.source.contains("product_less_n64_f16_rt"))
+  }
+
+  /// Of complex tiles products are subtracted, without negated copies of factors.
+  @Test func productsAreSubtracted() throws {
+    let shape = MonarchFused.Shape(
+      MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true)
+    let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
+    #expect(source.contains("product_less_n64_f16_st(t"))
+    #expect(source.contains("product_less_n64_f16_tt(t"))
+  }
+
+  /// A gated step of 8,192 points ends beside the first products of the next, whose gates it does not wait for.
+  @Test func gatedStepsEndInTheNext() throws {
+    var shape = MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1)
+    let source = try PipelinedLowering.emit(try MonarchWide.kernel(shape)).source
+    let loop = try #require(source.range(of: "for (int step0 = 1;"))
+    let turn = source[loop.upperBound...]
+    let issued = try #require(turn.range(of: "start_n64_f16_st"))
+    let gate = try #require(turn.range(of: "barrier_wait(full2"))
+    let finished = try #require(turn.range(of: "matmul_wait<0>"))
+    #expect(issued.lowerBound < gate.lowerBound && gate.lowerBound < finished.lowerBound)
+    // Two gates after the inverse are more than the registers hold beside that.
+    shape.gatesAfter = 2
+    #expect(
+      !(try PipelinedLowering.emit(try MonarchWide.kernel(shape)).source.contains("for (int step0 = 1;")))
+  }
+
+  /// Half of the columns' products: each half is one of 64 by 64, and what is read beside is read by matrices.
+  @Test func columnsOfTransformsAreHalved() throws {
+    let shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
+    let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
+    let lines = source.split(separator: "\n").map { $0.drop { $0 == " " } }
+    // Two products of rows forth, two of columns forth and two back, two of rows back; four instructions each.
+    #expect(lines.count { $0.hasPrefix("start_n64_f16_") || $0.hasPrefix("product_n64_f16_") } == 32)
+    #expect(lines.count { $0 == "matmul_commit();" } == 8)
+    #expect(!source.contains("*(const u32 *)(memory +"))
   }
 
   @Test func planNamesRingsAndRegisters() throws {

@@ -196,14 +196,13 @@ extension KernelCatalogue {
     _ name: String, _ type: ElementType, _ sizes: [String: Int],
     _ make: @escaping @Sendable () throws -> Kernel
   ) -> CatalogueEntry {
-    let columns = MonarchConstants(radix: 64, isShifted: false).columns
     let (rows, twiddles) = (MonarchWide.rows, MonarchWide.twiddles)
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }
     let fills = [
       "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
-      "columns": numbers([columns.re, columns.im]),
+      "columns": numbers([0, 1].map(MonarchConstants.columns(half:))),
     ]
     return CatalogueEntry(
       name,

@@ -36,7 +36,9 @@ struct MonarchFilter {
   private let k: Recorder
   private let type: ElementType
   private let chunks: MonarchChunks
-  /// Spectrum of the chunk's own part; of two chunks in halves of registers, over ``scale``.
+  /// Whether of two chunks the own part is as precise, and takes as many registers, as of one.
+  private let isWhole: Bool
+  /// Spectrum of the chunk's own part; of two chunks in halves of registers, over ``Later/scale``, where not whole.
   private let own: MonarchTile.Pair
   private let later: Later?
 
@@ -50,13 +52,15 @@ struct MonarchFilter {
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
   ///   - rows: of all spectra: more than four.
+  ///   - isWhole: whether there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, asides: Int = 2,
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
+    asides: Int = 2,
     load: (_ part: Int, _ chunk: Int) -> Tile
   ) {
-    (self.k, self.type, self.chunks) = (k, type, chunks)
+    (self.k, self.type, self.chunks, self.isWhole) = (k, type, chunks, isWhole)
     guard chunks.count == 2 else {
       (own, later) = (Pair(re: load(0, 0), im: load(1, 0)), nil)
       return
@@ -80,11 +84,11 @@ struct MonarchFilter {
     var parts: [Tile] = []
     alone {
       let (re, im) = (load(0, 0), load(1, 1))
-      parts += [halved(re), halved(k.map(.subtract, im, re))]
+      parts += [isWhole ? re : halved(re), halved(k.map(.subtract, im, re))]
     }
     alone {
       let (im, re) = (load(1, 0), load(0, 1))
-      parts += [halved(im), halved(k.map(.add, re, im))]
+      parts += [isWhole ? im : halved(im), halved(k.map(.add, re, im))]
     }
     let own = Pair(re: parts[0], im: parts[2])
     let next = Pair(re: parts[3], im: parts[1])
@@ -115,9 +119,10 @@ struct MonarchFilter {
     // The product is added to what was handed on, one chain for each part.
     let (re, im, w, z) = (x.re, x.im, own.re, own.im)
     func chain(_ first: (Tile, Tile), _ second: (Tile, Tile), from start: Tile, negating: Bool) -> Tile {
-      let sum = k.map(.fma, first.0, first.1, start)
+      let begun = isWhole ? k.map(.multiply, start, later.scale) : start
+      let sum = k.map(.fma, first.0, first.1, begun)
       let whole = k.map(.fma, negating ? k.map(.negate, second.0) : second.0, second.1, sum)
-      return k.cast(k.map(.multiply, whole, later.scale), to: type)
+      return k.cast(isWhole ? whole : k.map(.multiply, whole, later.scale), to: type)
     }
     let sums = [
       chain((re, w), (im, z), from: later.handed.re, negating: !conjugated),

@@ -63,6 +63,18 @@ package struct MonarchConstants: Sendable, Hashable {
     }
   }
 
+  /// Half h of e^(−2πi·n₂·k₂/64) / 8, where k₂ = 2m + h and n₂ < 32: re and im of n₂, as rows, to re and im of m. Its transpose
+  /// leads back.
+  static func columns(half: Int) -> [Double] {
+    let width = side / 2
+    return (0..<side * side).map { place in
+      let (row, column) = (place / side, place % side)
+      let turn = MonarchMatrix.turn(row % width * (2 * (column % width) + half), of: side)
+      if row / width == column / width { return turn.re / 8 }
+      return (row < width ? turn.im : -turn.im) / 8
+    }
+  }
+
   /// e^(−2πi·(k₁ − shift)·n₂/S) for the tile's own 64 columns.
   var twiddles: MonarchMatrix { twiddles(columns: Self.side) }
 

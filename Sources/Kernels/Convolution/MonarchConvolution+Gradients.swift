@@ -96,7 +96,7 @@ extension MonarchConvolution {
     let parts = (batch + share - 1) / share
     let sums = try accumulators([parts, rows, side])
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
-    try kernel.run([matrices] + inputs + sums, integers: [share])
+    try kernel.run([matrices] + inputs + sums.map(\.cutIntoHalves), integers: [share])
     return sums
   }
 
@@ -151,7 +151,8 @@ extension MonarchConvolution {
     let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
-      matrices + inputs.map { $0.cutIntoRows(rows) } + sums + products.map { $0.reshaped(rows) },
+      matrices + inputs.map { $0.cutIntoRows(rows) } + sums.map(\.cutIntoHalves)
+        + products.map { $0.reshaped(rows) },
       integers: [share])
     return sums
   }

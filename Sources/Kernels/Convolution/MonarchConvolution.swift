@@ -64,6 +64,9 @@ package final class MonarchConvolution {
     package let re: Tensor
     /// Likewise.
     package let im: Tensor
+
+    /// Both as kernels for rows take them.
+    var halves: [Tensor] { [re.cutIntoHalves, im.cutIntoHalves] }
   }
 
   /// What the plan is for.
@@ -230,7 +233,7 @@ package final class MonarchConvolution {
     kernels[fused] = kernel
     let share = Self.share(batch: rows[0], tiles: (rows[1] + side - 1) / side, slots: 2 * executor.cores)
     try kernel.run(
-      [matrices, spectrum.re, spectrum.im] + (inputs + outputs).map { $0.cutIntoRows(rows) },
+      [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) },
       integers: [share])
   }
 
@@ -256,7 +259,7 @@ package final class MonarchConvolution {
     let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
     let rowTensors = [u] + (before.map { [$0] } ?? []) + after + y
     try kernel.run(
-      matrices + [spectrum.re, spectrum.im] + rowTensors.map { $0.cutIntoRows(rows) },
+      matrices + spectrum.halves + rowTensors.map { $0.cutIntoRows(rows) },
       integers: [Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)])
   }
 
@@ -322,6 +325,9 @@ extension Tensor {
       unchecked: storage, byteOffset: byteOffset, type: type, shape: shape,
       strides: [strides[0], shape[2], 1])
   }
+
+  /// Rows of 64 frequencies as even and odd ones, the last axis.
+  var cutIntoHalves: Tensor { reshaped(Array(shape.dropLast()) + [MonarchTile.width, 2]) }
 
   /// Whether each of `[B, H, L]` is dense and begins where bulk copies can.
   var holdsDenseSequences: Bool {

@@ -49,7 +49,7 @@ package enum MonarchFused {
       MonarchTile.parts(shape.constants), rows: side, columns: side, shape.type)
   }
 
-  /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 64]`, inputs `[B, R, 64]`, where there are, the gate before
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 32, 2]`, inputs `[B, R, 64]`, where there are, the gate before
   /// and the gates after of that shape, then results likewise; R rows are channels · radix. Integer: how many rows of the
   /// batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
@@ -57,8 +57,10 @@ package enum MonarchFused {
       let side = MonarchConstants.side
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stack = k.input(
-        "constants", shape.type, [Index(MonarchTile.count(shape.constants)), Index(side), Index(side)])
-      let filters = ["re", "im"].map { k.input("spectrum_\($0)", .float32, [rows, Index(side)]) }
+        "constants", shape.type, [Index(MonarchTile.count), Index(side), Index(side)])
+      let filters = ["re", "im"].map {
+        k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
+      }
       func tensors(_ names: [String], _ make: (String, ElementType, [Index]) -> TensorParameter)
         -> [TensorParameter]
       { names.map { make($0, shape.type, [batch, rows, Index(side)]) } }
@@ -75,7 +77,15 @@ package enum MonarchFused {
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
-        let filter = filters.map { load($0, [row, 0]) }
+        let halves = [0, 1].map { half in
+          let parts = filters.map {
+            k.load(
+              $0, at: [row, 0, Index(half)], rows: side, columns: MonarchTile.width, rowAxis: 0,
+              columnAxis: 1,
+              validRows: valid)
+          }
+          return MonarchTile.Pair(re: parts[0], im: parts[1])
+        }
         let first = task[1] * share
         k.pipeline(
           steps: (batch - first).min(share), stages: shape.isGatedBefore ? 1 : 2,
@@ -83,19 +93,22 @@ package enum MonarchFused {
           compute: { step, tiles in
             let at = [first + step, row, 0]
             let gates = after.map { load($0, at) }
-            let begun: MonarchTile.Pair
+            let turned: MonarchTile.Pair
             if shape.isComplex {
-              begun = tile.begun(MonarchTile.Pair(re: tiles[0], im: tiles[1]))
+              turned = tile.turned(MonarchTile.Pair(re: tiles[0], im: tiles[1]))
             } else {
               let gated =
                 shape.isGatedBefore
                 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-              begun = tile.begun(gated)
+              turned = tile.turned(gated)
             }
-            let product = tile.product(
-              tile.spectrum(begun), MonarchTile.Pair(re: filter[0], im: filter[1]),
-              conjugated: shape.isConjugated)
-            let returned = tile.returned(tile.factor(product))
+            let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
+            let backs = [0, 1].map { half in
+              let product = tile.product(
+                tile.pair(spectra[half]), halves[half], conjugated: shape.isConjugated)
+              return tile.back(tile.factor(product), half: half)
+            }
+            let returned = tile.returned(backs)
             let y = tile.real(returned)
             if shape.isComplex {
               let imaginary = tile.imaginary(returned)

@@ -33,7 +33,7 @@ package enum MonarchGradient {
   }
 
   /// Arguments: the matrices of ``MonarchFused/constants(_:)``, u and g (re and im each, where complex; each with its gate,
-  /// where gated) `[B, R, 64]`, then sums re and im float32 `[P, R, 64]`, where P is the batch over the integer: how many
+  /// where gated) `[B, R, 64]`, then sums re and im float32 `[P, R, 32, 2]`, where P is the batch over the integer: how many
   /// rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_gradient_\(shape.variant)") { k in
@@ -42,22 +42,22 @@ package enum MonarchGradient {
         k.extent("B"), k.extent("R"), k.extent("P"), k.argument("share")
       )
       let stack = k.input(
-        "constants", shape.type, [Index(MonarchTile.count(shape.constants)), Index(side), Index(side)])
+        "constants", shape.type, [Index(MonarchTile.count), Index(side), Index(side)])
       let names =
         shape.isComplex
         ? ["u_re", "u_im", "g_re", "g_im"] : shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]
       let inputs = names.map { k.input($0, shape.type, [batch, rows, Index(side)]) }
-      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(side)]) }
+      let width = MonarchTile.width
+      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: shape.isComplex ? 1 : 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
-      // Sums of whole tiles and what leads to them would not fit the registers: a task has half of the columns.
-      let width = side / 2
+      // Sums of whole tiles and what leads to them would not fit the registers: a task has half of the frequencies.
       k.grid([rows.ceilDiv(Index(side)), parts, 2], schedule: schedule) { task in
-        let (row, column) = (task[0] * Index(side), task[2] * Index(width))
+        let row = task[0] * Index(side)
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
-        let tile = MonarchTile(
-          k, shape.constants, from: stack, valid: valid, width: width, column: column)
+        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid, halves: [task[2]])
+        let sign = Index(1) - Index(2) * task[2]
         let sums = outputs.map { _ in
           k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))
         }
@@ -71,21 +71,24 @@ package enum MonarchGradient {
           },
           compute: { step, tiles in
             func spectrum(_ number: Int) -> MonarchTile.Pair {
-              guard shape.isComplex || shape.isGated else {
-                return tile.spectrum(tile.begun(tiles[number]))
+              func spectrum(_ turned: MonarchTile.Pair) -> MonarchTile.Pair {
+                tile.pair(tile.spectrum(turned, sign: sign, tile.columns[0]))
               }
+              guard shape.isComplex || shape.isGated else { return spectrum(tile.turned(tiles[number])) }
               let (a, b) = (tiles[2 * number], tiles[2 * number + 1])
-              return tile.spectrum(
+              return spectrum(
                 shape.isComplex
-                  ? tile.begun(MonarchTile.Pair(re: a, im: b))
-                  : tile.begun(k.cast(k.map(.multiply, a, b), to: shape.type)))
+                  ? tile.turned(MonarchTile.Pair(re: a, im: b))
+                  : tile.turned(k.cast(k.map(.multiply, a, b), to: shape.type)))
             }
             let u = spectrum(0)
             let term = tile.product(spectrum(1), u, conjugated: true)
             k.assign(sums[0], k.map(.add, sums[0], term.re))
             k.assign(sums[1], k.map(.add, sums[1], term.im))
           })
-        for (sum, output) in zip(sums, outputs) { k.store(sum, to: output, at: [task[1], row, column]) }
+        for (sum, output) in zip(sums, outputs) {
+          k.store(sum, to: output, at: [task[1], row, 0, task[2]], rowAxis: 1, columnAxis: 2)
+        }
       }
     }
   }

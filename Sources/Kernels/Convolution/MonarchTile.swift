@@ -1,11 +1,13 @@
 internal import Memory
 internal import Tiles
 
-/// The transform of one tile of 64 by 64 numbers, forth and back, as its steps are recorded.
+/// The transform of one tile of numbers in 64 columns, forth and back, as its steps are recorded.
 ///
-/// Forth: rows by a product from the left, twiddles, columns by a product from the right. Back: the mirror image with
-/// conjugates. Fu et al., “FlashFFTConv”, 2023, arXiv:2311.05908; the form in one tile after Spector et al., 2024,
-/// arXiv:2410.20399; the right-angle transform after Nussbaumer, 1978.
+/// Forth: rows by a product from the left, twiddles, columns by products from the right. Back: the mirror image with conjugates.
+/// The columns' first step is made in registers: sums of columns that are 32 apart have the even frequencies, differences the odd
+/// ones. Each half is then one product by 64 by 64 numbers, re beside im: half the operations of a product by the whole matrix,
+/// and a half's elementwise steps run beside the products of the other. Fu et al., “FlashFFTConv”, 2023, arXiv:2311.05908; the form
+/// in one tile after Spector et al., 2024, arXiv:2410.20399; the right-angle transform after Nussbaumer, 1978.
 struct MonarchTile {
   /// A complex tile.
   struct Pair {
@@ -13,25 +15,27 @@ struct MonarchTile {
     var im: Tile
   }
 
+  /// Frequencies of a half.
+  static let width = MonarchConstants.side / 2
+
   let k: Recorder
   let type: ElementType
   let rows: Pair
-  /// The matrix of the columns, or some of its columns.
-  let columns: Pair
+  /// ``MonarchConstants/columns(half:)`` of each half that is used.
+  let columns: [Tile]
   let twiddles: Pair
 
   /// Matrices of ``MonarchTile``, in the order in which they lie in the stack.
   static func parts(_ constants: MonarchConstants) -> [[Double]] {
-    let (rows, columns, twiddles) = (constants.rows, constants.columns, constants.twiddles)
-    let own = constants.sharesMatrix ? [] : [rows.re, rows.im]
-    return own + [columns.re, columns.im, twiddles.re, twiddles.im]
+    let (rows, twiddles) = (constants.rows, constants.twiddles)
+    return [rows.re, rows.im] + [0, 1].map(MonarchConstants.columns(half:)) + [twiddles.re, twiddles.im]
   }
 
   /// How many there are.
-  static func count(_ constants: MonarchConstants) -> Int { constants.sharesMatrix ? 4 : 6 }
+  static let count = 6
 
   /// A transform with matrices that are loaded already.
-  init(k: Recorder, type: ElementType, rows: Pair, columns: Pair, twiddles: Pair) {
+  init(k: Recorder, type: ElementType, rows: Pair, columns: [Tile], twiddles: Pair) {
     (self.k, self.type, self.rows, self.columns, self.twiddles) = (k, type, rows, columns, twiddles)
   }
 
@@ -39,32 +43,23 @@ struct MonarchTile {
   ///
   /// - Parameters:
   ///   - valid: rows of the tile that are there.
-  ///   - width: columns of the spectrum that are computed.
-  ///   - column: the first of them.
+  ///   - halves: those of the spectrum that are computed.
   init(
     _ k: Recorder, _ constants: MonarchConstants, from stack: TensorParameter, valid: Index,
-    width: Int = MonarchConstants.side, column: Index = 0
+    halves: [Index] = [0, 1]
   ) {
     (self.k, type) = (k, stack.type)
     let side = MonarchConstants.side
-    func load(_ part: Int, _ validRows: Index, _ validColumns: Index) -> Tile {
+    func load(_ part: Index, _ validRows: Index, _ validColumns: Index) -> Tile {
       k.load(
-        stack, at: [Index(part), 0, 0], rows: side, columns: side, validRows: validRows,
-        validColumns: validColumns)
+        stack, at: [part, 0, 0], rows: side, columns: side, validRows: validRows, validColumns: validColumns)
     }
-    func loadColumns(_ part: Int) -> Tile {
-      k.load(
-        stack, at: [Index(part), 0, column], rows: side, columns: width, validRows: Index(side),
-        validColumns: Index(width))
+    func pair(_ part: Int, _ validColumns: Index) -> Pair {
+      Pair(re: load(Index(part), valid, validColumns), im: load(Index(part + 1), valid, validColumns))
     }
-    let first = constants.sharesMatrix ? 0 : 2
-    columns = Pair(re: loadColumns(first), im: loadColumns(first + 1))
-    if constants.sharesMatrix, width == side {
-      rows = columns
-    } else {
-      rows = Pair(re: load(0, valid, valid), im: load(1, valid, valid))
-    }
-    twiddles = Pair(re: load(first + 2, valid, Index(side)), im: load(first + 3, valid, Index(side)))
+    rows = pair(0, valid)
+    columns = halves.map { load($0 + 2, Index(side), Index(side)) }
+    twiddles = pair(4, Index(side))
   }
 
   /// a · b, or a · conj b, element by element.
@@ -84,37 +79,49 @@ struct MonarchTile {
   /// Rounded, as a factor of products.
   func factor(_ a: Pair) -> Pair { Pair(re: k.cast(a.re, to: type), im: k.cast(a.im, to: type)) }
 
-  /// Rows of a real tile, and twiddles: a factor.
-  func begun(_ x: Tile) -> Pair {
-    twiddled(Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x)))
+  /// Rows of a real tile, and twiddles, in float32.
+  func turned(_ x: Tile) -> Pair {
+    product(Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x)), twiddles)
   }
 
-  private func twiddled(_ sums: Pair) -> Pair { factor(product(sums, twiddles)) }
-
-  /// Rows of a complex tile, and twiddles: a factor.
-  func begun(_ x: Pair) -> Pair {
+  /// Rows of a complex tile, and twiddles, in float32.
+  func turned(_ x: Pair) -> Pair {
     let sums = Pair(re: k.matmul(rows.re, x.re), im: k.matmul(rows.im, x.re))
     k.matmul(into: sums.re, rows.im, x.im, subtracting: true)
     k.matmul(into: sums.im, rows.re, x.im)
-    return twiddled(sums)
+    return product(sums, twiddles)
   }
 
-  /// Columns of what ``begun(_:)-(Tile)`` left: the spectrum in float32.
-  func spectrum(_ begun: Pair) -> Pair {
-    // The second sum's registers are wanted only when the imaginary part is packed.
-    let re = k.matmul(begun.re, columns.re)
-    k.matmul(into: re, begun.im, columns.im, subtracting: true)
-    let im = k.matmul(begun.re, columns.im)
-    k.matmul(into: im, begun.im, columns.re)
-    return Pair(re: re, im: im)
+  /// Columns of what `turned` left, for half 0 or 1: its spectrum, re and im side by side in float32.
+  func spectrum(_ x: Pair, half: Int) -> Tile { spectrum(x, sign: half == 0 ? 1 : -1, columns[half]) }
+
+  /// The same for a half that is known only to tasks: the sign is 1 for even and −1 for odd frequencies.
+  func spectrum(_ x: Pair, sign: some MapOperand, _ matrix: Tile) -> Tile {
+    func folded(_ part: Tile) -> Tile {
+      let halves = [0, Self.width].map { k.columns(of: part, from: $0, count: Self.width) }
+      return k.cast(k.map(.fma, halves[1], sign, halves[0]), to: type)
+    }
+    return k.matmul(k.beside(folded(x.re), folded(x.im)), matrix)
   }
 
-  /// Columns of a rounded spectrum back, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.
-  func returned(_ spectrum: Pair) -> Pair {
-    let sums = Pair(re: k.matmul(spectrum.re, columns.re), im: k.matmul(spectrum.im, columns.re))
-    k.matmul(into: sums.re, spectrum.im, columns.im)
-    k.matmul(into: sums.im, spectrum.re, columns.im, subtracting: true)
-    return factor(product(sums, twiddles, conjugated: true))
+  /// Re and im that lie side by side.
+  func pair(_ x: Tile) -> Pair {
+    Pair(
+      re: k.columns(of: x, from: 0, count: Self.width),
+      im: k.columns(of: x, from: Self.width, count: Self.width))
+  }
+
+  /// Columns of a half of a rounded spectrum back: re and im side by side, for ``returned(_:)``.
+  func back(_ x: Pair, half: Int) -> Tile {
+    k.matmul(k.beside(x.re, x.im), columns[half], transposesRight: true)
+  }
+
+  /// Both halves that came back as columns, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.
+  func returned(_ halves: [Tile]) -> Pair {
+    let sums = pair(k.map(.add, halves[0], halves[1]))
+    let differences = pair(k.map(.subtract, halves[0], halves[1]))
+    let whole = Pair(re: k.beside(sums.re, differences.re), im: k.beside(sums.im, differences.im))
+    return factor(product(whole, twiddles, conjugated: true))
   }
 
   /// Rows back, the real part.

@@ -4,7 +4,7 @@ package import Tiles
 /// ``MonarchFused`` for 8,192 points: a tile of 128 rows is one channel, and two groups share it.
 ///
 /// Rows are frequencies in the order in which an outer stage of two and the fused kernel leave them, so that spectra are the
-/// same numbers as those of ``MonarchStages``. Floor: as ``MonarchFused``'s, with 32 products of 64 by 64 by 64 a channel.
+/// same numbers as those of ``MonarchStages``. Floor: as ``MonarchFused``'s, with 24 products of 64 by 64 by 64 a channel.
 package enum MonarchWide {
   /// Rows of a tile, and of a channel.
   package static let height = 128
@@ -51,13 +51,12 @@ package enum MonarchWide {
     }
   }
 
-  /// Matrices of rows `[2, 128, 128]` and columns `[2, 64, 64]`, and twiddles `[2, 128, 64]`.
+  /// Matrices of rows `[2, 128, 128]` and of both halves of the columns `[2, 64, 64]`, and twiddles `[2, 128, 64]`.
   package static func constants(_ type: ElementType) throws -> [Tensor] {
-    let columns = MonarchConstants(radix: side, isShifted: false).columns
     let (rows, twiddles) = (rows, twiddles)
     return [
       try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
-      try MonarchStack.tensor([columns.re, columns.im], rows: side, columns: side, type),
+      try MonarchStack.tensor([0, 1].map(MonarchConstants.columns(half:)), rows: side, columns: side, type),
       try MonarchStack.tensor([twiddles.re, twiddles.im], rows: height, columns: side, type),
     ]
   }
@@ -68,35 +67,35 @@ package enum MonarchWide {
       .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
   }
 
-  /// The transform with its matrices, or `width` columns of it from `column` on.
+  /// The transform with its matrices, of which those of the columns are for `halves`.
   static func tile(
-    _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], width: Int = MonarchConstants.side,
-    column: Index = 0
+    _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], halves: [Index] = [0, 1]
   ) -> MonarchTile {
-    func load(_ stack: Int, _ part: Int, rows: Int, columns: Int, from column: Index = 0) -> Tile {
+    func load(_ stack: Int, _ part: Index, rows: Int, columns: Int) -> Tile {
       k.load(
-        stacks[stack], at: [Index(part), 0, column], rows: rows, columns: columns, validRows: Index(rows),
+        stacks[stack], at: [part, 0, 0], rows: rows, columns: columns, validRows: Index(rows),
         validColumns: Index(columns))
     }
-    func pair(_ stack: Int, rows: Int, columns: Int, from column: Index = 0) -> MonarchTile.Pair {
+    func pair(_ stack: Int, rows: Int, columns: Int) -> MonarchTile.Pair {
       MonarchTile.Pair(
-        re: load(stack, 0, rows: rows, columns: columns, from: column),
-        im: load(stack, 1, rows: rows, columns: columns, from: column))
+        re: load(stack, 0, rows: rows, columns: columns), im: load(stack, 1, rows: rows, columns: columns))
     }
     return MonarchTile(
       k: k, type: type, rows: pair(0, rows: height, columns: height),
-      columns: pair(1, rows: side, columns: width, from: column),
+      columns: halves.map { load(1, $0, rows: side, columns: side) },
       twiddles: pair(2, rows: height, columns: side))
   }
 
-  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 64]`, inputs `[B, H · 128, 64]`, where there are, the
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 32, 2]`, inputs `[B, H · 128, 64]`, where there are, the
   /// gate before and the gates after of that shape, then results likewise, as many as gates after or one. Integer: how many
   /// rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_\(shape.variant)") { k in
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stacks = stacks(k, shape.type)
-      let filters = ["re", "im"].map { k.input("spectrum_\($0)", .float32, [rows, Index(side)]) }
+      let filters = ["re", "im"].map {
+        k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
+      }
       func tensor(_ name: String) -> TensorParameter {
         k.input(name, shape.type, [batch, rows, Index(side)])
       }
@@ -107,9 +106,10 @@ package enum MonarchWide {
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
-      // With chunks and gates, or two gates after, the compiler finds registers for addresses better by itself.
-      let hasGates = shape.isGatedBefore || shape.gatesAfter > 0
-      schedule.recomputesAddresses = shape.chunks > 1 ? !hasGates : shape.gatesAfter < 2
+      // With chunks, or two gates after and one before, that would take more registers than there are.
+      schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
+      // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
+      schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       k.grid([rows / Index(height * shape.chunks), batch.ceilDiv(share)], schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
@@ -120,10 +120,17 @@ package enum MonarchWide {
         let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
-        let filter = MonarchFilter(
-          k, chunks, type: shape.type, rows: rows, asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
-        ) {
-          load(filters[$0], [row + Index(height * $1), 0])
+        let halves = [0, 1].map { half in
+          MonarchFilter(
+            k, chunks, type: shape.type, rows: rows,
+            isWhole: half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
+            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
+          ) { part, chunk in
+            k.load(
+              filters[part], at: [row + Index(height * chunk), 0, Index(half)], rows: height,
+              columns: MonarchTile.width, rowAxis: 0, columnAxis: 1, validRows: Index(height),
+              validColumns: Index(MonarchTile.width))
+          }
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
@@ -137,9 +144,14 @@ package enum MonarchWide {
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-            let spectrum = tile.spectrum(tile.begun(x))
-            let product = filter.factor(spectrum, step: step, conjugated: shape.isConjugated)
-            let result = tile.real(tile.returned(product))
+            let turned = tile.turned(x)
+            let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
+            let backs = [0, 1].map { half in
+              let product = halves[half].factor(
+                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
+              return tile.back(product, half: half)
+            }
+            let result = tile.real(tile.returned(backs))
             for (number, y) in outputs.enumerated() {
               let gate =
                 after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]

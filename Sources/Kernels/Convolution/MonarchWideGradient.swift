@@ -3,8 +3,8 @@ package import Tiles
 
 /// ``MonarchGradient`` for 8,192 points: sums over the batch of T(g) · conj T(u), a tile of 128 rows shared by two groups.
 ///
-/// Rows are those of ``MonarchWide``. A task has half of the columns, as there. Floor: 4 bytes a point (8 with gates) over
-/// the bandwidth; 48 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
+/// Rows are those of ``MonarchWide``. A task has the even or the odd frequencies of the columns. Floor: 4 bytes a point (8 with gates) over
+/// the bandwidth; 40 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
 package enum MonarchWideGradient {
   /// What is fixed while recording.
   package struct Shape: Sendable, Hashable {
@@ -28,7 +28,7 @@ package enum MonarchWideGradient {
   }
 
   /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
-  /// float32 `[P, H · 128, 64]`, where P is the batch over the integer: how many rows of the batch a task visits.
+  /// float32 `[P, H · 128, 32, 2]`, where P is the batch over the integer: how many rows of the batch a task visits.
   /// Where kept, the products with the gates, as u and g, come last.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_gradient_\(shape.variant)") { k in
@@ -40,18 +40,18 @@ package enum MonarchWideGradient {
       let inputs = (shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]).map {
         k.input($0, shape.type, [batch, rows, Index(side)])
       }
-      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(side)]) }
+      let width = MonarchTile.width
+      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
       let products = (shape.keepsProducts ? ["x", "y"] : []).map {
         k.output($0, shape.type, [batch, rows, Index(side)])
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
-      let width = side / 2
       let chunks = MonarchChunks(count: shape.chunks)
       k.grid([rows / Index(height * shape.chunks), parts, 2], schedule: schedule) { task in
-        let (row, column) = (task[0] * Index(height * shape.chunks), task[2] * Index(width))
-        let tile = MonarchWide.tile(k, shape.type, from: stacks, width: width, column: column)
+        let row = task[0] * Index(height * shape.chunks)
+        let tile = MonarchWide.tile(k, shape.type, from: stacks, halves: [task[2]])
         let sums = MonarchSums(k, chunks, type: shape.type) {
           k.filled(0, rows: height, columns: width, validRows: Index(height), validColumns: Index(width))
         }
@@ -77,14 +77,17 @@ package enum MonarchWideGradient {
                 let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
                 k.when(lower, lessThan: upper) { k.store(x, to: products[number], at: at(step)) }
               }
-              return tile.spectrum(tile.begun(x))
+              let sign = Index(1) - Index(2) * task[2]
+              return tile.pair(tile.spectrum(tile.turned(x), sign: sign, tile.columns[0]))
             }
             let u = spectrum(0)
             sums.add(spectrum(1), u, step: step)
           })
         for (chunk, parts) in sums.parts.enumerated() {
           for (sum, output) in zip(parts, outputs) {
-            k.store(sum, to: output, at: [task[1], row + Index(height * chunk), column])
+            k.store(
+              sum, to: output, at: [task[1], row + Index(height * chunk), 0, task[2]], rowAxis: 1,
+              columnAxis: 2)
           }
         }
       }

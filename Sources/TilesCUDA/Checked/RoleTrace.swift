@@ -159,6 +159,8 @@ struct RoleTrace {
       compute(program)
     case .combine(let tile, _, _): .combine(tile.id)
     case .transpose(let tile, let source): .transpose(tile.id, from: .registers(source.id))
+    case .columns(let tile, let sources, _):
+      .compute(sources.compactMap { operand($0) }, writes: [tile.id])
     case .fill(let tile, _), .read(let tile, _): .compute([], writes: [tile.id])
     case .store(let tile, _), .add(let tile, _): .compute([operand(tile)].compactMap { $0 }, writes: [])
     case .loop, .with, .behind, .when: .undefined
@@ -206,6 +208,7 @@ struct RoleTrace {
     case .issue(let product): .matmul(product)
     case .map(let program): .map(program)
     case .transpose(let tile, let source): .transpose(tile, from: source)
+    case .columns(let tile, let sources, let first): .columns(tile, of: sources, from: first)
     case .fill(let tile, let value): .fill(tile, value)
     case .read(let tile, let reference): .load(tile, from: reference)
     case .store(let tile, let reference): .store(tile, to: reference)
@@ -252,6 +255,8 @@ extension RoleStep {
     case .map(let program): "map(into \(program.tilesWritten.map { "%\($0.id)" }))"
     case .combine(let tile, _, _): "combine(%\(tile.id))"
     case .transpose(let tile, let source): "transpose(%\(source.id) into %\(tile.id))"
+    case .columns(let tile, let sources, let first):
+      "columns(of \(sources.map { "%\($0.id)" }) from \(first) into %\(tile.id))"
     case .fill(let tile, _): "fill(%\(tile.id))"
     case .read(let tile, _): "read(%\(tile.id))"
     case .store(let tile, let reference): "store(%\(tile.id) to \(reference.tensor.name))"

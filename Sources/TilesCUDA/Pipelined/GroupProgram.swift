@@ -157,6 +157,11 @@ struct GroupProgram {
       if dirty.contains(tile.id) { meet() }
       result.append(.transpose(tile, from: source))
       unpublished.insert(tile.id)
+    case .columns(let tile, let sources, let first):
+      waitFor { sources.contains($0.accumulator) || $0.accumulator == tile }
+      combine(sources)
+      result.append(.columns(tile, of: sources, from: first))
+      handOver(tile)
     case .quantize: break
     }
     for ring in done { result += [.release(ring, behind: 0), .advance(ring)] }
@@ -256,7 +261,8 @@ struct GroupProgram {
       stream(product, ring, step, count)
     } else if placement.kernel.schedule.overlapsSteps, let parts = StepParts(body, own, self) {
       overlap(parts, step, count)
-    } else if placement.kernel.schedule.trailsSteps, kept.isEmpty, let parts = TrailingParts(body),
+    } else if placement.kernel.schedule.trailsSteps, kept.isEmpty,
+      let parts = TrailingParts(body.filter { rings(loadedBy: [$0]).isEmpty }),
       trail(parts, rings: own, step, count)
     {
       // Recorded.

@@ -20,6 +20,12 @@ extension PipelinedLowering {
     if program.steps.contains(.column), !isPerRow {
       code.line("const float column0 = (float)(\(dealsColumns ? "group * \(columns) + " : "")2 * quad);")
     }
+    quartets = isPerRow ? [] : quartets(of: program, columns: columns)
+    defer { quartets = [] }
+    if !quartets.isEmpty {
+      code.line("int matrix_row = thread / 32 * 16 + (lane & 7), matrix_column = lane >> 3 << 3;")
+      code.line("asm volatile(\"\" : \"+r\"(matrix_row), \"+r\"(matrix_column));")
+    }
     // Addresses within tiles that stay would all be kept in registers through the loops, if the compiler knew them.
     let isOpaque =
       kernel.schedule.bringsOperands && !isPerRow && program.tilesRead.contains { readsByColumn($0) }
@@ -47,6 +53,7 @@ extension PipelinedLowering {
       blocks: blocks, columns: columns, isPerRow: isPerRow, isRow: isRow,
       isPartial: !placement.partialReductions(program).isEmpty,
       rowStart: rowStart(blocks, dealsColumns, row: isOpaque ? "opaque_row" : "row0"),
+      matrixStart: rowStart(blocks, dealsColumns, row: "matrix_row"),
       columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "",
       quad: isOpaque ? "opaque" : "quad")
     guard isBounded else {
@@ -79,6 +86,8 @@ extension PipelinedLowering {
     /// Whether reductions end in a part for each group.
     var isPartial: Bool
     var rowStart: String
+    /// Row that a lane names of four matrices.
+    var matrixStart: String
     var columnStart: String
     /// Name of the thread's place in its quad.
     var quad: String
@@ -101,7 +110,14 @@ extension PipelinedLowering {
     }
     if !rows.isPerRow {
       code.line("#pragma unroll")
-      code.open("for (int j = 0; j < \(rows.columns / 8); ++j)")
+      if quartets.isEmpty {
+        code.open("for (int j = 0; j < \(rows.columns / 8); ++j)")
+      } else {
+        code.open("for (int four = 0; four < \(rows.columns / 32); ++four)")
+        printQuartets(program, rows)
+        code.line("#pragma unroll")
+        code.open("for (int j = 4 * four; j < 4 * four + 4; ++j)")
+      }
       let pairs = program.tilesWritten.filter { placement.paired.contains($0.id) }
       for tile in pairs { code.line("float pair\(tile.id)[2];") }
       code.line("#pragma unroll")
@@ -117,6 +133,7 @@ extension PipelinedLowering {
         code.line("\(pair(tile)) = \(packName(tile.type))(pair\(tile.id)[0], pair\(tile.id)[1]);")
       }
       code.close()
+      if !quartets.isEmpty { code.close() }
     }
     for (number, reduction) in reductions.enumerated() {
       let combine = reduction.kind == .sum ? "sum_quad" : "max_quad"
@@ -169,13 +186,39 @@ extension PipelinedLowering {
     reduction == .sum ? "0.0f" : "-INFINITY_F"
   }
 
+  /// Tiles of 16-bit numbers, in a pattern that keeps rows together, of which a warp can read four matrices at once: in one
+  /// instruction, in the order of fragments. Word by word, the compiler takes each apart into two loads.
+  private func quartets(of program: MapProgram, columns: Int) -> Set<Int> {
+    guard kernel.schedule.bringsOperands, columns % 32 == 0 else { return [] }
+    return Set(
+      program.tilesRead.filter { tile in
+        guard case .ring(let ring, let slot) = placement.places[tile.id] else { return false }
+        let shared = rings[ring].slots[slot]
+        return !shared.isVector && !shared.isTransposed && tile.rows > 1 && tile.columns > 1
+      }.map(\.id))
+  }
+
+  /// Reads four matrices of each tile: eight rows, and columns from `32 * four` on.
+  private mutating func printQuartets(_ program: MapProgram, _ rows: MapRows) {
+    var known: Set<Int> = []
+    for tile in program.tilesRead where quartets.contains(tile.id) && known.insert(tile.id).inserted {
+      guard case .ring(let ring, let slot) = placement.places[tile.id] else { continue }
+      let shared = rings[ring].slots[slot]
+      let column = "2 * (\(rows.columnStart)32 * four + matrix_column)"
+      code.line("u32 w\(tile.id)[4];")
+      code.line(
+        "load_matrices(w\(tile.id), shared + \(slotOffset(ring, slot)) + swizzled<\(shared.span), \(shared.panelBytes)>(\(rows.matrixStart) + 64 * b + 8 * h, \(column)));"
+      )
+    }
+  }
+
   private func readsByRow(_ tile: Tile) -> Bool {
-    if case .ring = placement.places[tile.id] { tile.rows > 1 } else { false }
+    if case .ring = placement.places[tile.id] { tile.rows > 1 && !quartets.contains(tile.id) } else { false }
   }
 
   private func readsByColumn(_ tile: Tile) -> Bool {
     switch placement.places[tile.id] {
-    case .ring: tile.columns > 1
+    case .ring: tile.columns > 1 && !quartets.contains(tile.id)
     case .perColumn, .row: tile.columns > 1
     default: false
     }
@@ -247,6 +290,7 @@ extension PipelinedLowering {
       return tile.columns == 1 ? load : "(column < \(index(tile.validColumns)) ? \(load) : 0.0f)"
     case .row: return "((const float *)(memory + \(rowOffsets[tile.id] ?? 0)))[column]"
     case .ring(let ring, let slot):
+      if quartets.contains(tile.id) { return half(of: "w\(tile.id)[j & 3]", tile.type) }
       let shared = rings[ring].slots[slot]
       let address = slotOffset(ring, slot)
       if shared.isVector {

@@ -65,6 +65,7 @@ extension PipelinedLowering {
     case .map(let program): printMap(program)
     case .combine(let tile, let reduction, let continuing): printCombination(tile, reduction, continuing)
     case .transpose(let tile, let source): printTranspose(tile, source)
+    case .columns(let tile, let sources, let first): printColumns(tile, sources, from: first)
     case .fill(let tile, let value): printFill(tile, value)
     case .read(let tile, let reference): printRead(tile, reference)
     case .store(let tile, let reference): printStore(tile, reference, adds: false)
@@ -167,6 +168,29 @@ extension PipelinedLowering {
       "for (int h = 0; h < 2; ++h) if (quad == 0) ((float *)(memory + \(offset)))[\(rowStart(blocks, dealsColumns)) + 64 * b + 8 * h] = t\(source.id)[b][h];"
     )
     code.close()
+  }
+
+  /// Registers renamed: the compiler moves nothing.
+  private mutating func printColumns(_ tile: Tile, _ sources: [Tile], from first: Int) {
+    guard case .fragment(let blocks, let columns, false) = placement.places[tile.id], first % 8 == 0,
+      sources.allSatisfy({
+        if case .fragment(blocks, _, false) = placement.places[$0.id] { $0.columns % 8 == 0 } else { false }
+      })
+    else { return fail("columns of \(sources) are not in one group's registers") }
+    var start = -first
+    for source in sources {
+      let (from, below) = (max(0, start), min(columns, start + source.columns))
+      if from < below {
+        code.line("#pragma unroll")
+        code.open("for (int b = 0; b < \(blocks); ++b)")
+        code.line("#pragma unroll")
+        code.line(
+          "for (int i = 0; i < \((below - from) / 2); ++i) t\(tile.id)[b][\(from / 2) + i] = t\(source.id)[b][\((from - start) / 2) + i];"
+        )
+        code.close()
+      }
+      start += source.columns
+    }
   }
 
   // MARK: Products

@@ -39,6 +39,8 @@ package struct PipelinedLowering {
   var problem: String?
   /// Whether what is printed is for the groups, not for the loader.
   var isGroup = false
+  /// Tiles of which a warp reads four matrices of 8 by 8 at once in the loop that is printed.
+  var quartets: Set<Int> = []
   /// Names already given to hoisted numbers.
   var nameCount = 0
 

@@ -49,6 +49,8 @@ indirect enum RoleStep {
   case combine(Tile, MapStep.Reduction, continuing: Bool)
   /// Group: hands numbers of rows to columns, through shared memory.
   case transpose(Tile, from: Tile)
+  /// Group: columns of fragments side by side, from one of them on.
+  case columns(Tile, of: [Tile], from: Int)
   /// Group: sets a fragment.
   case fill(Tile, Float)
   /// Group: reads a fragment from global memory.

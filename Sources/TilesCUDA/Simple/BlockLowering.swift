@@ -109,6 +109,17 @@ struct BlockLowering {
       printElements(tile) { "\($0.write(tile, "row", "column", value.printed))" }
     case .transpose(let tile, let source):
       printElements(tile) { $0.write(tile, "row", "column", $0.read(source, "column", "row")) }
+    case .columns(let tile, let sources, let first):
+      printElements(tile) { lowering in
+        var reads = lowering.read(sources[0], "row", "(column + \(first))")
+        var start = sources[0].columns
+        for source in sources.dropFirst() {
+          let place = "(column - \(start - first))"
+          reads = "(column < \(start - first) ? \(reads) : \(lowering.read(source, "row", place)))"
+          start += source.columns
+        }
+        return lowering.write(tile, "row", "column", reads)
+      }
     case .map(let program): printMap(program)
     case .quantize(let tile, let source): printQuantize(tile, source)
     case .matmul(let product): printMatmul(product)

@@ -41,7 +41,7 @@ struct RowsLayout {
     kernel.body.forEachOperation { operation in
       tiles += operation.tiles
       switch operation {
-      case .matmul, .transpose: isPossible = false
+      case .matmul, .transpose, .columns: isPossible = false
       case .load(let tile, let reference):
         loaded[reference.tensor.number, default: []].insert(Place(tile, reference))
         if tile.type.isBlocked { isPossible = false }

@@ -173,7 +173,7 @@ struct RowsLowering {
       code.open("if (\(index(lower)) < \(index(upper)))")
       print(body)
       code.close()
-    case .matmul, .transpose: break  // the layout refuses them
+    case .matmul, .transpose, .columns: break  // the layout refuses them
     }
   }
 

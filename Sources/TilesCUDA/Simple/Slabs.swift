@@ -82,6 +82,9 @@ struct Slabs {
       join(columnSide(tile), columnSide(source))
     case .transpose(let tile, let source):
       join(columnSide(tile), rowSide(source))
+    case .columns(let tile, let sources, _):
+      for source in sources { join(rowSide(tile), rowSide(source)) }
+      uncut += ([tile] + sources).map(columnSide)
     case .map(let program): collect(program)
     default: break
     }
@@ -142,6 +145,8 @@ struct Slabs {
     case .add(let tile, let reference): return .add(cut(tile), to: self.cut(tile, reference, side, size))
     case .fill(let tile, let value): return .fill(cut(tile), value)
     case .transpose(let tile, let source): return .transpose(cut(tile), from: cut(source))
+    case .columns(let tile, let sources, let first):
+      return .columns(cut(tile), of: sources.map(cut), from: first)
     case .quantize(let tile, let source): return .quantize(cut(tile), from: cut(source))
     case .matmul(let product): return .matmul(product.replacingTiles(cut))
     case .map(let program): return .map(self.cut(program, side, size))
