@@ -92,7 +92,8 @@ public final class Device {
   // MARK: Memory
 
   /// An array whose numbers somebody is about to write.
-  func empty(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {
+  /// Memory of the pool with whatever is in it, of the scalar type where none is given.
+  package func empty(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {
     let type = type ?? scalar
     guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
       throw MemoryError.notWholeBlocks(type: type, count: shape.last ?? 1)

@@ -138,6 +138,39 @@ import TilesCPU
     }
   }
 
+  /// Many prompts go through H3 chunk by chunk, in one kernel, and leave states as few do that are convolved.
+  @Test(arguments: [8, 64], [5, 64, 70, 130]) func manyPromptsAreTheirSequences(states: Int, length: Int) throws {
+    let (rows, batch, steps) = (16, H3Prompt.leastSequences + 1, 3)
+    let tokens = (0..<batch).map { number in
+      (0..<length + steps).map { Int32((number + $0 * $0 + $0 / 7) % 11) }
+    }
+    let cores = Device(try CPUExecutor(threads: 2))
+    let exact = try cores.numbers(
+      network(.h3(states: states, headWidth: 1), on: cores, isHybrid: true).logits(
+        tokens.flatMap { $0 }, batch: batch
+      ).value)
+    for (isSixteenBit, bound) in [(false, 1e-4), (true, 0.05)] {
+      let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: isSixteenBit)
+      let device = Device(executor, factors: isSixteenBit ? .bfloat16 : .float32)
+      let session = try SequenceSession(
+        network(.h3(states: states, headWidth: 1), on: device, isHybrid: true), capacity: length + steps)
+      for step in 0...steps {
+        let logits =
+          try step == 0
+          ? session.begin(tokens.map { Array($0.prefix(length)) })
+          : session.step(tokens.map { $0[length + step - 1] })
+        let found = try device.numbers(logits.value).map { Double($0) }
+        for sequence in 0..<batch {
+          let start = (sequence * (length + steps) + length + step - 1) * rows
+          let whole = exact[start..<start + rows].map { Double($0) }
+          #expect(
+            relativeError(Array(found[sequence * rows..<(sequence + 1) * rows]), whole) < bound,
+            "step \(step) of \(sequence)")
+        }
+      }
+    }
+  }
+
   /// What goes on gives what it gives beside sequences that go on too.
   @Test(arguments: [false, true]) func sequencesEnd(isDevice: Bool) throws {
     let cores = try CPUExecutor(threads: 2)

@@ -24,7 +24,7 @@ public enum SplitSum {
       let y = k.output("y", output, [m, n])
       // Narrow, so that a single row is shared by many cores.
       let (rows, width) = (4, 128)
-      k.grid([m.ceilDiv(Index(rows)), n.ceilDiv(Index(width))]) { task in
+      k.grid([m.ceilDiv(Index(rows)), n.ceilDiv(Index(width))], schedule: .early) { task in
         let place = [task[0] * Index(rows), task[1] * Index(width)]
         func part(_ number: Int) -> Tile {
           k.load(

@@ -25,7 +25,7 @@ public enum Normalisation: Sendable, Hashable {
         if case .layer = self { k.input("bias", .float32, [Index(width)]) } else { nil }
       let y = k.output("y", output, [m, Index(width)])
       let rows = Self.rows(ofWidth: width)
-      k.grid([m.ceilDiv(Index(rows))]) { task in
+      k.grid([m.ceilDiv(Index(rows))], schedule: .early) { task in
         let row = task[0] * Index(rows)
         let input = k.load(x, at: [row, 0], rows: rows, columns: width, as: .float32)
         let scale = k.load(weight, at: [0], columns: width)

@@ -59,7 +59,7 @@ public enum H3Step {
       let states = ["real", "imaginary"].map { k.update($0, .float32, [batch, d, n]) }
       let y = k.output("y", shape.output, [batch, d])
       let (rows, share) = (Index(shape.rows), Index(shape.sequences))
-      k.grid([d.ceilDiv(rows), batch.ceilDiv(share)]) { task in
+      k.grid([d.ceilDiv(rows), batch.ceilDiv(share)], schedule: .early) { task in
         let channel = task[0] * rows
         func perChannel(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: shape.rows, columns: 1, rowAxis: at.count - 1)

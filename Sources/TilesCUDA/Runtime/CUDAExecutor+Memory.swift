@@ -112,6 +112,7 @@ extension CUDAExecutor {
           source.address + from, bytes, to: target.deviceAddress + UInt64(to), isPinned: isPinned)
       }
     case (false, false):
+      noteCopy()
       try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
         try device.driver.check(
           "cuMemcpyDtoDAsync",
@@ -140,6 +141,7 @@ extension CUDAExecutor {
 
   private func fill(_ address: UInt64, _ bytes: Int) throws(CUDAError) {
     guard bytes > 0 else { return }
+    noteCopy()
     try device.activate()
     try device.driver.check(
       "cuMemsetD8Async", unsafe device.driver.table.pointee.fill_bytes(address, 0, bytes, stream.handle))

@@ -24,6 +24,8 @@ public final class CUDAExecutor: Executor {
     var lastKernel = "-"
     /// Launches of the graph that is being captured.
     var captured: [PreparedLaunch]?
+    /// Whether the last thing captured was a kernel.
+    var followsKernel = false
     var plans: TunedPlans?
     var staging: StagingRing?
     var slots: [CUDAPendingTensor.Slot] = []
@@ -111,15 +113,20 @@ public final class CUDAExecutor: Executor {
   // MARK: Work in the stream
 
   /// Starts a kernel; does not wait.
+  ///
+  /// In a graph, one that starts early is brought in while the kernel before it runs, and waits for its end: what it takes to start is
+  /// hidden, and each still finds all that was written before.
   func launch(_ launch: PreparedLaunch) throws(CUDAError) {
     let program = launch.program.program
     let code = state.withLock { state in
+      let overlaps = state.captured != nil && state.followsKernel && program.kernel.schedule.startsEarly
       state.captured?.append(launch)
+      state.followsKernel = state.captured != nil
       state.lastKernel = program.kernel.name
       if let failure = activationFailure() { return failure }
       return unsafe gw_cuda_launch(
         device.driver.table, launch.program.function, UInt32(launch.blocks), UInt32(program.threads),
-        UInt32(program.sharedBytes), stream.handle, 1, 0, launch.argument)
+        UInt32(program.sharedBytes), stream.handle, 1, overlaps ? 1 : 0, launch.argument)
     }
     guard code == 0 else { throw failure(code, kernel: program.kernel.name) }
   }
@@ -194,6 +201,9 @@ public final class CUDAExecutor: Executor {
     return storage
   }
 
+  /// Notes that something else than a kernel was asked for.
+  func noteCopy() { state.withLock { $0.followsKernel = false } }
+
   /// A graph would repeat a copy from memory that is gone by then.
   func requireNoCapture(_ what: String) throws(CUDAError) {
     guard state.withLock({ $0.captured == nil }) else {
@@ -217,7 +227,7 @@ public final class CUDAExecutor: Executor {
     let table = unsafe device.driver.table
     // Relaxed (2): other threads may go on allocating.
     try device.driver.check("cuStreamBeginCapture", unsafe table.pointee.capture_begin(stream.handle, 2))
-    state.withLock { $0.captured = [] }
+    state.withLock { ($0.captured, $0.followsKernel) = ([], false) }
     let outcome = Result { try body() }
     let launches = state.withLock { state in
       defer { state.captured = nil }

@@ -28,8 +28,9 @@ public final class SequenceSession {
     var logits: Variable
   }
 
-  /// Positions of prompts that go through the network at a time, at most, where memory is the device's own: enough to keep any busy.
-  private static let promptPositions = 1 << 17
+  /// Positions of prompts that go through the network at a time, at most, where memory is the device's own: enough to keep any busy,
+  /// also with long ones of which a state space's kernel wants many.
+  private static let promptPositions = 1 << 18
 
   /// - Parameter capacity: positions there will be at most; states of convolutions and attention grow with it.
   /// - Throws: ``ModelError/invalid(key:value:allowed:)`` for more positions than the network was made for.
