@@ -58,7 +58,7 @@ public final class Kernel: Sendable {
     /// Whether a machine that starts many kernels as one may bring this one in while the one before it still runs: it waits for the end
     /// of that before it reads or writes anything but ``constants``. For short kernels whose blocks may come to lie anywhere.
     public var startsEarly = false
-    /// Numbers of tensors that no kernel writes which is started with this one: weights, of which the first come while others run.
+    /// Numbers of tensors of weights, of which the first are brought nearer while the kernels before run.
     public var constants: Set<Int> = []
     /// The widest pattern in which factors of products may lie in shared memory.
     public var swizzle = Swizzle.bytes128

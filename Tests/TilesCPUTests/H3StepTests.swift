@@ -33,14 +33,17 @@ import TilesCPU
     let residues = try [random([width, modes], 4, -0.2...0.2), random([width, modes], 5, -0.2...0.2)]
     let (keySkip, skip) = (try values(random([width], 6)), try random([width], 7))
     let inputs = try (0..<steps).map { try random([batch, 3, width], UInt64(20 + $0)) }
-    let window = try Tensor(zeros: .float32, [width, 2 * taps])
+    let (window, starts) = (try Tensor(zeros: .float32, [width, H3Step.starts, 2 * taps]), H3Step.starts)
     let newest = try Tensor(zeros: .float32, [width])
     window.withMutableElements(as: Float.self) { window in
       newest.withMutableElements(as: Float.self) { newest in
         for channel in 0..<width {
           newest[channel] = Float(filter[channel * taps] + keySkip[channel])
-          for place in 0..<2 * taps where place % taps != 0 {
-            window[channel * 2 * taps + place] = Float(filter[channel * taps + taps - place % taps])
+          for start in 0..<starts {
+            for place in 0..<2 * taps where (start + place) % taps != 0 {
+              window[(channel * starts + start) * 2 * taps + place] = Float(
+                filter[channel * taps + taps - (start + place) % taps])
+            }
           }
         }
       }

@@ -63,6 +63,14 @@ extension Linear.Shape {
     return shape
   }
 
+  /// The tiles with the inputs cut into as many parts as there are `cores` for, where a second kernel follows anyway.
+  public func cut(for cores: Int) -> Self {
+    var shape = self
+    let tasks = (outputs + columns - 1) / columns
+    shape.splits = max(1, min(cores * schedule.tasksPerCore / max(1, tasks), inputs / (3 * innerStep), 8))
+    return shape
+  }
+
   /// Inputs of a part, at the least: reading them takes about as long as starting another kernel.
   private static let leastPart = 1024
 

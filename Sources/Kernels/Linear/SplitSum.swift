@@ -41,6 +41,40 @@ public enum SplitSum {
   }
 }
 
+extension SplitSum {
+  /// y = Σ parts + bias + residual, and its normalised rows: what stands between two layers.
+  ///
+  /// Arguments: parts `[splits, M, D]`, then bias `[D]` where there is one, residual `[M, D]`, weight and (layer only) bias of the norm
+  /// `[D]`, y `[M, D]`, all of float32, and z `[M, D]`. A task is a row. Floor: as ``kernel(splits:epilogue:activation:output:)``.
+  public static func normalised(
+    splits: Int, width: Int, hasBias: Bool, by norm: Normalisation, output: ElementType
+  ) throws(TileError) -> Kernel {
+    try Kernel("split_sum_\(splits)_\(hasBias ? "bias_" : "")\(norm)_\(output.rawValue)") { k in
+      let (m, d) = (k.extent("M"), Index(width))
+      let parts = k.input("parts", .float32, [Index(splits), m, d])
+      let bias = hasBias ? k.input("bias", .float32, [d]) : nil
+      let residual = k.input("residual", .float32, [m, d])
+      let weight = k.input("weight", .float32, [d])
+      let shift: TensorParameter? = if case .layer = norm { k.input("shift", .float32, [d]) } else { nil }
+      let y = k.output("y", .float32, [m, d])
+      let z = k.output("z", output, [m, d])
+      var schedule = Kernel.Schedule.early
+      schedule.constants = Set(([bias, shift].compactMap { $0 } + [weight]).map(\.number))
+      k.grid([m], schedule: schedule) { task in
+        func vector(_ tensor: TensorParameter) -> Tile { k.load(tensor, at: [0], columns: width) }
+        let known = (bias: bias.map(vector), weight: vector(weight), shift: shift.map(vector))
+        var sum = k.load(residual, at: [task[0], 0], columns: width)
+        for number in 0..<splits {
+          sum = k.map(.add, sum, k.load(parts, at: [Index(number), task[0], 0], columns: width))
+        }
+        if let bias = known.bias { sum = k.map(.add, sum, bias) }
+        k.store(sum, to: y, at: [task[0], 0])
+        k.store(norm.apply(to: sum, weight: known.weight, bias: known.shift, k), to: z, at: [task[0], 0])
+      }
+    }
+  }
+}
+
 /// The steps of one part of an inner side that is cut into parts of whole steps.
 struct SplitRange {
   /// Steps of the part: none where others have taken all.

@@ -8,7 +8,6 @@ final class H3Steps {
   private let mixer: H3
   private let shared: StepMemory
   private let projection: LinearLayer
-  private let output: LinearLayer
   private let step: any CompiledKernel
   private let prompt: H3Prompt
   /// What a step takes behind the ring: window, newest, poles, residues, skip.
@@ -27,10 +26,9 @@ final class H3Steps {
       bias: Variable.joined(mixer.projections.compactMap(\.bias), axis: 0)
     )
     projection = try shared.linear(joint.weight, joint.bias)
-    output = try shared.linear(mixer.output.weight, mixer.output.bias, addsResidual: true)
     let keys = projection.arithmetic == .sixteenBit ? device.factors : .float32
     let shape = H3Step.Shape(
-      width: width, taps: taps, modes: modes, keys: keys, output: output.arithmetic.activation)
+      width: width, taps: taps, modes: modes, keys: keys, output: shared.activation)
     step = try shared.preparation.kernel("\(shape)") { try H3Step.kernel(shape) }
     ring = try device.executor.tensor(keys, [shared.batch, width, taps])
     state = try (0..<2).map { _ in try device.executor.tensor(.float32, [shared.batch, width, modes]) }
@@ -43,7 +41,12 @@ final class H3Steps {
       let filter = try mixer.shiftFilter(taps: taps)
       let nothing = try device.constant([Float](repeating: 0, count: width), [width, 1])
       let earlier = try filter.sliced(axis: 1, 1..<taps).reversed(axis: 1)
-      let window = try Variable.joined([nothing, earlier, nothing, earlier], axis: 1)
+      // As often as the last start needs.
+      let turns = (H3Step.starts - 1 + taps - 1) / taps + 2
+      let line = try Variable.joined((0..<turns).flatMap { _ in [nothing, earlier] }, axis: 1)
+      let window = try Variable.joined(
+        (0..<H3Step.starts).map { try line.sliced(axis: 1, $0..<$0 + 2 * taps).reshaped([width, 1, 2 * taps]) },
+        axis: 1)
       let newest = try filter.sliced(axis: 1, 0..<1).reshaped([width]) + mixer.shiftSkip
       return (
         try [window, newest].map { try $0.dense().value } + flat(H3Prompt.powers(known, [1]))
@@ -75,14 +78,14 @@ final class H3Steps {
     }
   }
 
-  /// y = x + the mixed next position, of normalised rows `[B, D]`.
-  func step(_ normed: Tensor, residual x: Tensor, into y: Tensor, _ input: StepInput) throws {
-    let (batch, width) = (x.shape[0], x.shape[1])
+  /// What the output projection takes of the next position, of normalised rows `[B, D]`.
+  func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor {
+    let (batch, width) = (normed.shape[0], normed.shape[1])
     let z = try shared.workspace.tensor("projected", .float32, [batch, 3 * width])
     try projection(normed, into: z)
-    let mixed = try shared.workspace.tensor("mixed", output.arithmetic.activation, x.shape)
+    let mixed = try shared.workspace.tensor("mixed", shared.activation, normed.shape)
     try step.run(
       [input.positions, z.reshaped([batch, 3, width]), ring, ring] + constants + state + [mixed])
-    try output(mixed, residual: x, into: y)
+    return mixed
   }
 }
