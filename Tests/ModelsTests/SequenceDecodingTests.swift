@@ -139,10 +139,12 @@ import TilesCPU
   }
 
   /// Many prompts go through H3 chunk by chunk, in one kernel, and leave states as few do that are convolved.
-  @Test(arguments: [8, 64], [5, 64, 70, 130]) func manyPromptsAreTheirSequences(states: Int, length: Int) throws {
+  @Test(arguments: [8, 64], [5, 64, 70, 130]) func manyPromptsAreTheirSequences(states: Int, length: Int)
+    throws
+  {
     let (rows, batch, steps) = (16, H3Prompt.leastSequences + 1, 3)
-    let tokens = (0..<batch).map { number in
-      (0..<length + steps).map { Int32((number + $0 * $0 + $0 / 7) % 11) }
+    let tokens: [[Int32]] = (0..<batch).map { (number: Int) -> [Int32] in
+      (0..<length + steps).map { (place: Int) -> Int32 in Int32((number + place * place + place / 7) % 11) }
     }
     let cores = Device(try CPUExecutor(threads: 2))
     let exact = try cores.numbers(

@@ -104,7 +104,8 @@ extension KernelCatalogue {
     }
     + [768, 2048].map { width in
       CatalogueEntry(
-        "residual_norm_\(width)_float32_bfloat16", tolerance: .bfloat16, cases: [1, 13].map { Case(["M": $0]) }
+        "residual_norm_\(width)_float32_bfloat16", tolerance: .bfloat16,
+        cases: [1, 13].map { Case(["M": $0]) }
       ) {
         try DropoutResidualNorm(
           .layer(epsilon: 1e-5), width: width, type: .bfloat16, sum: .float32, probability: 0

@@ -64,7 +64,8 @@ public struct DropoutResidualNorm: Sendable, Hashable {
         k.store(stored, to: y, at: at)
         let shift = bias.map { k.load($0, at: [0], columns: width) }
         k.store(
-          norm.apply(to: stored, weight: k.load(weight, at: [0], columns: width), bias: shift, k), to: z, at: at)
+          norm.apply(to: stored, weight: k.load(weight, at: [0], columns: width), bias: shift, k), to: z,
+          at: at)
       }
     }
   }

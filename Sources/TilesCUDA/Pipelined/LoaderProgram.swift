@@ -11,7 +11,8 @@ struct LoaderProgram {
     placement.kernel.body.compactMap { statement in
       guard case .loop(let step, let count, _, let load, _) = statement.operation else { return nil }
       let tiles = load.compactMap { statement -> RoleStep? in
-        guard case .load(let tile, let reference) = statement.operation, case .ring = placement.places[tile.id],
+        guard case .load(let tile, let reference) = statement.operation,
+          case .ring = placement.places[tile.id],
           placement.kernel.schedule.constants.contains(reference.tensor.number)
         else { return nil }
         return .prefetch(tile.id)

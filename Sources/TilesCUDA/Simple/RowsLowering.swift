@@ -29,7 +29,8 @@ struct RowsLowering {
     let source = [
       "// \(plan)", Prelude.integers, Prelude.elementary, Prelude.elements, Prelude.functions,
       usesBlocks ? Prelude.blocks : "",
-      Prelude.rows, kernel.schedule.startsEarly ? Prelude.follow : "", CUDAProgram.argumentsType(kernel, tensorMaps: 0),
+      Prelude.rows, kernel.schedule.startsEarly ? Prelude.follow : "",
+      CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
       extern "C" __global__ void __launch_bounds__(\(layout.threads), \(blocksAtOnce))
       \(entry)(const __grid_constant__ Arguments a) {

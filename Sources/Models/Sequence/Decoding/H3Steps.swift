@@ -45,7 +45,9 @@ final class H3Steps {
       let turns = (H3Step.starts - 1 + taps - 1) / taps + 2
       let line = try Variable.joined((0..<turns).flatMap { _ in [nothing, earlier] }, axis: 1)
       let window = try Variable.joined(
-        (0..<H3Step.starts).map { try line.sliced(axis: 1, $0..<$0 + 2 * taps).reshaped([width, 1, 2 * taps]) },
+        (0..<H3Step.starts).map {
+          try line.sliced(axis: 1, $0..<$0 + 2 * taps).reshaped([width, 1, 2 * taps])
+        },
         axis: 1)
       let newest = try filter.sliced(axis: 1, 0..<1).reshaped([width]) + mixer.shiftSkip
       return (

@@ -41,7 +41,8 @@ struct StepSeam {
       for: executor.cores)
     form = .cut(
       Cut(
-        weight: try preparation.rounded(weight.value), bias: try bias.map { [try preparation.placed($0.value)] } ?? [],
+        weight: try preparation.rounded(weight.value),
+        bias: try bias.map { [try preparation.placed($0.value)] } ?? [],
         product: try preparation.kernel("parts \(shape)") { try Linear.parts(shape, weight: .bfloat16) },
         joining: try preparation.kernel("seam \(shape.splits) \(outputs) \(bias != nil) \(kind)") {
           try SplitSum.normalised(
