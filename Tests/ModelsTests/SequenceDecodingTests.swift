@@ -83,7 +83,8 @@ import TilesCPU
   }
 
   static let replayed: [SequenceSettings.Mixer] = [
-    .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .attention,
+    .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 6), .s4d(states: 64),
+    .attention,
   ]
 
   /// As on a GPU, where a step is started as one: states stay where they are, and positions are data.

@@ -35,9 +35,6 @@ final class H3Steps {
     let modesKnown: [Variable]
     (constants, modesKnown) = try device.precisely {
       let known = try DiagonalFilter(discretisation: .bilinear).discretised(mixer.modes)
-      func flat(_ variables: [Variable]) throws -> [Tensor] {
-        try variables.map { try $0.reshaped([width, modes]).dense().value }
-      }
       let filter = try mixer.shiftFilter(taps: taps)
       let nothing = try device.constant([Float](repeating: 0, count: width), [width, 1])
       let earlier = try filter.sliced(axis: 1, 1..<taps).reversed(axis: 1)
@@ -51,8 +48,8 @@ final class H3Steps {
         axis: 1)
       let newest = try filter.sliced(axis: 1, 0..<1).reshaped([width]) + mixer.shiftSkip
       return (
-        try [window, newest].map { try $0.dense().value } + flat(H3Prompt.powers(known, [1]))
-          + flat([known[0], known[1]]) + [mixer.skip.dense().value],
+        try [window, newest].map { try $0.dense().value }
+          + DiagonalPowers.step(known, width: width, modes: modes) + [mixer.skip.dense().value],
         known
       )
     }

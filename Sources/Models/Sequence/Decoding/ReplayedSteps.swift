@@ -44,7 +44,7 @@ struct StepInput {
 
 /// Steps of a network as kernels on memory that stays where it is, so that a GPU starts a whole step as one.
 ///
-/// For networks of H3 and attention with dense feed-forward layers, on machines with memory of their own. Prompts go through the
+/// For networks of H3, S4D and attention with dense feed-forward layers, on machines with memory of their own. Prompts go through the
 /// network as when it trains; states are handed over. Positions are data: sequences may be of different lengths.
 final class ReplayedSteps {
   /// Sequences.
@@ -79,6 +79,7 @@ final class ReplayedSteps {
   private enum Mixer {
     case h3(H3Steps)
     case attention(AttentionSteps)
+    case s4d(S4DSteps)
   }
 
   /// Lists that attention's work is made of.
@@ -100,7 +101,11 @@ final class ReplayedSteps {
     guard !device.executor.sharesHostMemory, device.scalar == .float32 else { return false }
     return network.blocks.allSatisfy { block in
       guard case .dense = block.feedForward else { return false }
-      return (block.mixer as? H3).map { $0.settings.headWidth == 1 } ?? (block.mixer is SelfAttention)
+      return switch block.mixer {
+      case let mixer as H3: mixer.settings.headWidth == 1
+      case let mixer as S4D: S4DSteps.suits(mixer)
+      default: block.mixer is SelfAttention
+      }
     }
   }
 
@@ -128,7 +133,8 @@ final class ReplayedSteps {
       case let attention as SelfAttention:
         (mixer, output) = (.attention(try AttentionSteps(attention, shape, shared)), attention.output)
       case let h3 as H3: (mixer, output) = (.h3(try H3Steps(h3, shared)), h3.output)
-      default: preconditionFailure("steps of other mixers than H3 and attention")
+      case let s4d as S4D: (mixer, output) = (.s4d(try S4DSteps(s4d, shared)), s4d.output)
+      default: preconditionFailure("steps of other mixers than H3, S4D and attention")
       }
       return Layer(
         mixer: mixer,
@@ -183,6 +189,7 @@ final class ReplayedSteps {
       switch layers[number].mixer {
       case .h3(let steps): try steps.begin(u, first: first)
       case .attention(let steps): try steps.begin(u, first: first)
+      case .s4d(let steps): try steps.begin(u, first: first)
       }
     }
     let rows = try last.converted(to: shared.activation).dense().value
@@ -290,6 +297,7 @@ final class ReplayedSteps {
         switch layer.mixer {
         case .h3(let steps): try steps.step(normed, input)
         case .attention(let steps): try steps.step(normed, input)
+        case .s4d(let steps): try steps.step(normed)
         }
       try layer.middle(mixed, adding: x, into: y, normalised: normed)
       try layer.up(normed, into: hidden)
