@@ -20,7 +20,7 @@ struct BenchCommand: ParsableCommand {
       """
       What to measure: generate, gemm, attention, fftconv, short_conv, train, encoders, operators, \
       sequence_generation; on a GPU train, encoders, operators, sequence_generation, gemm, linear, ablations, \
-      attention, attention_bwd, ssm, \
+      attention, attention_bwd, ssm, h3, \
       based, hedgehog, linear_attention, gla, fftconv, fftconv_bwd, prefix, rotary, layernorm, copy, launch.
       """
   )
@@ -51,7 +51,7 @@ struct BenchCommand: ParsableCommand {
   @OptionGroup var options: ModelOptions
 
   enum BenchGroup: String, ExpressibleByArgument, CaseIterable {
-    case generate, gemm, linear, attention, short_conv, ablations, attention_bwd, ssm, based, hedgehog
+    case generate, gemm, linear, attention, short_conv, ablations, attention_bwd, ssm, h3, based, hedgehog
     case linear_attention, gla, fftconv, fftconv_bwd, train, encoders, operators, sequence_generation
     case prefix, rotary, layernorm, copy, launch
   }
@@ -104,6 +104,7 @@ struct BenchCommand: ParsableCommand {
       case .attention: try gpu.attention()
       case .attention_bwd: try gpu.attentionBackward()
       case .ssm: try gpu.selectiveScan()
+      case .h3: try gpu.h3()
       case .based: try gpu.taylor()
       case .hedgehog: try gpu.hedgehog()
       case .linear_attention: try gpu.linearAttention()

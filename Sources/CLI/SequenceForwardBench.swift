@@ -58,14 +58,15 @@ struct SequenceForwardBench {
     let mixer = try MaskedLanguageModel(settings, ParameterSet(Self.numbers(), on: device))
     let transformer = try TransformerEncoder(
       TransformerEncoder.Settings(width: d, layers: layers), ParameterSet(Self.numbers(), on: device))
+    let states = try states(on: device, size.encoderLengths)
     for length in size.encoderLengths {
       let perPosition = Double(layers) * Double(d)
       for kept in [false, true] {
         try measure(
-          device, "m2_bert", length, flops: perPosition * 14 * Double(d), filtersKept: kept, mixer.layers)
+          states, "m2_bert", length, flops: perPosition * 14 * Double(d), filtersKept: kept, mixer.layers)
       }
       try measure(
-        device, "bert", length, flops: perPosition * (24 * Double(d) + 4 * Double(length)),
+        states, "bert", length, flops: perPosition * (24 * Double(d) + 4 * Double(length)),
         transformer.callAsFunction)
     }
   }
@@ -83,13 +84,14 @@ struct SequenceForwardBench {
     let hyena = try make(
       .hyena(order: 2, filterWidth: 64, features: 33, frequency: 14, hasWindow: true))
     let attention = try make(.attention)
+    let states = try states(on: device, size.operatorLengths)
     for length in size.operatorLengths {
       let projections = 8 * Double(d) * Double(d)
-      try measure(device, "hyena", length, flops: projections, filtersKept: false, hyena.callAsFunction)
-      try measure(device, "hyena", length, flops: projections, filtersKept: true, hyena.callAsFunction)
+      try measure(states, "hyena", length, flops: projections, filtersKept: false, hyena.callAsFunction)
+      try measure(states, "hyena", length, flops: projections, filtersKept: true, hyena.callAsFunction)
       guard !executor.sharesHostMemory || length <= 4096 else { continue }
       try measure(
-        device, "attention", length, flops: projections + 2 * Double(length) * Double(d),
+        states, "attention", length, flops: projections + 2 * Double(length) * Double(d),
         attention.callAsFunction)
     }
   }
@@ -112,17 +114,24 @@ struct SequenceForwardBench {
     }
   }
 
+  /// Numbers `[positions, D]` for sequences of any of these lengths.
+  private func states(on device: Device, _ lengths: [Int]) throws -> Variable {
+    let shape = [max(size.positions, lengths.max() ?? 0), size.width]
+    guard case .read(let numbers) = Self.numbers() else { preconditionFailure("numbers that are not read") }
+    return try device.constant(try numbers("", shape) ?? [], shape).converted(to: size.precision)
+  }
+
   private func measure(
-    _ device: Device, _ name: String, _ length: Int, flops: Double, filtersKept: Bool? = nil,
+    _ states: Variable, _ name: String, _ length: Int, flops: Double, filtersKept: Bool? = nil,
     _ network: (Variable) throws -> Variable
   ) throws {
     let batch = max(1, size.positions / length)
     let positions = batch * length
     let title = "D=\(size.width) L=\(length) B=\(batch)"
     guard bench.wants("\(name) \(title)") else { return }
-    guard case .read(let numbers) = Self.numbers() else { return }
-    let shape = [batch, length, size.width]
-    let input = try device.constant(try numbers("", shape) ?? [], shape).converted(to: size.precision)
+    // The same numbers for all: only how they are cut into sequences differs.
+    let device = states.device
+    let input = try states.sliced(axis: 0, 0..<positions).reshaped([batch, length, size.width])
     device.keepsWhatParametersGive = filtersKept ?? true
     func forward(_ count: Int) throws -> Double {
       try executor.synchronize()

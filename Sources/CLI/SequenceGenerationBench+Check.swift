@@ -13,12 +13,14 @@ extension SequenceGenerationBench {
     for mixer in ["h3", "attention"] {
       let network = try network(mixer, size)
       let limit = executor.sharesHostMemory ? 1e-3 : 0.05
-      let prompts = [1, 700, 700].enumerated().map { number, length in
+      // Enough of one length for the kernels of many sequences, and one that goes through those of few.
+      let prompts = ([1] + [Int](repeating: 700, count: 17)).enumerated().map { number, length in
         (0..<length).map { Int32((number * 31 + $0 * $0 + $0 / 7) % size.vocabulary) }
       }
       let together = try continued(network, prompts, size.generated)
       var (fromWhole, fromAlone) = (0.0, 0.0)
-      for (number, prompt) in prompts.enumerated() {
+      for number in [0, 1, prompts.count - 1] {
+        let prompt = prompts[number]
         let alone = try continued(network, [prompt], size.generated)
         let whole = try whole(network, prompt, size.generated)
         for step in together.indices {

@@ -105,6 +105,7 @@ struct SequenceGenerationBench {
     let settings = try SequenceSettings(
       JSONNode(.object(JSONObject(members) ?? JSONObject()), file: "bench sequence_generation"))
     let device = Device(executor, factors: executor.sharesHostMemory ? nil : .bfloat16)
+    device.keepsWhatParametersGive = true
     return try SequenceNetwork(settings, ParameterSet(.drawnOnDevice(seed: 1), on: device))
   }
 

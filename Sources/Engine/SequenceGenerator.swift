@@ -14,8 +14,11 @@ public struct SequenceGenerator {
   /// Different tokens.
   public var vocabularySize: Int { network.settings.vocabularySize }
 
-  /// A generator for one network.
-  public init(_ network: SequenceNetwork) { self.network = network }
+  /// A generator for one network, whose device keeps from now on what parameters give.
+  public init(_ network: SequenceNetwork) {
+    self.network = network
+    network.parameters.device.keepsWhatParametersGive = true
+  }
 
   /// Generates until the request's end.
   ///

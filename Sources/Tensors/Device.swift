@@ -122,13 +122,16 @@ public final class Device {
 
   // MARK: Memory
 
-  /// An array whose numbers somebody is about to write.
-  func empty(_ shape: [Int], _ type: ElementType? = nil, in memory: MemoryPool? = nil) throws -> Tensor {
+  /// An array whose numbers somebody is about to write: memory of the pool with whatever is in it.
+  package func empty(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor { try empty(shape, type, in: pool) }
+
+  /// The same of another pool.
+  func empty(_ shape: [Int], _ type: ElementType? = nil, in memory: MemoryPool) throws -> Tensor {
     let type = type ?? scalar
     guard let bytes = type.byteCount(of: shape.reduce(1, *)) else {
       throw MemoryError.notWholeBlocks(type: type, count: shape.last ?? 1)
     }
-    return try Tensor((memory ?? pool).storage(byteCount: bytes), type: type, shape: shape)
+    return try Tensor(memory.storage(byteCount: bytes), type: type, shape: shape)
   }
 
   func zeros(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {

@@ -55,6 +55,11 @@ public final class Kernel: Sendable {
     public var bringsOperands = false
     /// Whether addresses are computed anew in each turn of a loop, for kernels that need their registers for numbers.
     public var recomputesAddresses = false
+    /// Whether a machine that starts many kernels as one may bring this one in while the one before it still runs: it waits for the end
+    /// of that before it reads or writes anything but ``constants``. For short kernels whose blocks may come to lie anywhere.
+    public var startsEarly = false
+    /// Numbers of tensors of weights, of which the first are brought nearer while the kernels before run.
+    public var constants: Set<Int> = []
     /// The widest pattern in which factors of products may lie in shared memory.
     public var swizzle = Swizzle.bytes128
 
@@ -69,6 +74,13 @@ public final class Kernel: Sendable {
       case bytes64 = 64
       /// Rows of eight pieces: all banks.
       case bytes128 = 128
+    }
+
+    /// One group, one task a core; ``startsEarly``.
+    public static var early: Self {
+      var schedule = Self()
+      schedule.startsEarly = true
+      return schedule
     }
 
     /// One group, one task a core, steps one after the other.

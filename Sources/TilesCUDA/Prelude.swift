@@ -1,5 +1,16 @@
 /// Device functions that printed kernels use; without includes, since NVRTC ships none.
 enum Prelude {
+  /// Waits for the end of what was started before, and lets the next kernel be brought in: the first thing that a kernel does which
+  /// starts early, but for what it may do before.
+  static let follow = """
+    __device__ __forceinline__ void follow() {
+    #if __CUDA_ARCH__ >= 900
+      asm volatile("griddepcontrol.wait;" ::: "memory");
+      asm volatile("griddepcontrol.launch_dependents;");
+    #endif
+    }
+    """
+
   /// Integer arithmetic with the rounding of ``Tiles/Index``.
   static let integers = """
     __device__ __forceinline__ int floor_divide(int a, int b) {

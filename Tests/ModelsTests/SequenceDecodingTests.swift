@@ -83,7 +83,8 @@ import TilesCPU
   }
 
   static let replayed: [SequenceSettings.Mixer] = [
-    .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .attention,
+    .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 6), .s4d(states: 64),
+    .attention,
   ]
 
   /// As on a GPU, where a step is started as one: states stay where they are, and positions are data.
@@ -134,6 +135,41 @@ import TilesCPU
       for (all, own) in zip(together, try run([prompt])) {
         let part = Array(all[number * rows..<(number + 1) * rows])
         #expect(relativeError(part, own) < bound)
+      }
+    }
+  }
+
+  /// Many prompts go through H3 chunk by chunk, in one kernel, and leave states as few do that are convolved.
+  @Test(arguments: [8, 64], [5, 64, 70, 130]) func manyPromptsAreTheirSequences(states: Int, length: Int)
+    throws
+  {
+    let (rows, batch, steps) = (16, H3Prompt.leastSequences + 1, 3)
+    let tokens: [[Int32]] = (0..<batch).map { (number: Int) -> [Int32] in
+      (0..<length + steps).map { (place: Int) -> Int32 in Int32((number + place * place + place / 7) % 11) }
+    }
+    let cores = Device(try CPUExecutor(threads: 2))
+    let exact = try cores.numbers(
+      network(.h3(states: states, headWidth: 1), on: cores, isHybrid: true).logits(
+        tokens.flatMap { $0 }, batch: batch
+      ).value)
+    for (isSixteenBit, bound) in [(false, 1e-4), (true, 0.05)] {
+      let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: isSixteenBit)
+      let device = Device(executor, factors: isSixteenBit ? .bfloat16 : .float32)
+      let session = try SequenceSession(
+        network(.h3(states: states, headWidth: 1), on: device, isHybrid: true), capacity: length + steps)
+      for step in 0...steps {
+        let logits =
+          try step == 0
+          ? session.begin(tokens.map { Array($0.prefix(length)) })
+          : session.step(tokens.map { $0[length + step - 1] })
+        let found = try device.numbers(logits.value).map { Double($0) }
+        for sequence in 0..<batch {
+          let start = (sequence * (length + steps) + length + step - 1) * rows
+          let whole = exact[start..<start + rows].map { Double($0) }
+          #expect(
+            relativeError(Array(found[sequence * rows..<(sequence + 1) * rows]), whole) < bound,
+            "step \(step) of \(sequence)")
+        }
       }
     }
   }

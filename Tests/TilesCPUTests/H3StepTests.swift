@@ -33,14 +33,17 @@ import TilesCPU
     let residues = try [random([width, modes], 4, -0.2...0.2), random([width, modes], 5, -0.2...0.2)]
     let (keySkip, skip) = (try values(random([width], 6)), try random([width], 7))
     let inputs = try (0..<steps).map { try random([batch, 3, width], UInt64(20 + $0)) }
-    let window = try Tensor(zeros: .float32, [width, 2 * taps])
+    let (window, starts) = (try Tensor(zeros: .float32, [width, H3Step.starts, 2 * taps]), H3Step.starts)
     let newest = try Tensor(zeros: .float32, [width])
     window.withMutableElements(as: Float.self) { window in
       newest.withMutableElements(as: Float.self) { newest in
         for channel in 0..<width {
           newest[channel] = Float(filter[channel * taps] + keySkip[channel])
-          for place in 0..<2 * taps where place % taps != 0 {
-            window[channel * 2 * taps + place] = Float(filter[channel * taps + taps - place % taps])
+          for start in 0..<starts {
+            for place in 0..<2 * taps where (start + place) % taps != 0 {
+              window[(channel * starts + start) * 2 * taps + place] = Float(
+                filter[channel * taps + taps - (start + place) % taps])
+            }
           }
         }
       }
@@ -150,5 +153,106 @@ import TilesCPU
       let bound = Double(length) * (type == .float32 ? 0x1p-22 : 0x1p-15)
       #expect(error(values(states[number]), exact, inUnitsOf: bound) <= 1)
     }
+  }
+
+  /// All of H3 on whole sequences by its definition: both convolutions written out, and the recurrence's last state.
+  @Test(arguments: [ElementType.float32, .bfloat16]) func chunksAreConvolutions(type: ElementType) throws {
+    let (batch, channels, modes, length, chunk) = (3, 2, 5, 192, H3Chunks.chunk)
+    let shape = H3Chunks.Shape(modes: modes, type: type)
+    let sequences = try (1...3).map {
+      try Tensor(random: type, [batch, channels, length], seed: UInt64($0), in: -1...1)
+    }
+    let taps = try values(Tensor(random: .float32, [channels, chunk], seed: 4, in: -0.2...0.2))
+    let poles: [Complex] = (0..<channels * modes).map { mode in
+      let size = 0.99 - 0.03 * Double(mode)
+      return (size * cos(0.7 * Double(mode)), size * sin(0.7 * Double(mode)))
+    }
+    let residues = try (5...6).map {
+      try values(Tensor(random: .float32, [channels, modes], seed: UInt64($0), in: -0.2...0.2))
+    }
+    /// c · Ā^exponent of a channel's mode.
+    func term(_ channel: Int, _ mode: Int, _ exponent: Int) -> Complex {
+      let place = channel * modes + mode
+      return Self.product((residues[0][place], residues[1][place]), Self.power(poles[place], exponent))
+    }
+    func filter(_ channel: Int, _ lag: Int) -> Double {
+      (0..<modes).reduce(lag == 0 ? 0.5 : 0) { $0 + term(channel, $1, lag).real }
+    }
+    /// Numbers `[channels, rows, columns]` as sums of numbers of the sequences' type.
+    func factor(_ rows: Int, _ columns: Int, _ number: (Int, Int, Int) -> Double) throws -> Tensor {
+      let result = try Tensor(zeros: type, [channels, shape.parts, rows, columns])
+      for channel in 0..<channels {
+        for row in 0..<rows {
+          for column in 0..<columns {
+            let exact = Float(number(channel, row, column))
+            let place = (channel * shape.parts * rows + row) * columns + column
+            guard type == .bfloat16 else {
+              result.withMutableElements(as: Float.self) { $0[place] = exact }
+              continue
+            }
+            let first = BFloat16(exact)
+            result.withMutableElements(as: UInt16.self) { span in
+              span[place] = first.bitPattern
+              span[place + rows * columns] = BFloat16(exact - Float(first)).bitPattern
+            }
+          }
+        }
+      }
+      return result
+    }
+    let shift = try factor(2 * chunk, chunk) { channel, s, t in
+      (0..<chunk).contains(chunk + t - s) ? taps[channel * chunk + chunk + t - s] : 0
+    }
+    let near = try factor(chunk, chunk) { channel, s, t in t < s ? 0 : filter(channel, t - s) }
+    let far = try [1.0, -1].enumerated().map { number, sign in
+      try factor(modes, chunk) { channel, mode, t in
+        let value = term(channel, mode, t + 1)
+        return sign * (number == 0 ? value.real : value.imaginary)
+      }
+    }
+    func pole(_ channel: Int, _ mode: Int, _ exponent: Int, _ part: Int) -> Double {
+      let value = Self.power(poles[channel * modes + mode], exponent)
+      return part == 0 ? value.real : value.imaginary
+    }
+    let powers = try (0..<2).map { part in
+      try factor(chunk, modes) { channel, s, mode in pole(channel, mode, chunk - 1 - s, part) }
+    }
+    let turns = try (0..<2).map { part in
+      let result = try Tensor(zeros: .float32, [channels, modes])
+      result.withMutableElements(as: Float.self) { span in
+        for place in span.indices { span[place] = Float(pole(place / modes, place % modes, chunk, part)) }
+      }
+      return result
+    }
+    let states = try (0..<2).map { _ in try poisoned(.float32, [batch, channels, modes]) }
+    let y = try poisoned(type, [batch, channels, length])
+    try CPUExecutor(threads: 2).compile(H3Chunks.kernel(shape)).run(
+      sequences + [shift, near] + far + powers + turns + states + [y])
+    let (keys, others, queries) = (values(sequences[0]), values(sequences[1]), values(sequences[2]))
+    var results: [Double] = []
+    var ends: [[Double]] = [[], []]
+    for row in 0..<batch * channels {
+      let (channel, start) = (row % channels, row * length)
+      let x = (0..<length).map { t in
+        others[start + t]
+          * (0...min(t, chunk - 1)).reduce(0.0) {
+            $0 + taps[channel * chunk + $1] * keys[start + t - $1]
+          }
+      }
+      for t in 0..<length {
+        results.append(
+          queries[start + t] * (0...t).reduce(0.0) { $0 + filter(channel, t - $1) * x[$1] })
+      }
+      for mode in 0..<modes {
+        for part in 0..<2 {
+          ends[part].append(
+            (0..<length).reduce(0.0) { $0 + pole(channel, mode, length - 1 - $1, part) * x[$1] })
+        }
+      }
+    }
+    // x is rounded to 8 bits where sequences are, and so is y; sums of as many terms as positions otherwise.
+    let bound = type == .float32 ? Double(length) * 0x1p-22 : Double(length) * 0x1p-12
+    #expect(error(values(y), results, inUnitsOf: bound) <= 1)
+    for part in 0..<2 { #expect(error(values(states[part]), ends[part], inUnitsOf: bound) <= 1) }
   }
 }

@@ -157,7 +157,7 @@ public enum PagedAttention {
       let oStates = k.input("o", .float32, [kv, chunks, m, group, d])
       let y = k.output("y", output, [m, kv * group * d])
       let lse = k.output("lse", .float32, [m, kv, group])
-      k.grid([m.ceilDiv(Index(mergeRows)), kv, group]) { task in
+      k.grid([m.ceilDiv(Index(mergeRows)), kv, group], schedule: .early) { task in
         let (row, head, member) = (task[0] * Index(mergeRows), task[1], task[2])
         let valid = (m - row).min(Index(mergeRows))
         let places = k.load(

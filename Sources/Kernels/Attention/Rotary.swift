@@ -62,7 +62,7 @@ public enum Rotary {
       let vPages = k.update("vPages", cache, [pages, kv, page, d])
       let kScales = cache == .int8 ? k.update("kScales", .float32, [pages, kv, page]) : nil
       let vScales = cache == .int8 ? k.update("vScales", .float32, [pages, kv, page]) : nil
-      k.grid(splitsHeads ? [runs.extents[0], kv] : [runs.extents[0]]) { task in
+      k.grid(splitsHeads ? [runs.extents[0], kv] : [runs.extents[0]], schedule: .early) { task in
         func run(_ field: Int) -> Index { .element(tensor: runs.number, at: [task[0], Index(field)]) }
         let (row, count, target, slot) = (run(0), run(1), run(2), run(3))
         func part(_ tensor: TensorParameter, _ at: [Index], _ columns: Int) -> Tile {

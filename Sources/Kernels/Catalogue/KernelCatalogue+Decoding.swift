@@ -5,7 +5,7 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Kernels of a step of networks that continue sequences by states.
-  static let decoding: [CatalogueEntry] = h3 + states + lists
+  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + states + chunks + lists
 
   private static let h3: [CatalogueEntry] = [
     (ElementType.float32, 8, 4, [1, 3]), (.bfloat16, 64, 32, [1, 9]), (.bfloat16, 64, 32, [64]),
@@ -38,6 +38,40 @@ extension KernelCatalogue {
           ["turnReal": .uniform(-0.7...0.7), "turnImaginary": .uniform(-0.7...0.7)])
       }
     ) { try DiagonalStates.kernel(DiagonalStates.Shape(modes: modes, type: type)) }.large()
+  }
+
+  private static let diagonalSteps: [CatalogueEntry] = [
+    (ElementType.float32, 5, 41, [1, 3]), (.bfloat16, 32, 41, [9]), (.bfloat16, 32, 32, [64]),
+  ].map { type, modes, width, batches in
+    CatalogueEntry(
+      "diagonal_step_\(type.rawValue)_\(modes)_\(width)",
+      tolerance: type == .float32
+        ? .sums(4 * modes) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
+      cases: batches.map { Case(["B": $0]) }
+    ) {
+      try DiagonalStep.kernel(
+        DiagonalStep.Shape(width: width, modes: modes, activation: .gelu, type: type))
+    }
+  }
+
+  private static let chunks: [CatalogueEntry] = [
+    (ElementType.float32, 5), (.bfloat16, 4), (.bfloat16, 32), (.float16, 20),
+  ].map { type, modes in
+    // Filters of the size of trained ones, so that numbers stay of unit size; what the gates give is rounded to 16 bits.
+    CatalogueEntry(
+      "h3_chunks_\(type.rawValue)_\(modes)",
+      tolerance: type == .float32 ? .sums(400) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-6),
+      cases: [(1, 3, 64), (2, 2, 128), (70, 2, 192)].map {
+        Case(
+          ["B": $0.0, "H": $0.1, "L": $0.2],
+          [
+            "turnReal": .uniform(-0.7...0.7), "turnImaginary": .uniform(-0.7...0.7),
+            "shift": .uniform(-0.2...0.2), "near": .uniform(-0.2...0.2), "farReal": .uniform(-0.1...0.1),
+            "farImaginary": .uniform(-0.1...0.1), "powerReal": .uniform(-0.3...0.3),
+            "powerImaginary": .uniform(-0.3...0.3),
+          ])
+      }
+    ) { try H3Chunks.kernel(H3Chunks.Shape(modes: modes, type: type)) }.large()
   }
 
   private static let lists: [CatalogueEntry] =

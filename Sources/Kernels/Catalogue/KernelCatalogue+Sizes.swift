@@ -102,4 +102,14 @@ extension KernelCatalogue {
         try DropoutResidualNorm(.layer(epsilon: 1e-5), width: 1024, probability: Float(share)).kernel()
       }
     }
+    + [768, 2048].map { width in
+      CatalogueEntry(
+        "residual_norm_\(width)_float32_bfloat16", tolerance: .bfloat16,
+        cases: [1, 13].map { Case(["M": $0]) }
+      ) {
+        try DropoutResidualNorm(
+          .layer(epsilon: 1e-5), width: width, type: .bfloat16, sum: .float32, probability: 0
+        ).kernel()
+      }
+    }
 }

@@ -93,6 +93,18 @@ extension KernelCatalogue {
       CatalogueEntry("split_sum_activated", tolerance: .bfloat16, cases: [Case(["M": 9, "N": 140])]) {
         try SplitSum.kernel(splits: 3, epilogue: .bias, activation: .geluTanh, output: .bfloat16)
       },
+      CatalogueEntry("split_sum_normalised", tolerance: .bfloat16, cases: [1, 9].map { Case(["M": $0]) }) {
+        try SplitSum.normalised(
+          splits: 3, width: 140, hasBias: true, by: .layer(epsilon: 1e-5), output: .bfloat16)
+      },
+      CatalogueEntry("split_sum_normalised_wide", tolerance: .bfloat16, cases: [Case(["M": 5])]) {
+        try SplitSum.normalised(
+          splits: 4, width: 2048, hasBias: false, by: .rms(epsilon: 1e-5), output: .bfloat16)
+      },
+      CatalogueEntry("split_sum_normalised_768", tolerance: .bfloat16, cases: [Case(["M": 64])]) {
+        try SplitSum.normalised(
+          splits: 8, width: 768, hasBias: true, by: .layer(epsilon: 1e-5), output: .bfloat16)
+      },
       CatalogueEntry("activation_gelu_bfloat16", tolerance: .bfloat16, cases: [Case(["M": 9])]) {
         try Activation.geluTanh.kernel(columns: 200, output: .bfloat16)
       },

@@ -63,6 +63,14 @@ extension Linear.Shape {
     return shape
   }
 
+  /// The tiles with the inputs cut into as many parts as there are `cores` for, where a second kernel follows anyway.
+  public func cut(for cores: Int) -> Self {
+    var shape = self
+    let tasks = (outputs + columns - 1) / columns
+    shape.splits = max(1, min(cores * schedule.tasksPerCore / max(1, tasks), inputs / (3 * innerStep), 8))
+    return shape
+  }
+
   /// Inputs of a part, at the least: reading them takes about as long as starting another kernel.
   private static let leastPart = 1024
 
@@ -72,6 +80,16 @@ extension Linear.Shape {
   static let packedStep = 256
   /// Shared memory that stages of blocks may take, beside buffers for stores.
   private static let stageBytes = 200 << 10
+
+  /// The schedule of a kernel with these weights: a step's kernels are short, and start early.
+  func schedule(_ arithmetic: Linear.Arithmetic, weight: TensorParameter) -> Kernel.Schedule {
+    guard arithmetic == .sixteenBit, swapsSides, rows <= Self.rowLimits.last ?? 0 else { return schedule }
+    var result = schedule
+    result.startsEarly = true
+    // Blocks are brought by other copies.
+    if !weight.type.isBlocked { result.constants = [weight.number] }
+    return result
+  }
 
   /// Rows and columns of a task's sums.
   var tile: (rows: Int, columns: Int) { swapsSides ? (columns, rows) : (rows, columns) }
@@ -133,7 +151,8 @@ extension Linear {
       let parts = k.output("parts", .float32, [Index(shape.splits), m, outputs])
       let (rows, columns) = (Index(shape.rows), Index(shape.columns))
       k.grid(
-        [outputs.ceilDiv(columns), m.ceilDiv(rows), Index(shape.splits)], schedule: shape.schedule
+        [outputs.ceilDiv(columns), m.ceilDiv(rows), Index(shape.splits)],
+        schedule: shape.schedule(.sixteenBit, weight: w)
       ) { task in
         let (row, column) = (task[1] * rows, task[0] * columns)
         let sum = sixteenBitProducts(k, x, [w], row: row, column: column, shape, split: task[2])[0]

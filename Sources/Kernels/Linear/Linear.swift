@@ -92,7 +92,8 @@ public enum Linear {
       let residual = epilogue.hasResidual ? k.input("residual", .float32, [m, Index(shape.outputs)]) : nil
       let y = k.output("y", output, [m, Index(shape.outputs)])
       let (rows, columns) = (Index(shape.rows), Index(shape.columns))
-      k.grid([Index(shape.outputs).ceilDiv(columns), m.ceilDiv(rows)], schedule: shape.schedule) { task in
+      let schedule = shape.schedule(arithmetic, weight: w)
+      k.grid([Index(shape.outputs).ceilDiv(columns), m.ceilDiv(rows)], schedule: schedule) { task in
         let (row, column) = (task[1] * rows, task[0] * columns)
         var result = products(k, x, [w], row: row, column: column, shape, arithmetic)[0]
         if let bias {

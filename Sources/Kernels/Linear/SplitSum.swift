@@ -24,7 +24,7 @@ public enum SplitSum {
       let y = k.output("y", output, [m, n])
       // Narrow, so that a single row is shared by many cores.
       let (rows, width) = (4, 128)
-      k.grid([m.ceilDiv(Index(rows)), n.ceilDiv(Index(width))]) { task in
+      k.grid([m.ceilDiv(Index(rows)), n.ceilDiv(Index(width))], schedule: .early) { task in
         let place = [task[0] * Index(rows), task[1] * Index(width)]
         func part(_ number: Int) -> Tile {
           k.load(
@@ -36,6 +36,40 @@ public enum SplitSum {
         if let residual { sum = k.map(.add, sum, k.load(residual, at: place, rows: rows, columns: width)) }
         if let activation { sum = activation.apply(to: sum, k) }
         k.store(sum, to: y, at: place)
+      }
+    }
+  }
+}
+
+extension SplitSum {
+  /// y = Σ parts + bias + residual, and its normalised rows: what stands between two layers.
+  ///
+  /// Arguments: parts `[splits, M, D]`, then bias `[D]` where there is one, residual `[M, D]`, weight and (layer only) bias of the norm
+  /// `[D]`, y `[M, D]`, all of float32, and z `[M, D]`. A task is a row. Floor: as ``kernel(splits:epilogue:activation:output:)``.
+  public static func normalised(
+    splits: Int, width: Int, hasBias: Bool, by norm: Normalisation, output: ElementType
+  ) throws(TileError) -> Kernel {
+    try Kernel("split_sum_\(splits)_\(hasBias ? "bias_" : "")\(norm)_\(output.rawValue)") { k in
+      let (m, d) = (k.extent("M"), Index(width))
+      let parts = k.input("parts", .float32, [Index(splits), m, d])
+      let bias = hasBias ? k.input("bias", .float32, [d]) : nil
+      let residual = k.input("residual", .float32, [m, d])
+      let weight = k.input("weight", .float32, [d])
+      let shift: TensorParameter? = if case .layer = norm { k.input("shift", .float32, [d]) } else { nil }
+      let y = k.output("y", .float32, [m, d])
+      let z = k.output("z", output, [m, d])
+      var schedule = Kernel.Schedule.early
+      schedule.constants = Set(([bias, shift].compactMap { $0 } + [weight]).map(\.number))
+      k.grid([m], schedule: schedule) { task in
+        func vector(_ tensor: TensorParameter) -> Tile { k.load(tensor, at: [0], columns: width) }
+        let known = (bias: bias.map(vector), weight: vector(weight), shift: shift.map(vector))
+        var sum = k.load(residual, at: [task[0], 0], columns: width)
+        for number in 0..<splits {
+          sum = k.map(.add, sum, k.load(parts, at: [Index(number), task[0], 0], columns: width))
+        }
+        if let bias = known.bias { sum = k.map(.add, sum, bias) }
+        k.store(sum, to: y, at: [task[0], 0])
+        k.store(norm.apply(to: sum, weight: known.weight, bias: known.shift, k), to: z, at: [task[0], 0])
       }
     }
   }

@@ -20,7 +20,7 @@ public enum LikeliestToken {
       let places = k.output("places", .float32, [batch, spans])
       let sums = k.output("sums", .float32, [batch, spans])
       let tokens = k.argument("tokens")
-      k.grid([batch, spans]) { task in
+      k.grid([batch, spans], schedule: .early) { task in
         let start = task[1] * Index(span)
         let row = k.load(
           logits, at: [task[0], start], columns: span, validColumns: (tokens - start).min(Index(span)))
@@ -47,7 +47,7 @@ public enum LikeliestToken {
       let logProbability = k.output("logProbability", .float32, [batch])
       let positions = k.update("positions", .int32, [batch])
       let last = k.argument("last")
-      k.grid([batch]) { task in
+      k.grid([batch], schedule: .early) { task in
         func all(_ tensor: TensorParameter) -> Tile { k.load(tensor, at: [task[0], 0], columns: 1024) }
         let row = all(tops)
         let top = k.rowMax(row)

@@ -11,17 +11,25 @@ public struct DropoutResidualNorm: Sendable, Hashable {
   public var norm: Normalisation
   /// Numbers in a row.
   public var width: Int
-  /// Type of x, residual, y and z: float32, bfloat16 or float16; statistics are float32.
+  /// Type of x and z: float32, bfloat16 or float16; statistics are float32.
   public var type: ElementType
+  /// Type of the residual and y, likewise.
+  public var sum: ElementType
   /// The share of numbers that become 0, in 0 ..< 1; the others are divided by 1 − p. With 0 nothing is drawn.
   public var probability: Float
 
   /// A seam.
-  public init(_ norm: Normalisation, width: Int, type: ElementType = .bfloat16, probability: Float) {
+  ///
+  /// - Parameter sum: type of the residual and y; that of x by default.
+  public init(
+    _ norm: Normalisation, width: Int, type: ElementType = .bfloat16, sum: ElementType? = nil,
+    probability: Float
+  ) {
     precondition((0..<1).contains(probability), "probability \(probability) is not within 0 ..< 1")
     self.norm = norm
     self.width = width
     self.type = type
+    self.sum = sum ?? type
     self.probability = probability
   }
 
@@ -30,13 +38,14 @@ public struct DropoutResidualNorm: Sendable, Hashable {
   ///
   /// Statistics are those of y as it is stored.
   public func kernel() throws(TileError) -> Kernel {
-    try Kernel("dropout_residual_\(norm)_\(width)_\(type.rawValue)_\(probability)") { k in
+    let types = (sum == type ? "" : "\(sum.rawValue)_") + type.rawValue
+    return try Kernel("dropout_residual_\(norm)_\(width)_\(types)_\(probability)") { k in
       let (m, d) = (k.extent("M"), Index(width))
       let x = k.input("x", type, [m, d])
-      let residual = k.input("residual", type, [m, d])
+      let residual = k.input("residual", sum, [m, d])
       let weight = k.input("weight", .float32, [d])
       let bias: TensorParameter? = if case .layer = norm { k.input("bias", .float32, [d]) } else { nil }
-      let y = k.output("y", type, [m, d])
+      let y = k.output("y", sum, [m, d])
       let z = k.output("z", type, [m, d])
       let source: (Index) -> RandomSource
       if probability > 0 {
@@ -51,11 +60,12 @@ public struct DropoutResidualNorm: Sendable, Hashable {
         let other = k.load(residual, at: at, rows: rows, columns: width, as: .float32)
         let input = k.load(x, at: at, rows: rows, columns: width, as: .float32)
         let exact = k.map(.add, other, dropped(input, source(at[0]), k))
-        let sum = type == .float32 ? exact : k.cast(exact, to: type)
-        k.store(sum, to: y, at: at)
+        let stored = sum == .float32 ? exact : k.cast(exact, to: sum)
+        k.store(stored, to: y, at: at)
         let shift = bias.map { k.load($0, at: [0], columns: width) }
         k.store(
-          norm.apply(to: sum, weight: k.load(weight, at: [0], columns: width), bias: shift, k), to: z, at: at)
+          norm.apply(to: stored, weight: k.load(weight, at: [0], columns: width), bias: shift, k), to: z,
+          at: at)
       }
     }
   }

@@ -25,7 +25,10 @@ public enum Normalisation: Sendable, Hashable {
         if case .layer = self { k.input("bias", .float32, [Index(width)]) } else { nil }
       let y = k.output("y", output, [m, Index(width)])
       let rows = Self.rows(ofWidth: width)
-      k.grid([m.ceilDiv(Index(rows))]) { task in
+      var schedule = Kernel.Schedule.early
+      schedule.constants = [weight.number]
+      if let bias { schedule.constants.insert(bias.number) }
+      k.grid([m.ceilDiv(Index(rows))], schedule: schedule) { task in
         let row = task[0] * Index(rows)
         let input = k.load(x, at: [row, 0], rows: rows, columns: width, as: .float32)
         let scale = k.load(weight, at: [0], columns: width)

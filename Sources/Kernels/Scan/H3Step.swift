@@ -36,8 +36,12 @@ public enum H3Step {
     }
   }
 
+  /// Places at which a window may begin within a vector of any type.
+  public static let starts = 8
+
   /// Arguments: positions int32 `[B]`; z float32 `[B, 3, D]` (queries, keys, values); the ring `[B, D, T]` of type `keys`, which is
-  /// read, and again, which is written; window float32 `[D, 2T]`, `window[i] = K[−i mod T]`, 0 where that is K[0]; newest float32 `[D]`,
+  /// read, and again, which is written; window float32 `[D, ``starts``, 2T]`,
+  /// `window[a, i] = K[−(a + i) mod T]`, 0 where that is K[0], so that whole vectors are read wherever a ring begins; newest float32 `[D]`,
   /// K[0] + D_k; poles Ā and residues c, real and imaginary, float32 `[D, N]` each; skip `[D]`; states, real and imaginary, float32
   /// `[B, D, N]`, which are updated; y `[B, D]`.
   ///
@@ -50,7 +54,7 @@ public enum H3Step {
       let z = k.input("z", .float32, [batch, 3, d])
       let ring = k.input("ring", shape.keys, [batch, d, t])
       let written = k.update("written", shape.keys, [batch, d, t])
-      let window = k.input("window", .float32, [d, 2 * t])
+      let window = k.input("window", .float32, [d, Index(Self.starts), 2 * t])
       let newest = k.input("newest", .float32, [d])
       let modes = ["poleReal", "poleImaginary", "residueReal", "residueImaginary"].map {
         k.input($0, .float32, [d, n])
@@ -59,7 +63,9 @@ public enum H3Step {
       let states = ["real", "imaginary"].map { k.update($0, .float32, [batch, d, n]) }
       let y = k.output("y", shape.output, [batch, d])
       let (rows, share) = (Index(shape.rows), Index(shape.sequences))
-      k.grid([d.ceilDiv(rows), batch.ceilDiv(share)]) { task in
+      var schedule = Kernel.Schedule.early
+      schedule.constants = Set(modes.map(\.number))
+      k.grid([d.ceilDiv(rows), batch.ceilDiv(share)], schedule: schedule) { task in
         let channel = task[0] * rows
         func perChannel(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: shape.rows, columns: 1, rowAxis: at.count - 1)
@@ -69,6 +75,7 @@ public enum H3Step {
         k.loop((batch - task[1] * share).min(share)) { step in
           let sequence = task[1] * share + step
           let slot = Index.element(tensor: positions.number, at: [sequence]) % t
+          let start = (t - slot) % t
           let parts = (0..<3).map { perChannel(z, [sequence, Index($0), channel]) }
           // What is kept is what counts, now as later.
           let key = k.map(.multiply, k.cast(parts[1], to: shape.keys), 1.0)
@@ -79,13 +86,16 @@ public enum H3Step {
             )
           }
           let piece = Index(shape.piece)
-          let products = stride(from: 0, to: shape.taps, by: shape.piece).map { start in
+          let products = stride(from: 0, to: shape.taps, by: shape.piece).map { number in
             let past = k.load(
-              ring, at: [sequence, channel, Index(start)], rows: shape.rows, columns: shape.piece,
+              ring, at: [sequence, channel, Index(number)], rows: shape.rows, columns: shape.piece,
               validColumns: piece, as: .float32)
             let taps = k.load(
-              window, at: [channel, (t - slot) % t + Index(start)], rows: shape.rows, columns: shape.piece,
-              validColumns: piece)
+              window,
+              at: [
+                channel, start % Index(Self.starts),
+                start / Index(Self.starts) * Index(Self.starts) + Index(number),
+              ], rows: shape.rows, columns: shape.piece, rowAxis: 0, validColumns: piece)
             return k.map(.multiply, past, taps)
           }
           let sum = products.dropFirst().reduce(products[0]) { k.map(.add, $0, $1) }

@@ -77,7 +77,7 @@ enum FeedForward {
   /// `[…, D]` → `[…, D]`.
   func callAsFunction(_ x: Variable) throws -> Variable {
     switch self {
-    case .dense(let up, let down): try down(up(x).activated(.geluTanh))
+    case .dense(let up, let down): try down(up(x, activation: .geluTanh))
     case .gated(let layer): try layer(x)
     case .monarch(let up, let down): try down(up(x).activated(.geluTanh))
     }

@@ -112,10 +112,7 @@ public final class SequenceNetwork {
   func last(
     _ tokens: [Int32], batch: Int, _ mix: (_ block: Int, _ u: Variable) throws -> Variable
   ) throws -> Variable {
-    var x = try embedded(Feed(tokens), batch: batch, from: 0)
-    for (number, block) in blocks.enumerated() { x = try apply(block, to: x) { try mix(number, $0) } }
-    let length = x.shape[1]
-    return try norm(x.sliced(axis: 1, length - 1..<length)).reshaped([batch, settings.width])
+    try last(of: embedded(Feed(tokens), batch: batch, from: 0), mix)
   }
 
   /// Outputs for one more position of each sequence, `[batch, 1, D]`.

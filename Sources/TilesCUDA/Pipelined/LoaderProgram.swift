@@ -6,6 +6,21 @@ struct LoaderProgram {
 
   func steps() -> [RoleStep] { steps(placement.kernel.body, within: nil) }
 
+  /// Asks for what a task's loops take of tensors that nobody writes.
+  func early() -> [RoleStep] {
+    placement.kernel.body.compactMap { statement in
+      guard case .loop(let step, let count, _, let load, _) = statement.operation else { return nil }
+      let tiles = load.compactMap { statement -> RoleStep? in
+        guard case .load(let tile, let reference) = statement.operation,
+          case .ring = placement.places[tile.id],
+          placement.kernel.schedule.constants.contains(reference.tensor.number)
+        else { return nil }
+        return .prefetch(tile.id)
+      }
+      return tiles.isEmpty ? nil : .loop(step: step, from: 0, below: count, body: tiles)
+    }
+  }
+
   /// - Parameter loop: step and count of the loop whose body this is.
   private func steps(_ statements: [Statement], within loop: (step: Int, count: Index)?) -> [RoleStep] {
     var result: [RoleStep] = []

@@ -94,7 +94,7 @@ package struct PipelinedLowering {
     let entry = CUDAProgram.entryName(kernel)
     let source = [
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.elementary,
-      Prelude.hopper, Prelude.numbers,
+      Prelude.hopper, Prelude.numbers, kernel.schedule.startsEarly ? Prelude.follow : "",
       Prelude.packed(packedTypes),
       Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
@@ -294,6 +294,10 @@ package struct PipelinedLowering {
   private mutating func printTasks(_ steps: [RoleStep], head: String?) {
     if let head { code.open(head) }
     if head != nil { for number in maps.indices { code.line("prefetch_map(&a.map[\(number)]);") } }
+    if kernel.schedule.startsEarly {
+      if head != nil { printEarly(LoaderProgram(placement: placement).early()) }
+      code.line("follow();")
+    }
     code.open("for (int number = blockIdx.x; number < a.tasks; number += gridDim.x)")
     for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
     for step in steps { hoist(step) }
@@ -301,6 +305,17 @@ package struct PipelinedLowering {
     index.hoisted = [:]
     code.close()
     if head != nil { code.close() }
+  }
+
+  /// What the first task asks for before it may be known what others have written.
+  private mutating func printEarly(_ steps: [RoleStep]) {
+    guard !steps.isEmpty else { return }
+    code.open("for (int number = blockIdx.x; number < a.tasks; number = a.tasks)")
+    for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
+    for step in steps { hoist(step) }
+    for step in steps { print(step) }
+    index.hoisted = [:]
+    code.close()
   }
 
   /// Computes what a step's bounds and coordinates share once a task: divisions are slow.
@@ -317,7 +332,7 @@ package struct PipelinedLowering {
     case .when(let lower, let upper, let body):
       indices = [lower, upper]
       for inner in body { hoist(inner) }
-    case .copy(let tile): indices = placement.references[tile]?.origin ?? []
+    case .copy(let tile), .prefetch(let tile): indices = placement.references[tile]?.origin ?? []
     case .map(let program):
       indices = program.steps.compactMap { if case .index(let index) = $0 { index } else { nil } }
       if !program.reductions.isEmpty { indices.append(program.space.validColumns) }

@@ -26,6 +26,8 @@ public final class CUDAExecutor: Executor {
     var noted: [CUDAWork]?
     /// Whether it goes into a graph instead of running.
     var isCapturing = false
+    /// Whether the last that was asked for was a kernel.
+    var followsKernel: Bool { if case .launch = noted?.last { true } else { false } }
     var plans: TunedPlans?
     var staging: StagingRing?
     var slots: [CUDAPendingTensor.Slot] = []
@@ -113,15 +115,19 @@ public final class CUDAExecutor: Executor {
   // MARK: Work in the stream
 
   /// Starts a kernel; does not wait.
+  ///
+  /// In a graph, one that starts early is brought in while the kernel before it runs, and waits for its end: what it takes to start is
+  /// hidden, and each still finds all that was written before.
   func launch(_ launch: PreparedLaunch) throws(CUDAError) {
     let program = launch.program.program
     let code = state.withLock { state in
+      let overlaps = state.isCapturing && state.followsKernel && program.kernel.schedule.startsEarly
       state.noted?.append(.launch(launch))
       state.lastKernel = program.kernel.name
       if let failure = activationFailure() { return failure }
       return unsafe gw_cuda_launch(
         device.driver.table, launch.program.function, UInt32(launch.blocks), UInt32(program.threads),
-        UInt32(program.sharedBytes), stream.handle, 1, 0, launch.argument)
+        UInt32(program.sharedBytes), stream.handle, 1, overlaps ? 1 : 0, launch.argument)
     }
     guard code == 0 else { throw failure(code, kernel: program.kernel.name) }
   }

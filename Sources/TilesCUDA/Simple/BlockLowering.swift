@@ -62,10 +62,11 @@ struct BlockLowering {
     let source = [
       "// \(plan)", Prelude.integers, Prelude.elementary, Prelude.elements, Prelude.blocks, Prelude.functions,
       Prelude.products,
-      CUDAProgram.argumentsType(kernel, tensorMaps: 0),
+      kernel.schedule.startsEarly ? Prelude.follow : "", CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
       extern "C" __global__ void __launch_bounds__(\(Self.threads), 1)
       \(entry)(const __grid_constant__ Arguments a) {
+      \(kernel.schedule.startsEarly ? "  follow();" : "")
       """, code.text, "}", "",
     ].joined(separator: "\n")
     return CUDAProgram(

@@ -1,6 +1,10 @@
 extension Prelude {
   /// Rows of numbers between memory and registers: lane l has numbers (k·lanes + l)·vec and the vec − 1 after it.
   static let rows = """
+    // Asks for the lines of a row.
+    template <int L> __device__ __forceinline__ void prefetch_row(const u8 *row, int bytes, int lane) {
+      for (int at = 128 * lane; at < bytes; at += 128 * L) asm volatile("prefetch.global.L2 [%0];" ::"l"(row + at));
+    }
     // Visits columns one after the other in code for rare cases: addresses computed ahead would take many registers.
     template <int n, int vec, int lanes, class Visit>
     __device__ __forceinline__ void in_order(const u8 *p, long long step, int lane, int valid, Visit visit) {

@@ -32,6 +32,23 @@ extension RowsLowering {
       "(u32)(\(index(reference.origin[axis]))\(row)) >= (u32)\(index(reference.tensor.extents[axis])) ? 0 : \(columns)"
   }
 
+  /// Whether rows lie in one piece, whose lines can be asked for.
+  func canPrefetch(_ reference: TileReference) -> Bool {
+    reference.paddedAxis == nil && reference.tensor.type.isVectorType
+      && reference.columnAxis == reference.tensor.extents.count - 1
+  }
+
+  mutating func printPrefetch(_ tile: Tile, _ reference: TileReference) {
+    let (tensor, bytes) = (reference.tensor, reference.tensor.type.blockBytes)
+    code.open("")
+    code.line("const int valid = \(paddedColumns(tile, reference));")
+    code.line("const long long start = \(start(tile, reference));")
+    code.line(
+      "prefetch_row<\(layout.lanes)>((const u8 *)a.tensor[\(tensor.number)] + start * \(bytes), valid * \(bytes), lane);"
+    )
+    code.close()
+  }
+
   mutating func printLoad(_ tile: Tile, _ reference: TileReference) {
     let tensor = reference.tensor
     let type = tensor.type

@@ -29,7 +29,8 @@ struct RowsLowering {
     let source = [
       "// \(plan)", Prelude.integers, Prelude.elementary, Prelude.elements, Prelude.functions,
       usesBlocks ? Prelude.blocks : "",
-      Prelude.rows, CUDAProgram.argumentsType(kernel, tensorMaps: 0),
+      Prelude.rows, kernel.schedule.startsEarly ? Prelude.follow : "",
+      CUDAProgram.argumentsType(kernel, tensorMaps: 0),
       """
       extern "C" __global__ void __launch_bounds__(\(layout.threads), \(blocksAtOnce))
       \(entry)(const __grid_constant__ Arguments a) {
@@ -77,6 +78,10 @@ struct RowsLowering {
     let first =
       layout.tasks == 1
       ? "blockIdx.x" : "blockIdx.x * \(layout.tasks) + (int)threadIdx.x / \(layout.taskThreads)"
+    if kernel.schedule.startsEarly {
+      printEarly(first: first)
+      code.line("follow();")
+    }
     let conditions = wholeConditions()
     if conditions.isUseful {
       code.line("const bool aligned = \(conditions.launch.joined(separator: "\n    && "));")
@@ -88,6 +93,28 @@ struct RowsLowering {
     }
     // Expressions have their names by now.
     if conditions.isUseful { printBodies(wholeConditions()) } else { printRows() }
+    code.close()
+  }
+
+  /// Asks for what the first task takes of tensors that nobody writes: into the second-level cache, where nothing goes stale.
+  private mutating func printEarly(first: String) {
+    let loads = kernel.body.compactMap { statement -> (tile: Tile, reference: TileReference)? in
+      guard case .load(let tile, let reference) = statement.operation, tile.columns > 1,
+        kernel.schedule.constants.contains(reference.tensor.number), canPrefetch(reference)
+      else { return nil }
+      return (tile, reference)
+    }
+    guard !loads.isEmpty else { return }
+    code.open("for (int number = \(first); number < a.tasks; number = a.tasks)")
+    for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
+    code.line("const int row = group;")
+    for (tile, reference) in loads {
+      for expression in reference.origin + [tile.validRows, tile.validColumns] {
+        for line in index.hoist(expression) { code.line(line) }
+      }
+      printPrefetch(tile, reference)
+    }
+    index.hoisted = [:]
     code.close()
   }
 

@@ -27,7 +27,6 @@ final class AttentionSteps {
   private let shape: Shape
   private let shared: StepMemory
   private let projection: LinearLayer
-  private let output: LinearLayer
   private let core: AttentionCore
   private let fill: any CompiledKernel
   private let cache: PagedCache
@@ -35,10 +34,9 @@ final class AttentionSteps {
   init(_ mixer: SelfAttention, _ shape: Shape, _ shared: StepMemory) throws {
     (self.mixer, self.shape, self.shared) = (mixer, shape, shared)
     projection = try shared.linear(mixer.projection.weight, mixer.projection.bias)
-    output = try shared.linear(mixer.output.weight, mixer.output.bias, addsResidual: true)
     core = try AttentionCore(
       shape.heads, cache: shape.cache, scale: 1 / Float(shape.heads.headSize).squareRoot(), window: nil,
-      output: output.arithmetic.activation, preparation: shared.preparation)
+      output: shared.activation, preparation: shared.preparation)
     let source = shared.device.factors
     fill = try shared.preparation.kernel("fill \(shape.heads) \(source) \(shape.cache)") {
       try PageFill.kernel(shape.heads, source: source, cache: shape.cache)
@@ -59,17 +57,17 @@ final class AttentionSteps {
     }
   }
 
-  /// y = x + the mixed next position, of normalised rows `[B, D]`.
-  func step(_ normed: Tensor, residual x: Tensor, into y: Tensor, _ input: StepInput) throws {
+  /// What the output projection takes of the next position, of normalised rows `[B, D]`.
+  func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor {
     guard let work = input.attention else { preconditionFailure("a step of attention without its work list") }
-    let (batch, width) = (x.shape[0], x.shape[1])
+    let (batch, width) = (normed.shape[0], normed.shape[1])
     let z = try shared.workspace.tensor("projected", .float32, [batch, 3 * width])
     try projection(normed, into: z)
     let parts = (0..<3).map { z.sliced(axis: 1, $0 * width..<($0 + 1) * width) }
-    let mixed = try shared.workspace.tensor("mixed", output.arithmetic.activation, x.shape)
+    let mixed = try shared.workspace.tensor("mixed", shared.activation, normed.shape)
     try core(
       q: parts[0], k: parts[1], v: parts[2], pairsAreInterleaved: false, work, cache: cache.layer(0),
       into: mixed)
-    try output(mixed, residual: x, into: y)
+    return mixed
   }
 }

@@ -14,6 +14,14 @@ struct StepMemory {
   /// Whether products are of 16-bit factors.
   var isSixteenBit: Bool { device.factors != device.scalar && device.executor.prefersSixteenBit }
 
+  /// Type in which linear layers take what they multiply.
+  var activation: ElementType { (isSixteenBit ? Linear.Arithmetic.sixteenBit : .exact).activation }
+
+  /// A normalisation that hands its result on as linear layers take it.
+  func norm(_ kind: Normalisation, width: Int) throws -> any CompiledKernel {
+    try preparation.kernel("norm \(kind) \(width)") { try kind.kernel(width: width, output: activation) }
+  }
+
   /// A linear layer of parameters.
   func linear(
     _ weight: Variable, _ bias: Variable?, addsResidual: Bool = false, activation: Activation? = nil,
@@ -36,7 +44,7 @@ struct StepInput {
 
 /// Steps of a network as kernels on memory that stays where it is, so that a GPU starts a whole step as one.
 ///
-/// For networks of H3 and attention with dense feed-forward layers, on machines with memory of their own. Prompts go through the
+/// For networks of H3, S4D and attention with dense feed-forward layers, on machines with memory of their own. Prompts go through the
 /// network as when it trains; states are handed over. Positions are data: sequences may be of different lengths.
 final class ReplayedSteps {
   /// Sequences.
@@ -45,7 +53,8 @@ final class ReplayedSteps {
   private let shared: StepMemory
   private let replay: StepReplay
   private let layers: [Layer]
-  private let norm: Norm
+  /// What the first layer's mixer takes of the embeddings.
+  private let norm: (kernel: any CompiledKernel, weights: [Tensor])
   private let head: LinearLayer
   private let embed: any CompiledKernel
   private let likeliest: (parts: any CompiledKernel, token: any CompiledKernel)
@@ -59,23 +68,18 @@ final class ReplayedSteps {
   static let longestRun = 32
 
   private struct Layer {
-    let mixerNorm: Norm
     let mixer: Mixer
-    let feedForwardNorm: Norm
+    /// From the mixer to the feed-forward layers.
+    let middle: StepSeam
     let up: LinearLayer
-    let down: LinearLayer
+    /// From those to the next layer, or the head.
+    let end: StepSeam
   }
 
   private enum Mixer {
     case h3(H3Steps)
     case attention(AttentionSteps)
-  }
-
-  /// A normalisation that hands its result on as linear layers take it.
-  private struct Norm {
-    let weight: Tensor
-    let bias: Tensor
-    let kernel: any CompiledKernel
+    case s4d(S4DSteps)
   }
 
   /// Lists that attention's work is made of.
@@ -97,7 +101,11 @@ final class ReplayedSteps {
     guard !device.executor.sharesHostMemory, device.scalar == .float32 else { return false }
     return network.blocks.allSatisfy { block in
       guard case .dense = block.feedForward else { return false }
-      return (block.mixer as? H3).map { $0.settings.headWidth == 1 } ?? (block.mixer is SelfAttention)
+      return switch block.mixer {
+      case let mixer as H3: mixer.settings.headWidth == 1
+      case let mixer as S4D: S4DSteps.suits(mixer)
+      default: block.mixer is SelfAttention
+      }
     }
   }
 
@@ -114,30 +122,30 @@ final class ReplayedSteps {
     replay = StepReplay(executor, shared.workspace)
     let width = network.settings.width
     head = try shared.linear(network.embedding, nil)
-    let activation = head.arithmetic.activation
-    func norm(_ layer: NormLayer) throws -> Norm {
-      let kernel = try preparation.kernel("norm \(layer.epsilon)") {
-        try Normalisation.layer(epsilon: layer.epsilon).kernel(width: width, output: activation)
-      }
-      return Norm(weight: layer.weight.value, bias: layer.bias.value, kernel: kernel)
-    }
     let shape = AttentionSteps.Shape(shared, width: width, heads: network.settings.heads, capacity: capacity)
-    layers = try network.blocks.map { block in
+    let norms = network.blocks.map(\.mixerNorm) + [network.norm]
+    layers = try network.blocks.enumerated().map { number, block in
       guard case .dense(let up, let down) = block.feedForward else {
         preconditionFailure("steps of other feed-forward layers than dense ones")
       }
-      let mixer: Mixer
+      let (mixer, output): (Mixer, AffineLayer)
       switch block.mixer {
-      case let attention as SelfAttention: mixer = .attention(try AttentionSteps(attention, shape, shared))
-      case let h3 as H3: mixer = .h3(try H3Steps(h3, shared))
-      default: preconditionFailure("steps of other mixers than H3 and attention")
+      case let attention as SelfAttention:
+        (mixer, output) = (.attention(try AttentionSteps(attention, shape, shared)), attention.output)
+      case let h3 as H3: (mixer, output) = (.h3(try H3Steps(h3, shared)), h3.output)
+      case let s4d as S4D: (mixer, output) = (.s4d(try S4DSteps(s4d, shared)), s4d.output)
+      default: preconditionFailure("steps of other mixers than H3, S4D and attention")
       }
       return Layer(
-        mixerNorm: try norm(block.mixerNorm), mixer: mixer, feedForwardNorm: try norm(block.feedForwardNorm),
-        up: try shared.linear(up.weight, up.bias, activation: .geluTanh, output: activation),
-        down: try shared.linear(down.weight, down.bias, addsResidual: true))
+        mixer: mixer,
+        middle: try StepSeam(output.weight, output.bias, norm: block.feedForwardNorm, shared),
+        up: try shared.linear(up.weight, up.bias, activation: .geluTanh, output: shared.activation),
+        end: try StepSeam(down.weight, down.bias, norm: norms[number + 1], shared))
     }
-    self.norm = try norm(network.norm)
+    norm = (
+      try shared.norm(.layer(epsilon: norms[0].epsilon), width: width),
+      [norms[0].weight.value, norms[0].bias.value]
+    )
     embed = try preparation.kernel("embed") {
       try Embedding.kernel(
         width: width, table: .float32, positions: network.positions == nil ? nil : .float32)
@@ -181,9 +189,10 @@ final class ReplayedSteps {
       switch layers[number].mixer {
       case .h3(let steps): try steps.begin(u, first: first)
       case .attention(let steps): try steps.begin(u, first: first)
+      case .s4d(let steps): try steps.begin(u, first: first)
       }
     }
-    let rows = try last.converted(to: head.arithmetic.activation).dense().value
+    let rows = try last.converted(to: shared.activation).dense().value
     try head(rows, into: logits.sliced(axis: 0, first..<first + count))
   }
 
@@ -279,25 +288,23 @@ final class ReplayedSteps {
     if let lists {
       try lists.kernel.run([input.positions, lists.runs, lists.items], integers: [lists.shape.pages])
     }
+    let normed = try shared.workspace.tensor("normed", shared.activation, x.shape)
+    try norm.kernel.run([x] + norm.weights + [normed])
+    let hidden = try shared.workspace.tensor(
+      "hidden", shared.activation, [batch, network.settings.feedForward])
     for layer in layers {
-      let normed = try normalised(x, layer.mixerNorm)
-      switch layer.mixer {
-      case .h3(let steps): try steps.step(normed, residual: x, into: y, input)
-      case .attention(let steps): try steps.step(normed, residual: x, into: y, input)
-      }
-      let shape = [batch, network.settings.feedForward]
-      let hidden = try shared.workspace.tensor("hidden", layer.down.arithmetic.activation, shape)
-      try layer.up(normalised(y, layer.feedForwardNorm), into: hidden)
-      try layer.down(hidden, residual: y, into: x)
+      let mixed =
+        switch layer.mixer {
+        case .h3(let steps): try steps.step(normed, input)
+        case .attention(let steps): try steps.step(normed, input)
+        case .s4d(let steps): try steps.step(normed)
+        }
+      try layer.middle(mixed, adding: x, into: y, normalised: normed)
+      try layer.up(normed, into: hidden)
+      try layer.end(hidden, adding: y, into: x, normalised: normed)
     }
-    try head(normalised(x, norm), into: logits)
+    try head(normed, into: logits)
     try findLikeliest(input)
-  }
-
-  private func normalised(_ x: Tensor, _ norm: Norm) throws -> Tensor {
-    let result = try shared.workspace.tensor("normed", head.arithmetic.activation, x.shape)
-    try norm.kernel.run([x, norm.weight, norm.bias, result])
-    return result
   }
 
   /// Makes the likeliest next tokens, and their positions, the input of the next step.

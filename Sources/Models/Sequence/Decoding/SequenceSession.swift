@@ -3,7 +3,7 @@ public import Tensors
 
 /// Sequences that a network continues, all by one position at a time.
 ///
-/// What a step gives is what the network gives for whole sequences, within rounding. On a GPU a step of H3 and attention is started as
+/// What a step gives is what the network gives for whole sequences, within rounding. On a GPU a step of H3, S4D and attention is started as
 /// one; other mixers and machines go through ``MixerDecoder`` operation by operation, a group of sequences of one length at a time.
 public final class SequenceSession {
   /// The network.
@@ -28,8 +28,9 @@ public final class SequenceSession {
     var logits: Variable
   }
 
-  /// Positions of prompts that go through the network at a time, at most, where memory is the device's own: enough to keep any busy.
-  private static let promptPositions = 1 << 17
+  /// Positions of prompts that go through the network at a time, at most, where memory is the device's own: enough to keep any busy,
+  /// also with long ones of which a state space's kernel wants many.
+  private static let promptPositions = 1 << 18
 
   /// - Parameter capacity: positions there will be at most; states of convolutions and attention grow with it.
   /// - Throws: ``ModelError/invalid(key:value:allowed:)`` for more positions than the network was made for.

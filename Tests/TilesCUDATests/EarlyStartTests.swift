@@ -1,0 +1,49 @@
+import Kernels
+import Testing
+import Tiles
+
+@testable import TilesCUDA
+
+/// What kernels print that start while the one before them runs.
+@Suite struct EarlyStartTests {
+  /// Places of texts in a program's entry, which are there once each.
+  private func places(_ texts: [String], in program: CUDAProgram) throws -> [String.Index] {
+    let entry = try #require(program.source.range(of: "__global__")).upperBound
+    return try texts.map { text in
+      let found = program.source[entry...].ranges(of: text)
+      #expect(found.count == 1, "\(text), \(found.count) times")
+      return try #require(found.first).lowerBound
+    }
+  }
+
+  @Test func rowsAwaitWhatWasBeforeThem() throws {
+    let kernel = try Normalisation.layer(epsilon: 1e-5).kernel(width: 768, output: .bfloat16)
+    let program = try SimpleLowering.emit(kernel, target: .sm_90a)
+    // Weight and bias are asked for, the rows are not.
+    let weights = [1, 2].map { "prefetch_row<32>((const u8 *)a.tensor[\($0)] + start" }
+    let order = try places(weights + ["follow();", "const bool aligned"], in: program)
+    #expect(order == order.sorted())
+    #expect(!program.source.contains("prefetch_row<32>((const u8 *)a.tensor[0]"))
+  }
+
+  @Test func productsAwaitWhatWasBeforeThem() throws {
+    let shape = Linear.Shape.sixteenBit(inputs: 768, outputs: 768, rowLimit: 64)
+    let program = try PipelinedLowering.emit(
+      Linear.kernel(shape, weight: .bfloat16, arithmetic: .sixteenBit))
+    let entry = try #require(program.source.range(of: "__global__")).upperBound
+    let text = program.source[entry...]
+    // The loader and each group wait; the loader asks for weights before, and copies nothing.
+    #expect(text.ranges(of: "follow();").count == 2)
+    let first = try #require(text.range(of: "follow();")).lowerBound
+    #expect(text[..<first].contains("prefetch_2(&a.map["))
+    #expect(!text[..<first].contains("copy_in_2("))
+  }
+
+  @Test func othersDoNot() throws {
+    let many = Linear.Shape.sixteenBit(inputs: 768, outputs: 768, rowLimit: nil)
+    let product = try PipelinedLowering.emit(Linear.kernel(many, weight: .bfloat16, arithmetic: .sixteenBit))
+    let rows = try SimpleLowering.emit(
+      Embedding.kernel(width: 768, table: .float32, positions: nil), target: .sm_90a)
+    for program in [product, rows] { #expect(!program.source.contains("follow")) }
+  }
+}
