@@ -8,6 +8,7 @@ float32. Convolutions are torch.fft, as the authors' code without its own kernel
 import argparse
 import json
 import math
+import os
 import statistics
 import time
 
@@ -120,6 +121,8 @@ def main():
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     parser.add_argument("--only", default="", help="shapes whose name contains this")
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--wait", default="", metavar="FILE",
+                        help="compile, then measure once this file is there: compiling may run beside other measurements")
     arguments = parser.parse_args()
     on_gpu = torch.cuda.is_available()
     device = "cuda" if on_gpu else "cpu"
@@ -149,6 +152,8 @@ def main():
 
             for _ in range(3):
                 step()
+            while arguments.wait and not os.path.exists(arguments.wait):
+                time.sleep(0.1)
             times = []
             while len(times) < 5 or sum(times) < arguments.seconds:
                 start = time.perf_counter()

@@ -188,6 +188,7 @@ private struct TrainingSession {
         "ms_step": JSONField(1e3 * time / Double(max(1, steps)), decimals: 3),
         "parameters": JSONField(training.network.parameters.count),
         "steps_as_one": JSONField(training.isReplayed),
+        "obstacle": JSONField(training.isReplayed ? "" : training.obstacle ?? ""),
         "checkpoint": JSONField(folder.checkpoint),
       ])
     } else {

@@ -117,10 +117,18 @@ public final class Training {
       started += 1
       if let pending { try report(finish(pending)) }
       pending = found
-      // On cores the step is done.
-      if device.executor.sharesHostMemory { pending = nil; try report(finish(found)) }
+      if waitsForEachStep {
+        pending = nil
+        try report(finish(found))
+      }
     }
     if let pending { try report(finish(pending)) }
+  }
+
+  /// Whether there is nothing to be won by more: on cores a step is done when it was started, and one that is noted for a record must
+  /// find memory as the next one will.
+  private var waitsForEachStep: Bool {
+    device.executor.sharesHostMemory || startsStepsAsOne && !isReplayed && obstacle == nil
   }
 
   /// Starts a step, and sends the examples of the next on their way.

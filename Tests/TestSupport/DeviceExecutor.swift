@@ -85,6 +85,17 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
     return result
   }
 
+  public func fetchLater(_ tensor: Tensor) throws -> any PendingTensor {
+    requireNoRecord()
+    let result = tensor.moved(to: try HeapStorage(byteCount: tensor.spannedBytes))
+    let hidden = revealed(tensor)
+    copied.out += tensor.spannedBytes
+    pending.append {
+      result.address.copyMemory(from: hidden.address, byteCount: tensor.spannedBytes)
+    }
+    return DevicePending(tensor: tensor, result: result, executor: self)
+  }
+
   public func copy(from source: Tensor, into target: Tensor) throws {
     var source = source
     if source.storage.isOnHost {
@@ -154,6 +165,18 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
     return Tensor(
       unchecked: hidden, byteOffset: tensor.byteOffset, type: tensor.type, shape: tensor.shape,
       strides: tensor.strides)
+  }
+}
+
+/// A tensor on its way from a ``DeviceExecutor``, where it stays until it has come. `@unchecked Sendable`: as the executor.
+private struct DevicePending: PendingTensor, @unchecked Sendable {
+  let tensor: Tensor
+  let result: Tensor
+  let executor: DeviceExecutor
+
+  func wait() throws -> Tensor {
+    try executor.synchronize()
+    return result
   }
 }
 
