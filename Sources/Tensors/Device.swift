@@ -123,7 +123,9 @@ public final class Device {
   // MARK: Memory
 
   /// An array whose numbers somebody is about to write: memory of the pool with whatever is in it.
-  package func empty(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor { try empty(shape, type, in: pool) }
+  package func empty(_ shape: [Int], _ type: ElementType? = nil) throws -> Tensor {
+    try empty(shape, type, in: pool)
+  }
 
   /// The same of another pool.
   func empty(_ shape: [Int], _ type: ElementType? = nil, in memory: MemoryPool) throws -> Tensor {
