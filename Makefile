@@ -19,9 +19,10 @@ bench: build
 	@$(GODWIT) bench generate gemm attention
 
 # The byte model of Recipes/code-hyena.yaml, from nothing: text from PyPI, training (minutes on a large GPU, days on cores), export.
+# A look at all of it on cores: make code-model TRAIN="--set batch=1 --set steps=4 --set examples.test=2 --set evaluate.steps=2"
 code-model: build
 	@test -f code.safetensors || { Scripts/fetch-corpus code.jsonl && $(GODWIT) corpus code.jsonl --out code.safetensors && rm code.jsonl; }
-	@$(GODWIT) train Recipes/code-hyena.yaml $$(test -f runs/code-hyena-seed0/checkpoint.safetensors && echo --resume)
+	@$(GODWIT) train Recipes/code-hyena.yaml $(TRAIN) $$(test -f runs/code-hyena-seed0/checkpoint.safetensors && echo --resume)
 	@$(GODWIT) export runs/code-hyena-seed0/checkpoint.safetensors --out runs/code-hyena.safetensors
 	@$(GODWIT) generate --model runs/code-hyena.safetensors --prompt "def mean(values):" --max-tokens 200
 
