@@ -27,7 +27,7 @@ code-model: build
 	@$(GODWIT) generate --model runs/code-hyena.safetensors --prompt "def mean(values):" --max-tokens 200
 
 # Three mixers on short ListOps, and the page that compares them; some minutes on two cores. For the published sizes take a GPU
-# and Recipes/listops-longconv*.yaml and pathfinder-longconv.yaml, then `godwit report`.
+# and `Scripts/paper-runs OUT`: those, the H3 paper's tasks, long recall and language models, three seeds each, on one page.
 lra: build
 	@for mixer in longconv s4d attention; do $(GODWIT) train Recipes/listops-small-$$mixer.yaml --overwrite || exit 1; done
 	@$(GODWIT) report runs/listops-small-*-seed0 --title "Short ListOps" --out runs/lra.html
