@@ -45,27 +45,3 @@ public import Tiles
       "cuGraphLaunch", unsafe stream.device.driver.table.pointee.graph_launch(executable, stream.handle))
   }
 }
-
-/// Something that an executor was asked for.
-enum CUDAWork: Sendable, Equatable {
-  case launch(PreparedLaunch)
-  case copy(from: UInt64, to: UInt64, bytes: Int)
-  case clear(UInt64, bytes: Int)
-
-  static func == (a: Self, b: Self) -> Bool {
-    switch (a, b) {
-    // The same arguments give the same launch.
-    case (.launch(let a), .launch(let b)): a === b
-    case (.copy(let from, let to, let bytes), .copy(let otherFrom, let otherTo, let otherBytes)):
-      (from, to, bytes) == (otherFrom, otherTo, otherBytes)
-    case (.clear(let place, let bytes), .clear(let other, let otherBytes)):
-      (place, bytes) == (other, otherBytes)
-    default: false
-    }
-  }
-}
-
-/// What a ``CUDAExecutor`` noted of work that it ran.
-struct CUDAWorkLog: WorkLog {
-  let work: [CUDAWork]
-}
