@@ -34,6 +34,8 @@ public final class Replay {
   /// Times that work is recorded before it is given up.
   private static let mostAttempts = 3
 
+  private static let timed = "kernels are timed one by one"
+
   public init(on device: Device) { self.device = device }
 
   /// Whether the work is started as one.
@@ -88,7 +90,7 @@ public final class Replay {
       try device.executor.observe { results = try body() }
     }
     guard let log else {
-      obstacle = "kernels are timed one by one"
+      obstacle = Self.timed
       return try body()
     }
     inputs.finish()
@@ -104,7 +106,10 @@ public final class Replay {
     let record = try device.computing(in: memory.arrays, inputs) {
       try device.executor.record { results = try body() }
     }
-    guard let record else { return try body() }
+    guard let record else {
+      obstacle = Self.timed
+      return try body()
+    }
     try inputs.copyConstants(on: device)
     try inputs.refresh(on: device)
     try record.run()

@@ -107,7 +107,7 @@ public final class Training {
   ///   - last: the step after which it ends; nothing is under way then.
   ///   - report: is told what each step found.
   /// - Throws: ``TrainError/diverged(step:loss:)`` or ``TrainError/gradients(step:loss:norm:)``; parameters are as they were
-  ///   before that step, and no later step moves them.
+  ///   before that step, and no later step moves them; what batch normalisation measures has seen it.
   public func advance(through last: Int, _ report: (StepResult) throws -> Void) throws {
     precondition(last <= recipe.steps, "step \(last) of \(recipe.steps)")
     var started = step

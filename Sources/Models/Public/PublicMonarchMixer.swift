@@ -7,7 +7,7 @@ public import Tensors
 ///
 /// Known are files of HazyResearch's `m2` repository: pretrained with a head for masked tokens, or with a pooler for sentences, with or
 /// without classes. Tensors that the network would ignore are errors, but for buffers, which must hold the numbers that the network
-/// computes itself, buffers of FlashFFTConv, and what lies outside the network, which is listed.
+/// computes itself (positions must be as many), buffers of FlashFFTConv, and what lies outside the network, which is listed.
 public struct PublicMonarchMixer {
   /// What stands on the encoder.
   public enum Head: Sendable, Hashable {
