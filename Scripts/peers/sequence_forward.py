@@ -13,6 +13,7 @@ import json
 import math
 import os
 import statistics
+import sys
 import time
 
 import torch
@@ -190,6 +191,7 @@ def main():
                 hyena(x.view(-1, length, width))
             del x
             synchronize()
+            print("ready", file=sys.stderr, flush=True)
             while not os.path.exists(arguments.wait):
                 time.sleep(0.1)
         for length in encoder_lengths:

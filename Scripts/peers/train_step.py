@@ -10,6 +10,7 @@ import json
 import math
 import os
 import statistics
+import sys
 import time
 
 import torch
@@ -152,6 +153,8 @@ def main():
 
             for _ in range(3):
                 step()
+            if arguments.wait:
+                print("ready", file=sys.stderr, flush=True)
             while arguments.wait and not os.path.exists(arguments.wait):
                 time.sleep(0.1)
             times = []
