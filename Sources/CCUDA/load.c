@@ -92,3 +92,22 @@ gw_result gw_cuda_launch(
   gw_launch_config config = {{blocks, 1, 1}, {threads, 1, 1}, shared_bytes, stream, attributes, count};
   return driver->launch_ex(&config, function, parameters, NULL);
 }
+
+gw_result gw_cuda_capture_after(
+  const gw_driver *driver, gw_stream_t stream, const gw_graph_node_t *nodes, size_t count) {
+  // CU_STREAM_SET_CAPTURE_DEPENDENCIES
+  return driver->capture_depends(stream, nodes, count, 1);
+}
+
+gw_result gw_cuda_capture_last(const gw_driver *driver, gw_stream_t stream, gw_graph_node_t *node) {
+  int status = 0;
+  size_t count = 0;
+  const gw_graph_node_t *nodes = NULL;
+  *node = NULL;
+  gw_result code = driver->capture_info(stream, &status, NULL, NULL, &nodes, &count);
+  if (code) return code;
+  // CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, where nothing or more than one is what comes next waits for.
+  if (count != 1) return 901;
+  *node = nodes[0];
+  return 0;
+}

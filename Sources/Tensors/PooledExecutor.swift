@@ -41,6 +41,8 @@ struct PooledExecutor: Executor {
   func fetchLater(_ tensor: Tensor) throws -> any PendingTensor { try inner.fetchLater(tensor) }
   func clear(_ tensor: Tensor) throws { try inner.clear(tensor) }
   func synchronize() throws { try inner.synchronize() }
-  func record(_ body: () throws -> Void) throws -> (any KernelRecord)? { try inner.record(body) }
+  func record(concurrently: Bool, _ body: () throws -> Void) throws -> (any KernelRecord)? {
+    try inner.record(concurrently: concurrently, body)
+  }
   func observe(_ body: () throws -> Void) throws -> (any WorkLog)? { try inner.observe(body) }
 }

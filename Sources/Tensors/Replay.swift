@@ -84,6 +84,7 @@ public final class Replay {
   }
 
   private func note(_ memory: ReplayMemory, _ body: () throws -> [Tensor]) throws -> [Tensor] {
+    memory.arrays.settle()
     let inputs = RecordingInProgress(memory.inputs, isCapturing: false)
     var results: [Tensor] = []
     let log = try device.computing(in: memory.arrays, inputs) {
@@ -101,10 +102,11 @@ public final class Replay {
   private func record(
     _ log: any WorkLog, _ before: RecordingInProgress, _ memory: ReplayMemory, _ body: () throws -> [Tensor]
   ) throws -> [Tensor] {
+    memory.arrays.settle()
     let inputs = RecordingInProgress(memory.inputs, isCapturing: true)
     var results: [Tensor] = []
     let record = try device.computing(in: memory.arrays, inputs) {
-      try device.executor.record { results = try body() }
+      try device.executor.record(concurrently: true) { results = try body() }
     }
     guard let record else {
       obstacle = Self.timed
@@ -132,5 +134,10 @@ private struct ReplayMemory {
   /// What the host gives has places of its own: it is there before the first kernel of a record runs.
   let inputs: MemoryPool
 
-  init(_ executor: any Executor) { (arrays, inputs) = (MemoryPool(executor), MemoryPool(executor)) }
+  /// Bytes that lie idle before kernels of a record use them again, so that kernels can run beside each other.
+  private static let patience = 256 << 20
+
+  init(_ executor: any Executor) {
+    (arrays, inputs) = (MemoryPool(executor, patience: Self.patience), MemoryPool(executor))
+  }
 }

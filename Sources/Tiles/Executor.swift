@@ -60,12 +60,14 @@ public protocol Executor: Sendable {
   /// Each must have run once with the same arguments, whose memory must outlive the record. `body` allocates, places and
   /// fetches nothing.
   ///
+  /// - Parameter concurrently: whether work may run beside other work of the record that it shares no memory with, or only reads the
+  ///   same (``AccessOrder``), rather than in order: for small kernels, of which one leaves most of a machine idle.
   /// - Returns: `nil`, without a call of `body`, where kernels start as fast one by one.
-  func record(_ body: () throws -> Void) throws -> (any KernelRecord)?
+  func record(concurrently: Bool, _ body: () throws -> Void) throws -> (any KernelRecord)?
 
   /// Runs `body` and notes the kernels, copies and clearings that it starts, so that a record can be compared with them.
   ///
-  /// - Returns: `nil`, without a call of `body`, where ``record(_:)`` would record nothing.
+  /// - Returns: `nil`, without a call of `body`, where ``record(concurrently:_:)`` would record nothing.
   func observe(_ body: () throws -> Void) throws -> (any WorkLog)?
 }
 
@@ -117,7 +119,7 @@ extension Executor {
   public func synchronize() throws {}
 
   /// Nothing: host kernels start at once.
-  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? { nil }
+  public func record(concurrently: Bool, _ body: () throws -> Void) throws -> (any KernelRecord)? { nil }
 
   /// Nothing: there are no records to compare it with.
   public func observe(_ body: () throws -> Void) throws -> (any WorkLog)? { nil }

@@ -23,6 +23,22 @@ import TilesCPU
     for number in order.reversed() { kept[number] = nil }
   }
 
+  /// Memory lies idle until more has been given back since, and no longer where work begins anew.
+  @Test func patientPoolsUseMemoryLate() throws {
+    let pool = MemoryPool(DeviceExecutor(try CPUExecutor(threads: 1)), patience: 2048)
+    func taken() throws -> UInt { address(try pool.storage(byteCount: 1024)) }
+    let places = [try taken(), try taken(), try taken()]
+    #expect(Set(places).count == 3)
+    #expect(try taken() == places[0])
+    #expect(try taken() == places[1])
+    pool.settle()
+    var kept: [TensorStorage] = try places.indices.map { _ in try pool.storage(byteCount: 1024) }
+    #expect(kept.map(address) == places.sorted())
+    kept = []
+    pool.empty()
+    #expect(try pool.storage(byteCount: 1024).byteCount == 1024)
+  }
+
   @Test func sizesShareNothing() throws {
     let pool = MemoryPool(DeviceExecutor(try CPUExecutor(threads: 1)))
     var small: TensorStorage? = try pool.storage(byteCount: 1000)

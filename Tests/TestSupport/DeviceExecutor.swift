@@ -37,14 +37,16 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   public let prefersSixteenBit: Bool
   private let inner: any Executor
   /// What was asked for and has not run.
-  private var pending: [() throws -> Void] = []
+  private var pending: [DeviceWork] = []
   /// Bytes copied to the device and back.
   public private(set) var copied = (in: 0, out: 0)
   private var compiled = 0
   /// Times that kernels were started as one.
   public private(set) var replays = 0
   /// What is noted instead of run.
-  private var recorded: [() throws -> Void]?
+  private var recorded: [DeviceWork]?
+  /// Orders concurrent work.
+  private var random = SeededNumbers(seed: 7)
   /// What was asked for, while somebody observes or records.
   private var noted: [String]?
 
@@ -60,7 +62,7 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
   public func compile(_ kernel: Kernel) throws(ExecutionError) -> any CompiledKernel {
     compiled += 1
     return DeviceKernel(
-      name: kernel.name, number: compiled, inner: try inner.compile(kernel), executor: self)
+      kernel: kernel, number: compiled, inner: try inner.compile(kernel), executor: self)
   }
 
   public func allocate(byteCount: Int) throws -> TensorStorage {
@@ -90,7 +92,7 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
     let result = tensor.moved(to: try HeapStorage(byteCount: tensor.spannedBytes))
     let hidden = revealed(tensor)
     copied.out += tensor.spannedBytes
-    pending.append {
+    enqueue(reads: [hidden]) {
       result.address.copyMemory(from: hidden.address, byteCount: tensor.spannedBytes)
     }
     return DevicePending(tensor: tensor, result: result, executor: self)
@@ -107,7 +109,7 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
       source = kept
     }
     let (from, to) = (revealed(source), revealed(target))
-    enqueue { [inner] in try inner.copy(from: from, into: to) }
+    enqueue(reads: [from], writes: [to]) { [inner] in try inner.copy(from: from, into: to) }
     if !source.storage.isOnHost { noted?.append("copy \(from.address) \(to.address)") }
     if target.storage.isOnHost {
       requireNoRecord()
@@ -120,21 +122,22 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
     precondition(tensor.isDense && !tensor.storage.isOnHost, "only dense tensors of the device are cleared")
     let tensor = revealed(tensor)
     noted?.append("clear \(tensor.address)")
-    enqueue { [inner] in try inner.clear(tensor) }
+    enqueue(writes: [tensor]) { [inner] in try inner.clear(tensor) }
   }
 
   public func synchronize() throws {
     requireNoRecord()
     let work = pending
     pending = []
-    for step in work { try step() }
+    for step in work { try step.run() }
   }
 
-  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? {
+  public func record(concurrently: Bool, _ body: () throws -> Void) throws -> (any KernelRecord)? {
     (recorded, noted) = ([], [])
     defer { (recorded, noted) = (nil, nil) }
     try body()
-    return DeviceRecord(work: recorded ?? [], log: DeviceLog(work: noted ?? []), executor: self)
+    return DeviceRecord(
+      work: recorded ?? [], isConcurrent: concurrently, log: DeviceLog(work: noted ?? []), executor: self)
   }
 
   public func observe(_ body: () throws -> Void) throws -> (any WorkLog)? {
@@ -144,16 +147,39 @@ public final class DeviceExecutor: Executor, @unchecked Sendable {
     return DeviceLog(work: noted ?? [])
   }
 
-  fileprivate func replay(_ work: [() throws -> Void]) {
-    pending += work
+  fileprivate func replay(_ work: [DeviceWork], isConcurrent: Bool) {
+    pending += isConcurrent ? shuffled(work) : work
     replays += 1
+  }
+
+  /// Some order in which everything waits for what it has to wait for, another one every time.
+  private func shuffled(_ work: [DeviceWork]) -> [DeviceWork] {
+    var order = AccessOrder()
+    let awaited = work.map { order.add(reads: $0.reads, writes: $0.writes) }
+    var open = awaited.map(\.count)
+    var waiting = [[Int]](repeating: [], count: work.count)
+    for (place, earlier) in awaited.enumerated() { for other in earlier { waiting[other].append(place) } }
+    var (ready, result): ([Int], [DeviceWork]) = (work.indices.filter { open[$0] == 0 }, [])
+    while !ready.isEmpty {
+      ready.swapAt(ready.count - 1, Int.random(in: 0..<ready.count, using: &random))
+      let next = ready.removeLast()
+      result.append(work[next])
+      for place in waiting[next] {
+        open[place] -= 1
+        if open[place] == 0 { ready.append(place) }
+      }
+    }
+    precondition(result.count == work.count, "work waits for itself")
+    return result
   }
 
   fileprivate func note(_ kernel: String, _ tensors: [Tensor], _ integers: [Int]) {
     noted?.append("\(kernel) \(tensors.map { "\($0.address) \($0.shape) \($0.strides)" }) \(integers)")
   }
 
-  fileprivate func enqueue(_ work: @escaping () throws -> Void) {
+  fileprivate func enqueue(reads: [Tensor] = [], writes: [Tensor] = [], _ run: @escaping () throws -> Void) {
+    let work = DeviceWork(
+      reads: reads.map(AccessOrder.bytes(of:)), writes: writes.map(AccessOrder.bytes(of:)), run: run)
     if recorded == nil { pending.append(work) } else { recorded?.append(work) }
   }
 
@@ -180,13 +206,21 @@ private struct DevicePending: PendingTensor, @unchecked Sendable {
   }
 }
 
+/// Something that a ``DeviceExecutor`` is asked for, and the memory it is about.
+private struct DeviceWork {
+  let reads: [Range<UInt64>]
+  let writes: [Range<UInt64>]
+  let run: () throws -> Void
+}
+
 /// Kernels of a ``DeviceExecutor`` with their arguments. `@unchecked Sendable`: as the executor.
 private struct DeviceRecord: KernelRecord, @unchecked Sendable {
-  let work: [() throws -> Void]
+  let work: [DeviceWork]
+  let isConcurrent: Bool
   let log: DeviceLog
   let executor: DeviceExecutor
 
-  func run() throws { executor.replay(work) }
+  func run() throws { executor.replay(work, isConcurrent: isConcurrent) }
 
   func isSame(as log: any WorkLog) -> Bool { (log as? DeviceLog) == self.log }
 }
@@ -198,7 +232,7 @@ private struct DeviceLog: WorkLog, Equatable {
 
 /// A kernel of a ``DeviceExecutor``.
 private struct DeviceKernel: CompiledKernel {
-  let name: String
+  let kernel: Kernel
   /// Tells kernels of one name apart.
   let number: Int
   let inner: any CompiledKernel
@@ -206,10 +240,13 @@ private struct DeviceKernel: CompiledKernel {
 
   func run(_ tensors: [Tensor], integers: [Int]) throws(ExecutionError) {
     for (number, tensor) in tensors.enumerated() where tensor.storage.isOnHost {
-      throw .argumentLayout(kernel: name, tensor: "\(number)", reason: "it lies in host memory")
+      throw .argumentLayout(kernel: kernel.name, tensor: "\(number)", reason: "it lies in host memory")
     }
     let revealed = tensors.map { executor.revealed($0) }
-    executor.note("\(name) \(number)", revealed, integers)
-    executor.enqueue { [inner] in try inner.run(revealed, integers: integers) }
+    executor.note("\(kernel.name) \(number)", revealed, integers)
+    let written = zip(kernel.tensors, revealed).filter { $0.0.access != .input }.map(\.1)
+    executor.enqueue(reads: revealed, writes: written) { [inner] in
+      try inner.run(revealed, integers: integers)
+    }
   }
 }

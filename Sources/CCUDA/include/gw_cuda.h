@@ -17,6 +17,7 @@ typedef struct gw_stream *gw_stream_t;  // CUstream
 typedef struct gw_event *gw_event_t;  // CUevent
 typedef struct gw_graph *gw_graph_t;  // CUgraph
 typedef struct gw_graph_exec *gw_graph_exec_t;  // CUgraphExec
+typedef struct gw_graph_node *gw_graph_node_t;  // CUgraphNode
 
 /// CUlaunchAttribute: a number, four bytes of padding, a union of 64 bytes.
 typedef struct {
@@ -69,6 +70,11 @@ typedef struct {
   X(stream_wait, "cuStreamWaitEvent", (gw_stream_t stream, gw_event_t event, unsigned flags))                      \
   X(capture_begin, "cuStreamBeginCapture_v2", (gw_stream_t stream, int mode))                                      \
   X(capture_end, "cuStreamEndCapture", (gw_stream_t stream, gw_graph_t _Nullable *_Nonnull graph))                 \
+  X(capture_info, "cuStreamGetCaptureInfo_v2",                                                                     \
+    (gw_stream_t stream, int *status, uint64_t *_Nullable number, gw_graph_t _Nullable *_Nullable graph,           \
+     const gw_graph_node_t _Nonnull *_Nullable *_Nonnull nodes, size_t *count))                                    \
+  X(capture_depends, "cuStreamUpdateCaptureDependencies",                                                          \
+    (gw_stream_t stream, const gw_graph_node_t _Nonnull *_Nullable nodes, size_t count, unsigned flags))           \
   X(graph_instantiate, "cuGraphInstantiateWithFlags",                                                              \
     (gw_graph_exec_t _Nullable *_Nonnull exec, gw_graph_t graph, unsigned long long flags))                        \
   X(graph_launch, "cuGraphLaunch", (gw_graph_exec_t exec, gw_stream_t stream))                                     \
@@ -142,5 +148,12 @@ int gw_nvrtc_load(const char *path, gw_nvrtc *nvrtc, char *message, size_t capac
 gw_result gw_cuda_launch(
   const gw_driver *driver, gw_function_t function, unsigned blocks, unsigned threads, unsigned shared_bytes,
   gw_stream_t stream, unsigned cluster, int overlaps, const void *argument);
+
+/// What is captured next waits for these nodes alone.
+gw_result gw_cuda_capture_after(
+  const gw_driver *driver, gw_stream_t stream, const gw_graph_node_t _Nonnull *_Nullable nodes, size_t count);
+
+/// The node that was captured last.
+gw_result gw_cuda_capture_last(const gw_driver *driver, gw_stream_t stream, gw_graph_node_t _Nullable *_Nonnull node);
 
 #pragma clang assume_nonnull end

@@ -56,7 +56,7 @@ final class StepReplay {
     switch known[key] {
     case .recorded(let record): try record.run()
     case .seen:
-      guard let record = try executor.record(body) else {
+      guard let record = try executor.record(concurrently: false, body) else {
         isUseful = false
         return try body()
       }

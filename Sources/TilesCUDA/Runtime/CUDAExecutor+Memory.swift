@@ -23,7 +23,9 @@ extension CUDAExecutor {
   public func allocate(byteCount: Int) throws -> TensorStorage {
     try requireNoCapture("an allocation")
     let storage = try pool.allocate(byteCount: byteCount)
-    try fill(storage.address, byteCount)
+    guard byteCount > 0 else { return storage }
+    try device.activate()
+    try device.driver.check("cuMemsetD8Async", fill(storage.address, byteCount))
     return storage
   }
 
@@ -113,13 +115,12 @@ extension CUDAExecutor {
       }
     case (false, false):
       try target.forEachRun(from: source) { from, to, bytes throws(CUDAError) in
-        note(
-          .copy(
-            from: source.deviceAddress + UInt64(from), to: target.deviceAddress + UInt64(to), bytes: bytes))
+        let (from, to) = (source.deviceAddress + UInt64(from), target.deviceAddress + UInt64(to))
         try device.driver.check(
           "cuMemcpyDtoDAsync",
-          unsafe table.pointee.copy_on_device(
-            target.deviceAddress + UInt64(to), source.deviceAddress + UInt64(from), bytes, handle))
+          start(.copy(from: from, to: to, bytes: bytes)) { _ in
+            unsafe table.pointee.copy_on_device(to, from, bytes, handle)
+          })
       }
     case (false, true):
       try requireNoCapture("a copy to the host")
@@ -138,15 +139,15 @@ extension CUDAExecutor {
   /// - Precondition: the tensor is dense and not on the host.
   public func clear(_ tensor: Tensor) throws {
     precondition(tensor.isDense && !tensor.storage.isOnHost, "only dense tensors of the GPU are cleared here")
-    note(.clear(tensor.deviceAddress, bytes: tensor.spannedBytes))
-    try fill(tensor.deviceAddress, tensor.spannedBytes)
-  }
-
-  private func fill(_ address: UInt64, _ bytes: Int) throws(CUDAError) {
+    let (address, bytes) = (tensor.deviceAddress, tensor.spannedBytes)
     guard bytes > 0 else { return }
     try device.activate()
     try device.driver.check(
-      "cuMemsetD8Async", unsafe device.driver.table.pointee.fill_bytes(address, 0, bytes, stream.handle))
+      "cuMemsetD8Async", start(.clear(address, bytes: bytes)) { _ in fill(address, bytes) })
+  }
+
+  private func fill(_ address: UInt64, _ bytes: Int) -> gw_result {
+    unsafe device.driver.table.pointee.fill_bytes(address, 0, bytes, stream.handle)
   }
 }
 

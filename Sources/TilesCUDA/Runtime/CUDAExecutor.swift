@@ -24,10 +24,8 @@ public final class CUDAExecutor: Executor {
     var lastKernel = "-"
     /// What is asked for while somebody observes or captures.
     var noted: [CUDAWork]?
-    /// Whether it goes into a graph instead of running.
-    var isCapturing = false
-    /// Whether the last that was asked for was a kernel.
-    var followsKernel: Bool { if case .launch = noted?.last { true } else { false } }
+    /// How it goes into a graph instead of running.
+    var capture: GraphCapture?
     var plans: TunedPlans?
     var staging: StagingRing?
     var slots: [CUDAPendingTensor.Slot] = []
@@ -120,16 +118,28 @@ public final class CUDAExecutor: Executor {
   /// hidden, and each still finds all that was written before.
   func launch(_ launch: PreparedLaunch) throws(CUDAError) {
     let program = launch.program.program
-    let code = state.withLock { state in
-      let overlaps = state.isCapturing && state.followsKernel && program.kernel.schedule.startsEarly
-      state.noted?.append(.launch(launch))
-      state.lastKernel = program.kernel.name
+    let code = start(.launch(launch)) { followsKernel in
       if let failure = activationFailure() { return failure }
       return unsafe gw_cuda_launch(
         device.driver.table, launch.program.function, UInt32(launch.blocks), UInt32(program.threads),
-        UInt32(program.sharedBytes), stream.handle, 1, overlaps ? 1 : 0, launch.argument)
+        UInt32(program.sharedBytes), stream.handle, 1,
+        followsKernel && program.kernel.schedule.startsEarly ? 1 : 0,
+        launch.argument)
     }
     guard code == 0 else { throw failure(code, kernel: program.kernel.name) }
+  }
+
+  /// Starts work, and notes it where somebody observes or captures.
+  ///
+  /// - Parameter call: asks the driver for it; told whether it goes into a graph behind a kernel, and nothing else.
+  func start(_ work: CUDAWork, _ call: (_ followsKernel: Bool) -> gw_result) -> gw_result {
+    state.withLock { state in
+      if case .launch(let launch) = work { state.lastKernel = launch.program.program.kernel.name }
+      defer { state.noted?.append(work) }
+      guard var capture = state.capture else { return call(false) }
+      defer { state.capture = capture }
+      return capture.add(work, behind: state.noted ?? [], in: stream, call)
+    }
   }
 
   private func activationFailure() -> gw_result? {
@@ -204,7 +214,7 @@ public final class CUDAExecutor: Executor {
 
   /// A graph would repeat a copy from memory that is gone by then.
   func requireNoCapture(_ what: String) throws(CUDAError) {
-    guard state.withLock({ !$0.isCapturing }) else {
+    guard state.withLock({ $0.capture == nil }) else {
       throw .launch(
         kernel: "-",
         reason: "\(what) cannot be captured in a graph. Run the same kernels on the same tensors once before")
@@ -214,8 +224,8 @@ public final class CUDAExecutor: Executor {
   // MARK: Graphs
 
   /// A ``CUDAGraph``; `nil` while kernels are timed one by one.
-  public func record(_ body: () throws -> Void) throws -> (any KernelRecord)? {
-    profile.isOn.load(ordering: .relaxed) ? nil : try capture(body)
+  public func record(concurrently: Bool, _ body: () throws -> Void) throws -> (any KernelRecord)? {
+    profile.isOn.load(ordering: .relaxed) ? nil : try capture(concurrently: concurrently, body)
   }
 
   /// A ``CUDAWorkLog``; `nil` while kernels are timed one by one.
@@ -227,22 +237,25 @@ public final class CUDAExecutor: Executor {
     return CUDAWorkLog(work: state.withLock { $0.noted ?? [] })
   }
 
-  /// Notes a copy or a clearing where somebody observes or captures.
-  func note(_ work: CUDAWork) { state.withLock { $0.noted?.append(work) } }
-
   /// Notes the kernels that `body` starts instead of running them, to be replayed as one.
   ///
   /// Tensors that they use must outlive the graph; nothing may be placed, fetched or waited for meanwhile, and each
   /// kernel must have run once before with the same arguments.
-  public func capture(_ body: () throws -> Void) throws -> CUDAGraph {
+  ///
+  /// - Parameter concurrently: whether work waits only for what wrote what it reads, or used what it writes, rather than for all
+  ///   before it.
+  public func capture(concurrently: Bool = false, _ body: () throws -> Void) throws -> CUDAGraph {
     try device.activate()
     let table = unsafe device.driver.table
     // Relaxed (2): other threads may go on allocating.
     try device.driver.check("cuStreamBeginCapture", unsafe table.pointee.capture_begin(stream.handle, 2))
-    state.withLock { ($0.noted, $0.isCapturing) = ([], true) }
-    let outcome = Result { try body() }
+    state.withLock { ($0.noted, $0.capture) = ([], GraphCapture(concurrently: concurrently)) }
+    let outcome = Result {
+      try body()
+      try state.withLock { state throws(CUDAError) in try state.capture?.join(in: stream) }
+    }
     let work = state.withLock { state in
-      defer { (state.noted, state.isCapturing) = (nil, false) }
+      defer { (state.noted, state.capture) = (nil, nil) }
       return state.noted ?? []
     }
     var graph: gw_graph_t?

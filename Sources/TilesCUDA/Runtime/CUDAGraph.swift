@@ -29,7 +29,7 @@ public import Tiles
 
   /// Kernels in it.
   public var kernelCount: Int {
-    work.count { if case .launch = $0 { true } else { false } }
+    work.count { $0.isKernel }
   }
 
   /// Whether it does what was observed.

@@ -91,7 +91,9 @@ package final class CUDAKernel: CompiledKernel {
     try DeviceArguments.check(kernel, tensors, parameters)
     let grid = kernel.grid.map { $0.value(parameters: parameters) }
     let tasks = try DeviceArguments.taskCount(kernel, grid)
-    guard tasks > 0 else { return PreparedLaunch(program: primary, blocks: 0, argument: [], order: nil) }
+    guard tasks > 0 else {
+      return PreparedLaunch(program: primary, blocks: 0, argument: [], tensors: tensors, order: nil)
+    }
     let (program, maps) = try addressed(tensors, &state)
     let blocks = program.program.blocks(tasks: tasks, multiprocessors: executor.device.multiprocessors)
     let order = try order(grid, parameters, blocks: blocks, &state)
@@ -99,7 +101,8 @@ package final class CUDAKernel: CompiledKernel {
       maps: maps, tensors: tensors, order: order?.address ?? 0, parameters: parameters,
       // An order with gaps is longer than the tasks it holds.
       tasks: order.map { $0.byteCount / 4 } ?? tasks)
-    return PreparedLaunch(program: program, blocks: blocks, argument: argument, order: order)
+    return PreparedLaunch(
+      program: program, blocks: blocks, argument: argument, tensors: tensors, order: order)
   }
 
   /// The fastest program that can address the tensors, with its tensor maps.

@@ -1,4 +1,5 @@
 internal import CCUDA
+internal import Memory
 internal import Tiles
 
 /// A program whose machine code the device has.
@@ -63,10 +64,15 @@ internal import Tiles
   let blocks: Int
   /// The argument, aligned as tensor maps ask for.
   let argument: UnsafeMutableRawPointer
+  /// Bytes of tensors that it reads, and that it writes.
+  let (reads, writes): ([Range<UInt64>], [Range<UInt64>])
   /// Keeps the order of tasks alive.
   private let order: DeviceStorage?
 
-  init(program: LoadedProgram, blocks: Int, argument bytes: [UInt8], order: DeviceStorage?) {
+  init(
+    program: LoadedProgram, blocks: Int, argument bytes: [UInt8], tensors: [Tensor], order: DeviceStorage?
+  ) {
+    (reads, writes) = AccessOrder.bytes(of: tensors, program.program.kernel)
     self.program = program
     self.blocks = blocks
     self.order = order
