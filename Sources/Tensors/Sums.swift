@@ -29,12 +29,17 @@ extension Device {
       let sums = try summed(tensor.reshaped([outer * parts, count / parts]), axis: 1)
       return try sum(sums.reshaped([outer, parts]), axis: 1, into: result)
     }
-    let kind = middle(outer: outer, count: count, inner: inner, type: tensor.type)
+    let joined = rowsInOne(outer: outer, count: count, inner: inner, type: tensor.type)
+    let kind = middle(outer: outer, count: count / joined, inner: joined * inner, type: tensor.type)
     guard case .middle(_, _, let length) = kind else { return }
-    let splits = (count + length - 1) / length
-    let parts = splits > 1 ? try empty([splits, outer, inner]) : result.reshaped([1, outer, inner])
-    try run(kind, [tensor.reshaped([outer, count, inner]), parts])
-    if splits > 1 { try sum(parts.reshaped([splits, outer * inner]), axis: 0, into: result) }
+    let splits = (count / joined + length - 1) / length
+    let parts =
+      splits * joined > 1
+      ? try empty([splits, outer, joined * inner]) : result.reshaped([1, outer, inner])
+    try run(kind, [tensor.reshaped([outer, count / joined, joined * inner]), parts])
+    guard splits * joined > 1 else { return }
+    // Where rows are joined there is one outer place.
+    try sum(parts.reshaped([splits * joined, outer * inner]), axis: 0, into: result)
   }
 
   /// The sum of the squares of all numbers of some arrays together, `[1]`.
@@ -64,10 +69,21 @@ extension Device {
         length: max(64, ((count + 63) / 64).nextPowerOfTwo))
     }
     // A vector a lane; 16 warps a multiprocessor where there are rows enough, and no sums of a few rows.
-    let columns = min(type == .float32 ? 128 : 256, max(8, inner.nextPowerOfTwo))
+    let columns = min(Self.fullRow(type), max(8, inner.nextPowerOfTwo))
     let tiles = outer * ((inner + columns - 1) / columns)
-    let splits = max(1, min((count + 15) / 16, 16 * executor.cores / tiles))
+    let splits = count > 128 ? max(1, min((count + 63) / 64, 16 * executor.cores / tiles)) : 1
     return .middle(rows: 1, columns: columns, length: (count + splits - 1) / splits)
+  }
+
+  /// Numbers that the lanes of a warp load at a time.
+  private static func fullRow(_ type: ElementType) -> Int { type == .float32 ? 128 : 256 }
+
+  /// How many short rows of a long array are taken as one, so that no lane is idle.
+  private func rowsInOne(outer: Int, count: Int, inner: Int, type: ElementType) -> Int {
+    guard hasManyCores, outer == 1, count >= 4096 else { return 1 }
+    var joined = 1
+    while 2 * joined * inner <= Self.fullRow(type), count % (2 * joined) == 0 { joined *= 2 }
+    return joined
   }
 
   /// Parts into which long rows are cut where there are too few to fill a machine of many cores.

@@ -14,6 +14,9 @@ public enum AxisSum: Sendable, Hashable {
   /// As `last`, of squares.
   case lastSquared(rows: Int, columns: Int)
 
+  /// Rows of which a task that has one at a time asks for so many together.
+  private static let several = 8
+
   private var squares: Bool { if case .lastSquared = self { true } else { false } }
 
   /// Arguments: the array, its sums.
@@ -30,10 +33,17 @@ public enum AxisSum: Sendable, Hashable {
           guard rows > 1 else {
             let total = k.filled(
               0, rows: 1, columns: columns, validRows: 1, validColumns: (inner - column).min(Index(columns)))
-            k.loop((count - start).min(Index(length))) { step in
-              let row = k.load(x, at: [task[1], start + step, column], columns: columns, as: .float32)
-              k.assign(total, k.map(.add, total, row))
+            let rows = (count - start).min(Index(length))
+            func add(_ row: Index, _ several: Int) {
+              // Asked for together: a task waits for several rows as long as for one.
+              let loaded = (0..<several).map { next in
+                k.load(x, at: [task[1], start + row + Index(next), column], columns: columns, as: .float32)
+              }
+              for row in loaded { k.assign(total, k.map(.add, total, row)) }
             }
+            let several = Index(Self.several)
+            k.loop(rows / several) { step in add(step * several, Self.several) }
+            k.loop(rows % several) { step in add(rows / several * several + step, 1) }
             return k.store(total, to: y, at: [task[0], task[1], column])
           }
           let valid = (inner - column).min(Index(columns))
