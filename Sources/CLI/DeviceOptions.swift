@@ -32,10 +32,37 @@ struct DeviceOptions: ParsableArguments {
     }
   }
 
+  /// Executors for work beside each other, of shares of what the options ask for: the GPUs there are in turn, or so many threads each.
+  func executors(_ count: Int) throws -> [any Executor] {
+    guard count > 1 else { return [try executor()] }
+    switch device {
+    case .cpu: return try cpus(count)
+    case .cuda: return try gpus(count)
+    case .auto: return if let executors = try? gpus(count) { executors } else { try cpus(count) }
+    }
+  }
+
+  private func cpus(_ count: Int) throws -> [any Executor] {
+    let share = max(1, (threads ?? Machine.cores) / count)
+    return try (0..<count).map { _ in try CPUExecutor(threads: share) }
+  }
+
+  private func gpus(_ count: Int) throws -> [any Executor] {
+    let places = try (0..<max(1, min(count, CUDADevice.count()))).map { try CUDADevice(number: $0) }
+    let caps = try places.enumerated().map { place, device in
+      // Runs on this one.
+      let runs = (count - place + places.count - 1) / places.count
+      return try (gpuMemory?.bytes ?? device.memoryInfo().free / 10 * 9) / runs
+    }
+    return try (0..<count).map { try gpu(places[$0 % places.count], memoryCap: caps[$0 % places.count]) }
+  }
+
   /// The GPU, or what is missing for it.
-  func gpu() throws -> CUDAExecutor {
+  func gpu() throws -> CUDAExecutor { try gpu(nil, memoryCap: gpuMemory?.bytes) }
+
+  private func gpu(_ device: CUDADevice?, memoryCap: Int?) throws -> CUDAExecutor {
     let executor = try CUDAExecutor(
-      memoryCap: gpuMemory?.bytes, cacheFolder: Files.cacheFolder + "/cuda", compilerPath: nvrtc)
+      device: device, memoryCap: memoryCap, cacheFolder: Files.cacheFolder + "/cuda", compilerPath: nvrtc)
     let kept = PlanFile(folder: Files.planFolder).load(for: executor.machine)
     if let note = kept.note { Output.note("note: \(note)\n") }
     executor.use(kept.plans)

@@ -1,0 +1,119 @@
+internal import Formats
+internal import Models
+internal import Train
+
+/// One run of `godwit train`.
+struct TrainingSession {
+  let training: Training
+  let folder: RunFolder
+  let json: Bool
+  /// Step after which it ends.
+  let last: Int
+  private let start = ContinuousClock.now
+  private let firstStep: Int
+  private let progress: RunProgress
+  /// What lines for people begin with.
+  private let label: String
+
+  init(
+    training: Training, folder: RunFolder, json: Bool, last: Int, progress: RunProgress, isOneOfSeveral: Bool
+  ) {
+    self.training = training
+    self.folder = folder
+    self.json = json
+    self.last = last
+    firstStep = training.step
+    self.progress = progress
+    label = isOneOfSeveral ? "seed \(training.recipe.seed)  " : ""
+  }
+
+  mutating func run(title: String) throws {
+    let recipe = training.recipe
+    if !json {
+      Output.write(
+        "\(title): \(training.network.parameters.count) parameters, \(recipe.steps) steps, seed \(recipe.seed)\n"
+      )
+    }
+    progress.expect(last - firstStep)
+    var (sum, count, best) = (0.0, 0, 0.0)
+    // A run that ended early had reached its goal and is not taken further.
+    var latest = firstStep > 0 ? try training.evaluate() : nil
+    while training.step < last, !hasReachedGoal(latest) {
+      let next = min(last, (training.step / recipe.evaluationInterval + 1) * recipe.evaluationInterval)
+      var latestResult: Training.StepResult?
+      try training.advance(through: next) { result in
+        latestResult = result
+        sum += Double(result.loss)
+        count += 1
+        progress.update(result.step - firstStep)
+      }
+      guard let result = latestResult else { continue }
+      let found = try training.evaluate()
+      latest = found
+      best = max(best, found.accuracy)
+      try note(result, trainLoss: sum / Double(count), found)
+      (sum, count) = (0, 0)
+    }
+    // A run that had reached its goal before may have measured nothing.
+    let lines = folder.lines()
+    if !lines.isEmpty {
+      try Files.write(TrainingReport(title: title, lines: lines).html(), to: folder.report)
+    }
+    let found = try latest ?? training.evaluate()
+    finish(found, best: max(best, found.accuracy))
+  }
+
+  private func hasReachedGoal(_ found: Training.Evaluation?) -> Bool {
+    guard let goal = training.recipe.stopAccuracy, let found else { return false }
+    return found.accuracy >= goal
+  }
+
+  private func note(
+    _ result: Training.StepResult, trainLoss: Double, _ found: Training.Evaluation
+  ) throws {
+    // A network that is no number any more must not take the place of the last good one.
+    guard found.loss.isFinite else { throw TrainError.diverged(step: result.step, loss: Float(found.loss)) }
+    // The line first: a run that is killed in between measures it again, but never lacks it.
+    try folder.add([
+      "step": .integer(result.step), "epoch": .integer(training.epoch), "train_loss": .number(trainLoss),
+      "rate": .number(result.rate), "gradient_norm": .number(Double(result.norm)),
+      "test_loss": .number(found.loss), "accuracy": .number(found.accuracy),
+    ])
+    try training.save(to: folder.checkpoint)
+    guard json else {
+      return Output.write(
+        "\(label)step \(result.step)  epoch \(training.epoch)  train \(Output.fixed(trainLoss, 4))  test "
+          + "\(Output.fixed(found.loss, 4))  accuracy \(Output.fixed(100 * found.accuracy, 1)) %\n")
+    }
+    Output.json([
+      "seed": JSONField(Int(training.recipe.seed)), "step": JSONField(result.step),
+      "epoch": JSONField(training.epoch),
+      "train_loss": JSONField(trainLoss, decimals: 6), "test_loss": JSONField(found.loss, decimals: 6),
+      "accuracy": JSONField(found.accuracy, decimals: 4),
+      "seconds": JSONField(seconds(since: start), decimals: 2),
+    ])
+  }
+
+  private func finish(_ found: Training.Evaluation, best: Double) {
+    let time = seconds(since: start)
+    let steps = training.step - firstStep
+    if json {
+      Output.json([
+        "event": "end", "seed": JSONField(Int(training.recipe.seed)), "step": JSONField(training.step),
+        "accuracy": JSONField(found.accuracy, decimals: 4),
+        "best_accuracy": JSONField(best, decimals: 4), "test_loss": JSONField(found.loss, decimals: 6),
+        "seconds": JSONField(time, decimals: 2),
+        "ms_step": JSONField(1e3 * time / Double(max(1, steps)), decimals: 3),
+        "parameters": JSONField(training.network.parameters.count),
+        "steps_as_one": JSONField(training.isReplayed),
+        "obstacle": JSONField(training.isReplayed ? "" : training.obstacle ?? ""),
+        "checkpoint": JSONField(folder.checkpoint),
+      ])
+    } else {
+      Output.write(
+        "\(label)accuracy \(Output.fixed(100 * found.accuracy, 1)) % after \(training.step) steps, "
+          + "\(Output.fixed(time, 1)) s (\(Output.fixed(1e3 * time / Double(max(1, steps)), 2)) ms a step)\n"
+          + "\(label)checkpoint \(folder.checkpoint)\n\(label)report     \(folder.report)\n")
+    }
+  }
+}
