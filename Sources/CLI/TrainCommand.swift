@@ -49,7 +49,7 @@ struct TrainCommand: ParsableCommand {
       valueName: "KEY=VALUE"))
   var settings: [String] = []
 
-  @Flag(help: "Go on from the folder's checkpoint.")
+  @Flag(help: "Go on from the folder's checkpoint. With --seeds, runs that have none begin anew.")
   var resume = false
 
   @Flag(help: "Train anew in a folder that has a checkpoint.")
@@ -115,7 +115,7 @@ struct TrainCommand: ParsableCommand {
       throw CommandFailure(
         "\(folder.path) has a checkpoint. Go on with --resume, or train anew with --overwrite.")
     }
-    if resume, !folder.isUsed { throw CommandFailure("\(folder.path) has no checkpoint to resume.") }
+    if resume, seeds.isEmpty, !folder.isUsed { throw CommandFailure("\(folder.path) has no checkpoint to resume.") }
     try folder.prepare()
     return folder
   }
@@ -126,7 +126,7 @@ struct TrainCommand: ParsableCommand {
     let kernels = (executor as? CPUExecutor)?.profile ?? (executor as? CUDAExecutor)?.profile
     kernels?.isOn.store(profile, ordering: .relaxed)
     let device = Device(executor, factors: recipe.precision)
-    let checkpoint = resume ? try Checkpoint(path: folder.checkpoint) : nil
+    let checkpoint = resume && folder.isUsed ? try Checkpoint(path: folder.checkpoint) : nil
     let training = try Training(recipe, on: device, from: checkpoint)
     training.startsStepsAsOne = !startsOneByOne
     try folder.forgetMetrics(after: training.step)
