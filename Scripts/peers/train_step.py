@@ -154,6 +154,9 @@ def main():
             for _ in range(3):
                 step()
             if arguments.wait:
+                if on_gpu:
+                    # Others need the memory meanwhile.
+                    torch.cuda.empty_cache()
                 print("ready", file=sys.stderr, flush=True)
             while arguments.wait and not os.path.exists(arguments.wait):
                 time.sleep(0.1)
