@@ -68,22 +68,24 @@ extension Device {
       return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result)
     }
     let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
-    let isGradient =
-      hasManyCores && batch == 1 && ending.isEmpty && form.transposesA && !form.transposesB && a.isDense
-      && b.isDense
-    if isGradient, form.factors != scalar, result.isDense, result.type == scalar,
-      let cut = WeightCut(rows: m, columns: n, inner: inner, cores: executor.cores)
+    let mayBeCut = hasManyCores && batch == 1 && ending.isEmpty && a.isDense && b.isDense
+    // Rows that bulk copies take are whole 16 bytes.
+    let isCopied = m % 8 == 0 && n % 8 == 0
+    let isGradient = form.transposesA && !form.transposesB
+    if mayBeCut, isGradient, isCopied, form.factors != scalar, result.isDense,
+      result.type == scalar, let cut = WeightCut(rows: m, columns: n, inner: inner, cores: executor.cores)
     {
       return try product(a, b, form, cut, into: result)
     }
-    if isGradient, form.factors == scalar,
+    if mayBeCut, form.factors == scalar || isGradient && !isCopied,
       let parts = inParts(rows: m, columns: n, inner: inner, side: 64)
     {
       // A weight's gradient: few tiles and a long inner side, parts of which become a batch whose results are added.
       var sums = form
-      sums.result = scalar
-      let factors = [a, b].map { $0.reshaped([parts, inner / parts, $0.shape[2]]) }
-      let products = try product(factors[0], factors[1], sums)
+      (sums.factors, sums.result) = (scalar, scalar)
+      let products = try product(
+        converted(a, to: scalar).cut(axis: form.transposesA ? 1 : 2, parts),
+        converted(b, to: scalar).cut(axis: form.transposesB ? 2 : 1, parts), sums)
       guard result.isDense, result.type == scalar else {
         return try write(summed(products, axis: 0), into: result)
       }
@@ -148,7 +150,7 @@ extension Device {
   /// Parts of an inner side that give the machine as many tasks as it has cores, where whole it would not.
   private func inParts(rows m: Int, columns n: Int, inner: Int, side: Int) -> Int? {
     let tasks = ((m + side - 1) / side) * ((n + side - 1) / side)
-    return [32, 16, 8, 4, 2].first { parts in
+    return [128, 64, 32, 16, 8, 4, 2].first { parts in
       inner % parts == 0 && inner >= 64 * parts && tasks * parts <= 2 * executor.cores
         && m * n * parts <= 1 << 26
     }
@@ -164,6 +166,17 @@ extension Device {
     if batch == 1, m <= plan.rows, n <= plan.columns, m >= 128 { plan.rows = (m + 1) / 2 + 7 & ~7 }
     plan.stages = 1
     return plan
+  }
+}
+
+extension Tensor {
+  /// `[1, …, …]` as a batch of parts along an axis.
+  fileprivate func cut(axis: Int, _ parts: Int) -> Tensor {
+    var (shape, strides) = (shape, strides)
+    shape[axis] /= parts
+    (shape[0], strides[0]) = (parts, shape[axis] * strides[axis])
+    return Tensor(
+      unchecked: storage, byteOffset: byteOffset, type: type, shape: shape, strides: strides)
   }
 }
 
