@@ -121,7 +121,8 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func train(
-    _ recipe: Recipe, _ folder: RunFolder, on executor: any Executor, _ progress: RunProgress, _ name: String
+    _ recipe: Recipe, _ folder: RunFolder, on executor: any Executor, _ progress: RunProgress,
+    _ name: String
   ) throws {
     let kernels = (executor as? CPUExecutor)?.profile ?? (executor as? CUDAExecutor)?.profile
     kernels?.isOn.store(profile, ordering: .relaxed)
