@@ -115,7 +115,9 @@ struct TrainCommand: ParsableCommand {
       throw CommandFailure(
         "\(folder.path) has a checkpoint. Go on with --resume, or train anew with --overwrite.")
     }
-    if resume, seeds.isEmpty, !folder.isUsed { throw CommandFailure("\(folder.path) has no checkpoint to resume.") }
+    if resume, seeds.isEmpty, !folder.isUsed {
+      throw CommandFailure("\(folder.path) has no checkpoint to resume.")
+    }
     try folder.prepare()
     return folder
   }
