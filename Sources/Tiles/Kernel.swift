@@ -56,10 +56,11 @@ public final class Kernel: Sendable {
     /// Whether addresses are computed anew in each turn of a loop, for kernels that need their registers for numbers.
     public var recomputesAddresses = false
     /// Whether a machine that starts many kernels as one may bring this one in while the one before it still runs: it waits for the end
-    /// of that before it reads or writes anything but ``constants``. For short kernels whose blocks may come to lie anywhere.
+    /// of that before it reads or writes anything. For short kernels whose blocks may come to lie anywhere.
     public var startsEarly = false
-    /// Numbers of tensors of weights, of which the first are brought nearer while the kernels before run.
-    public var constants: Set<Int> = []
+    /// Numbers of tensors of which a kernel that starts early asks for what its blocks take first, while the kernels before run: into the
+    /// second-level cache, which all share, so that nothing goes stale there even if it is written yet.
+    public var prefetched: Set<Int> = []
     /// The widest pattern in which factors of products may lie in shared memory.
     public var swizzle = Swizzle.bytes128
 

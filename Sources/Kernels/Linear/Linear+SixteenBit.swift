@@ -87,7 +87,7 @@ extension Linear.Shape {
     var result = schedule
     result.startsEarly = true
     // Blocks are brought by other copies.
-    if !weight.type.isBlocked { result.constants = [weight.number] }
+    if !weight.type.isBlocked { result.prefetched = [weight.number] }
     return result
   }
 

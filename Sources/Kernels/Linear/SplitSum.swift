@@ -59,7 +59,7 @@ extension SplitSum {
       let y = k.output("y", .float32, [m, d])
       let z = k.output("z", output, [m, d])
       var schedule = Kernel.Schedule.early
-      schedule.constants = Set(([bias, shift].compactMap { $0 } + [weight]).map(\.number))
+      schedule.prefetched = Set(([bias, shift].compactMap { $0 } + [weight]).map(\.number))
       k.grid([m], schedule: schedule) { task in
         func vector(_ tensor: TensorParameter) -> Tile { k.load(tensor, at: [0], columns: width) }
         let known = (bias: bias.map(vector), weight: vector(weight), shift: shift.map(vector))

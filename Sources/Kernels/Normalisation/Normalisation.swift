@@ -26,8 +26,8 @@ public enum Normalisation: Sendable, Hashable {
       let y = k.output("y", output, [m, Index(width)])
       let rows = Self.rows(ofWidth: width)
       var schedule = Kernel.Schedule.early
-      schedule.constants = [weight.number]
-      if let bias { schedule.constants.insert(bias.number) }
+      schedule.prefetched = [weight.number]
+      if let bias { schedule.prefetched.insert(bias.number) }
       k.grid([m.ceilDiv(Index(rows))], schedule: schedule) { task in
         let row = task[0] * Index(rows)
         let input = k.load(x, at: [row, 0], rows: rows, columns: width, as: .float32)

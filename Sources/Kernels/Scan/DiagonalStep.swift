@@ -44,7 +44,7 @@ public enum DiagonalStep {
       let y = k.output("y", shape.type, [batch, d])
       let (rows, share) = (Index(shape.rows), Index(shape.sequences))
       var schedule = Kernel.Schedule.early
-      schedule.constants = Set(modes.map(\.number))
+      schedule.prefetched = Set((modes + states).map(\.number))
       k.grid([d.ceilDiv(rows), batch.ceilDiv(share)], schedule: schedule) { task in
         let channel = task[0] * rows
         let known = modes.map { k.load($0, at: [channel, 0], rows: shape.rows, columns: shape.modes) }

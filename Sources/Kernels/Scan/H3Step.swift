@@ -64,7 +64,8 @@ public enum H3Step {
       let y = k.output("y", shape.output, [batch, d])
       let (rows, share) = (Index(shape.rows), Index(shape.sequences))
       var schedule = Kernel.Schedule.early
-      schedule.constants = Set(modes.map(\.number))
+      // All sequences at once: a task that waits for one after the other would leave half of the memory's rate unused.
+      schedule.prefetched = Set((modes + states + [ring]).map(\.number))
       k.grid([d.ceilDiv(rows), batch.ceilDiv(share)], schedule: schedule) { task in
         let channel = task[0] * rows
         func perChannel(_ tensor: TensorParameter, _ at: [Index]) -> Tile {

@@ -13,7 +13,7 @@ struct LoaderProgram {
       let tiles = load.compactMap { statement -> RoleStep? in
         guard case .load(let tile, let reference) = statement.operation,
           case .ring = placement.places[tile.id],
-          placement.kernel.schedule.constants.contains(reference.tensor.number)
+          placement.kernel.schedule.prefetched.contains(reference.tensor.number)
         else { return nil }
         return .prefetch(tile.id)
       }

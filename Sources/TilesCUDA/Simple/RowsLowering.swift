@@ -96,26 +96,47 @@ struct RowsLowering {
     code.close()
   }
 
-  /// Asks for what the first task takes of tensors that nobody writes: into the second-level cache, where nothing goes stale.
+  /// Asks for what the first task takes of some tensors, in all turns of its loops.
   private mutating func printEarly(first: String) {
-    let loads = kernel.body.compactMap { statement -> (tile: Tile, reference: TileReference)? in
-      guard case .load(let tile, let reference) = statement.operation, tile.columns > 1,
-        kernel.schedule.constants.contains(reference.tensor.number), canPrefetch(reference)
-      else { return nil }
-      return (tile, reference)
+    let loads = prefetches(kernel.body)
+    let loops = kernel.body.compactMap { statement -> (step: Int, count: Index, loads: [Prefetch])? in
+      guard case .loop(let step, let count, _, let load, let body) = statement.operation else { return nil }
+      let loads = prefetches(load + body)
+      return loads.isEmpty ? nil : (step, count, loads)
     }
-    guard !loads.isEmpty else { return }
+    guard !loads.isEmpty || !loops.isEmpty else { return }
     code.open("for (int number = \(first); number < a.tasks; number = a.tasks)")
     for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
     code.line("const int row = group;")
-    for (tile, reference) in loads {
+    for (tile, reference) in loads + loops.flatMap(\.loads) {
       for expression in reference.origin + [tile.validRows, tile.validColumns] {
         for line in index.hoist(expression) { code.line(line) }
       }
-      printPrefetch(tile, reference)
+    }
+    for (tile, reference) in loads { printPrefetch(tile, reference) }
+    for loop in loops {
+      for line in index.hoist(loop.count) { code.line(line) }
+      code.open(
+        "for (int step\(loop.step) = 0, end = \(index(loop.count)); step\(loop.step) < end; ++step\(loop.step))"
+      )
+      for (tile, reference) in loop.loads { printPrefetch(tile, reference) }
+      code.close()
     }
     index.hoisted = [:]
     code.close()
+  }
+
+  private typealias Prefetch = (tile: Tile, reference: TileReference)
+
+  /// Loads of tensors that are asked for early. What lies where the data says is not.
+  private func prefetches(_ body: [Statement]) -> [Prefetch] {
+    body.compactMap { statement in
+      guard case .load(let tile, let reference) = statement.operation, tile.columns > 1,
+        kernel.schedule.prefetched.contains(reference.tensor.number), canPrefetch(reference),
+        !reference.origin.contains(where: \.readsElements)
+      else { return nil }
+      return (tile, reference)
+    }
   }
 
   /// The task's program for each of a group's rows.
