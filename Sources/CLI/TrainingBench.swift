@@ -44,7 +44,7 @@ struct TrainingBench {
         guard bench.wants(shape) else { continue }
         let recipe = try recipe(mixer, size, length, count, isDeterministic)
         let device = Device(executor, factors: recipe.precision)
-        let training = try Training(recipe, on: device)
+        let training = try Training(recipe, on: device, isMeasured: true)
         // The first steps compile kernels and take memory; then one is recorded.
         for _ in 0..<4 { _ = try training.advance() }
         let time = try bench.median(bench.repeats) {

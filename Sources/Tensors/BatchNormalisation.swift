@@ -23,8 +23,8 @@ extension Variable {
   /// (x − mean) / √(variance + ε) times a weight `[D]`, plus a bias `[D]`, for `[…, D]`.
   ///
   /// Where the device trains, mean and variance are those of all rows, and the statistics move towards them; otherwise they are the
-  /// statistics. Ioffe and Szegedy, “Batch normalization”, 2015, arXiv:1502.03167. Cost: three reads of x and one of its size
-  /// written and read again; as much again, and the gradient twice, backward.
+  /// statistics. Ioffe and Szegedy, “Batch normalization”, 2015, arXiv:1502.03167. Cost: three reads of x and one
+  /// of its size written; backward two of x and of the gradient, and one of their size written.
   public func batchNormalised(
     _ statistics: BatchStatistics, weight: Variable, bias: Variable, epsilon: Float = 1e-5
   ) throws -> Variable {
@@ -38,14 +38,10 @@ extension Variable {
     let rows = value.count / max(1, width)
     let share = 1 / Float(max(1, rows))
     let x = try device.dense(value).reshaped([rows, width])
-    func overRows(_ function: PointwiseFunction, _ inputs: [Tensor]) throws -> Tensor {
-      let terms = try device.pointwise(function, inputs, types: [device.scalar])[0]
-      return try device.summed(terms, axis: 0)
-    }
     let scaled = PointwiseFunction(inputs: 1) { [$0[0] * share] }
     let mean = try device.pointwise(scaled, [device.summed(x, axis: 0)])[0]
     let squares = PointwiseFunction(inputs: 2) { [($0[0] - $0[1]) * ($0[0] - $0[1])] }
-    let variance = try device.pointwise(scaled, [overRows(squares, [x, mean])])[0]
+    let variance = try device.pointwise(scaled, device.columnSums(squares, [x, mean]))[0]
     try device.move(statistics, towards: mean, variance, rows: rows)
     let normalised = PointwiseFunction(inputs: 5) { terms in
       [terms[0].normalised(mean: terms[1], variance: terms[2], epsilon) * terms[3] + terms[4]]
@@ -54,11 +50,11 @@ extension Variable {
       normalised, [x, mean, variance, weight.value, bias.value], types: [x.type])[0]
     return device.note(result.reshaped(shape), from: [self, weight, bias]) { gradient in
       let g = try device.dense(gradient).reshaped([rows, width])
-      let biasGradient = try device.summed(g, axis: 0)
-      let products = PointwiseFunction(inputs: 4) { terms in
-        [terms[0] * terms[1].normalised(mean: terms[2], variance: terms[3], epsilon)]
+      let terms = PointwiseFunction(inputs: 4) { terms in
+        [terms[0], terms[0] * terms[1].normalised(mean: terms[2], variance: terms[3], epsilon)]
       }
-      let weightGradient = try overRows(products, [g, x, mean, variance])
+      let sums = try device.columnSums(terms, [g, x, mean, variance])
+      let (biasGradient, weightGradient) = (sums[0], sums[1])
       let change = PointwiseFunction(inputs: 7) { terms in
         let (g, x, variance) = (terms[0], terms[1], terms[3])
         let normalised = x.normalised(mean: terms[2], variance: variance, epsilon)

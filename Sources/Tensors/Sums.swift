@@ -42,6 +42,27 @@ extension Device {
     try sum(parts.reshaped([splits * joined, outer * inner]), axis: 0, into: result)
   }
 
+  /// Sums over rows of what a function makes of them, `[1, D]` each.
+  ///
+  /// - Parameter inputs: dense, `[R, D]` or `[1, D]`; each result depends on one of the former.
+  func columnSums(_ function: PointwiseFunction, _ inputs: [Tensor]) throws -> [Tensor] {
+    let (rows, width) = (inputs.map { $0.shape[0] }.max() ?? 0, inputs[0].shape[1])
+    guard hasManyCores, rows > 1, width > 0 else {
+      return try pointwise(
+        function, inputs, types: [ElementType](repeating: scalar, count: function.outputCount)
+      ).map { try summed($0, axis: 0) }
+    }
+    // Vectors of four numbers, since sums are float32.
+    let cut = middle(outer: 1, count: rows, inner: width, type: .float32)
+    guard case .middle(_, let columns, let length) = cut else { return [] }
+    let kernel = ColumnSums(
+      function, hasRows: inputs.map { $0.shape[0] == rows }, types: inputs.map(kernelType), columns: columns,
+      length: length)
+    let parts = try (0..<function.outputCount).map { _ in try empty([(rows + length - 1) / length, width]) }
+    try self.kernel(kernel) { try kernel.kernel() }.run(inputs + parts)
+    return try parts.map { $0.shape[0] == 1 ? $0 : try summed($0, axis: 0) }
+  }
+
   /// The sum of the squares of all numbers of some arrays together, `[1]`.
   func sumOfSquares(_ tensors: [Tensor]) throws -> Tensor {
     let counts = tensors.map { inParts(outer: 1, count: $0.count) }

@@ -49,14 +49,19 @@ public final class Training {
 
   /// Begins anew, or where a checkpoint ended.
   ///
+  /// - Parameter isMeasured: whether steps are only timed: parameters are drawn on the device then, which takes no time, and differ
+  ///   from what the seed gives otherwise.
   /// - Throws: ``TrainError`` for a checkpoint of another recipe, what is wrong with data or memory.
-  public init(_ recipe: Recipe, on device: Device, from checkpoint: Checkpoint? = nil) throws {
+  public init(
+    _ recipe: Recipe, on device: Device, from checkpoint: Checkpoint? = nil, isMeasured: Bool = false
+  ) throws {
     self.recipe = recipe
     self.device = device
     device.isDeterministic = recipe.isDeterministic
     data = try recipe.task.examples(train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed)
     let source: ParameterSet.Source =
-      checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } } ?? .drawn(seed: recipe.seed)
+      checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } }
+      ?? (isMeasured ? .drawnOnDevice(seed: recipe.seed) : .drawn(seed: recipe.seed))
     network = try TrainedNetwork(
       recipe.model, ParameterSet(source, on: device), recomputesBlocks: recipe.recomputesBlocks)
     optimizer = try Optimizer(recipe.optimizer, network.parameters)

@@ -1,6 +1,7 @@
 import Memory
 import TestSupport
 import Testing
+import TilesCPU
 
 @testable import Tensors
 
@@ -42,6 +43,38 @@ import Testing
       #expect(near([used[0]], [0.5 / Float(2.2).squareRoot()]))
       // Nothing moves where nothing trains.
       #expect(near(try device.numbers(known.mean.value), [0.75, 0.55]))
+    }
+  }
+
+  /// A machine of many cores adds up what it makes of rows as it goes, part by part.
+  @Test(arguments: [[700, 65], [3, 67, 5], [1, 4]]) func manyCoresGiveTheSame(shape: [Int]) throws {
+    let width = shape[shape.count - 1]
+    func numbers(_ count: Int, _ factor: Float) -> [Float] {
+      (0..<count).map { (place: Int) -> Float in
+        let number: Int = (place * 37 + place / 7) % 101 - 50
+        return Float(number) * factor
+      }
+    }
+    func run(_ device: Device) throws -> [[Float]] {
+      let inputs = try [(shape, Float(0.05)), ([width], 0.02), ([width], 0.1)].map { extents, factor in
+        Variable(
+          try device.constant(numbers(extents.reduce(1, *), factor), extents).value, on: device,
+          needsGradient: true)
+      }
+      let weights = try device.constant(numbers(shape.reduce(1, *), 0.01).reversed(), shape)
+      let y = try inputs[0].batchNormalised(
+        statistics(width, on: device), weight: inputs[1], bias: inputs[2], epsilon: 0.1)
+      try (y * weights).sum().backward()
+      return try [device.numbers(y.value)] + inputs.map { try device.numbers(#require($0.gradient)) }
+    }
+    let (many, few) = (try run(Device(DeviceExecutor(try CPUExecutor(threads: 2)))), try run(coreDevice()))
+    for (a, b) in zip(many, few) {
+      var (distance, norm): (Float, Float) = (0, 0)
+      for (first, second) in zip(a, b) {
+        distance += (first - second) * (first - second)
+        norm += second * second
+      }
+      #expect(distance.squareRoot() <= 1e-5 * norm.squareRoot() + 1e-5)
     }
   }
 

@@ -171,6 +171,16 @@ extension KernelCatalogue {
         }
       ) { try AxisSum.middle(rows: 1, columns: 128, length: 47).kernel() },
       CatalogueEntry(
+        "column_sums", tolerance: .sums(200),
+        cases: [(1, 1), (63, 65), (130, 40), (200, 300)].map { Case(["R": $0.0, "D": $0.1]) }
+      ) {
+        let function = PointwiseFunction(inputs: 3) { [$0[0], $0[0] * ($0[1] - $0[2])] }
+        return try ColumnSums(
+          function, hasRows: [true, true, false], types: [.bfloat16, .float32, .float32], columns: 128,
+          length: 47
+        ).kernel()
+      },
+      CatalogueEntry(
         "sum_squares", tolerance: .sums(200),
         cases: [(1, 1), (9, 65), (33, 200), (3, 5000)].map { Case(["outer": $0.0, "R": $0.1]) }
       ) { try AxisSum.lastSquared(rows: 1, columns: 2048).kernel() },

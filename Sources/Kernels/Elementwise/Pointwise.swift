@@ -82,17 +82,7 @@ public struct Pointwise: Sendable, Hashable {
         inputs[number], at: zip(span, origin).map { $0 ? $1 : 0 }, rows: span[rank - 2] ? rows : 1,
         columns: span[rank - 1] ? columns : 1, as: .float32)
     }
-    var values: [MapValue] = []
-    for node in function.nodes {
-      switch node {
-      case .input(let number): if let tile = loaded[number] { values.append(.tile(tile)) }
-      case .constant(let value): values.append(.constant(value))
-      case .random: values.append(random ?? .constant(0))
-      case .apply(let function, let operands):
-        values.append(.tile(k.map(function, operands.map { values[$0] })))
-      }
-    }
-    return values
+    return function.record(k, loaded, random)
   }
 
   /// Whether every output varies along all axes that have any extent: otherwise it is smaller than what it is stored to.
@@ -103,5 +93,26 @@ public struct Pointwise: Sendable, Hashable {
         extents[axis] == 1 || inputs.contains { spans[$0][axis] }
       }
     }
+  }
+}
+
+extension PointwiseFunction {
+  /// The values of all nodes.
+  ///
+  /// - Parameters:
+  ///   - loaded: a tile for each input.
+  ///   - random: what random nodes are.
+  func record(_ k: Recorder, _ loaded: [Int: Tile], _ random: MapValue?) -> [MapValue] {
+    var values: [MapValue] = []
+    for node in nodes {
+      switch node {
+      case .input(let number): if let tile = loaded[number] { values.append(.tile(tile)) }
+      case .constant(let value): values.append(.constant(value))
+      case .random: values.append(random ?? .constant(0))
+      case .apply(let function, let operands):
+        values.append(.tile(k.map(function, operands.map { values[$0] })))
+      }
+    }
+    return values
   }
 }
