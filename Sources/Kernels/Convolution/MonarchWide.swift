@@ -86,7 +86,8 @@ package enum MonarchWide {
       twiddles: pair(2, rows: height, columns: side))
   }
 
-  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 32, 2]`, inputs `[B, H · 128, 64]`, where there are, the
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
+  /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
   /// gate before and the gates after of that shape, then results likewise, as many as gates after or one. Integer: how many
   /// rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
@@ -94,7 +95,7 @@ package enum MonarchWide {
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stacks = stacks(k, shape.type)
       let filters = ["re", "im"].map {
-        k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
+        k.input("spectrum_\($0)", .float32, [rows, 2, Index(MonarchTile.width)])
       }
       func tensor(_ name: String) -> TensorParameter {
         k.input(name, shape.type, [batch, rows, Index(side)])
@@ -127,8 +128,8 @@ package enum MonarchWide {
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
           ) { part, chunk in
             k.load(
-              filters[part], at: [row + Index(height * chunk), 0, Index(half)], rows: height,
-              columns: MonarchTile.width, rowAxis: 0, columnAxis: 1, validRows: Index(height),
+              filters[part], at: [row + Index(height * chunk), Index(half), 0], rows: height,
+              columns: MonarchTile.width, rowAxis: 0, columnAxis: 2, validRows: Index(height),
               validColumns: Index(MonarchTile.width))
           }
         }
