@@ -1,11 +1,12 @@
 package import Memory
 package import Tiles
 
-/// ``MonarchFused`` for 8,192 points: a tile of 64 rows and 128 columns is one channel, and one group has it to itself.
+/// ``MonarchFused`` for 8,192 points: a tile of 64 rows and 128 columns is one channel, and one group has it to itself; or for
+/// 16,384, 128 rows that two groups share.
 ///
-/// Two tasks share a multiprocessor and wait for nothing of each other, so that one's elementwise steps run beside the other's
-/// products. The spectrum stays in registers as float16 numbers over the largest of each row. Floor: as ``MonarchFused``'s, with 16
-/// products of 64 by 64 by 64 a channel, 1,024 operations a number.
+/// Two tasks of one group share a multiprocessor and wait for nothing of each other, so that one's elementwise steps run beside
+/// the other's products. The spectrum stays in registers as float16 numbers over the largest of each row. Floor: as ``MonarchFused``'s, with 16
+/// products of 64 by 64 by 64 a channel of 8,192 numbers, 48 of 16,384.
 package enum MonarchBroad {
   private static let side = MonarchConstants.side
   private typealias Pair = MonarchTile.Pair
@@ -21,22 +22,27 @@ package enum MonarchBroad {
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
 
-    /// A convolution without gates.
+    /// Rows of a channel, each of 128 numbers: 64 or 128.
+    package var height = 64
+
+    /// A convolution without gates of 8,192 numbers.
     package init(type: ElementType, isGatedBefore: Bool = false, gatesAfter: Int = 0) {
       (self.type, self.isGatedBefore, self.gatesAfter) = (type, isGatedBefore, gatesAfter)
     }
 
     var variant: String {
-      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(isConjugated ? "adjoint_" : "")"
+      "\(height > 64 ? "tall_" : "")\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(isConjugated ? "adjoint_" : "")"
         + type.rawValue
     }
-
-    /// Halves of tiles that are brought ahead: as many as there is room for.
-    var stages: Int { 3 }
   }
 
+  /// Halves of tiles that are brought ahead.
+  private static func stages(_ shape: Shape) -> Int { shape.height == side ? 3 : 2 }
+
   /// What the kernel takes first.
-  package static func constants(_ type: ElementType) throws -> [Tensor] { try MonarchQuarters.constants(type) }
+  package static func constants(_ type: ElementType, height: Int) throws -> [Tensor] {
+    try MonarchQuarters.constants(type, height: height)
+  }
 
   /// A channel's filter in the registers of a task.
   private struct Filter {
@@ -45,8 +51,10 @@ package enum MonarchBroad {
     let quarters: [Pair]
     let scale: Tile
 
-    /// - Parameter load: a part, re or im, of a quarter.
-    init(_ k: Recorder, load: (_ part: Int, _ quarter: Int) -> Tile) {
+    /// - Parameters:
+    ///   - isTall: whether two groups share 128 rows, and registers are the scarcer.
+    ///   - load: a part, re or im, of a quarter.
+    init(_ k: Recorder, isTall: Bool, load: (_ part: Int, _ quarter: Int) -> Tile) {
       self.k = k
       // Part after part, each with steps of its own: at once they would fill the registers.
       func largest(_ number: Int) -> Tile { k.rowMax(k.map(.abs, load(number % 2, number / 2))) }
@@ -59,6 +67,7 @@ package enum MonarchBroad {
         return Pair(re: parts[0], im: parts[1])
       }
       self.scale = scale
+      if isTall { k.setAside(scale) }
       for quarter in quarters[2...] { for part in [quarter.re, quarter.im] { k.setAside(part) } }
     }
 
@@ -70,13 +79,14 @@ package enum MonarchBroad {
     }
   }
 
-  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 64, 4, 32]` as ``MonarchWideSpectrum`` leaves them, inputs
-  /// `[B, H · 64, 128]`, where there are, the gate before and the gates after of that shape, then results likewise, as many as gates
+  /// Arguments: ``constants(_:height:)``, spectra re and im float32 `[H · height, 4, 32]` as ``MonarchWideSpectrum`` leaves them, inputs
+  /// `[B, H · height, 128]`, where there are, the gate before and the gates after of that shape, then results likewise, as many as gates
   /// after or one. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_broad_\(shape.variant)") { k in
+      let height = shape.height
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
-      let constants = MonarchQuarters.parameters(k, shape.type)
+      let constants = MonarchQuarters.parameters(k, shape.type, height: height)
       let filters = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, 4, Index(MonarchQuarters.width)])
       }
@@ -85,18 +95,19 @@ package enum MonarchBroad {
       let inputs = tensors(shape.isGatedBefore ? ["u", "before"] : ["u"])
       let after = tensors((0..<shape.gatesAfter).map { "after\($0)" })
       let outputs = (0..<max(1, shape.gatesAfter)).map { k.output("y\($0)", shape.type, sizes) }
-      var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
+      var schedule = Kernel.Schedule(groups: height / side, tasksPerCore: 2 * side / height)
       schedule.bringsOperands = true
       schedule.reusesStages = true
       schedule.settlesFactors = true
+      schedule.forgetsGroup = height > side && shape.isGatedBefore
       schedule.recomputesAddresses = true
-      k.grid([rows / Index(side), batch.ceilDiv(share)], schedule: schedule) { task in
-        let row = task[0] * Index(side)
-        let tile = MonarchQuarters(k, shape.type, from: constants)
-        let filter = Filter(k) { part, quarter in
+      k.grid([rows / Index(height), batch.ceilDiv(share)], schedule: schedule) { task in
+        let row = task[0] * Index(height)
+        let tile = MonarchQuarters(k, shape.type, height: height, from: constants)
+        let filter = Filter(k, isTall: height > side) { part, quarter in
           k.load(
-            filters[part], at: [row, Index(quarter), 0], rows: side, columns: MonarchQuarters.width,
-            rowAxis: 0, columnAxis: 2, validRows: Index(side), validColumns: Index(MonarchQuarters.width))
+            filters[part], at: [row, Index(quarter), 0], rows: height, columns: MonarchQuarters.width,
+            rowAxis: 0, columnAxis: 2, validRows: Index(height), validColumns: Index(MonarchQuarters.width))
         }
         let first = task[1] * share
         k.loop((batch - first).min(share)) { step in
@@ -104,11 +115,11 @@ package enum MonarchBroad {
           // Halves of tiles come one by one, so that all of them can take turns with the same slots.
           func bring(_ halves: [(TensorParameter, Int)], _ use: ([Tile]) -> Void) {
             k.pipeline(
-              steps: 1, stages: shape.stages,
+              steps: 1, stages: stages(shape),
               load: { _ in
                 halves.map {
                   k.load(
-                    $0, at: at($1), rows: side, columns: side, validRows: Index(side),
+                    $0, at: at($1), rows: height, columns: side, validRows: Index(height),
                     validColumns: Index(side))
                 }
               }, compute: { _, tiles in use(tiles) })

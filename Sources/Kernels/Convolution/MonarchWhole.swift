@@ -17,7 +17,7 @@ final class MonarchWhole {
     (self.shape, self.executor) = (shape, executor)
     let isChunked = shape.chunks.count > 1
     let matrices =
-      isChunked ? try MonarchWide.constants(shape.type) : try MonarchBroad.constants(shape.type)
+      isChunked ? try MonarchWide.constants(shape.type) : try MonarchBroad.constants(shape.type, height: MonarchConstants.side)
     self.matrices = try matrices.map { try executor.place($0) }
     if isChunked { gradientMatrices = self.matrices }
     spectrumConstants = try MonarchWideSpectrum.constants(isChunked ? .wide : .broad)

@@ -52,27 +52,6 @@ package enum MonarchWideSpectrum {
     ]
   }
 
-  /// A factor as a rounded part and what that leaves.
-  private struct Split {
-    var high: Tile
-    var low: Tile
-
-    /// A float32 tile as two factors.
-    init(_ x: Tile, _ k: Recorder) {
-      high = k.cast(x, to: .bfloat16)
-      low = k.cast(k.map(.subtract, x, high), to: .bfloat16)
-    }
-
-    init(high: Tile, low: Tile) { (self.high, self.low) = (high, low) }
-
-    static func product(_ a: Split, _ b: Split, _ k: Recorder) -> Tile {
-      let sum = k.matmul(a.high, b.high)
-      k.matmul(into: sum, a.high, b.low)
-      k.matmul(into: sum, a.low, b.high)
-      return sum
-    }
-  }
-
   /// Arguments: ``constants(_:)``, filters float32 `[H · 128, 64]`, results re and im float32 `[H · 128, 2, 32]`: of each
   /// row the even and then the odd frequencies. Integer: how many channels a task visits.
   ///
@@ -91,14 +70,14 @@ package enum MonarchWideSpectrum {
       schedule.recomputesAddresses = true
       let channels = rows / Index(height)
       k.grid([channels.ceilDiv(share)], schedule: schedule) { task in
-        func load(_ stack: Int, _ part: Int) -> Split {
+        func load(_ stack: Int, _ part: Int) -> MonarchSplit {
           let size = stack == 0 ? height : side
           let parts = (0..<2).map {
             k.load(
               matrices[stack], at: [Index(2 * part + $0), 0, 0], rows: size, columns: size,
               validRows: Index(size), validColumns: Index(size))
           }
-          return Split(high: parts[0], low: parts[1])
+          return MonarchSplit(high: parts[0], low: parts[1])
         }
         func tile(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(
@@ -108,15 +87,15 @@ package enum MonarchWideSpectrum {
         let first = task[0] * share
         let x = k.cast(tile(input, [first * Index(height), 0]), to: .float32)
         k.loop((channels - first).min(share)) { step in
-          let factor = Split(x, k)
+          let factor = MonarchSplit(x, k)
           // The next one, or the last again.
           let next = (first + step + 1).min(channels - 1)
           k.assign(x, tile(input, [next * Index(height), 0]))
-          let sums = rowMatrices.map { Split.product($0, factor, k) }
+          let sums = rowMatrices.map { MonarchSplit.product($0, factor, k) }
           let t = (0..<2).map { tile(twiddles, [Index($0), 0, 0]) }
           let turned = MonarchTile.product(Pair(re: sums[0], im: sums[1]), Pair(re: t[0], im: t[1]), k)
           for half in 0..<2 {
-            let spectrum = Split.product(folded(turned, half, k), columnMatrices[half], k)
+            let spectrum = MonarchSplit.product(folded(turned, half, k), columnMatrices[half], k)
             store(spectrum, half, isCircular, to: outputs, row: (first + step) * Index(height), k)
           }
         }
@@ -125,12 +104,12 @@ package enum MonarchWideSpectrum {
   }
 
   /// Sums or differences of columns that are 32 apart, re beside im.
-  private static func folded(_ x: Pair, _ half: Int, _ k: Recorder) -> Split {
+  private static func folded(_ x: Pair, _ half: Int, _ k: Recorder) -> MonarchSplit {
     let parts = [x.re, x.im].map { part in
       let columns = [0, width].map { k.columns(of: part, from: $0, count: width) }
-      return Split(k.map(half == 0 ? .add : .subtract, columns[0], columns[1]), k)
+      return k.map(half == 0 ? .add : .subtract, columns[0], columns[1])
     }
-    return Split(high: k.beside(parts[0].high, parts[1].high), low: k.beside(parts[0].low, parts[1].low))
+    return MonarchSplit(Pair(re: parts[0], im: parts[1]), k)
   }
 
   private static func store(

@@ -269,7 +269,8 @@ extension PipelinedLowering {
     }
     code.open("")
     printSettling()
-    let b = descriptor(right, offset: [rightOffset, settles ? "held" : nil].compactMap(\.self).joined(separator: " + "))
+    let offsets = [rightOffset, settles ? "held" : nil].compactMap(\.self)
+    let b = descriptor(right, offset: offsets.joined(separator: " + "))
     var a: [String] = []
     if let left {
       for block in 0..<blocks {
