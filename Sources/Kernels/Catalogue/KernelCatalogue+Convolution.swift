@@ -233,7 +233,7 @@ extension KernelCatalogue {
   }
 
   private static let wideSpectra: [CatalogueEntry] = [false, true].map { isCircular in
-    let parts = MonarchWideSpectrum.parts(isCircular ? .wide : .broad)
+    let parts = MonarchWideSpectrum.parts
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }

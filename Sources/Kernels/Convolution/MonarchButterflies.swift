@@ -13,7 +13,7 @@ struct MonarchButterflies {
   }
 
   /// a + b and a − b.
-  private func halves(_ a: Pair, _ b: Pair) -> [Pair] {
+  func halves(_ a: Pair, _ b: Pair) -> [Pair] {
     let (re, im) = (both(a.re, b.re), both(a.im, b.im))
     return [Pair(re: re.sum, im: im.sum), Pair(re: re.difference, im: im.difference)]
   }

@@ -4,7 +4,8 @@ package import Tiles
 /// Spectra of filters of 16,384 points in one pass, as ``MonarchBroad`` takes them and as precise as ``MonarchWideSpectrum``'s.
 ///
 /// A tile of 128 rows and 128 columns is one channel and two groups share it; columns halve twice in registers, as in
-/// ``MonarchQuarters``. Floor: 12 bytes a point over the bandwidth, and 72 products of 64 by 64 by 64 a channel.
+/// ``MonarchQuarters``. A task has two quarters, since sums for all would take more registers than there are; both make all products of
+/// rows. Floor: 16 bytes a point over the bandwidth, and 120 products of 64 by 64 by 64 a channel.
 package enum MonarchTallSpectrum {
   private static let side = MonarchConstants.side
   private static let height = 2 * side
@@ -18,11 +19,12 @@ package enum MonarchTallSpectrum {
     return (
       [rows.re, rows.im].flatMap(MonarchStack.split),
       [0, 1].map(MonarchConstants.columns(half:)).flatMap(MonarchStack.split),
-      [twiddles.re + twiddles.im, turns.re + turns.im]
+      [twiddles.re + twiddles.im, turns.re + turns.im + turns.im + turns.re.map { -$0 }]
     )
   }
 
-  /// ``parts`` as tensors `[4, 128, 128]`, `[4, 64, 64]` and, in float32, `[2, 128, 64]` and `[6, 128]`.
+  /// ``parts`` as tensors `[4, 128, 128]`, `[4, 64, 64]` and, in float32, `[2, 128, 64]` and `[12, 128]`, of which the second half is
+  /// times −i.
   package static func constants() throws -> [Tensor] {
     let parts = parts
     let size = height * side
@@ -31,7 +33,7 @@ package enum MonarchTallSpectrum {
       try MonarchStack.tensor(parts.rows, rows: height, columns: height, .bfloat16),
       try MonarchStack.tensor(parts.columns, rows: side, columns: side, .bfloat16),
       try MonarchStack.tensor(twiddles, rows: height, columns: side, .float32),
-      try MonarchStack.tensor([parts.factors[1]], rows: 6, columns: height, .float32).reshaped([6, height]),
+      try MonarchStack.tensor([parts.factors[1]], rows: 12, columns: height, .float32).reshaped([12, height]),
     ]
   }
 
@@ -46,7 +48,7 @@ package enum MonarchTallSpectrum {
         k.input($0, .bfloat16, [4, Index($1), Index($1)])
       }
       let twiddles = k.input("twiddles", .float32, [2, Index(height), Index(side)])
-      let turns = k.input("turns", .float32, [6, Index(height)])
+      let turns = k.input("turns", .float32, [12, Index(height)])
       let input = k.input("filter", .float32, [rows, Index(MonarchQuarters.columns)])
       let outputs = ["re", "im"].map { k.output("spectrum_\($0)", .float32, [rows, 4, Index(width)]) }
       var schedule = Kernel.Schedule(groups: 2)
@@ -55,7 +57,7 @@ package enum MonarchTallSpectrum {
       schedule.reusesStages = true
       schedule.settlesFactors = true
       let channels = rows / Index(height)
-      k.grid([channels.ceilDiv(share)], schedule: schedule) { task in
+      k.grid([channels.ceilDiv(share), 2], schedule: schedule) { task in
         func load(_ stack: Int, _ part: Int, _ size: Int) -> MonarchSplit {
           let parts = (0..<2).map {
             k.load(
@@ -73,9 +75,13 @@ package enum MonarchTallSpectrum {
           return Pair(re: parts[0], im: parts[1])
         }
         let (rowMatrices, columnMatrices) = ([0, 1].map { load(0, $0, height) }, [0, 1].map { load(1, $0, side) })
-        let butterflies = MonarchButterflies(
-          k: k,
-          turns: (0..<2).map { j in pair(turns, columns: 1) { [Index(j + 3 * $0), 0] } })
+        // Odd columns are differences, and theirs are by −i.
+        let (parity, sign) = (task[1], Index(1) - Index(2) * task[1])
+        let near = pair(turns, columns: 1) { [Index(3 * $0) + Index(6) * parity, 0] }
+        let far = pair(turns, columns: 1) { [Index(1 + 3 * $0), 0] }
+        func combined(_ a: Pair, _ b: Pair) -> Pair {
+          Pair(re: k.map(.fma, b.re, sign, a.re), im: k.map(.fma, b.im, sign, a.im))
+        }
         let first = task[0] * share
         k.loop((channels - first).min(share)) { step in
           let row = (first + step) * Index(height)
@@ -86,11 +92,14 @@ package enum MonarchTallSpectrum {
             let factor = MonarchSplit(half, k)
             return columns(rowMatrices.map { MonarchSplit.product($0, factor, k) }, k)
           }
-          for (quarter, sums) in butterflies.forth(x).enumerated() {
-            let t = pair(twiddles, columns: width) { [Index($0), 0, Index(quarter / 2 * width)] }
+          let even = combined(x[0], MonarchTile.product(x[2], far, k))
+          let odd = MonarchTile.product(combined(x[1], MonarchTile.product(x[3], far, k)), near, k)
+          let halves = MonarchButterflies(k: k, turns: []).halves(even, odd)
+          for (half, sums) in halves.enumerated() {
+            let t = pair(twiddles, columns: width) { [Index($0), 0, parity * Index(width)] }
             let factor = MonarchSplit(MonarchTile.product(sums, t, k), k)
-            let spectrum = MonarchSplit.product(factor, columnMatrices[quarter % 2], k)
-            store(spectrum, quarter, isCircular, to: outputs, row: row, k)
+            let spectrum = MonarchSplit.product(factor, columnMatrices[half], k)
+            store(spectrum, Index(half) + Index(2) * parity, isCircular, to: outputs, row: row, k)
           }
         }
       }
@@ -106,7 +115,7 @@ package enum MonarchTallSpectrum {
   }
 
   private static func store(
-    _ spectrum: Tile, _ quarter: Int, _ isCircular: Bool, to outputs: [TensorParameter], row: Index,
+    _ spectrum: Tile, _ quarter: Index, _ isCircular: Bool, to outputs: [TensorParameter], row: Index,
     _ k: Recorder
   ) {
     var parts = [0, width].map { k.columns(of: spectrum, from: $0, count: width) }
@@ -115,7 +124,7 @@ package enum MonarchTallSpectrum {
     let scale = Double(height) * MonarchQuarters.spectrumScale(height: height)
     for (part, output) in zip(parts, outputs) {
       k.store(
-        k.map(.multiply, part, scale), to: output, at: [row, Index(quarter), 0], rowAxis: 0, columnAxis: 2)
+        k.map(.multiply, part, scale), to: output, at: [row, quarter, 0], rowAxis: 0, columnAxis: 2)
     }
   }
 }

@@ -1,31 +1,36 @@
 internal import Memory
 internal import Tiles
 
-/// Rows of 8,192 points in one pass, and causal rows of 16,384 as two chunks of as many.
+/// Rows of 8,192 points, and of 16,384, in one pass.
 final class MonarchWhole {
   private let shape: MonarchConvolution.Shape
   private let executor: any Executor
-  /// Of ``MonarchBroad``, or, for chunks, of ``MonarchWide``.
+  /// Rows of a channel, of 128 numbers.
+  private let height: Int
   private let matrices: [Tensor]
   private let spectrumConstants: [Tensor]
   private let spectra: any CompiledKernel
-  private var broad: [MonarchBroad.Shape: any CompiledKernel] = [:]
-  private var chunked: [MonarchWide.Shape: any CompiledKernel] = [:]
+  private var kernels: [MonarchBroad.Shape: any CompiledKernel] = [:]
   private var gradientMatrices: [Tensor]?
 
   init(_ shape: MonarchConvolution.Shape, executor: any Executor) throws {
     (self.shape, self.executor) = (shape, executor)
-    let isChunked = shape.chunks.count > 1
-    let matrices =
-      isChunked ? try MonarchWide.constants(shape.type) : try MonarchBroad.constants(shape.type, height: MonarchConstants.side)
-    self.matrices = try matrices.map { try executor.place($0) }
-    if isChunked { gradientMatrices = self.matrices }
-    spectrumConstants = try MonarchWideSpectrum.constants(isChunked ? .wide : .broad)
-      .map { try executor.place($0) }
-    spectra = try executor.compile(try MonarchWideSpectrum.kernel(isCircular: shape.mode == .circular))
+    height = shape.points / MonarchQuarters.columns
+    matrices = try MonarchBroad.constants(shape.type, height: height).map { try executor.place($0) }
+    let isCircular = shape.mode == .circular
+    let isTall = height > MonarchConstants.side
+    let constants = try isTall ? MonarchTallSpectrum.constants() : MonarchWideSpectrum.constants()
+    spectrumConstants = try constants.map { try executor.place($0) }
+    spectra = try executor.compile(
+      try isTall
+        ? MonarchTallSpectrum.kernel(isCircular: isCircular)
+        : MonarchWideSpectrum.kernel(isCircular: isCircular))
   }
 
-  private var chunks: Int { shape.chunks.count }
+  /// Whether rows of so many points are such.
+  static func takes(_ points: Int) -> Bool {
+    [1, 2].contains(points / (MonarchConstants.side * MonarchQuarters.columns))
+  }
 
   /// Matrices that sums for gradients of filters take.
   func gradientConstants() throws -> [Tensor] {
@@ -37,13 +42,15 @@ final class MonarchWhole {
 
   /// Spectra of filters of whole rows, in the order of the kernel that takes them.
   func prepare(_ filter: Tensor, re: Tensor, im: Tensor) throws {
-    let channels = shape.channels * chunks
-    let rows = channels * MonarchWide.height
-    let sizes = [rows, 2, MonarchTile.width]
+    let isTall = height > MonarchConstants.side
+    // A task of filters of 8,192 points has 128 rows of half as many numbers.
+    let rows = shape.channels * 2 * MonarchConstants.side
+    let tasks = isTall ? executor.cores / 2 : executor.cores
+    let parts = isTall ? 4 : 2
     try spectra.run(
-      spectrumConstants + [filter.reshaped([rows, MonarchConstants.side])]
-        + [re, im].map { $0.reshaped(sizes) },
-      integers: [(channels + executor.cores - 1) / executor.cores])
+      spectrumConstants + [filter.reshaped([rows, shape.points * shape.channels / rows])]
+        + [re, im].map { $0.reshaped([rows, parts, MonarchTile.width]) },
+      integers: [(shape.channels + tasks - 1) / tasks])
   }
 
   /// One convolution, or its adjoint, of whole rows.
@@ -58,31 +65,19 @@ final class MonarchWhole {
       }
       return
     }
-    let rowTensors = [u] + (before.map { [$0] } ?? []) + after + y
-    let parts = [spectrum.re, spectrum.im]
-    func start(_ kernel: any CompiledKernel, height: Int, columns: Int, quarters: Int, slots: Int) throws {
-      let rows = shape.channels * chunks * height
-      try kernel.run(
-        matrices + parts.map { $0.reshaped([rows, quarters, MonarchTile.width]) }
-          + rowTensors.map { $0.cutIntoRows([shape.batch, rows, columns]) },
-        integers: [MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)])
-    }
-    if chunks == 1 {
-      var form = MonarchBroad.Shape(type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
-      form.isConjugated = isConjugated
-      let kernel = try broad[form] ?? executor.compile(try MonarchBroad.kernel(form))
-      broad[form] = kernel
-      let columns = MonarchQuarters.columns
-      try start(
-        kernel, height: MonarchConstants.side, columns: columns, quarters: 4, slots: 2 * executor.cores)
-    } else {
-      var form = MonarchWide.Shape(type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
-      (form.isConjugated, form.chunks) = (isConjugated, chunks)
-      let kernel = try chunked[form] ?? executor.compile(try MonarchWide.kernel(form))
-      chunked[form] = kernel
-      try start(
-        kernel, height: MonarchWide.height, columns: MonarchConstants.side, quarters: 2,
-        slots: executor.cores)
-    }
+    var form = MonarchBroad.Shape(type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
+    (form.isConjugated, form.height) = (isConjugated, height)
+    let kernel = try kernels[form] ?? executor.compile(try MonarchBroad.kernel(form))
+    kernels[form] = kernel
+    let rows = shape.channels * height
+    let tensors = [u] + (before.map { [$0] } ?? []) + after + y
+    try kernel.run(
+      matrices + [spectrum.re, spectrum.im].map { $0.reshaped([rows, 4, MonarchTile.width]) }
+        + tensors.map { $0.cutIntoRows([shape.batch, rows, MonarchQuarters.columns]) },
+      integers: [
+        MonarchConvolution.share(
+          batch: shape.batch, tiles: shape.channels,
+          slots: executor.cores * 2 * MonarchConstants.side / height)
+      ])
   }
 }

@@ -12,29 +12,18 @@ package enum MonarchWideSpectrum {
   private static let width = MonarchTile.width
   private typealias Pair = MonarchTile.Pair
 
-  /// In which order the rows of a spectrum are, which are frequencies modulo 128.
-  package enum Order: Sendable, Hashable {
-    /// As ``MonarchWide`` takes them: even ones, then odd ones.
-    case wide
-    /// As ``MonarchBroad`` takes them: those that are equal modulo 64 beside each other.
-    case broad
-
-    /// Quarters of the frequency, k₁ − 1/4, of a row.
-    fileprivate func quarters(_ row: Int) -> Int {
-      let half = height / 2
-      return 4 * (self == .wide ? row % half * 2 + row / half : row / 2 + row % 2 * half) - 1
-    }
-  }
+  /// Quarters of the frequency, k₁ − 1/4, of a row: those that are equal modulo 64 lie beside each other.
+  private static func quarters(_ row: Int) -> Int { 4 * (row / 2 + row % 2 * side) - 1 }
 
   /// What the kernel takes first, as numbers: matrices of rows and of both halves of the columns, each as two, and twiddles.
-  package static func parts(_ order: Order) -> (rows: [[Double]], columns: [[Double]], twiddles: [[Double]]) {
+  package static var parts: (rows: [[Double]], columns: [[Double]], twiddles: [[Double]]) {
     // As matrices of data are: a stage of two scales by 1/2, one of 64 by 1/8.
     let rows = MonarchMatrix(height, height) { row, column in
-      let turn = MonarchMatrix.turn(order.quarters(row) * column, of: 4 * height)
+      let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
       return (turn.re / 16, turn.im / 16)
     }
     let twiddles = MonarchMatrix(height, side) { row, column in
-      MonarchMatrix.turn(order.quarters(row) * column, of: 4 * height * side)
+      MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
     }
     return (
       [rows.re, rows.im].flatMap(MonarchStack.split),
@@ -42,9 +31,9 @@ package enum MonarchWideSpectrum {
     )
   }
 
-  /// ``parts(_:)`` as tensors `[4, 128, 128]`, `[4, 64, 64]` and, in float32, `[2, 128, 64]`.
-  package static func constants(_ order: Order) throws -> [Tensor] {
-    let parts = parts(order)
+  /// ``parts`` as tensors `[4, 128, 128]`, `[4, 64, 64]` and, in float32, `[2, 128, 64]`.
+  package static func constants() throws -> [Tensor] {
+    let parts = parts
     return [
       try MonarchStack.tensor(parts.rows, rows: height, columns: height, .bfloat16),
       try MonarchStack.tensor(parts.columns, rows: side, columns: side, .bfloat16),
@@ -52,8 +41,8 @@ package enum MonarchWideSpectrum {
     ]
   }
 
-  /// Arguments: ``constants(_:)``, filters float32 `[H · 128, 64]`, results re and im float32 `[H · 128, 2, 32]`: of each
-  /// row the even and then the odd frequencies. Integer: how many channels a task visits.
+  /// Arguments: ``constants()``, filters float32 `[H · 128, 64]`, results re and im float32 `[H · 128, 2, 32]`, as
+  /// ``MonarchBroad`` takes them: of each row the even and then the odd frequencies. Integer: how many channels a task visits.
   ///
   /// - Parameter isCircular: as ``MonarchSpectrum/Shape/isCircular``.
   package static func kernel(isCircular: Bool) throws(TileError) -> Kernel {
