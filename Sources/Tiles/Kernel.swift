@@ -58,8 +58,6 @@ public final class Kernel: Sendable {
     /// Whether products, and reads of global memory, wait until all factors that were computed before are rounded: compilers put off
     /// rounding, and keep what it frees two registers of in four. For kernels that need their registers for numbers.
     public var settlesFactors = false
-    /// Whether threads find out anew which group is theirs wherever that matters, which takes a register less.
-    public var forgetsGroup = false
     /// Whether addresses are computed anew in each turn of a loop, for kernels that need their registers for numbers.
     public var recomputesAddresses = false
     /// Whether a machine that starts many kernels as one may bring this one in while the one before it still runs: it waits for the end

@@ -54,14 +54,6 @@ extension Prelude {
     template <int registers> __device__ __forceinline__ void registers_give() {
       asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
     }
-    // The number of a group, read anew wherever it is wanted: a register is worth more.
-    struct GroupNumber {
-      __device__ __forceinline__ operator int() const {
-        int x;
-        asm volatile("mov.u32 %0, %%tid.x;" : "=r"(x));
-        return x / 128;
-      }
-    };
     template <int registers> __device__ __forceinline__ void registers_take() {
       asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
     }

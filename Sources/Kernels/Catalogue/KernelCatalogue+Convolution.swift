@@ -6,7 +6,7 @@ extension KernelCatalogue {
 
   /// Long convolutions.
   static let convolutions: [CatalogueEntry] =
-    (fused + spectra + spectrumGradients + outer + twofold + wide + broad + wideSpectra + tallSpectra).map { $0.large() }
+    (fused + spectra + spectrumGradients + outer + twofold + wide + broad + wideSpectra).map { $0.large() }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
@@ -196,7 +196,7 @@ extension KernelCatalogue {
     _ name: String, _ type: ElementType, _ sizes: [String: Int],
     _ make: @escaping @Sendable () throws -> Kernel
   ) -> CatalogueEntry {
-    let (rows, twiddles) = (MonarchWide.rows, MonarchWide.twiddles)
+    let (rows, twiddles) = (MonarchWide.Order.pairs.rows, MonarchWide.Order.pairs.twiddles)
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }
@@ -211,25 +211,21 @@ extension KernelCatalogue {
       cases: [Case(sizes, fills)], make: make)
   }
 
-  private static let broad: [CatalogueEntry] = [64, 128].flatMap { height -> [CatalogueEntry] in
+  private static let broad: [CatalogueEntry] = [
+    (ElementType.bfloat16, 2, true), (.float16, 2, true), (.float16, 0, false),
+  ].map { type, after, isConjugated in
+    var shape = MonarchBroad.Shape(type: type, gatesAfter: after)
+    shape.isConjugated = isConjugated
     let names = ["rows", "columns", "twiddles", "turns"]
-    let parts = MonarchQuarters.parts(height: height)
     let fills = Dictionary(
-      uniqueKeysWithValues: zip(names, parts.map { CatalogueEntry.Fill.numbers($0.map { Float($0) }) }))
-    return [
-      (ElementType.bfloat16, false, 0, false), (.float16, false, 0, false), (.float16, true, 0, true),
-      (.float16, true, 1, false), (.bfloat16, true, 1, true), (.float16, false, 1, false),
-      (.float16, false, 2, true),
-    ].map { type, before, after, isConjugated in
-      var shape = MonarchBroad.Shape(type: type, isGatedBefore: before, gatesAfter: after)
-      (shape.isConjugated, shape.height) = (isConjugated, height)
-      return CatalogueEntry(
-        "monarch_broad_\(shape.variant)",
-        tolerance: CatalogueEntry.Tolerance(
-          absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-        cases: [Case(["B": 3, "R": height, "share": 2], fills)]
-      ) { [shape] in try MonarchBroad.kernel(shape) }
-    }
+      uniqueKeysWithValues: zip(
+        names, MonarchQuarters.parts.map { CatalogueEntry.Fill.numbers($0.map { Float($0) }) }))
+    return CatalogueEntry(
+      "monarch_broad_\(shape.variant)",
+      tolerance: CatalogueEntry.Tolerance(
+        absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+      cases: [Case(["B": 3, "R": 64, "share": 2], fills)]
+    ) { [shape] in try MonarchBroad.kernel(shape) }
   }
 
   private static let wideSpectra: [CatalogueEntry] = [false, true].map { isCircular in
@@ -245,21 +241,5 @@ extension KernelCatalogue {
       tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
       cases: [Case(["R": 384, "share": 2], fills)]
     ) { try MonarchWideSpectrum.kernel(isCircular: isCircular) }
-  }
-
-  private static let tallSpectra: [CatalogueEntry] = [false, true].map { isCircular in
-    let parts = MonarchTallSpectrum.parts
-    func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
-      .numbers(parts.flatMap { $0.map { Float($0) } })
-    }
-    let fills = [
-      "rows": numbers(parts.rows), "columns": numbers(parts.columns), "twiddles": numbers([parts.factors[0]]),
-      "turns": numbers([parts.factors[1]]),
-    ]
-    return CatalogueEntry(
-      "monarch_tall_spectrum\(isCircular ? "_circular" : "")",
-      tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
-      cases: [Case(["R": 384, "share": 2], fills)]
-    ) { try MonarchTallSpectrum.kernel(isCircular: isCircular) }
   }
 }

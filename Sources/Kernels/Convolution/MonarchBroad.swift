@@ -1,12 +1,11 @@
 package import Memory
 package import Tiles
 
-/// ``MonarchFused`` for 8,192 points: a tile of 64 rows and 128 columns is one channel, and one group has it to itself; or for
-/// 16,384, 128 rows that two groups share.
+/// ``MonarchWide`` with other tiles: 64 rows and 128 columns are one channel of 8,192 points, and one group has it to itself.
 ///
-/// Two tasks of one group share a multiprocessor and wait for nothing of each other, so that one's elementwise steps run beside
-/// the other's products. The spectrum stays in registers as float16 numbers over the largest of each row. Floor: as ``MonarchFused``'s, with 16
-/// products of 64 by 64 by 64 a channel of 8,192 numbers, 48 of 16,384.
+/// Two tasks share a multiprocessor and wait for nothing of each other. The spectrum is kept as float16 numbers over the largest of
+/// each row. Floor: as ``MonarchFused``'s, with 16 products of 64 by 64 by 64 a channel instead of 24; but elementwise steps are a
+/// quarter more, so that it pays only where ``MonarchWide`` has no registers left to overlap steps: with two gates after.
 package enum MonarchBroad {
   private static let side = MonarchConstants.side
   private typealias Pair = MonarchTile.Pair
@@ -15,34 +14,26 @@ package enum MonarchBroad {
   package struct Shape: Sendable, Hashable {
     /// bfloat16 or float16.
     package var type: ElementType
-    /// Whether inputs are multiplied by a gate.
-    package var isGatedBefore = false
     /// Gates by which results are multiplied, each for a tensor of its own; 0 for the results themselves.
     package var gatesAfter = 0
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
 
-    /// Rows of a channel, each of 128 numbers: 64 or 128.
-    package var height = 64
-
-    /// A convolution without gates of 8,192 numbers.
-    package init(type: ElementType, isGatedBefore: Bool = false, gatesAfter: Int = 0) {
-      (self.type, self.isGatedBefore, self.gatesAfter) = (type, isGatedBefore, gatesAfter)
+    /// A convolution, without gates where nothing else is said.
+    package init(type: ElementType, gatesAfter: Int = 0) {
+      (self.type, self.gatesAfter) = (type, gatesAfter)
     }
 
     var variant: String {
-      "\(height > 64 ? "tall_" : "")\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(isConjugated ? "adjoint_" : "")"
-        + type.rawValue
+      "\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(isConjugated ? "adjoint_" : "")" + type.rawValue
     }
   }
 
   /// Halves of tiles that are brought ahead.
-  private static func stages(_ shape: Shape) -> Int { shape.height == side ? 3 : 2 }
+  private static let stages = 3
 
   /// What the kernel takes first.
-  package static func constants(_ type: ElementType, height: Int) throws -> [Tensor] {
-    try MonarchQuarters.constants(type, height: height)
-  }
+  package static func constants(_ type: ElementType) throws -> [Tensor] { try MonarchQuarters.constants(type) }
 
   /// A channel's filter in the registers of a task.
   private struct Filter {
@@ -51,10 +42,8 @@ package enum MonarchBroad {
     let quarters: [Pair]
     let scale: Tile
 
-    /// - Parameters:
-    ///   - isTall: whether two groups share 128 rows, and registers are the scarcer.
-    ///   - load: a part, re or im, of a quarter.
-    init(_ k: Recorder, isTall: Bool, load: (_ part: Int, _ quarter: Int) -> Tile) {
+    /// - Parameter load: a part, re or im, of a quarter.
+    init(_ k: Recorder, load: (_ part: Int, _ quarter: Int) -> Tile) {
       self.k = k
       // Part after part, each with steps of its own: at once they would fill the registers.
       func largest(_ number: Int) -> Tile { k.rowMax(k.map(.abs, load(number % 2, number / 2))) }
@@ -67,7 +56,6 @@ package enum MonarchBroad {
         return Pair(re: parts[0], im: parts[1])
       }
       self.scale = scale
-      if isTall { k.setAside(scale) }
       for quarter in quarters[2...] { for part in [quarter.re, quarter.im] { k.setAside(part) } }
     }
 
@@ -79,57 +67,55 @@ package enum MonarchBroad {
     }
   }
 
-  /// Arguments: ``constants(_:height:)``, spectra re and im float32 `[H · height, 4, 32]` as ``MonarchWideSpectrum`` leaves them, inputs
-  /// `[B, H · height, 128]`, where there are, the gate before and the gates after of that shape, then results likewise, as many as gates
-  /// after or one. Integer: how many rows of the batch a task visits.
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 64, 4, 32]` as ``MonarchWideSpectrum`` leaves them, inputs
+  /// `[B, H · 64, 128]`, gates after of that shape, then results likewise, as many as gates or one. Integer: how many rows of
+  /// the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_broad_\(shape.variant)") { k in
-      let height = shape.height
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
-      let constants = MonarchQuarters.parameters(k, shape.type, height: height)
+      let constants = MonarchQuarters.parameters(k, shape.type)
       let filters = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, 4, Index(MonarchQuarters.width)])
       }
       let sizes = [batch, rows, Index(MonarchQuarters.columns)]
-      func tensors(_ names: [String]) -> [TensorParameter] { names.map { k.input($0, shape.type, sizes) } }
-      let inputs = tensors(shape.isGatedBefore ? ["u", "before"] : ["u"])
-      let after = tensors((0..<shape.gatesAfter).map { "after\($0)" })
+      let input = k.input("u", shape.type, sizes)
+      let after = (0..<shape.gatesAfter).map { k.input("after\($0)", shape.type, sizes) }
       let outputs = (0..<max(1, shape.gatesAfter)).map { k.output("y\($0)", shape.type, sizes) }
-      var schedule = Kernel.Schedule(groups: height / side, tasksPerCore: 2 * side / height)
+      var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
       schedule.reusesStages = true
       schedule.settlesFactors = true
-      schedule.forgetsGroup = height > side && shape.isGatedBefore
       schedule.recomputesAddresses = true
-      k.grid([rows / Index(height), batch.ceilDiv(share)], schedule: schedule) { task in
-        let row = task[0] * Index(height)
-        let tile = MonarchQuarters(k, shape.type, height: height, from: constants)
-        let filter = Filter(k, isTall: height > side) { part, quarter in
+      k.grid([rows / Index(side), batch.ceilDiv(share)], schedule: schedule) { task in
+        let row = task[0] * Index(side)
+        let tile = MonarchQuarters(k, shape.type, from: constants)
+        let filter = Filter(k) { part, quarter in
           k.load(
-            filters[part], at: [row, Index(quarter), 0], rows: height, columns: MonarchQuarters.width,
-            rowAxis: 0, columnAxis: 2, validRows: Index(height), validColumns: Index(MonarchQuarters.width))
+            filters[part], at: [row, Index(quarter), 0], rows: side, columns: MonarchQuarters.width,
+            rowAxis: 0, columnAxis: 2, validRows: Index(side), validColumns: Index(MonarchQuarters.width))
         }
         let first = task[1] * share
         k.loop((batch - first).min(share)) { step in
           func at(_ half: Int) -> [Index] { [first + step, row, Index(half * side)] }
           // Halves of tiles come one by one, so that all of them can take turns with the same slots.
-          func bring(_ halves: [(TensorParameter, Int)], _ use: ([Tile]) -> Void) {
+          func bring(_ tensor: TensorParameter, _ half: Int, _ use: (Tile) -> Void) {
             k.pipeline(
-              steps: 1, stages: stages(shape),
+              steps: 1, stages: stages,
               load: { _ in
-                halves.map {
+                [
                   k.load(
-                    $0, at: at($1), rows: height, columns: side, validRows: Index(height),
+                    tensor, at: at(half), rows: side, columns: side, validRows: Index(side),
                     validColumns: Index(side))
-                }
-              }, compute: { _, tiles in use(tiles) })
+                ]
+              }, compute: { _, tiles in use(tiles[0]) })
           }
-          let turned = turned(tile, inputs, type: shape.type, k, bring)
+          var turned: [Pair] = []
+          for half in 0..<2 { bring(input, half) { turned += tile.turned($0, half: half) } }
           let factors = tile.folded(turned)
-          func spectrum(_ quarter: Int) -> Pair { tile.spectrum(factors[quarter], quarter: quarter) }
           let quarters = (0..<4).map { quarter in
             let product = filter.factor(
-              spectrum(quarter), quarter: quarter, type: shape.type, conjugated: shape.isConjugated)
+              tile.spectrum(factors[quarter], quarter: quarter), quarter: quarter, type: shape.type,
+              conjugated: shape.isConjugated)
             return tile.back(product, quarter: quarter)
           }
           let joined = tile.joined(quarters)
@@ -137,32 +123,11 @@ package enum MonarchBroad {
             let y = tile.real(joined, half: half)
             if after.isEmpty { k.store(y, to: outputs[0], at: at(half)) }
             for (gate, output) in zip(after, outputs) {
-              bring([(gate, half)]) { k.store(k.map(.multiply, y, $0[0]), to: output, at: at(half)) }
+              bring(gate, half) { k.store(k.map(.multiply, y, $0), to: output, at: at(half)) }
             }
           }
         }
       }
     }
-  }
-
-  /// Rows of both halves of the input, which is multiplied by its gate where there is one.
-  private static func turned(
-    _ tile: MonarchQuarters, _ inputs: [TensorParameter], type: ElementType, _ k: Recorder,
-    _ bring: ([(TensorParameter, Int)], ([Tile]) -> Void) -> Void
-  ) -> [Pair] {
-    var turned: [Pair] = []
-    guard inputs.count > 1 else {
-      for half in 0..<2 { bring([(inputs[0], half)]) { turned += tile.turned($0[0], half: half) } }
-      return turned
-    }
-    let gated = (0..<2).compactMap { half in
-      var (own, gated): (Tile?, Tile?)
-      bring([(inputs[0], half)]) { own = k.cast($0[0], to: type) }
-      bring([(inputs[1], half)]) { tiles in
-        gated = own.map { k.cast(k.map(.multiply, $0, tiles[0]), to: type) }
-      }
-      return gated
-    }
-    return gated.enumerated().flatMap { tile.turned($1, half: $0) }
   }
 }

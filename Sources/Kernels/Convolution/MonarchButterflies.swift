@@ -5,7 +5,7 @@ struct MonarchButterflies {
   typealias Pair = MonarchTile.Pair
 
   let k: Recorder
-  /// The factors of each row between columns that are 32, 64 and 96 apart; the third may be left out, being the others' product.
+  /// The factors of each row between columns that are 32, 64 and 96 apart.
   let turns: [Pair]
 
   private func both(_ a: Tile, _ b: Tile) -> (sum: Tile, difference: Tile) {
@@ -13,7 +13,7 @@ struct MonarchButterflies {
   }
 
   /// a + b and a − b.
-  func halves(_ a: Pair, _ b: Pair) -> [Pair] {
+  private func halves(_ a: Pair, _ b: Pair) -> [Pair] {
     let (re, im) = (both(a.re, b.re), both(a.im, b.im))
     return [Pair(re: re.sum, im: im.sum), Pair(re: re.difference, im: im.difference)]
   }
@@ -25,17 +25,14 @@ struct MonarchButterflies {
   }
 
   private func turned(_ x: Pair, _ j: Int, conjugated: Bool = false) -> Pair {
-    if j == 3, turns.count < 3 { return turned(turned(x, 1, conjugated: conjugated), 2, conjugated: conjugated) }
-    return j == 0 ? x : MonarchTile.product(x, turns[j - 1], k, conjugated: conjugated)
+    j == 0 ? x : MonarchTile.product(x, turns[j - 1], k, conjugated: conjugated)
   }
 
   /// Four columns to what even and odd ones (the second two) have of their even and odd frequencies. In an order with few numbers at
   /// once.
   func forth(_ x: [Pair]) -> [Pair] {
     let even = halves(x[0], turned(x[2], 2))
-    let odd =
-      turns.count < 3
-      ? halves(x[1], turned(x[3], 2)).map { turned($0, 1) } : halves(turned(x[1], 1), turned(x[3], 3))
+    let odd = halves(turned(x[1], 1), turned(x[3], 3))
     return halves(even[0], odd[0]) + quarterTurn(even[1], odd[1])
   }
 

@@ -48,7 +48,7 @@ extension MonarchConvolution {
 
   /// Where the products with gates go that the sums for filters need and other gradients can use, if a kernel keeps them.
   private func keptProducts(gated: Bool) throws -> [Tensor]? {
-    guard gated, sumsWhole, shape.length == shape.points else { return nil }
+    guard gated, wide != nil, shape.length == shape.points else { return nil }
     return try ["u", "dy"].map {
       try workspace($0, shape.type, shape.batch * shape.channels)
         .reshaped([shape.batch, shape.channels, shape.points])
@@ -106,8 +106,8 @@ extension MonarchConvolution {
   ) throws {
     let side = MonarchConstants.side
     let rows = shape.points / side
-    if let wide, sumsWhole {
-      let sums = try wideSums(wide.gradientConstants(), factors, gates, keeping: products)
+    if let wide {
+      let sums = try wideSums(wide.gradient, factors, gates, keeping: products)
       let rows = target.reshaped([chunked.channels, chunked.points])
       return try finish(stages, sums, channels: 0..<chunked.channels, into: rows)
     }

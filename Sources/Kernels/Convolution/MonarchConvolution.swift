@@ -4,7 +4,7 @@ package import Tiles
 /// Long convolution of 16-bit rows with filters, on machines that have matrix units for them.
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
-/// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 16,384 take one pass,
+/// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 16,384, take one pass,
 /// longer ones three over a workspace, other lengths than powers of two are brought to the next. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
@@ -71,7 +71,7 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
-  /// Chunks of which causal rows are where gradients of spectra are summed: two of 8,192 points, each with a transform of its own, or one.
+  /// Chunks of which causal rows are: two of 8,192 points, each with a transform of its own, or one.
   let chunks: Int
   /// Rows of which each is a chunk, as the transforms see them.
   let chunked: Shape
@@ -83,7 +83,7 @@ package final class MonarchConvolution {
   let precise: [Tensor]
   /// The outer stages, of more than 4,096 points.
   let stages: MonarchStages?
-  /// Kernels for 8,192 and 16,384 points, which need no outer stages but for gradients of filters.
+  /// Kernels for 8,192 points, which need no outer stages but for gradients of filters.
   let wide: MonarchWhole?
   private let spectra: any CompiledKernel
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
@@ -116,7 +116,7 @@ package final class MonarchConvolution {
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
     spectra = try executor.compile(try MonarchSpectrum.kernel(spectrumShape))
     wide =
-      MonarchWhole.takes(shape.points) ? try MonarchWhole(shape, executor: executor) : nil
+      points == MonarchWide.height * side ? try MonarchWhole(shape, executor: executor) : nil
   }
 
   // MARK: Filters
@@ -251,10 +251,7 @@ package final class MonarchConvolution {
   var takesStridedRows: Bool { shape.length == shape.points }
 
   /// The same of those whose gradients are computed.
-  var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || sumsWhole) }
-
-  /// Whether one kernel sums up gradients of spectra, with chunks of 8,192 points in hand.
-  var sumsWhole: Bool { chunked.points == MonarchWide.height * MonarchConstants.side }
+  var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || wide != nil) }
 
   // MARK: Other lengths
 

@@ -12,19 +12,9 @@ package enum MonarchWideSpectrum {
   private static let width = MonarchTile.width
   private typealias Pair = MonarchTile.Pair
 
-  /// Quarters of the frequency, k₁ − 1/4, of a row: those that are equal modulo 64 lie beside each other.
-  private static func quarters(_ row: Int) -> Int { 4 * (row / 2 + row % 2 * side) - 1 }
-
   /// What the kernel takes first, as numbers: matrices of rows and of both halves of the columns, each as two, and twiddles.
   package static var parts: (rows: [[Double]], columns: [[Double]], twiddles: [[Double]]) {
-    // As matrices of data are: a stage of two scales by 1/2, one of 64 by 1/8.
-    let rows = MonarchMatrix(height, height) { row, column in
-      let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
-      return (turn.re / 16, turn.im / 16)
-    }
-    let twiddles = MonarchMatrix(height, side) { row, column in
-      MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
-    }
+    let (rows, twiddles) = (MonarchWide.Order.pairs.rows, MonarchWide.Order.pairs.twiddles)
     return (
       [rows.re, rows.im].flatMap(MonarchStack.split),
       [0, 1].map(MonarchConstants.columns(half:)).flatMap(MonarchStack.split), [twiddles.re, twiddles.im]
@@ -42,7 +32,7 @@ package enum MonarchWideSpectrum {
   }
 
   /// Arguments: ``constants()``, filters float32 `[H · 128, 64]`, results re and im float32 `[H · 128, 2, 32]`, as
-  /// ``MonarchBroad`` takes them: of each row the even and then the odd frequencies. Integer: how many channels a task visits.
+  /// ``MonarchWide`` takes them, and, as `[H · 64, 4, 32]`, ``MonarchBroad``: of each row the even and then the odd frequencies. Integer: how many channels a task visits.
   ///
   /// - Parameter isCircular: as ``MonarchSpectrum/Shape/isCircular``.
   package static func kernel(isCircular: Bool) throws(TileError) -> Kernel {

@@ -39,7 +39,7 @@ extension PipelinedLowering {
   var settles: Bool { isGroup && kernel.schedule.settlesFactors }
 
   /// Makes `held` 0 again, which only the processor can know.
-  mutating func printSettling() { if settles { code.line("held &= \(forgets ? "(u32)a.tasks >> 31" : "none");") } }
+  mutating func printSettling() { if settles { code.line("held &= none;") } }
 
   func packName(_ type: ElementType) -> String { type == .float16 ? "pack_f16" : "pack_bf16" }
 

@@ -76,7 +76,6 @@ package struct PipelinedLowering {
   }
 
   var groups: Int { placement.groups }
-  var forgets: Bool { kernel.schedule.forgetsGroup }
   var threads: Int { 128 * (groups + 1) }
 
   private mutating func emit() throws(ExecutionError) -> CUDAProgram {
@@ -256,7 +255,7 @@ package struct PipelinedLowering {
     let loaderCode = code
     code = CodeWriter(depth: 2)
     if let registers { code.line("registers_take<\(registers.group)>();") }
-    code.line(forgets ? "const GroupNumber group;" : "const int group = role;")
+    code.line("const int group = role;")
     code.line("const int thread = threadIdx.x & 127, quad = threadIdx.x & 3, lane = threadIdx.x & 31;")
     code.line(
       "\(kernel.schedule.recomputesAddresses ? "" : "const ")int row0 = thread / 32 * 16 + (lane >> 2);  // first row of the thread within a block of 64"
@@ -267,7 +266,7 @@ package struct PipelinedLowering {
         "const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
       if storeBuffers > 1 { code.line("u32 turn = 0;") }
     }
-    if kernel.schedule.settlesFactors { code.line("u32 held = 0;\(forgets ? "" : " const u32 none = (u32)a.tasks >> 31;")") }
+    if kernel.schedule.settlesFactors { code.line("u32 held = 0, none = (u32)a.tasks >> 31;") }
     declareTiles()
     if takesTurns(group) { code.line("if (group == \(groups - 1)) group_arrive(\(Self.turnBarrier), 256);") }
     printTasks(group, head: nil)
