@@ -5,7 +5,8 @@ package import Tiles
 ///
 /// Two tasks share a multiprocessor and wait for nothing of each other. The spectrum is kept as float16 numbers over the largest of
 /// each row. Floor: as ``MonarchFused``'s, with 16 products of 64 by 64 by 64 a channel instead of 24; but elementwise steps are a
-/// quarter more, so that it pays only where ``MonarchWide`` has no registers left to overlap steps: with two gates after.
+/// quarter more, so that it pays only where ``MonarchWide`` has few registers left to overlap steps: in gradients, with gates after
+/// and none before.
 package enum MonarchBroad {
   private static let side = MonarchConstants.side
   private typealias Pair = MonarchTile.Pair
@@ -33,7 +34,9 @@ package enum MonarchBroad {
   private static let stages = 3
 
   /// What the kernel takes first.
-  package static func constants(_ type: ElementType) throws -> [Tensor] { try MonarchQuarters.constants(type) }
+  package static func constants(_ type: ElementType) throws -> [Tensor] {
+    try MonarchQuarters.constants(type)
+  }
 
   /// A channel's filter in the registers of a task.
   private struct Filter {

@@ -43,7 +43,7 @@ final class MonarchWhole {
     _ u: Tensor, _ spectrum: MonarchConvolution.Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor],
     isConjugated: Bool
   ) throws {
-    if chunks == 1, before == nil, after.count > 1 {
+    if chunks == 1, before == nil, !after.isEmpty {
       var form = MonarchBroad.Shape(type: shape.type, gatesAfter: after.count)
       form.isConjugated = isConjugated
       let kernel = try broadKernels[form] ?? executor.compile(try MonarchBroad.kernel(form))

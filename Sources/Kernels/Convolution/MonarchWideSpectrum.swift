@@ -92,7 +92,8 @@ package enum MonarchWideSpectrum {
   }
 
   private static func store(
-    _ spectrum: Tile, _ half: Int, _ isCircular: Bool, to outputs: [TensorParameter], row: Index, _ k: Recorder
+    _ spectrum: Tile, _ half: Int, _ isCircular: Bool, to outputs: [TensorParameter], row: Index,
+    _ k: Recorder
   ) {
     var parts = [0, width].map { k.columns(of: spectrum, from: $0, count: width) }
     if isCircular { parts = [k.map(.add, parts[0], parts[1]), k.map(.subtract, parts[1], parts[0])] }
