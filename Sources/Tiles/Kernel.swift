@@ -53,6 +53,11 @@ public final class Kernel: Sendable {
     /// Whether 16-bit tiles that only elementwise operations read are brought through shared memory like factors also where
     /// they are not loaded ahead in a pipeline, rather than read into registers.
     public var bringsOperands = false
+    /// Whether factors that groups write to shared memory may lie where earlier ones did that no product reads any more.
+    public var reusesStages = false
+    /// Whether products, and reads of global memory, wait until all factors that were computed before are rounded: compilers put off
+    /// rounding, and keep what it frees two registers of in four. For kernels that need their registers for numbers.
+    public var settlesFactors = false
     /// Whether addresses are computed anew in each turn of a loop, for kernels that need their registers for numbers.
     public var recomputesAddresses = false
     /// Whether a machine that starts many kernels as one may bring this one in while the one before it still runs: it waits for the end

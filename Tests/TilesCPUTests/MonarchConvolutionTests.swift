@@ -52,6 +52,9 @@ import Tiles
     Plan.Shape(batch: 2, channels: 3, length: 64),
     Plan.Shape(batch: 1, channels: 3, length: 1000, filterLength: 17, type: .float16),
     Plan.Shape(batch: 1, channels: 2, length: 2048, mode: .circular),
+    Plan.Shape(batch: 2, channels: 1, length: 8192, type: .float16),
+    Plan.Shape(batch: 1, channels: 1, length: 16384, type: .float16),
+    Plan.Shape(batch: 1, channels: 2, length: 8192, filterLength: 5000, mode: .circular, type: .float16),
   ]
 
   @Test(arguments: shapes, [false, true])
@@ -81,9 +84,12 @@ import Tiles
     #expect(distance(Array(exact.reversed()), exact, row: shape.length) > 0.5)
   }
 
-  /// Of rows of 60 positions, which go by way of padded ones, with both gates.
-  @Test func gradientsAgreeWithTheirDefinition() throws {
-    let shape = Plan.Shape(batch: 2, channels: 1, length: 60, filterLength: 50)
+  /// Of rows of 60 positions, which go by way of padded ones, and of 8,192, with both gates.
+  @Test(arguments: [
+    Plan.Shape(batch: 2, channels: 1, length: 60, filterLength: 50),
+    Plan.Shape(batch: 1, channels: 1, length: 8192, type: .float16),
+  ])
+  func gradientsAgreeWithTheirDefinition(shape: MonarchConvolution.Shape) throws {
     let sizes = [shape.batch, shape.channels, shape.length]
     let executor = ReferenceExecutor<Double>()
     let plan = try Plan(shape, executor: executor)

@@ -5,8 +5,8 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Long convolutions.
-  static let convolutions: [CatalogueEntry] = (fused + spectra + spectrumGradients + outer + twofold + wide)
-    .map { $0.large() }
+  static let convolutions: [CatalogueEntry] =
+    (fused + spectra + spectrumGradients + outer + twofold + wide + broad + wideSpectra).map { $0.large() }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
@@ -196,7 +196,7 @@ extension KernelCatalogue {
     _ name: String, _ type: ElementType, _ sizes: [String: Int],
     _ make: @escaping @Sendable () throws -> Kernel
   ) -> CatalogueEntry {
-    let (rows, twiddles) = (MonarchWide.rows, MonarchWide.twiddles)
+    let (rows, twiddles) = (MonarchWide.Order.pairs.rows, MonarchWide.Order.pairs.twiddles)
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }
@@ -209,5 +209,37 @@ extension KernelCatalogue {
       tolerance: CatalogueEntry.Tolerance(
         absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
       cases: [Case(sizes, fills)], make: make)
+  }
+
+  private static let broad: [CatalogueEntry] = [
+    (ElementType.bfloat16, 2, true), (.float16, 2, true), (.float16, 1, false), (.float16, 0, false),
+  ].map { type, after, isConjugated in
+    var shape = MonarchBroad.Shape(type: type, gatesAfter: after)
+    shape.isConjugated = isConjugated
+    let names = ["rows", "columns", "twiddles", "turns"]
+    let fills = Dictionary(
+      uniqueKeysWithValues: zip(
+        names, MonarchQuarters.parts.map { CatalogueEntry.Fill.numbers($0.map { Float($0) }) }))
+    return CatalogueEntry(
+      "monarch_broad_\(shape.variant)",
+      tolerance: CatalogueEntry.Tolerance(
+        absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
+      cases: [Case(["B": 3, "R": 64, "share": 2], fills)]
+    ) { [shape] in try MonarchBroad.kernel(shape) }
+  }
+
+  private static let wideSpectra: [CatalogueEntry] = [false, true].map { isCircular in
+    let parts = MonarchWideSpectrum.parts
+    func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
+      .numbers(parts.flatMap { $0.map { Float($0) } })
+    }
+    let fills = [
+      "rows": numbers(parts.rows), "columns": numbers(parts.columns), "twiddles": numbers(parts.twiddles),
+    ]
+    return CatalogueEntry(
+      "monarch_wide_spectrum\(isCircular ? "_circular" : "")",
+      tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
+      cases: [Case(["R": 384, "share": 2], fills)]
+    ) { try MonarchWideSpectrum.kernel(isCircular: isCircular) }
   }
 }

@@ -107,7 +107,7 @@ extension MonarchConvolution {
     let side = MonarchConstants.side
     let rows = shape.points / side
     if let wide {
-      let sums = try wideSums(wide, factors, gates, keeping: products)
+      let sums = try wideSums(wide.gradient, factors, gates, keeping: products)
       let rows = target.reshaped([chunked.channels, chunked.points])
       return try finish(stages, sums, channels: 0..<chunked.channels, into: rows)
     }

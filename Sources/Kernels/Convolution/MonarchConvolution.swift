@@ -83,11 +83,10 @@ package final class MonarchConvolution {
   let precise: [Tensor]
   /// The outer stages, of more than 4,096 points.
   let stages: MonarchStages?
-  /// Matrices of the kernel for 8,192 points, which needs no outer stages but for filters.
-  let wide: [Tensor]?
+  /// Kernels for 8,192 points, which need no outer stages but for gradients of filters.
+  let wide: MonarchWhole?
   private let spectra: any CompiledKernel
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
-  private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
   private var copies: [MonarchCopy.Shape: any CompiledKernel] = [:]
   private var padded: [String: Tensor] = [:]
   var gradients: [MonarchGradient.Shape: any CompiledKernel] = [:]
@@ -117,8 +116,7 @@ package final class MonarchConvolution {
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
     spectra = try executor.compile(try MonarchSpectrum.kernel(spectrumShape))
     wide =
-      points == MonarchWide.height * side
-      ? try MonarchWide.constants(shape.type).map { try executor.place($0) } : nil
+      points == MonarchWide.height * side ? try MonarchWhole(shape, executor: executor) : nil
   }
 
   // MARK: Filters
@@ -147,7 +145,9 @@ package final class MonarchConvolution {
       whole = try workspace("filter", .float32, shape.channels)
       try self.copy(copy).run([filter] + (skip.map { [$0] } ?? []) + [whole])
     }
-    if let stages {
+    if let wide {
+      try wide.prepare(whole, re: result.re, im: result.im)
+    } else if let stages {
       try stages.prepare(whole, re: result.re, im: result.im)
       try spectra.run(precise + [result.re, result.im, result.re, result.im])
     } else {
@@ -205,8 +205,8 @@ package final class MonarchConvolution {
     }
     let rows = shape.points / MonarchConstants.side
     if let wide {
-      return try runWide(
-        wide, u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
+      return try wide.run(
+        u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
     }
     for part in stages.parts() {
       func cut(_ tensor: Tensor) -> Tensor {
@@ -235,32 +235,6 @@ package final class MonarchConvolution {
     try kernel.run(
       [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) },
       integers: [share])
-  }
-
-  /// The kernel for 8,192 points, or for two chunks of as many.
-  private func runWide(
-    _ matrices: [Tensor], _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor],
-    into y: [Tensor],
-    isConjugated: Bool
-  ) throws {
-    // Two results at once of chunks with a gate before have no room in registers.
-    if chunks > 1, before != nil, after.count > 1 {
-      for (gate, target) in zip(after, y) {
-        try runWide(
-          matrices, u, spectrum, before: before, after: [gate], into: [target], isConjugated: isConjugated)
-      }
-      return
-    }
-    var wide = MonarchWide.Shape(
-      type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
-    (wide.isConjugated, wide.chunks) = (isConjugated, chunks)
-    let kernel = try wideKernels[wide] ?? executor.compile(try MonarchWide.kernel(wide))
-    wideKernels[wide] = kernel
-    let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
-    let rowTensors = [u] + (before.map { [$0] } ?? []) + after + y
-    try kernel.run(
-      matrices + spectrum.halves + rowTensors.map { $0.cutIntoRows(rows) },
-      integers: [Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)])
   }
 
   /// Rows of the batch for each task: so many that cores are filled, and no fewer than pays for what a task starts with.

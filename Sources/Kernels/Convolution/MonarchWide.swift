@@ -3,8 +3,7 @@ package import Tiles
 
 /// ``MonarchFused`` for 8,192 points: a tile of 128 rows is one channel, and two groups share it.
 ///
-/// Rows are frequencies in the order in which an outer stage of two and the fused kernel leave them, so that spectra are the
-/// same numbers as those of ``MonarchStages``. Floor: as ``MonarchFused``'s, with 24 products of 64 by 64 by 64 a channel.
+/// Floor: as ``MonarchFused``'s, with 24 products of 64 by 64 by 64 a channel.
 package enum MonarchWide {
   /// Rows of a tile, and of a channel.
   package static let height = 128
@@ -34,26 +33,37 @@ package enum MonarchWide {
     }
   }
 
-  /// Quarters of the frequency, k₁ − 1/4, of a row.
-  private static func quarters(_ row: Int) -> Int { 4 * (row % side * 2 + row / side) - 1 }
+  /// In which order rows are, which are frequencies modulo 128.
+  package enum Order: Sendable, Hashable {
+    /// Even ones, then odd ones, as an outer stage of two and the fused kernel leave them: that of gradients.
+    case stages
+    /// Those that are equal modulo 64 beside each other, so that ``MonarchBroad`` takes the same spectra.
+    case pairs
 
-  static var rows: MonarchMatrix {
-    // A stage of two scales by 1/2, one of 64 by 1/8.
-    MonarchMatrix(height, height) { row, column in
-      let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
-      return (turn.re / 16, turn.im / 16)
+    /// Quarters of the frequency, k₁ − 1/4, of a row.
+    private func quarters(_ row: Int) -> Int {
+      let half = height / 2
+      return 4 * (self == .stages ? row % half * 2 + row / half : row / 2 + row % 2 * half) - 1
     }
-  }
 
-  static var twiddles: MonarchMatrix {
-    MonarchMatrix(height, side) { row, column in
-      MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
+    var rows: MonarchMatrix {
+      // A stage of two scales by 1/2, one of 64 by 1/8.
+      MonarchMatrix(height, height) { row, column in
+        let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
+        return (turn.re / 16, turn.im / 16)
+      }
+    }
+
+    var twiddles: MonarchMatrix {
+      MonarchMatrix(height, side) { row, column in
+        MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
+      }
     }
   }
 
   /// Matrices of rows `[2, 128, 128]` and of both halves of the columns `[2, 64, 64]`, and twiddles `[2, 128, 64]`.
-  package static func constants(_ type: ElementType) throws -> [Tensor] {
-    let (rows, twiddles) = (rows, twiddles)
+  package static func constants(_ type: ElementType, _ order: Order) throws -> [Tensor] {
+    let (rows, twiddles) = (order.rows, order.twiddles)
     return [
       try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
       try MonarchStack.tensor([0, 1].map(MonarchConstants.columns(half:)), rows: side, columns: side, type),
@@ -61,7 +71,7 @@ package enum MonarchWide {
     ]
   }
 
-  /// The parameters for ``constants(_:)``.
+  /// The parameters for ``constants(_:_:)``.
   static func stacks(_ k: Recorder, _ type: ElementType) -> [TensorParameter] {
     [("rows", 2, height, height), ("columns", 2, side, side), ("twiddles", 2, height, side)]
       .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
@@ -86,7 +96,8 @@ package enum MonarchWide {
       twiddles: pair(2, rows: height, columns: side))
   }
 
-  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 32, 2]`, inputs `[B, H · 128, 64]`, where there are, the
+  /// Arguments: ``constants(_:_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
+  /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
   /// gate before and the gates after of that shape, then results likewise, as many as gates after or one. Integer: how many
   /// rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
@@ -94,7 +105,7 @@ package enum MonarchWide {
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stacks = stacks(k, shape.type)
       let filters = ["re", "im"].map {
-        k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
+        k.input("spectrum_\($0)", .float32, [rows, 2, Index(MonarchTile.width)])
       }
       func tensor(_ name: String) -> TensorParameter {
         k.input(name, shape.type, [batch, rows, Index(side)])
@@ -127,8 +138,8 @@ package enum MonarchWide {
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
           ) { part, chunk in
             k.load(
-              filters[part], at: [row + Index(height * chunk), 0, Index(half)], rows: height,
-              columns: MonarchTile.width, rowAxis: 0, columnAxis: 1, validRows: Index(height),
+              filters[part], at: [row + Index(height * chunk), Index(half), 0], rows: height,
+              columns: MonarchTile.width, rowAxis: 0, columnAxis: 2, validRows: Index(height),
               validColumns: Index(MonarchTile.width))
           }
         }

@@ -3,7 +3,7 @@ package import Tiles
 
 /// ``MonarchGradient`` for 8,192 points: sums over the batch of T(g) · conj T(u), a tile of 128 rows shared by two groups.
 ///
-/// Rows are those of ``MonarchWide``. A task has the even or the odd frequencies of the columns. Floor: 4 bytes a point (8 with gates) over
+/// Rows are in the order of ``MonarchStages``. A task has the even or the odd frequencies of the columns. Floor: 4 bytes a point (8 with gates) over
 /// the bandwidth; 40 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
 package enum MonarchWideGradient {
   /// What is fixed while recording.
@@ -27,7 +27,7 @@ package enum MonarchWideGradient {
     }
   }
 
-  /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
+  /// Arguments: ``MonarchWide/constants(_:_:)`` in the order of stages, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
   /// float32 `[P, H · 128, 32, 2]`, where P is the batch over the integer: how many rows of the batch a task visits.
   /// Where kept, the products with the gates, as u and g, come last.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {

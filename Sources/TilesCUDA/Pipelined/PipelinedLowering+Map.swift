@@ -130,7 +130,9 @@ extension PipelinedLowering {
     if !rows.isPerRow {
       code.close()
       for tile in program.tilesWritten where placement.paired.contains(tile.id) {
-        code.line("\(pair(tile)) = \(packName(tile.type))(pair\(tile.id)[0], pair\(tile.id)[1]);")
+        let packed = "\(packName(tile.type))(pair\(tile.id)[0], pair\(tile.id)[1])"
+        code.line(settles ? "const u32 word\(tile.id) = \(packed);" : "\(pair(tile)) = \(packed);")
+        if settles { code.line("\(pair(tile)) = word\(tile.id), held |= word\(tile.id);") }
       }
       code.close()
       if !quartets.isEmpty { code.close() }
@@ -146,6 +148,7 @@ extension PipelinedLowering {
         )
       } else {
         code.line("\(place) = \(reduction.continuing ? joined(reduction.kind, place, both) : both);")
+        if settles { code.line("held |= __float_as_uint(\(place));") }
       }
     }
     code.close()

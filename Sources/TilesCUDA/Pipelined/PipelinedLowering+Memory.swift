@@ -21,7 +21,8 @@ extension PipelinedLowering {
     let value =
       placement.negated(by: tile).map { "p\($0.id)[b][c][i] ^ 0x80008000u" }
       ?? "\(packName(tile.type))(t\(tile.id)[b][8 * c + 2 * i], t\(tile.id)[b][8 * c + 2 * i + 1])"
-    code.line("for (int i = 0; i < 4; ++i) p\(tile.id)[b][c][i] = \(value);")
+    let held = settles ? " held |= p\(tile.id)[b][c][i];" : ""
+    code.line("for (int i = 0; i < 4; ++i) { p\(tile.id)[b][c][i] = \(value);\(held) }")
     code.close()
     code.close()
     code.close()
@@ -33,6 +34,12 @@ extension PipelinedLowering {
     code.line("const int end = \(index(tile.validColumns));")
     code.line("if (end < \(tile.columns)) clear_columns(t\(tile.id), \(first)2 * quad, end);")
   }
+
+  /// Whether what comes next depends on all that was packed before; see ``Kernel/Schedule/settlesFactors``.
+  var settles: Bool { isGroup && kernel.schedule.settlesFactors }
+
+  /// Makes `held` 0 again, which only the processor can know.
+  mutating func printSettling() { if settles { code.line("held &= none;") } }
 
   func packName(_ type: ElementType) -> String { type == .float16 ? "pack_f16" : "pack_bf16" }
 
@@ -98,7 +105,8 @@ extension PipelinedLowering {
     let isPerRow = tile.columns == 1
     let columns = dealsColumns ? tile.columns / groups : tile.columns
     code.open("")
-    code.line("const long long start = \(index.offset(number, reference.origin));")
+    printSettling()
+    code.line("const long long start = \(index.offset(number, reference.origin))\(settles ? " + held" : "");")
     code.line(
       "const int rows = \(index(tile.validRows))\(isPerRow ? "" : ", columns = \(index(tile.validColumns))");"
     )

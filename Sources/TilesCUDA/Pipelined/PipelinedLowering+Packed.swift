@@ -36,7 +36,7 @@ extension PipelinedLowering {
       columns: columns, type: "bf16", leftInRegisters: true, transposesLeft: false,
       transposesRight: !right.isInnerContiguous, starts: false, subtracts: product.subtracting)
     code.open("")
-    let b = descriptor(right, offset: nil)
+    let b = descriptor(right)
     let first = groups == 1 ? "row0" : "(group * 64 + row0)"
     code.line(
       "const unsigned char *blocks = memory + \(slotOffset(left.ring, left.slot)) + \(first) * \(left.shared.span);"

@@ -216,13 +216,13 @@ extension PipelinedLowering {
   }
 
   /// Descriptor at the start of the factor, or some bytes from it.
-  mutating func descriptor(_ factor: Factor, offset: String?) -> String {
+  mutating func descriptor(_ factor: Factor, offset: String = "") -> String {
     let (shared, isInner) = (factor.shared, factor.isInnerContiguous)
     let name = name("d")
     let strides = "\(shared.leadingBytes(isInner: isInner)), \(shared.strideBytes(isInner: isInner))"
     let make = kernel.schedule.bringsOperands ? "descriptor_here" : "descriptor"
     code.line(
-      "const u64 \(name) = \(make)(\(factor.address)\(offset.map { " + \($0)" } ?? ""), \(strides), \(shared.mode));"
+      "const u64 \(name) = \(make)(\(factor.address)\(offset.isEmpty ? "" : " + \(offset)"), \(strides), \(shared.mode));"
     )
     return name
   }
@@ -268,7 +268,9 @@ extension PipelinedLowering {
       rightOffset = "group * \(each)"
     }
     code.open("")
-    let b = descriptor(right, offset: rightOffset)
+    printSettling()
+    let offsets = [rightOffset, settles ? "held" : nil].compactMap(\.self)
+    let b = descriptor(right, offset: offsets.joined(separator: " + "))
     var a: [String] = []
     if let left {
       for block in 0..<blocks {

@@ -266,6 +266,7 @@ package struct PipelinedLowering {
         "const u32 buffer = shared + \(storeOffset ?? 0) + group * \(storeBuffers * Self.storeBufferBytes);")
       if storeBuffers > 1 { code.line("u32 turn = 0;") }
     }
+    if kernel.schedule.settlesFactors { code.line("u32 held = 0, none = (u32)a.tasks >> 31;") }
     declareTiles()
     if takesTurns(group) { code.line("if (group == \(groups - 1)) group_arrive(\(Self.turnBarrier), 256);") }
     printTasks(group, head: nil)

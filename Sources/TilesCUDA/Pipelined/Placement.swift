@@ -58,7 +58,7 @@ struct Placement {
     placeComputed(kernel.body)
     place(kernel.body, busy: [])
     pair()
-    if !asides.isEmpty { share(kernel.body) }
+    if !asides.isEmpty || kernel.schedule.reusesStages { share(kernel.body) }
   }
 
   /// How products take a tile.
@@ -186,18 +186,17 @@ struct Placement {
     func lifetime(_ tile: Int) -> (first: Int, last: Int)? {
       guard let tile = tiles[tile] else { return nil }
       let own = statements.indices.filter { statements[$0].reads(tile) || statements[$0].writes(tile) }
-      guard let first = own.first, let last = own.last, statements[first].operation.blocks.isEmpty,
-        statements[first].writes(tile)
-      else { return nil }
+      guard let first = own.first, let last = own.last, statements[first].writes(tile) else { return nil }
       return (first, last)
     }
     for (tile, form) in staged.sorted(by: { $0.key < $1.key }) {
-      guard let own = lifetime(tile), shares[tile] == nil else { continue }
+      guard let own = lifetime(tile), statements[own.first].operation.blocks.isEmpty, shares[tile] == nil
+      else { continue }
       let earlier = staged.keys.sorted().first { other in
-        guard other < tile, staged[other] == form, shares[other] == nil, !shares.values.contains(other) else {
-          return false
-        }
-        return lifetime(other).map { $0.last < own.first } ?? false
+        guard other < tile, staged[other] == form, shares[other] == nil else { return false }
+        // All that lie there already are read before this one is written.
+        let others = [other] + shares.filter { $0.value == other }.map(\.key)
+        return others.allSatisfy { lifetime($0).map { $0.last < own.first } ?? false }
       }
       if let earlier { shares[tile] = earlier }
     }

@@ -1,0 +1,84 @@
+internal import Memory
+internal import Tiles
+
+/// Rows of 8,192 points in one pass, and causal rows of 16,384 as two chunks of as many.
+final class MonarchWhole {
+  private let shape: MonarchConvolution.Shape
+  private let executor: any Executor
+  /// Matrices of ``MonarchWide``.
+  private let wide: [Tensor]
+  /// Those of ``MonarchWideGradient``.
+  let gradient: [Tensor]
+  /// Those of ``MonarchBroad``.
+  private let broad: [Tensor]
+  private let spectrumConstants: [Tensor]
+  private let spectra: any CompiledKernel
+  private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
+  private var broadKernels: [MonarchBroad.Shape: any CompiledKernel] = [:]
+
+  init(_ shape: MonarchConvolution.Shape, executor: any Executor) throws {
+    (self.shape, self.executor) = (shape, executor)
+    func place(_ tensors: [Tensor]) throws -> [Tensor] { try tensors.map { try executor.place($0) } }
+    wide = try place(try MonarchWide.constants(shape.type, .pairs))
+    gradient = try place(try MonarchWide.constants(shape.type, .stages))
+    broad = try place(try MonarchBroad.constants(shape.type))
+    spectrumConstants = try place(try MonarchWideSpectrum.constants())
+    spectra = try executor.compile(try MonarchWideSpectrum.kernel(isCircular: shape.mode == .circular))
+  }
+
+  private var chunks: Int { shape.chunks.count }
+
+  /// Spectra of filters of whole rows.
+  func prepare(_ filter: Tensor, re: Tensor, im: Tensor) throws {
+    let channels = shape.channels * chunks
+    let rows = channels * MonarchWide.height
+    try spectra.run(
+      spectrumConstants + [filter.reshaped([rows, MonarchConstants.side])]
+        + [re, im].map { $0.reshaped([rows, 2, MonarchTile.width]) },
+      integers: [(channels + executor.cores - 1) / executor.cores])
+  }
+
+  /// One convolution, or its adjoint, of whole rows.
+  func run(
+    _ u: Tensor, _ spectrum: MonarchConvolution.Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor],
+    isConjugated: Bool
+  ) throws {
+    if chunks == 1, before == nil, !after.isEmpty {
+      var form = MonarchBroad.Shape(type: shape.type, gatesAfter: after.count)
+      form.isConjugated = isConjugated
+      let kernel = try broadKernels[form] ?? executor.compile(try MonarchBroad.kernel(form))
+      broadKernels[form] = kernel
+      return try start(
+        kernel, broad, spectrum, [u] + after + y, height: MonarchConstants.side, slots: 2 * executor.cores)
+    }
+    // Two results at once of chunks with a gate before have no room in registers.
+    if chunks > 1, before != nil, after.count > 1 {
+      for (gate, target) in zip(after, y) {
+        try run(u, spectrum, before: before, after: [gate], into: [target], isConjugated: isConjugated)
+      }
+      return
+    }
+    var form = MonarchWide.Shape(type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
+    (form.isConjugated, form.chunks) = (isConjugated, chunks)
+    let kernel = try wideKernels[form] ?? executor.compile(try MonarchWide.kernel(form))
+    wideKernels[form] = kernel
+    try start(
+      kernel, wide, spectrum, [u] + (before.map { [$0] } ?? []) + after + y, height: MonarchWide.height,
+      slots: executor.cores)
+  }
+
+  /// Starts a kernel whose tiles have so many rows.
+  private func start(
+    _ kernel: any CompiledKernel, _ matrices: [Tensor], _ spectrum: MonarchConvolution.Spectrum,
+    _ tensors: [Tensor], height: Int, slots: Int
+  ) throws {
+    let rows = shape.channels * chunks * height
+    let columns = shape.chunks.shape.points / height
+    let parts = [spectrum.re, spectrum.im].map {
+      $0.reshaped([rows, columns / MonarchTile.width, MonarchTile.width])
+    }
+    try kernel.run(
+      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) },
+      integers: [MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)])
+  }
+}

@@ -1,0 +1,107 @@
+package import Memory
+package import Tiles
+
+/// Spectra of filters of 8,192 points in one pass, nearly as precise as float32: factors are sums of two bfloat16 numbers.
+///
+/// A tile of 128 rows is one channel and two groups share it; the columns' first step is made in registers, as in
+/// ``MonarchTile``. A task keeps the matrices and visits channels, of which the next is read while one is transformed. Floor: 12
+/// bytes a point over the bandwidth, and 36 products of 64 by 64 by 64 a channel.
+package enum MonarchWideSpectrum {
+  private static let side = MonarchConstants.side
+  private static let height = MonarchWide.height
+  private static let width = MonarchTile.width
+  private typealias Pair = MonarchTile.Pair
+
+  /// What the kernel takes first, as numbers: matrices of rows and of both halves of the columns, each as two, and twiddles.
+  package static var parts: (rows: [[Double]], columns: [[Double]], twiddles: [[Double]]) {
+    let (rows, twiddles) = (MonarchWide.Order.pairs.rows, MonarchWide.Order.pairs.twiddles)
+    return (
+      [rows.re, rows.im].flatMap(MonarchStack.split),
+      [0, 1].map(MonarchConstants.columns(half:)).flatMap(MonarchStack.split), [twiddles.re, twiddles.im]
+    )
+  }
+
+  /// ``parts`` as tensors `[4, 128, 128]`, `[4, 64, 64]` and, in float32, `[2, 128, 64]`.
+  package static func constants() throws -> [Tensor] {
+    let parts = parts
+    return [
+      try MonarchStack.tensor(parts.rows, rows: height, columns: height, .bfloat16),
+      try MonarchStack.tensor(parts.columns, rows: side, columns: side, .bfloat16),
+      try MonarchStack.tensor(parts.twiddles, rows: height, columns: side, .float32),
+    ]
+  }
+
+  /// Arguments: ``constants()``, filters float32 `[H · 128, 64]`, results re and im float32 `[H · 128, 2, 32]`, as
+  /// ``MonarchWide`` takes them, and, as `[H · 64, 4, 32]`, ``MonarchBroad``: of each row the even and then the odd frequencies. Integer: how many channels a task visits.
+  ///
+  /// - Parameter isCircular: as ``MonarchSpectrum/Shape/isCircular``.
+  package static func kernel(isCircular: Bool) throws(TileError) -> Kernel {
+    try Kernel("monarch_wide_spectrum\(isCircular ? "_circular" : "")") { k in
+      let (rows, share) = (k.extent("R"), k.argument("share"))
+      let matrices = [("rows", height), ("columns", side)].map {
+        k.input($0, .bfloat16, [4, Index($1), Index($1)])
+      }
+      let twiddles = k.input("twiddles", .float32, [2, Index(height), Index(side)])
+      let input = k.input("filter", .float32, [rows, Index(side)])
+      let outputs = ["re", "im"].map { k.output("spectrum_\($0)", .float32, [rows, 2, Index(width)]) }
+      var schedule = Kernel.Schedule(groups: 2)
+      schedule.bringsOperands = true
+      schedule.recomputesAddresses = true
+      let channels = rows / Index(height)
+      k.grid([channels.ceilDiv(share)], schedule: schedule) { task in
+        func load(_ stack: Int, _ part: Int) -> MonarchSplit {
+          let size = stack == 0 ? height : side
+          let parts = (0..<2).map {
+            k.load(
+              matrices[stack], at: [Index(2 * part + $0), 0, 0], rows: size, columns: size,
+              validRows: Index(size), validColumns: Index(size))
+          }
+          return MonarchSplit(high: parts[0], low: parts[1])
+        }
+        func tile(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
+          k.load(
+            tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side))
+        }
+        let (rowMatrices, columnMatrices) = ([0, 1].map { load(0, $0) }, [0, 1].map { load(1, $0) })
+        let first = task[0] * share
+        let x = k.cast(tile(input, [first * Index(height), 0]), to: .float32)
+        k.loop((channels - first).min(share)) { step in
+          let factor = MonarchSplit(x, k)
+          // The next one, or the last again.
+          let next = (first + step + 1).min(channels - 1)
+          k.assign(x, tile(input, [next * Index(height), 0]))
+          let sums = rowMatrices.map { MonarchSplit.product($0, factor, k) }
+          let t = (0..<2).map { tile(twiddles, [Index($0), 0, 0]) }
+          let turned = MonarchTile.product(Pair(re: sums[0], im: sums[1]), Pair(re: t[0], im: t[1]), k)
+          for half in 0..<2 {
+            let spectrum = MonarchSplit.product(folded(turned, half, k), columnMatrices[half], k)
+            store(spectrum, half, isCircular, to: outputs, row: (first + step) * Index(height), k)
+          }
+        }
+      }
+    }
+  }
+
+  /// Sums or differences of columns that are 32 apart, re beside im.
+  private static func folded(_ x: Pair, _ half: Int, _ k: Recorder) -> MonarchSplit {
+    let parts = [x.re, x.im].map { part in
+      let columns = [0, width].map { k.columns(of: part, from: $0, count: width) }
+      return k.map(half == 0 ? .add : .subtract, columns[0], columns[1])
+    }
+    return MonarchSplit(Pair(re: parts[0], im: parts[1]), k)
+  }
+
+  private static func store(
+    _ spectrum: Tile, _ half: Int, _ isCircular: Bool, to outputs: [TensorParameter], row: Index,
+    _ k: Recorder
+  ) {
+    var parts = [0, width].map { k.columns(of: spectrum, from: $0, count: width) }
+    if isCircular { parts = [k.map(.add, parts[0], parts[1]), k.map(.subtract, parts[1], parts[0])] }
+    // Matrices scaled by 1/128; what kernels take is twice the transform, since two rotations by 1/128 are half of 1/S.
+    for (part, output) in zip(parts, outputs) {
+      k.store(
+        k.map(.multiply, part, Double(2 * height)), to: output, at: [row, Index(half), 0], rowAxis: 0,
+        columnAxis: 2)
+    }
+  }
+}
