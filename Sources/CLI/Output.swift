@@ -86,7 +86,8 @@ struct JSONField: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
 /// A progress line on standard error with the time left, where that is a terminal.
 struct Progress {
   private let label: String
-  private let total: Int
+  /// What is done in the end.
+  var total: Int
   private let start = ContinuousClock.now
   private var last = ContinuousClock.now
 

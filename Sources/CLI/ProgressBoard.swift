@@ -9,6 +9,14 @@ final class ProgressBoard: Sendable {
     var totals: [Int?]
     var done: [Int]
     var line: Progress?
+
+    /// Counts towards what is known to be left, once that is known of all runs.
+    mutating func begin(_ label: String) {
+      let known = totals.compactMap { $0 }
+      guard known.count == totals.count else { return }
+      line?.total = max(1, known.reduce(0, +))
+      if line == nil { line = Progress(label, total: known.reduce(0, +)) }
+    }
   }
 
   init(_ label: String, runs: Int) {
@@ -20,9 +28,8 @@ final class ProgressBoard: Sendable {
   /// Says how much one run has to do.
   fileprivate func expect(_ total: Int, of run: Int) {
     state.withLock { state in
-      state.totals[run] = total
-      let known = state.totals.compactMap { $0 }
-      if known.count == state.totals.count { state.line = Progress(label, total: known.reduce(0, +)) }
+      state.totals[run] = max(0, total)
+      state.begin(label)
     }
   }
 
@@ -31,6 +38,22 @@ final class ProgressBoard: Sendable {
     state.withLock { state in
       state.done[run] = done
       state.line?.update(state.done.reduce(0, +))
+    }
+  }
+
+  /// Says that one run does no more.
+  fileprivate func end(_ run: Int) {
+    state.withLock { state in
+      state.totals[run] = state.done[run]
+      state.begin(label)
+    }
+  }
+
+  /// Writes lines to standard output, where the progress line is not.
+  fileprivate func write(_ text: String) {
+    state.withLock { state in
+      state.line?.finish()
+      Output.write(text)
     }
   }
 
@@ -50,4 +73,10 @@ struct RunProgress: Sendable {
 
   /// Says how much is done.
   func update(_ done: Int) { board.update(done, of: run) }
+
+  /// Says that there is no more to do.
+  func end() { board.end(run) }
+
+  /// Writes lines to standard output, where the progress line is not.
+  func write(_ text: String) { board.write(text) }
 }

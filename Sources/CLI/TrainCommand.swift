@@ -20,7 +20,7 @@ struct TrainCommand: ParsableCommand {
         godwit train Recipes/induction-h3.yaml --seed 1 --out runs/h3-1 --json
         godwit train Recipes/induction-h3.yaml --out runs/h3-1 --resume
         godwit train Recipes/long-recall-hyena.yaml --set task.recall.length=8192 --set batch=16
-        godwit train Recipes/induction-h3.yaml --seeds 0 1 2
+        godwit train Recipes/induction-h3.yaml --seed 1 --seed 2 --seed 3
 
       Several seeds are trained beside each other, each in a folder of its own: small networks leave most of a machine idle.
       """)
@@ -30,16 +30,15 @@ struct TrainCommand: ParsableCommand {
 
   @Option(
     help:
-      "Folder for checkpoint, metrics and report; by default runs/NAME-seedSEED. With --seeds, -seedSEED is added."
+      "Folder for checkpoint, metrics and report; by default runs/NAME-seedSEED. With several seeds, -seedSEED is added."
   )
   var out: String?
 
-  @Option(help: "Seed in place of the recipe's.")
-  var seed: UInt64?
-
   @Option(
-    parsing: .upToNextOption,
-    help: "Seeds of runs beside each other, dealt out to the GPUs there are, or to shares of the threads.")
+    name: .customLong("seed"),
+    help: ArgumentHelp(
+      "Seed in place of the recipe's; given several times, runs beside each other, dealt out to the GPUs there are, or to shares of the "
+        + "threads.", valueName: "seed"))
   var seeds: [UInt64] = []
 
   @Option(
@@ -49,7 +48,7 @@ struct TrainCommand: ParsableCommand {
       valueName: "KEY=VALUE"))
   var settings: [String] = []
 
-  @Flag(help: "Go on from the folder's checkpoint. With --seeds, runs that have none begin anew.")
+  @Flag(help: "Go on from the folder's checkpoint. Of several, those that have none begin anew.")
   var resume = false
 
   @Flag(help: "Train anew in a folder that has a checkpoint.")
@@ -75,24 +74,28 @@ struct TrainCommand: ParsableCommand {
   func validate() throws {
     if resume && overwrite { throw ValidationError("--resume and --overwrite exclude each other.") }
     if let maximumSteps, maximumSteps < 1 { throw ValidationError("--max-steps must be 1 or more.") }
-    for seed in seeds + [seed].compactMap({ $0 }) where seed > UInt64(Int.max) {
-      throw ValidationError("a seed must be \(Int.max) or less.")
+    for seed in seeds where seed > UInt64(Int.max) {
+      throw ValidationError("--seed must be \(Int.max) or less.")
     }
-    guard !seeds.isEmpty else { return }
-    if seed != nil { throw ValidationError("--seed and --seeds exclude each other.") }
-    if Set(seeds).count < seeds.count { throw ValidationError("--seeds names one twice.") }
-    if profile { throw ValidationError("--profile times the kernels of one run. Give one --seed.") }
+    if Set(seeds).count < seeds.count { throw ValidationError("--seed names one twice.") }
+    if profile, isOfSeveral {
+      throw ValidationError("--profile times the kernels of one run. Give one --seed.")
+    }
   }
+
+  /// Whether runs are beside each other.
+  private var isOfSeveral: Bool { seeds.count > 1 }
 
   func run() throws {
     let name = recipe.split(separator: "/").last.map { String($0.split(separator: ".")[0]) } ?? "run"
-    let recipes = try (seeds.isEmpty ? [seed] : seeds.map { $0 }).map {
-      try RecipeFile.read(recipe, seed: $0, settings: settings)
+    let recipes = try (seeds.isEmpty ? [nil] : seeds.map { $0 }).map { seed in
+      try RecipeFile.read(recipe, seed: seed, settings: settings)
     }
-    let folders = try recipes.map { recipe in
-      let suffix = out == nil || !seeds.isEmpty ? "-seed\(recipe.seed)" : ""
-      return try folder((out ?? "runs/\(name)") + suffix)
+    let folders = recipes.map { recipe in
+      let suffix = out == nil || isOfSeveral ? "-seed\(recipe.seed)" : ""
+      return RunFolder(path: (out ?? "runs/\(name)") + suffix)
     }
+    try prepare(folders)
     let executors = try options.executors(recipes.count)
     let board = ProgressBoard(name, runs: recipes.count)
     // A GPU is the executor's; what trains on it belongs to one thread.
@@ -109,17 +112,17 @@ struct TrainCommand: ParsableCommand {
     throw CommandFailure("\(failures.compactMap { $0 }.count) of \(failures.count) runs failed.")
   }
 
-  private func folder(_ path: String) throws -> RunFolder {
-    let folder = RunFolder(path: path)
-    if folder.isUsed, !resume, !overwrite {
+  /// Makes the folders, unless there is something in one that is to be kept, or nothing to go on from.
+  private func prepare(_ folders: [RunFolder]) throws {
+    if let used = folders.first(where: \.isUsed), !resume, !overwrite {
       throw CommandFailure(
-        "\(folder.path) has a checkpoint. Go on with --resume, or train anew with --overwrite.")
+        "\(used.path) has a checkpoint. Go on with --resume, or train anew with --overwrite.")
     }
-    if resume, seeds.isEmpty, !folder.isUsed {
-      throw CommandFailure("\(folder.path) has no checkpoint to resume.")
+    if resume, !folders.contains(where: \.isUsed) {
+      let paths = folders.map(\.path).joined(separator: ", ")
+      throw CommandFailure("\(paths): no checkpoint to resume.")
     }
-    try folder.prepare()
-    return folder
+    for folder in folders { try folder.prepare() }
   }
 
   private func train(
@@ -135,7 +138,7 @@ struct TrainCommand: ParsableCommand {
     try folder.forgetMetrics(after: training.step)
     var session = TrainingSession(
       training: training, folder: folder, json: json, last: min(recipe.steps, maximumSteps ?? recipe.steps),
-      progress: progress, isOneOfSeveral: !seeds.isEmpty)
+      progress: progress, isOneOfSeveral: isOfSeveral)
     try session.run(title: name)
     if profile { kernels?.report() }
   }

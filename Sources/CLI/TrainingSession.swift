@@ -30,7 +30,7 @@ struct TrainingSession {
   mutating func run(title: String) throws {
     let recipe = training.recipe
     if !json {
-      Output.write(
+      progress.write(
         "\(title): \(training.network.parameters.count) parameters, \(recipe.steps) steps, seed \(recipe.seed)\n"
       )
     }
@@ -81,7 +81,7 @@ struct TrainingSession {
     ])
     try training.save(to: folder.checkpoint)
     guard json else {
-      return Output.write(
+      return progress.write(
         "\(label)step \(result.step)  epoch \(training.epoch)  train \(Output.fixed(trainLoss, 4))  test "
           + "\(Output.fixed(found.loss, 4))  accuracy \(Output.fixed(100 * found.accuracy, 1)) %\n")
     }
@@ -110,7 +110,7 @@ struct TrainingSession {
         "checkpoint": JSONField(folder.checkpoint),
       ])
     } else {
-      Output.write(
+      progress.write(
         "\(label)accuracy \(Output.fixed(100 * found.accuracy, 1)) % after \(training.step) steps, "
           + "\(Output.fixed(time, 1)) s (\(Output.fixed(1e3 * time / Double(max(1, steps)), 2)) ms a step)\n"
           + "\(label)checkpoint \(folder.checkpoint)\n\(label)report     \(folder.report)\n")

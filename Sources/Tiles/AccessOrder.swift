@@ -122,10 +122,18 @@ extension AccessOrder {
     return (reads, writes)
   }
 
-  /// From the first byte of a tensor to its last.
+  /// From the first byte of a tensor to its last, whichever way its axes run; empty where it has no element.
   package static func bytes(of tensor: Tensor) -> Range<UInt64> {
-    let start = unsafe UInt64(UInt(bitPattern: tensor.address))
-    return start..<start + UInt64(tensor.spannedBytes)
+    let start = unsafe Int(bitPattern: tensor.address)
+    guard tensor.count > 0 else { return UInt64(start)..<UInt64(start) }
+    var (low, high) = (0, 0)
+    for (extent, stride) in zip(tensor.shape, tensor.strides) {
+      let last = (extent - 1) * stride
+      if last < 0 { low += last } else { high += last }
+    }
+    let (elements, bytes) = (tensor.type.blockElements, tensor.type.blockBytes)
+    // Elements of blocks lie one after the other, so only axes of whole blocks run backwards.
+    return UInt64(start + low / elements * bytes)..<UInt64(start + (high / elements + 1) * bytes)
   }
 }
 

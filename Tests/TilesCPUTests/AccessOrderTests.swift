@@ -57,4 +57,26 @@ import Tiles
     #expect(order.add(reads: [20..<30], writes: [20..<30]) == [2, 1])
     #expect(AccessOrder().ends == [])
   }
+
+  /// All elements of a view lie in its bytes, and some at both ends, whichever way its axes run.
+  @Test(arguments: [
+    ([1, 5], [5, -1]), ([3, 4], [-4, 1]), ([2, 3, 4], [12, -4, -1]), ([1, 2], [2, -1]), ([7], [-3]),
+    ([2, 0], [1, 1]),
+    ([4, 6], [0, 1]), ([5], [2]),
+  ])
+  func viewsMayRunBackwards(shape: [Int], strides: [Int]) throws {
+    let storage = try HeapStorage(byteCount: 400)
+    let tensor = Tensor(unchecked: storage, byteOffset: 200, type: .float32, shape: shape, strides: strides)
+    let base = UInt64(UInt(bitPattern: storage.baseAddress))
+    var places: [Int] = shape.contains(0) ? [] : [200]
+    for (extent, stride) in zip(shape, strides) {
+      places = places.flatMap { place in (0..<extent).map { place + 4 * $0 * stride } }
+    }
+    let bytes = AccessOrder.bytes(of: tensor)
+    guard let low = places.min(), let high = places.max() else {
+      #expect(bytes.isEmpty)
+      return
+    }
+    #expect(bytes == base + UInt64(low)..<base + UInt64(high + 4))
+  }
 }

@@ -174,9 +174,11 @@ extension KernelCatalogue {
         "column_sums", tolerance: .sums(200),
         cases: [(1, 1), (63, 65), (130, 40), (200, 300)].map { Case(["R": $0.0, "D": $0.1]) }
       ) {
-        let function = PointwiseFunction(inputs: 3) { [$0[0], $0[0] * ($0[1] - $0[2])] }
+        // The first is not used.
+        let function = PointwiseFunction(inputs: 4) { [$0[1], $0[1] * ($0[2] - $0[3])] }
         return try ColumnSums(
-          function, hasRows: [true, true, false], types: [.bfloat16, .float32, .float32], columns: 128,
+          function, hasRows: [true, true, true, false], types: [.float32, .bfloat16, .float32, .float32],
+          columns: 128,
           length: 47
         ).kernel()
       },

@@ -100,13 +100,13 @@ extension PointwiseFunction {
   /// The values of all nodes.
   ///
   /// - Parameters:
-  ///   - loaded: a tile for each input.
+  ///   - loaded: a tile for each input that a result depends on.
   ///   - random: what random nodes are.
   func record(_ k: Recorder, _ loaded: [Int: Tile], _ random: MapValue?) -> [MapValue] {
     var values: [MapValue] = []
     for node in nodes {
       switch node {
-      case .input(let number): if let tile = loaded[number] { values.append(.tile(tile)) }
+      case .input(let number): values.append(loaded[number].map { .tile($0) } ?? .constant(0))
       case .constant(let value): values.append(.constant(value))
       case .random: values.append(random ?? .constant(0))
       case .apply(let function, let operands):

@@ -136,9 +136,8 @@ public final class CUDAExecutor: Executor {
     state.withLock { state in
       if case .launch(let launch) = work { state.lastKernel = launch.program.program.kernel.name }
       defer { state.noted?.append(work) }
-      guard var capture = state.capture else { return call(false) }
-      defer { state.capture = capture }
-      return capture.add(work, behind: state.noted ?? [], in: stream, call)
+      let earlier = state.noted ?? []
+      return state.capture?.add(work, behind: earlier, in: stream, call) ?? call(false)
     }
   }
 

@@ -7,6 +7,8 @@ struct GraphCapture: Sendable {
   private var order: AccessOrder?
   /// Handles of the graph's nodes, in the order of the work; none where that is not asked for.
   private var nodes: [UInt] = []
+  /// What the driver said when it first refused something: nothing is added after that.
+  private var failure: gw_result = 0
 
   /// - Parameter concurrently: whether work waits only for what it has to.
   init(concurrently: Bool) { order = concurrently ? AccessOrder() : nil }
@@ -21,9 +23,18 @@ struct GraphCapture: Sendable {
     _ work: CUDAWork, behind earlier: [CUDAWork], in stream: CUDAStream,
     _ call: (_ followsKernel: Bool) -> gw_result
   ) -> gw_result {
-    guard var order else { return call(earlier.last?.isKernel ?? false) }
-    let nearest = order.add(reads: work.reads, writes: work.writes)
-    self.order = order
+    guard failure == 0 else { return failure }
+    failure = start(work, behind: earlier, in: stream, call)
+    return failure
+  }
+
+  private mutating func start(
+    _ work: CUDAWork, behind earlier: [CUDAWork], in stream: CUDAStream,
+    _ call: (_ followsKernel: Bool) -> gw_result
+  ) -> gw_result {
+    guard let nearest = order?.add(reads: work.reads, writes: work.writes) else {
+      return call(earlier.last?.isKernel ?? false)
+    }
     let waiting = wait(for: nearest, in: stream)
     guard waiting == 0 else { return waiting }
     let code = call(nearest.count == 1 && earlier[nearest[0]].isKernel)
@@ -37,7 +48,8 @@ struct GraphCapture: Sendable {
   /// Brings the ends of all branches together.
   func join(in stream: CUDAStream) throws(CUDAError) {
     guard let order, order.count > 0 else { return }
-    try stream.device.driver.check("cuStreamUpdateCaptureDependencies", wait(for: order.ends, in: stream))
+    let code = failure == 0 ? wait(for: order.ends, in: stream) : failure
+    try stream.device.driver.check("cuStreamUpdateCaptureDependencies", code)
   }
 
   private func wait(for numbers: [Int], in stream: CUDAStream) -> gw_result {

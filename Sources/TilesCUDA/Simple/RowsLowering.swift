@@ -100,7 +100,9 @@ struct RowsLowering {
   private mutating func printEarly(first: String) {
     let loads = prefetches(kernel.body)
     let loops = kernel.body.compactMap { statement -> (step: Int, count: Index, loads: [Prefetch])? in
-      guard case .loop(let step, let count, _, let load, let body) = statement.operation else { return nil }
+      guard case .loop(let step, let count, _, let load, let body) = statement.operation,
+        !count.readsElements
+      else { return nil }
       let loads = prefetches(load + body)
       return loads.isEmpty ? nil : (step, count, loads)
     }
@@ -133,7 +135,7 @@ struct RowsLowering {
     body.compactMap { statement in
       guard case .load(let tile, let reference) = statement.operation, tile.columns > 1,
         kernel.schedule.prefetched.contains(reference.tensor.number), canPrefetch(reference),
-        !reference.origin.contains(where: \.readsElements)
+        !(reference.origin + [tile.validRows, tile.validColumns]).contains(where: \.readsElements)
       else { return nil }
       return (tile, reference)
     }
