@@ -93,21 +93,41 @@ public final class CUDAExecutor: Executor {
 
   func load(_ program: CUDAProgram) throws(ExecutionError) -> LoadedProgram {
     do throws(CUDAError) {
+      guard let cache else { return try compiled(program).loaded }
       let key = ModuleCache.key(program, compiler: compiler.versionText, driverVersion: device.driverVersion)
-      if let known = cache?.load(key),
-        let loaded = try? LoadedProgram(
-          program, image: known.image, report: CompileReport(log: known.log), device: device)
-      {
+      // Runs beside each other want the same kernels at the same time: one compiles, the others find it.
+      return try Turn.of(key).lock.withLock { _ throws(CUDAError) in
+        if let known = cache.load(key),
+          let loaded = try? LoadedProgram(
+            program, image: known.image, report: CompileReport(log: known.log), device: device)
+        {
+          return loaded
+        }
+        let (loaded, output) = try compiled(program)
+        cache.store(output, key)
         return loaded
       }
-      let output = try compiler.compile(program.source, name: program.entry, target: program.target)
-      let loaded = try LoadedProgram(
-        program, image: output.image, report: CompileReport(log: output.log), device: device)
-      cache?.store(output, key)
-      return loaded
     } catch {
       throw error.about(program.kernel.name)
     }
+  }
+
+  private func compiled(
+    _ program: CUDAProgram
+  ) throws(CUDAError) -> (loaded: LoadedProgram, output: NVRTC.Output) {
+    let output = try compiler.compile(program.source, name: program.entry, target: program.target)
+    let loaded = try LoadedProgram(
+      program, image: output.image, report: CompileReport(log: output.log), device: device)
+    return (loaded, output)
+  }
+
+  /// A turn at compiling what has a key.
+  private final class Turn: Sendable {
+    let lock = Mutex(())
+    private static let all = (0..<64).map { _ in Turn() }
+
+    /// The same for the same key.
+    static func of(_ key: String) -> Turn { all[Int(key.hashValue.magnitude % UInt(all.count))] }
   }
 
   // MARK: Work in the stream
