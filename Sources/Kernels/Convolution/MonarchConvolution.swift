@@ -85,7 +85,8 @@ package final class MonarchConvolution {
   let stages: MonarchStages?
   /// Kernels for 8,192 points, which need no outer stages but for gradients of filters.
   let wide: MonarchWhole?
-  private let spectra: any CompiledKernel
+  /// The innermost stage of filters' transforms, of which 8,192 points have another.
+  private let spectra: (any CompiledKernel)?
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
   private var copies: [MonarchCopy.Shape: any CompiledKernel] = [:]
   private var padded: [String: Tensor] = [:]
@@ -114,9 +115,9 @@ package final class MonarchConvolution {
     matrices = try executor.place(
       try MonarchFused.constants(MonarchFused.Shape(constants, type: shape.type)))
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
-    spectra = try executor.compile(try MonarchSpectrum.kernel(spectrumShape))
     wide =
       points == MonarchWide.height * side ? try MonarchWhole(shape, executor: executor) : nil
+    spectra = wide == nil ? try executor.compile(try MonarchSpectrum.kernel(spectrumShape)) : nil
   }
 
   // MARK: Filters
@@ -145,9 +146,11 @@ package final class MonarchConvolution {
       whole = try workspace("filter", .float32, shape.channels)
       try self.copy(copy).run([filter] + (skip.map { [$0] } ?? []) + [whole])
     }
-    if let wide {
-      try wide.prepare(whole, re: result.re, im: result.im)
-    } else if let stages {
+    guard let spectra else {
+      try wide?.prepare(whole, re: result.re, im: result.im)
+      return result
+    }
+    if let stages {
       try stages.prepare(whole, re: result.re, im: result.im)
       try spectra.run(precise + [result.re, result.im, result.re, result.im])
     } else {
