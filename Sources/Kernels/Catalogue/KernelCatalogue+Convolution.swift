@@ -212,7 +212,7 @@ extension KernelCatalogue {
   }
 
   private static let broad: [CatalogueEntry] = [
-    (ElementType.bfloat16, 2, true), (.float16, 2, true), (.float16, 1, false), (.float16, 0, false),
+    (ElementType.bfloat16, 2, true), (.float16, 2, true), (.float16, 1, false),
   ].map { type, after, isConjugated in
     var shape = MonarchBroad.Shape(type: type, gatesAfter: after)
     shape.isConjugated = isConjugated

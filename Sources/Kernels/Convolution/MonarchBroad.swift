@@ -15,18 +15,19 @@ package enum MonarchBroad {
   package struct Shape: Sendable, Hashable {
     /// bfloat16 or float16.
     package var type: ElementType
-    /// Gates by which results are multiplied, each for a tensor of its own; 0 for the results themselves.
-    package var gatesAfter = 0
+    /// Gates by which results are multiplied, each for a tensor of its own: at least one.
+    package var gatesAfter: Int
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
 
-    /// A convolution, without gates where nothing else is said.
-    package init(type: ElementType, gatesAfter: Int = 0) {
+    /// A convolution.
+    package init(type: ElementType, gatesAfter: Int) {
+      precondition(gatesAfter > 0, "without gates after it, MonarchWide is faster")
       (self.type, self.gatesAfter) = (type, gatesAfter)
     }
 
     var variant: String {
-      "\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(isConjugated ? "adjoint_" : "")" + type.rawValue
+      "after\(gatesAfter)_\(isConjugated ? "adjoint_" : "")" + type.rawValue
     }
   }
 
@@ -71,7 +72,7 @@ package enum MonarchBroad {
   }
 
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 64, 4, 32]` as ``MonarchWideSpectrum`` leaves them, inputs
-  /// `[B, H · 64, 128]`, gates after of that shape, then results likewise, as many as gates or one. Integer: how many rows of
+  /// `[B, H · 64, 128]`, gates after of that shape, then as many results. Integer: how many rows of
   /// the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_broad_\(shape.variant)") { k in
@@ -83,7 +84,7 @@ package enum MonarchBroad {
       let sizes = [batch, rows, Index(MonarchQuarters.columns)]
       let input = k.input("u", shape.type, sizes)
       let after = (0..<shape.gatesAfter).map { k.input("after\($0)", shape.type, sizes) }
-      let outputs = (0..<max(1, shape.gatesAfter)).map { k.output("y\($0)", shape.type, sizes) }
+      let outputs = (0..<shape.gatesAfter).map { k.output("y\($0)", shape.type, sizes) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
       schedule.reusesStages = true
@@ -124,7 +125,6 @@ package enum MonarchBroad {
           let joined = tile.joined(quarters)
           for half in 0..<2 {
             let y = tile.real(joined, half: half)
-            if after.isEmpty { k.store(y, to: outputs[0], at: at(half)) }
             for (gate, output) in zip(after, outputs) {
               bring(gate, half) { k.store(k.map(.multiply, y, $0), to: output, at: at(half)) }
             }

@@ -296,22 +296,20 @@ package struct PipelinedLowering {
     if let head { code.open(head) }
     if head != nil { for number in maps.indices { code.line("prefetch_map(&a.map[\(number)]);") } }
     if kernel.schedule.startsEarly {
-      if head != nil { printEarly(LoaderProgram(placement: placement).early()) }
+      // What the first task asks for before it may be known what others have written.
+      let early = head == nil ? [] : LoaderProgram(placement: placement).early()
+      if !early.isEmpty { printTasks(early, next: "number = a.tasks") }
       code.line("follow();")
     }
-    code.open("for (int number = blockIdx.x; number < a.tasks; number += gridDim.x)")
-    for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
-    for step in steps { hoist(step) }
-    for step in steps { print(step) }
-    index.hoisted = [:]
-    code.close()
+    printTasks(steps, next: "number += gridDim.x")
     if head != nil { code.close() }
   }
 
-  /// What the first task asks for before it may be known what others have written.
-  private mutating func printEarly(_ steps: [RoleStep]) {
-    guard !steps.isEmpty else { return }
-    code.open("for (int number = blockIdx.x; number < a.tasks; number = a.tasks)")
+  /// A program for each task of a block.
+  ///
+  /// - Parameter next: goes from one to the next, or behind the last.
+  private mutating func printTasks(_ steps: [RoleStep], next: String) {
+    code.open("for (int number = blockIdx.x; number < a.tasks; \(next))")
     for line in CUDAProgram.coordinates(kernel, index) { code.line(line) }
     for step in steps { hoist(step) }
     for step in steps { print(step) }
