@@ -100,8 +100,9 @@ struct TrainCommand: ParsableCommand {
     let board = ProgressBoard(name, runs: recipes.count)
     // A GPU is the executor's; what trains on it belongs to one thread.
     let failures = Beside.run(recipes.count) { number in
-      try train(
-        recipes[number], folders[number], on: executors[number], RunProgress(board, run: number), name)
+      let progress = RunProgress(board, run: number)
+      defer { progress.end() }
+      try train(recipes[number], folders[number], on: executors[number], progress, name)
     }
     board.finish()
     guard let first = failures.compactMap({ $0 }).first else { return }
