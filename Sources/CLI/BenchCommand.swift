@@ -41,6 +41,10 @@ struct BenchCommand: ParsableCommand {
   )
   var profile = false
 
+  @Option(
+    help: "Prompts that are continued together, instead of the paper's 64, or 4 on cores (sequence_generation only).")
+  var sequences: Int?
+
   @Flag(help: "Judge results instead of timing them (sequence_generation only).")
   var check = false
 
@@ -68,6 +72,12 @@ struct BenchCommand: ParsableCommand {
     }
     guard !check || groups == [.sequence_generation] else {
       throw ValidationError("--check is for `bench sequence_generation` alone.")
+    }
+    if let sequences {
+      guard groups == [.sequence_generation] else {
+        throw ValidationError("--sequences is for `bench sequence_generation` alone.")
+      }
+      guard (1...4096).contains(sequences) else { throw ValidationError("--sequences must be 1 to 4096.") }
     }
     guard !tune || options.machine.device == .cuda else {
       throw ValidationError("--tune is for --device cuda.")

@@ -81,7 +81,7 @@ struct SequenceGenerationBench {
   }
 
   private func batch(_ size: Size, _ prompt: Int) -> Int {
-    var batch = size.batch
+    var batch = bench.sequences ?? size.batch
     while batch > 1, batch * size.layers * cache(size, prompt + size.generated) > Self.cacheBytes {
       batch /= 2
     }
