@@ -35,6 +35,13 @@ import TilesCPU
     try agree(.causal, length, .channelsFirst, batch: 3, channels: 2)
   }
 
+  /// Rows whose causal convolution would be cut into chunks, in which the first could not take what comes from the second; and
+  /// lengths on both sides of those.
+  @Test(arguments: [5000, 8192, 10_000, 16_384, 20_000])
+  func longTwoSidedAgreesWithTheDefinition(length: Int) throws {
+    try agree(.bidirectional(lagZero: .causalOnly), length, .channelsFirst)
+  }
+
   private func agree(
     _ mode: ConvolutionMode, _ length: Int, _ layout: LongConvolution.Layout, batch: Int = 2,
     channels: Int = 3

@@ -105,7 +105,7 @@ import Tiles
     let shape = H3Step.Shape(width: 768, taps: 64, modes: 32, keys: .bfloat16, output: .bfloat16)
     let layout = try #require(RowsLayout(H3Step.kernel(shape)))
     // Tiles of 32 columns leave no lane without numbers.
-    #expect((layout.lanes, layout.groups, layout.vector) == (4, 16, 8))
+    #expect((layout.lanes, layout.groups, layout.vector) == (4, 32, 8))
   }
 
   @Test func sumsOfRowsAreMadeByLanes() throws {

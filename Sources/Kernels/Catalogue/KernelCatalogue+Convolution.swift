@@ -54,13 +54,15 @@ extension KernelCatalogue {
         "monarch_spectrum_\(shape.variant)",
         tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
         cases: [Case(["R": isComplex ? 64 : 96], fills)]
-      ) { [shape] in try MonarchSpectrum.kernel(shape) },
-      CatalogueEntry(
-        "monarch_filter_gradient_\(shape.variant)",
-        tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
-        cases: [Case(["P": 2, "R": isComplex ? 64 : 96], fills)]
-      ) { [shape] in try MonarchSpectrum.inverse(shape) },
+      ) { [shape] in try MonarchSpectrum.kernel(shape) }
     ]
+      + [false, true].map { ofLater in
+        CatalogueEntry(
+          "monarch_filter_gradient_\(shape.variant)\(ofLater ? "_later" : "")",
+          tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
+          cases: [Case(["P": 2, "R": isComplex ? 64 : 96], fills)]
+        ) { [shape] in try MonarchSpectrum.inverse(shape, ofLater: ofLater) }
+      }
   }
 
   private static let spectrumGradients: [CatalogueEntry] = [

@@ -8,12 +8,10 @@ extension KernelCatalogue {
   static let decoding: [CatalogueEntry] = h3 + diagonalSteps + states + chunks + lists
 
   private static let h3: [CatalogueEntry] = [
-    (ElementType.float32, 8, 4, [1, 3], 1), (.bfloat16, 64, 32, [1, 9], 1), (.bfloat16, 64, 32, [64], 1),
-    (.float32, 8, 4, [1, 3, 6], 2), (.bfloat16, 64, 32, [64], 2), (.bfloat16, 64, 32, [7], 4),
-  ].map { keys, taps, modes, batches, together in
-    let form = (batches == [64] ? "_whole" : "") + (together == 1 ? "" : "_\(together)")
-    return CatalogueEntry(
-      "h3_step_\(keys.rawValue)_\(taps)_\(modes)\(form)",
+    (ElementType.float32, 8, 4, [1, 3]), (.bfloat16, 64, 32, [1, 9]), (.bfloat16, 64, 32, [64]),
+  ].map { keys, taps, modes, batches in
+    CatalogueEntry(
+      "h3_step_\(keys.rawValue)_\(taps)_\(modes)\(batches == [64] ? "_whole" : "")",
       tolerance: keys == .float32
         ? .sums(4 * (taps + 2 * modes)) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
       cases: batches.map {
@@ -21,10 +19,9 @@ extension KernelCatalogue {
           ["B": $0], ["positions": .integers([0, 5, 63, 64, 100, 131])])
       }
     ) {
-      var shape = H3Step.Shape(
-        width: batches == [64] ? 32 : 41, taps: taps, modes: modes, keys: keys, output: keys)
-      shape.together = together
-      return try H3Step.kernel(shape)
+      try H3Step.kernel(
+        H3Step.Shape(
+          width: batches == [64] ? 32 : 41, taps: taps, modes: modes, keys: keys, output: keys))
     }
   }
 

@@ -12,11 +12,30 @@ extension MonarchConvolution {
     package var after: Tensor?
     /// Of the filter, float32 `[channels, filterLength]`; its first numbers are those of the skip term.
     package var filter: Tensor?
+    /// Of a filter of later positions whose transform's conjugate is part of the spectrum, likewise; only of rows that are not
+    /// ``Shape/isCuttable``.
+    package var later: Tensor?
 
     /// Targets.
-    package init(u: Tensor, before: Tensor? = nil, after: Tensor? = nil, filter: Tensor? = nil) {
-      (self.u, self.before, self.after, self.filter) = (u, before, after, filter)
+    package init(
+      u: Tensor, before: Tensor? = nil, after: Tensor? = nil, filter: Tensor? = nil, later: Tensor? = nil
+    ) {
+      (self.u, self.before, self.after, self.filter, self.later) = (u, before, after, filter, later)
     }
+
+    /// Filters' gradients that are wanted.
+    var filters: [FilterGradient] {
+      [(filter, false), (later, true)].compactMap { target, isLater in
+        target.map { FilterGradient(target: $0, isLater: isLater) }
+      }
+    }
+  }
+
+  /// Where a filter's gradient goes.
+  struct FilterGradient {
+    var target: Tensor
+    /// Whether the conjugate of the filter's transform counts.
+    let isLater: Bool
   }
 
   /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
@@ -30,10 +49,11 @@ extension MonarchConvolution {
     into targets: Gradients
   ) throws {
     var (x, y) = ((u, before), (dy, after))
-    var filter = targets.filter
-    if let target = filter, let products = try keptProducts(gated: before != nil && after != nil) {
-      try filterGradient(dy, u, before: before, after: after, keeping: products, into: target)
-      (x, y, filter) = ((products[0], nil), (products[1], nil), nil)
+    precondition(targets.later == nil || chunks == 1, "chunks have no later positions")
+    var filters = targets.filters
+    if !filters.isEmpty, let products = try keptProducts(gated: before != nil && after != nil) {
+      try filterGradients(dy, u, before: before, after: after, keeping: products, into: filters)
+      (x, y, filters) = ((products[0], nil), (products[1], nil), [])
     }
     // dx = after · dy correlated with the filter; of it come those of u and of the gate before.
     try run(
@@ -43,7 +63,7 @@ extension MonarchConvolution {
     if let target = targets.after {
       try run(x.0, spectrum, before: x.1, after: [dy], into: [target], isConjugated: false)
     }
-    if let filter { try filterGradient(dy, u, before: before, after: after, into: filter) }
+    if !filters.isEmpty { try filterGradients(dy, u, before: before, after: after, into: filters) }
   }
 
   /// Where the products with gates go that the sums for filters need and other gradients can use, if a kernel keeps them.
@@ -55,9 +75,9 @@ extension MonarchConvolution {
     }
   }
 
-  private func filterGradient(
+  private func filterGradients(
     _ dy: Tensor, _ u: Tensor, before: Tensor?, after: Tensor?, keeping products: [Tensor] = [],
-    into target: Tensor
+    into targets: [FilterGradient]
   ) throws {
     let isDirect = shape.length == shape.points && (before == nil) == (after == nil)
     var factors = [u, dy]
@@ -66,19 +86,28 @@ extension MonarchConvolution {
       factors = [try padded(u, gate: before, "u"), try padded(dy, gate: after, "dy")]
       gates = []
     }
-    var whole = target
-    if shape.filterLength != shape.points { whole = try workspace("filter", .float32, shape.channels) }
+    var wholes = targets
+    if shape.filterLength != shape.points {
+      for number in wholes.indices {
+        wholes[number].target = try workspace(
+          wholes[number].isLater ? "later" : "filter", .float32, shape.channels)
+      }
+    }
     if let stages {
-      try longFilterGradient(stages, factors, gates, keeping: products, into: whole)
+      try longFilterGradients(stages, factors, gates, keeping: products, into: wholes)
     } else {
       let side = MonarchConstants.side
       let rows = [shape.batch, shape.channels * constants.radix, side]
       let sums = try self.sums(
         factors.map { $0.cutIntoRows(rows) }, gates: gates.map { $0.cutIntoRows(rows) }, isComplex: false)
-      try inverse().run(precise + sums + [whole.reshaped([rows[1], side])])
+      for whole in wholes {
+        try inverse(whole).run(precise + sums + [whole.target.reshaped([rows[1], side])])
+      }
     }
     guard shape.filterLength != shape.points else { return }
-    try copy(MonarchCopy.Shape(from: .float32, to: .float32)).run([whole, target])
+    for (whole, target) in zip(wholes, targets) {
+      try copy(MonarchCopy.Shape(from: .float32, to: .float32)).run([whole.target, target.target])
+    }
   }
 
   /// Sums of products of spectra `[P, R, 64]`, re and im.
@@ -100,16 +129,16 @@ extension MonarchConvolution {
     return sums
   }
 
-  private func longFilterGradient(
+  private func longFilterGradients(
     _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor],
-    into target: Tensor
+    into targets: [FilterGradient]
   ) throws {
     let side = MonarchConstants.side
     let rows = shape.points / side
     if let wide {
       let sums = try wideSums(wide.gradient, factors, gates, keeping: products)
-      let rows = target.reshaped([chunked.channels, chunked.points])
-      return try finish(stages, sums, channels: 0..<chunked.channels, into: rows)
+      for target in targets { try finish(stages, sums, channels: 0..<chunked.channels, into: target) }
+      return
     }
     // All rows of the batch at once: parts of it would have to be added up.
     for channels in stages.channelParts() {
@@ -122,17 +151,18 @@ extension MonarchConvolution {
       }
       let sizes = [shape.batch, channels.count * rows, side]
       let sums = try self.sums(planes.flatMap { $0.map { $0.reshaped(sizes) } }, gates: [], isComplex: true)
-      try finish(stages, sums, channels: channels, into: target)
+      for target in targets { try finish(stages, sums, channels: channels, into: target) }
     }
   }
 
-  /// From sums of products of spectra to gradients of some channels' filters.
+  /// From sums of products of spectra to gradients of some channels' filters, of chunks as of channels.
   private func finish(
-    _ stages: MonarchStages, _ sums: [Tensor], channels: Range<Int>, into target: Tensor
+    _ stages: MonarchStages, _ sums: [Tensor], channels: Range<Int>, into filter: FilterGradient
   ) throws {
+    let target = filter.target.reshaped([chunked.channels, chunked.points])
     let sizes = [channels.count * chunked.points / MonarchConstants.side, MonarchConstants.side]
     let parts = try stages.spectrumPlanes(channels: channels.count)
-    try inverse().run(precise + sums + parts.map { $0.reshaped(sizes) })
+    try inverse(filter).run(precise + sums + parts.map { $0.reshaped(sizes) })
     try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
   }
 
@@ -157,10 +187,10 @@ extension MonarchConvolution {
     return sums
   }
 
-  private func inverse() throws -> any CompiledKernel {
-    if let known = filterInverse { return known }
-    let kernel = try executor.compile(try MonarchSpectrum.inverse(spectrumShape))
-    filterInverse = kernel
+  private func inverse(_ filter: FilterGradient) throws -> any CompiledKernel {
+    if let known = filterInverses[filter.isLater] { return known }
+    let kernel = try executor.compile(try MonarchSpectrum.inverse(spectrumShape, ofLater: filter.isLater))
+    filterInverses[filter.isLater] = kernel
     return kernel
   }
 }

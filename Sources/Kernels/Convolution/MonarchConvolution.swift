@@ -29,6 +29,8 @@ package final class MonarchConvolution {
     package var mode: Mode
     /// bfloat16 or float16.
     package var type: ElementType
+    /// Whether causal rows may be cut into chunks: not where spectra are other than a causal filter's.
+    var isCuttable = true
 
     /// Filters as long as rows where nothing else is said.
     package init(
@@ -42,7 +44,7 @@ package final class MonarchConvolution {
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
     var chunks: (count: Int, shape: Shape) {
       let side = MonarchConstants.side
-      let count = mode == .causal && points == 2 * MonarchWide.height * side ? 2 : 1
+      let count = mode == .causal && isCuttable && points == 2 * MonarchWide.height * side ? 2 : 1
       if count == 1 { return (1, self) }
       return (
         count,
@@ -92,7 +94,8 @@ package final class MonarchConvolution {
   private var padded: [String: Tensor] = [:]
   var gradients: [MonarchGradient.Shape: any CompiledKernel] = [:]
   var wideGradients: [MonarchWideGradient.Shape: any CompiledKernel] = [:]
-  var filterInverse: (any CompiledKernel)?
+  /// By whether the filter is of later positions.
+  var filterInverses: [Bool: any CompiledKernel] = [:]
   private var sums: [Tensor] = []
 
   /// Records and compiles what every call needs, and places the matrices.

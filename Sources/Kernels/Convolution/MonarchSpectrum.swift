@@ -79,8 +79,10 @@ package enum MonarchSpectrum {
   ///
   /// Arguments: ``constants(_:)``, sums re and im float32 `[P, R, 64]` as ``MonarchGradient`` leaves them, of which P parts are
   /// added up, result float32 `[R, 64]`: the real part, and, of complex ones, the imaginary part.
-  package static func inverse(_ shape: Shape) throws(TileError) -> Kernel {
-    try Kernel("monarch_filter_gradient_\(shape.variant)") { k in
+  ///
+  /// - Parameter ofLater: whether the filter is one of later positions, whose transform counts conjugated.
+  package static func inverse(_ shape: Shape, ofLater: Bool = false) throws(TileError) -> Kernel {
+    try Kernel("monarch_filter_gradient_\(shape.variant)\(ofLater ? "_later" : "")") { k in
       let (parts, rows) = (k.extent("P"), k.extent("R"))
       let constants = MonarchPrecise.parameters(k, shape.constants)
       let sums = ["sums_re", "sums_im"].map { k.input($0, .float32, [parts, rows, Index(side)]) }
@@ -100,6 +102,7 @@ package enum MonarchSpectrum {
             k.assign(total, k.map(.add, total, term))
           }
         }
+        if ofLater { k.assign(totals[1], k.map(.negate, totals[1])) }
         var spectrum = MonarchTile.Pair(re: totals[0], im: totals[1])
         if shape.isCircular {
           spectrum = MonarchTile.Pair(

@@ -9,13 +9,13 @@ internal import Tiles
 /// is the conjugate. Products of transforms are those of polynomials modulo zˢ = i: numbers that the second filter carries past the
 /// start come round as imaginary ones, as do those that the first carries past the end, so the real part is exact. With K and Q the
 /// filters' spectra, y = after · C(K + conj Q) (before · u): one causal convolution with a spectrum of its own. Gradients with
-/// respect to rows and gates are those of that; the second filter's is that of a causal convolution of the output's gradient.
+/// respect to rows and gates are those of that; with S = Σ T(after · dy) · conj T(before · u), the first filter's is the inverse
+/// transform of S, and the second's that of conj S.
 ///
-/// - Complexity: that of a causal convolution; filters take two transforms.
+/// - Complexity: that of a causal convolution; filters take two transforms, and their gradients two inverse ones.
 final class MonarchTwoSided: PreparedConvolution {
   let plan: ConvolutionPlan
   private let lagZero: ConvolutionMode.LagZero
-  private let type: ElementType
   private let causal: MonarchPrepared
   private let executor: any Executor
   private let states = Mutex(States())
@@ -30,9 +30,9 @@ final class MonarchTwoSided: PreparedConvolution {
     _ shape: ConvolutionShape, lagZero: ConvolutionMode.LagZero, type: ElementType, executor: any Executor
   ) throws {
     let part = try ConvolutionShape(mode: .causal, length: shape.length, filterLength: shape.filterLength)
-    causal = try MonarchPrepared(part, type: type, executor: executor)
+    causal = try MonarchPrepared(part, type: type, isCuttable: false, executor: executor)
     plan = ConvolutionPlan(shape: shape, columns: causal.plan.columns, rows: causal.plan.rows)
-    (self.lagZero, self.type, self.executor) = (lagZero, type, executor)
+    (self.lagZero, self.executor) = (lagZero, executor)
   }
 
   func spectrumShape(channels: Int) -> [Int] { causal.spectrumShape(channels: channels) }
@@ -75,20 +75,9 @@ final class MonarchTwoSided: PreparedConvolution {
   func gradients(
     of rows: ConvolutionRows, spectrum: Tensor, outputGradient: Tensor, into gradients: ConvolutionGradients
   ) throws(ExecutionError) {
-    var first = gradients
-    first.filters = gradients.filters.map { ConvolutionFilters($0.forward) }
-    try causal.gradients(of: rows, spectrum: spectrum, outputGradient: outputGradient, into: first)
-    guard let reverse = gradients.filters?.reverse else { return }
-    try states.withLock { states throws(ExecutionError) in
-      // As a function of the output's gradient the second part is a causal convolution, gates exchanged, whose own output has the
-      // gradient u. Of its gradients only the filter's is looked at, which does not depend on the spectrum.
-      var second = ConvolutionGradients()
-      second.filters = ConvolutionFilters(reverse)
-      second.input = try scratch("unused", type, rows.input.shape, &states)
-      let later = ConvolutionRows(outputGradient, inputGate: rows.outputGate, outputGate: rows.inputGate)
-      try causal.gradients(of: later, spectrum: spectrum, outputGradient: rows.input, into: second)
-      if lagZero == .causalOnly { try clearFirst(reverse, &states) }
-    }
+    try causal.gradients(of: rows, spectrum: spectrum, outputGradient: outputGradient, into: gradients)
+    guard lagZero == .causalOnly, let reverse = gradients.filters?.reverse else { return }
+    try states.withLock { states throws(ExecutionError) in try clearFirst(reverse, &states) }
   }
 
   func step(_ rows: ConvolutionRows, stream: ConvolutionStreamState, into output: Tensor)

@@ -21,12 +21,10 @@ public enum H3Step {
     public var keys: ElementType
     /// Type of the result.
     public var output: ElementType
-    /// Channels of a task.
-    public var rows = 16
+    /// Channels of a task. Timed on an H200 for 64 and 256 sequences: 8 and 16 took 8 to 14 % longer, as did 2 and 8 sequences.
+    public var rows = 32
     /// Sequences of a task, which share what is known of its channels.
     public var sequences = 4
-    /// Sequences of a task that are read before the first of them is computed: 1 where few are in hand.
-    public var together = 1
 
     /// Widths in which rings are read: that of the modes where it divides them, so that no lane is left without numbers.
     var piece: Int { taps % modes == 0 ? modes : taps }
@@ -49,7 +47,7 @@ public enum H3Step {
   ///
   /// The place that is written is read too, by factor 0, so both views of the ring may be one memory.
   public static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
-    try Kernel("h3_step_\(shape.taps)_\(shape.modes)_\(shape.keys.rawValue)_\(shape.together)") { k in
+    try Kernel("h3_step_\(shape.taps)_\(shape.modes)_\(shape.keys.rawValue)") { k in
       let batch = k.extent("B")
       let (d, t, n) = (Index(shape.width), Index(shape.taps), Index(shape.modes))
       let positions = k.input("positions", .int32, [batch])
@@ -75,87 +73,49 @@ public enum H3Step {
         }
         let known = modes.map { k.load($0, at: [channel, 0], rows: shape.rows, columns: shape.modes) }
         let (factor, direct) = (perChannel(newest, [channel]), perChannel(skip, [channel]))
-        let own = (batch - task[1] * share).min(share)
-        let together = max(1, shape.together)
-        k.loop(own.ceilDiv(Index(together))) { step in
-          // Behind the last sequence that one is read again, and not used.
-          let sequences = (0..<together).map {
-            task[1] * share + (step * Index(together) + Index($0)).min(own - 1)
+        k.loop((batch - task[1] * share).min(share)) { step in
+          let sequence = task[1] * share + step
+          let slot = Index.element(tensor: positions.number, at: [sequence]) % t
+          let start = (t - slot) % t
+          let parts = (0..<3).map { perChannel(z, [sequence, Index($0), channel]) }
+          // What is kept is what counts, now as later.
+          let key = k.map(.multiply, k.cast(parts[1], to: shape.keys), 1.0)
+          // Read before the keys are awaited: what takes longest to come is asked for first.
+          let before = states.map { tensor in
+            k.cast(
+              k.load(tensor, at: [sequence, channel, 0], rows: shape.rows, columns: shape.modes), to: .float32
+            )
           }
-          let read = sequences.map { Read($0, k, shape, channel, z, states, ring) }
-          func finish(_ sequence: Index, _ read: Read) {
-            let slot = Index.element(tensor: positions.number, at: [sequence]) % t
-            let start = (t - slot) % t
-            let products = read.past.enumerated().map { number, past in
-              let taps = k.load(
-                window,
-                at: [
-                  channel, start % Index(Self.starts),
-                  start / Index(Self.starts) * Index(Self.starts) + Index(number * shape.piece),
-                ], rows: shape.rows, columns: shape.piece, rowAxis: 0, validColumns: Index(shape.piece))
-              return k.map(.multiply, past, taps)
-            }
-            let sum = products.dropFirst().reduce(products[0]) { k.map(.add, $0, $1) }
-            let shifted = k.map(.fma, factor, read.key, k.rowSum(sum))
-            let x = k.map(.multiply, shifted, read.value)
-            let before = read.states
-            let turned = k.map(
-              .fma, known[0], before[0], k.map(.negate, k.map(.multiply, known[1], before[1])))
-            let real = k.map(.add, turned, x)
-            let imaginary = k.map(.fma, known[0], before[1], k.map(.multiply, known[1], before[0]))
-            let output = k.rowSum(
-              k.map(
-                .subtract, k.map(.multiply, known[2], real), k.map(.multiply, known[3], imaginary)))
-            k.store(real, to: states[0], at: [sequence, channel, 0])
-            k.store(imaginary, to: states[1], at: [sequence, channel, 0])
-            k.store(read.key, to: written, at: [sequence, channel, slot], rowAxis: 1)
-            k.store(
-              k.map(.multiply, k.map(.fma, direct, x, output), read.query), to: y, at: [sequence, channel],
-              rowAxis: 1)
+          let piece = Index(shape.piece)
+          let products = stride(from: 0, to: shape.taps, by: shape.piece).map { number in
+            let past = k.load(
+              ring, at: [sequence, channel, Index(number)], rows: shape.rows, columns: shape.piece,
+              validColumns: piece, as: .float32)
+            let taps = k.load(
+              window,
+              at: [
+                channel, start % Index(Self.starts),
+                start / Index(Self.starts) * Index(Self.starts) + Index(number),
+              ], rows: shape.rows, columns: shape.piece, rowAxis: 0, validColumns: piece)
+            return k.map(.multiply, past, taps)
           }
-          for number in 0..<together {
-            if number == 0 {
-              finish(sequences[0], read[0])
-            } else {
-              k.when(step * Index(together) + Index(number), lessThan: own) {
-                finish(sequences[number], read[number])
-              }
-            }
-          }
+          let sum = products.dropFirst().reduce(products[0]) { k.map(.add, $0, $1) }
+          let shifted = k.map(.fma, factor, key, k.rowSum(sum))
+          let x = k.map(.multiply, shifted, parts[2])
+          let turned = k.map(.fma, known[0], before[0], k.map(.negate, k.map(.multiply, known[1], before[1])))
+          let real = k.map(.add, turned, x)
+          let imaginary = k.map(.fma, known[0], before[1], k.map(.multiply, known[1], before[0]))
+          let output = k.rowSum(
+            k.map(
+              .subtract, k.map(.multiply, known[2], real), k.map(.multiply, known[3], imaginary)))
+          k.store(real, to: states[0], at: [sequence, channel, 0])
+          k.store(imaginary, to: states[1], at: [sequence, channel, 0])
+          k.store(key, to: written, at: [sequence, channel, slot], rowAxis: 1)
+          k.store(
+            k.map(.multiply, k.map(.fma, direct, x, output), parts[0]), to: y, at: [sequence, channel],
+            rowAxis: 1)
         }
       }
-    }
-  }
-
-  /// What a sequence's position takes from memory, asked for in the order in which it takes long to come.
-  private struct Read {
-    let states: [Tile]
-    /// Earlier keys, in pieces of the ring.
-    let past: [Tile]
-    let query: Tile
-    /// As it is kept, for what is kept is what counts, now as later.
-    let key: Tile
-    let value: Tile
-
-    init(
-      _ sequence: Index, _ k: Recorder, _ shape: Shape, _ channel: Index, _ z: TensorParameter,
-      _ states: [TensorParameter], _ ring: TensorParameter
-    ) {
-      self.states = states.map {
-        k.cast(
-          k.load($0, at: [sequence, channel, 0], rows: shape.rows, columns: shape.modes), to: .float32)
-      }
-      past = stride(from: 0, to: shape.taps, by: shape.piece).map {
-        k.cast(
-          k.load(
-            ring, at: [sequence, channel, Index($0)], rows: shape.rows, columns: shape.piece,
-            validColumns: Index(shape.piece)), to: .float32)
-      }
-      let parts = (0..<3).map {
-        k.load(z, at: [sequence, Index($0), channel], rows: shape.rows, columns: 1, rowAxis: 2)
-      }
-      (query, value) = (parts[0], parts[2])
-      key = k.map(.multiply, k.cast(parts[1], to: shape.keys), 1.0)
     }
   }
 }

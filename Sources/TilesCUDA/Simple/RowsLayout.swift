@@ -5,7 +5,7 @@ internal import Tiles
 struct RowsLayout {
   /// Rows of the task's tiles; tiles of one row are held by every group.
   let rows: Int
-  /// Consecutive numbers of a row in one lane: 16 bytes of the type that most of the kernel's memory is of.
+  /// Consecutive numbers of a row in one lane: 16 bytes of the narrowest type in memory.
   let vector: Int
   /// Lanes that share a row: a power of two up to 32, or whole warps.
   let lanes: Int
@@ -23,22 +23,6 @@ struct RowsLayout {
     init(_ tile: Tile, _ reference: TileReference) {
       (self.reference, rows, columns) = (reference, tile.rows, tile.columns)
     }
-
-    /// The place without where it is along axes that no row and no column runs along.
-    var own: Place {
-      var origin = reference.origin
-      for axis in origin.indices where axis != reference.rowAxis && axis != reference.columnAxis {
-        origin[axis] = 0
-      }
-      return Place(
-        TileReference(
-          tensor: reference.tensor, origin: origin, rowAxis: reference.rowAxis,
-          columnAxis: reference.columnAxis, paddedAxis: reference.paddedAxis), rows, columns)
-    }
-
-    private init(_ reference: TileReference, _ rows: Int, _ columns: Int) {
-      (self.reference, self.rows, self.columns) = (reference, rows, columns)
-    }
   }
 
   /// Numbers of registers that a lane spends on tiles.
@@ -50,12 +34,7 @@ struct RowsLayout {
   init?(_ kernel: Kernel) {
     var tiles: [Tile] = []
     var isPossible = true
-    // Columns in memory, of types of two bytes at most and of wider ones.
-    var (narrow, wide) = (0, 0)
-    func count(_ tile: Tile, _ type: ElementType) {
-      guard tile.columns > 1 else { return }
-      if type.blockBytes <= 2 { narrow += tile.columns } else { wide += tile.columns }
-    }
+    var isNarrow = false
     var reductions = 0
     var stored: [Int: Set<Place>] = [:]
     var loaded: [Int: Set<Place>] = [:]
@@ -66,10 +45,10 @@ struct RowsLayout {
       case .load(let tile, let reference):
         loaded[reference.tensor.number, default: []].insert(Place(tile, reference))
         if tile.type.isBlocked { isPossible = false }
-        count(tile, reference.tensor.type)
+        if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .store(let tile, let reference):
         stored[reference.tensor.number, default: []].insert(Place(tile, reference))
-        count(tile, reference.tensor.type)
+        if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .add(let tile, let reference):
         stored[reference.tensor.number, default: []].insert(Place(tile, reference))
       case .map(let program):
@@ -80,16 +59,15 @@ struct RowsLayout {
     }
     let rows = tiles.map(\.rows).max() ?? 1
     // Rows run apart from each other: none may read what another one wrote, and a lane no more than it wrote itself. What is read and
-    // written at one place only is each row's own, and so it is at places that differ along other axes than a tile's.
+    // written at one place only is each row's own.
     let areApart = loaded.allSatisfy { number, places in
       guard let others = stored[number] else { return true }
-      return places == others && Set(places.map(\.own)).count == 1 && places.allSatisfy { $0.rows == rows }
+      return places == others && places.count == 1 && places.allSatisfy { $0.rows == rows }
     }
     guard isPossible, areApart, tiles.allSatisfy({ $0.rows == rows || $0.rows == 1 })
     else { return nil }
     let columns = tiles.map(\.columns).max() ?? 1
-    // Wide numbers in vectors of eight are two accesses of half of each sector: worth it where they are few.
-    let vector = narrow > 0 && wide <= 3 * narrow ? 8 : 4
+    let vector = isNarrow ? 8 : 4
     let held = Lifetimes(kernel.body).peak { $0.columns > 1 ? $0.columns : 0 }
     var warps = 1
     // Warps that share a row wait for each other at every sum; one does not, which is worth more than many warps where
@@ -109,8 +87,7 @@ struct RowsLayout {
     self.groups = groups
     tasks = warps == 1 ? max(1, 128 / (groups * self.lanes)) : 1
     // Whole vectors of narrow tiles may be more than what was reckoned with.
-    let registers = Lifetimes(kernel.body).peak { $0.columns == 1 ? 1 : self.count($0) }
-    guard registers <= 2 * Self.columnRegisters else { return nil }
+    guard Lifetimes(kernel.body).peak(count) <= 2 * Self.columnRegisters else { return nil }
   }
 
   /// Threads of a task.

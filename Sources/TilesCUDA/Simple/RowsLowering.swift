@@ -60,9 +60,11 @@ struct RowsLowering {
     return max(own, within)
   }
 
-  /// Blocks that a multiprocessor must have room for, so that some compute while others wait for memory.
+  /// Blocks that a multiprocessor must have room for, so that some compute while others wait for memory. A step's kernels, which are
+  /// over as soon as the memory has answered, are held to it with a few more numbers than others can be without spilling.
   private var blocksAtOnce: Int {
-    layout.warps == 1 && numbers <= 112 ? max(1, 512 / layout.threads) : 1
+    layout.warps == 1 && numbers <= (kernel.schedule.startsEarly ? 120 : 112)
+      ? max(1, 512 / layout.threads) : 1
   }
 
   private var plan: String {
