@@ -42,7 +42,9 @@ struct BenchCommand: ParsableCommand {
   var profile = false
 
   @Option(
-    help: "Prompts that are continued together, instead of the paper's 64, or 4 on cores (sequence_generation only).")
+    help:
+      "Prompts that are continued together, instead of 64 as in the paper, or 4 on cores (sequence_generation only)."
+  )
   var sequences: Int?
 
   @Flag(help: "Judge results instead of timing them (sequence_generation only).")
