@@ -8,11 +8,13 @@ extension Device {
     let broadcast: Broadcast
     let tile: (rows: Int, columns: Int)
 
-    init(_ inputs: [Tensor], on device: Device) {
+    init(_ inputs: [Tensor], isRandom: Bool = false, on device: Device) {
       broadcast = Broadcast(inputs)
       let cores = device.executor.cores
-      // Few numbers a lane and many lanes on a GPU: more loads are under way than with many numbers in few lanes.
-      tile = broadcast.tile(atLeast: cores > 1 ? 2 * cores : 4, columns: device.hasManyCores ? 1024 : 2048)
+      // Few numbers a lane and many lanes on a GPU: more loads are under way than with many numbers in few lanes. Random numbers belong
+      // to the columns of a tile, and are to be the same for any number of cores: tiles of up to 1,024 are never cut in columns.
+      tile = broadcast.tile(
+        atLeast: cores > 1 ? 2 * cores : 4, columns: isRandom || device.hasManyCores ? 1024 : 2048)
     }
   }
 
@@ -22,13 +24,16 @@ extension Device {
   func pointwise(
     _ function: PointwiseFunction, _ inputs: [Tensor], stream: Int = 0, types: [ElementType]? = nil
   ) throws -> [Tensor] {
+    var inputs = inputs
+    // Numbers are drawn by place in memory: a gradient, and another machine, are to draw the same ones whatever lies how.
+    if function.isRandom { inputs = try inputs.map { $0.strides.contains(0) ? $0 : try dense($0) } }
     if let order = inputs.memoryOrder {
       var inverse = order
       for (place, axis) in order.enumerated() { inverse[axis] = place }
       let turned = inputs.map { $0.extended(to: order.count).permuted(order) }
       return try pointwise(function, turned, stream: stream, types: types).map { $0.permuted(inverse) }
     }
-    let launch = PointwiseLaunch(inputs, on: self)
+    let launch = PointwiseLaunch(inputs, isRandom: function.isRandom, on: self)
     let most = inputs.map(\.count).max() ?? 0
     let whole = inputs.filter { $0.count == most }
     let common = whole.allSatisfy { $0.type == whole[0].type } ? whole.first?.type ?? scalar : scalar

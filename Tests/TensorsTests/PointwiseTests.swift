@@ -2,6 +2,7 @@ import Kernels
 import Memory
 import TestSupport
 import Testing
+import TilesCPU
 import Tiles
 
 @testable import Tensors
@@ -97,6 +98,44 @@ import Tiles
     }
     #expect(try judged.worstGradient() < 1e-6)
     #expect(try judged.distance() < 1e-5)
+  }
+
+  /// What the gradient draws again are the numbers of before, however it lies in memory.
+  @Test(arguments: 0..<4) func dropoutsGradientIsOfItsMaskHoweverItLies(way: Int) throws {
+    let (device, shape) = (exactDevice(), [3, 70, 50])
+    device.begin(step: 1, seed: 5)
+    let x = Variable(
+      try device.tensor(numbers(3 * 70 * 50, seed: 1, in: 1...2), shape), on: device, needsGradient: true)
+    let dropped = try (way == 3 ? x.permuted([1, 2, 0]) : x).dropout(0.5)
+    let seen: Variable
+    switch way {
+    case 0: seen = try dropped.permuted([2, 0, 1]).dense()
+    case 1: seen = try dropped.sliced(axis: 1, 0..<33).padded(axis: 1, after: 2)
+    case 2: seen = try Variable.joined([dropped, dropped], axis: 2)
+    default: seen = try dropped.permuted([1, 0, 2]).dense()
+    }
+    let weights = try device.constant(numbers(seen.value.count, seed: 2, in: 1...2), seen.shape)
+    try (seen * weights).sum(axes: Array(seen.shape.indices)).backward()
+    let given = try device.numbers(device.dense(dropped.value.permuted(way == 3 ? [2, 0, 1] : [0, 1, 2])))
+    let found = try device.numbers(x.gradient!)
+    let isSeen = found.indices.map { way != 1 || $0 / 50 % 70 < 33 }
+    #expect(found.indices.allSatisfy { (found[$0] != 0) == (isSeen[$0] && given[$0] != 0) })
+    #expect(found.filter { $0 != 0 }.count > 2000)
+  }
+
+  /// Masks do not depend on how many cores there are.
+  @Test(arguments: [[1, 100_000], [3, 5000], [70, 33, 9]]) func dropoutIsTheSameEverywhere(shape: [Int])
+    throws
+  {
+    let masks = try [
+      try coreDevice(), Device(CPUExecutor(threads: 1)), Device(DeviceExecutor(CPUExecutor(threads: 2))),
+    ].map {
+      device in
+      let x = try device.constant([Float](repeating: 1, count: shape.reduce(1, *)), shape)
+      device.begin(step: 3, seed: 5)
+      return try device.numbers(x.dropout(0.25).value)
+    }
+    #expect(masks[0] == masks[1] && masks[0] == masks[2])
   }
 
   @Test func dropoutKeepsTheMeanAndItsGradientTheMask() throws {
