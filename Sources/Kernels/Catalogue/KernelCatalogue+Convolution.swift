@@ -158,7 +158,7 @@ extension KernelCatalogue {
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
       MonarchWide.Shape(type: .float16, gatesAfter: 2),
-    ] + chunked).map { shape in
+    ] + chunked + manyChunks).map { shape in
       wideEntry(
         "monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128 * shape.chunks, "share": 2]
       ) {
@@ -189,6 +189,17 @@ extension KernelCatalogue {
   ].map { type, before, after, isConjugated in
     var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after)
     (shape.chunks, shape.isConjugated) = (2, isConjugated)
+    return shape
+  }
+
+  /// Those of rows that are four.
+  private static let manyChunks: [MonarchWide.Shape] = [
+    (ElementType.float16, false, 0, false), (.bfloat16, false, 0, true), (.float16, true, 0, false),
+    (.float16, false, 1, true), (.float16, true, 1, false), (.bfloat16, true, 1, false),
+    (.float16, true, 1, true),
+  ].map { type, before, after, isConjugated in
+    var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after)
+    (shape.chunks, shape.isConjugated) = (4, isConjugated)
     return shape
   }
 

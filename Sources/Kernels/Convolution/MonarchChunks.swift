@@ -1,13 +1,13 @@
 internal import Memory
 internal import Tiles
 
-/// Which rows of a batch a task visits, where a channel's row is one tile or two.
+/// Which rows of a batch a task visits, where a channel's row is one tile or several.
 ///
 /// Two tiles are chunks of a causal row. With filters K₀ and K₁ of the two halves, spectra of results are K₀·U₀ and
 /// K₀·U₁ + (K₁ − i·K₀)·U₀, since a product of transforms is a convolution modulo zˢ = i: what the first chunk leaves for
 /// the second costs no transform. In the adjoint chunks come in the other order.
 struct MonarchChunks {
-  /// One or two.
+  /// One, two, or, with ``MonarchLags``, more.
   let count: Int
   /// Whether the last chunk comes first.
   var isBackward = false
@@ -41,6 +41,8 @@ struct MonarchFilter {
   /// Spectrum of the chunk's own part; of two chunks in halves of registers, over ``Later/scale``, where not whole.
   private let own: MonarchTile.Pair
   private let later: Later?
+  /// Of more than two chunks.
+  private let lags: MonarchLags?
 
   /// What two chunks take beside: K₁ − i·K₀, by what rows of both were divided, and what is handed on.
   private struct Later {
@@ -54,15 +56,21 @@ struct MonarchFilter {
   ///   - rows: of all spectra: more than four.
   ///   - isWhole: whether there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
+  ///   - lags: what more than two chunks need.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
     _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
-    asides: Int = 2,
+    asides: Int = 2, lags: MonarchLags? = nil,
     load: (_ part: Int, _ chunk: Int) -> Tile
   ) {
     (self.k, self.type, self.chunks, self.isWhole) = (k, type, chunks, isWhole)
+    self.lags = lags
     guard chunks.count == 2 else {
-      (own, later) = (Pair(re: load(0, 0), im: load(1, 0)), nil)
+      var parts = [load(0, 0), load(1, 0)]
+      if let lags, !isWhole {
+        parts = parts.map { k.cast(k.map(.multiply, $0, k.map(.reciprocal, lags.scale)), to: .float16) }
+      }
+      (own, later) = (Pair(re: parts[0], im: parts[1]), nil)
       return
     }
     // One pair of parts after the other: at once they would fill the registers, so each pair has a condition, which holds.
@@ -112,22 +120,25 @@ struct MonarchFilter {
     func times(_ spectrum: MonarchTile.Pair) -> MonarchTile.Pair {
       MonarchTile.product(x, spectrum, k, conjugated: conjugated)
     }
-    guard let later else {
+    let handed = lags?.sum(step: step, conjugated: conjugated) ?? later?.handed
+    guard let handed, let scale = lags?.scale ?? later?.scale else {
       let product = times(own)
       return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
     }
     // The product is added to what was handed on, one chain for each part.
     let (re, im, w, z) = (x.re, x.im, own.re, own.im)
     func chain(_ first: (Tile, Tile), _ second: (Tile, Tile), from start: Tile, negating: Bool) -> Tile {
-      let begun = isWhole ? k.map(.multiply, start, later.scale) : start
+      let begun = isWhole ? k.map(.multiply, start, scale) : start
       let sum = k.map(.fma, first.0, first.1, begun)
       let whole = k.map(.fma, negating ? k.map(.negate, second.0) : second.0, second.1, sum)
-      return k.cast(isWhole ? whole : k.map(.multiply, whole, later.scale), to: type)
+      return k.cast(isWhole ? whole : k.map(.multiply, whole, scale), to: type)
     }
     let sums = [
-      chain((re, w), (im, z), from: later.handed.re, negating: !conjugated),
-      chain((im, w), (re, z), from: later.handed.im, negating: conjugated),
+      chain((re, w), (im, z), from: handed.re, negating: !conjugated),
+      chain((im, w), (re, z), from: handed.im, negating: conjugated),
     ]
+    lags?.keep(x, step: step)
+    guard let later else { return Pair(re: sums[0], im: sums[1]) }
     let (turn, last) = (chunks.turn(step), Index(chunks.count - 1))
     k.when(turn, lessThan: last) {
       let next = times(later.spectrum)

@@ -48,7 +48,7 @@ extension MonarchConvolution {
 
   /// Where the products with gates go that the sums for filters need and other gradients can use, if a kernel keeps them.
   private func keptProducts(gated: Bool) throws -> [Tensor]? {
-    guard gated, wide != nil, shape.length == shape.points else { return nil }
+    guard gated, sumsChunks, shape.length == shape.points else { return nil }
     return try ["u", "dy"].map {
       try workspace($0, shape.type, shape.batch * shape.channels)
         .reshaped([shape.batch, shape.channels, shape.points])
@@ -106,7 +106,7 @@ extension MonarchConvolution {
   ) throws {
     let side = MonarchConstants.side
     let rows = shape.points / side
-    if let wide {
+    if let wide, sumsChunks {
       let sums = try wideSums(wide.gradient, factors, gates, keeping: products)
       let rows = target.reshaped([chunked.channels, chunked.points])
       return try finish(stages, sums, channels: 0..<chunked.channels, into: rows)
@@ -130,7 +130,7 @@ extension MonarchConvolution {
   private func finish(
     _ stages: MonarchStages, _ sums: [Tensor], channels: Range<Int>, into target: Tensor
   ) throws {
-    let sizes = [channels.count * chunked.points / MonarchConstants.side, MonarchConstants.side]
+    let sizes = [channels.count * stages.shape.points / MonarchConstants.side, MonarchConstants.side]
     let parts = try stages.spectrumPlanes(channels: channels.count)
     try inverse().run(precise + sums + parts.map { $0.reshaped(sizes) })
     try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))

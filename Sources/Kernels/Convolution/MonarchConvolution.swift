@@ -4,7 +4,7 @@ package import Tiles
 /// Long convolution of 16-bit rows with filters, on machines that have matrix units for them.
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
-/// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 16,384, take one pass,
+/// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 32,768, take one pass,
 /// longer ones three over a workspace, other lengths than powers of two are brought to the next. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
@@ -41,9 +41,8 @@ package final class MonarchConvolution {
 
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
     var chunks: (count: Int, shape: Shape) {
-      let side = MonarchConstants.side
-      let count = mode == .causal && points == 2 * MonarchWide.height * side ? 2 : 1
-      if count == 1 { return (1, self) }
+      let count = points / (MonarchWide.height * MonarchConstants.side)
+      guard mode == .causal, count == 2 || count == 4 else { return (1, self) }
       return (
         count,
         Shape(batch: batch, channels: channels * count, length: points / count, mode: mode, type: type)
@@ -71,7 +70,7 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
-  /// Chunks of which causal rows are: two of 8,192 points, each with a transform of its own, or one.
+  /// Chunks of which causal rows are: two or four of 8,192 points, each with a transform of its own, or one.
   let chunks: Int
   /// Rows of which each is a chunk, as the transforms see them.
   let chunked: Shape
@@ -81,9 +80,9 @@ package final class MonarchConvolution {
   let spectrumShape: MonarchSpectrum.Shape
   let matrices: Tensor
   let precise: [Tensor]
-  /// The outer stages, of more than 4,096 points.
+  /// The outer stages, of more than 4,096 points; of a chunk, where gradients of filters are sums over chunks.
   let stages: MonarchStages?
-  /// Kernels for 8,192 points, which need no outer stages but for gradients of filters.
+  /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters.
   let wide: MonarchWhole?
   /// The innermost stage of filters' transforms, of which 8,192 points have another.
   private let spectra: (any CompiledKernel)?
@@ -109,7 +108,8 @@ package final class MonarchConvolution {
     let isLong = points > side * side
     constants = MonarchConstants(radix: isLong ? side : points / side, isShifted: !isLong)
     stages =
-      isLong ? try MonarchStages(chunked, workspaceBytes: workspaceBytes, executor: executor) : nil
+      isLong
+      ? try MonarchStages(chunks > 2 ? shape : chunked, workspaceBytes: workspaceBytes, executor: executor) : nil
     spectrumShape = MonarchSpectrum.Shape(
       constants, isComplex: isLong, isCircular: shape.mode == .circular)
     matrices = try executor.place(
@@ -254,7 +254,10 @@ package final class MonarchConvolution {
   var takesStridedRows: Bool { shape.length == shape.points }
 
   /// The same of those whose gradients are computed.
-  var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || wide != nil) }
+  var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || sumsChunks) }
+
+  /// Whether gradients of filters are summed tile by tile of 8,192 points.
+  var sumsChunks: Bool { wide != nil && chunks <= 2 }
 
   // MARK: Other lengths
 

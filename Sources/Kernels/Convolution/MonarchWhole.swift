@@ -1,7 +1,7 @@
 internal import Memory
 internal import Tiles
 
-/// Rows of 8,192 points in one pass, and causal rows of 16,384 as two chunks of as many.
+/// Rows of 8,192 points in one pass, and causal rows of 16,384 and 32,768 as two and four chunks of as many.
 final class MonarchWhole {
   private let shape: MonarchConvolution.Shape
   private let executor: any Executor
@@ -15,6 +15,8 @@ final class MonarchWhole {
   private let spectra: any CompiledKernel
   private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
   private var broadKernels: [MonarchBroad.Shape: any CompiledKernel] = [:]
+  /// What ``MonarchLags`` keeps.
+  private var kept: [Tensor] = []
 
   init(_ shape: MonarchConvolution.Shape, executor: any Executor) throws {
     (self.shape, self.executor) = (shape, executor)
@@ -51,8 +53,8 @@ final class MonarchWhole {
       return try start(
         kernel, broad, spectrum, [u] + after + y, height: MonarchConstants.side, slots: 2 * executor.cores)
     }
-    // Two results at once of chunks with a gate before have no room in registers.
-    if chunks > 1, before != nil, after.count > 1 {
+    // Two results at once have no room in registers, of two chunks only those with a gate before.
+    if chunks > 1, before != nil || chunks > 2, after.count > 1 {
       for (gate, target) in zip(after, y) {
         try run(u, spectrum, before: before, after: [gate], into: [target], isConjugated: isConjugated)
       }
@@ -77,8 +79,20 @@ final class MonarchWhole {
     let parts = [spectrum.re, spectrum.im].map {
       $0.reshaped([rows, columns / MonarchTile.width, MonarchTile.width])
     }
+    let share = MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)
     try kernel.run(
-      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) },
-      integers: [MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)])
+      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) }
+        + (try keeping(parts: (shape.batch + share - 1) / share)),
+      integers: [share])
+  }
+
+  /// Tensors of ``MonarchLags/Tensors``, where chunks are more than two.
+  private func keeping(parts: Int) throws -> [Tensor] {
+    guard chunks > 2 else { return [] }
+    let sizes = [shape.channels, parts, chunks - 1, 4, MonarchWide.height, MonarchTile.width]
+    if kept.first?.shape != sizes {
+      kept = try [ElementType.float16, shape.type].map { try executor.tensor($0, sizes) }
+    }
+    return kept
   }
 }

@@ -19,7 +19,7 @@ package enum MonarchWide {
     package var gatesAfter = 0
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
-    /// Tiles of a channel's row: one, or two of 8,192 points, of which spectra are each its own.
+    /// Tiles of a channel's row: one, or several of 8,192 points, of which spectra are each its own.
     package var chunks = 1
 
     /// A convolution without gates.
@@ -28,7 +28,7 @@ package enum MonarchWide {
     }
 
     var variant: String {
-      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(chunks > 1 ? "chunks_" : "")\(isConjugated ? "adjoint_" : "")"
+      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(chunks > 2 ? "chunks\(chunks)_" : chunks > 1 ? "chunks_" : "")\(isConjugated ? "adjoint_" : "")"
         + type.rawValue
     }
   }
@@ -98,8 +98,8 @@ package enum MonarchWide {
 
   /// Arguments: ``constants(_:_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
   /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
-  /// gate before and the gates after of that shape, then results likewise, as many as gates after or one. Integer: how many
-  /// rows of the batch a task visits.
+  /// gate before and the gates after of that shape, then results likewise, as many as gates after or one; of more than two chunks
+  /// ``MonarchLags/Tensors`` come last. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_\(shape.variant)") { k in
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
@@ -122,7 +122,9 @@ package enum MonarchWide {
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
-      k.grid([rows / Index(height * shape.chunks), batch.ceilDiv(share)], schedule: schedule) { task in
+      let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
+      let kept = chunks.count > 2 ? MonarchLags.Tensors(k, chunks, type: shape.type, grid) : nil
+      k.grid(grid, schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
             tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side),
@@ -132,16 +134,21 @@ package enum MonarchWide {
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
         let halves = [0, 1].map { half in
-          MonarchFilter(
-            k, chunks, type: shape.type, rows: rows,
-            isWhole: half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
-            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
-          ) { part, chunk in
+          func spectrum(_ part: Int, _ chunk: Int) -> Tile {
             k.load(
               filters[part], at: [row + Index(height * chunk), Index(half), 0], rows: height,
               columns: MonarchTile.width, rowAxis: 0, columnAxis: 2, validRows: Index(height),
               validColumns: Index(MonarchTile.width))
           }
+          let lags = kept.map {
+            MonarchLags(
+              k, chunks, type: shape.type, rows: rows, $0, half: half, task: Array(task[..<2]),
+              load: spectrum)
+          }
+          return MonarchFilter(
+            k, chunks, type: shape.type, rows: rows,
+            isWhole: half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0 || shape.chunks > 2),
+            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, lags: lags, load: spectrum)
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
