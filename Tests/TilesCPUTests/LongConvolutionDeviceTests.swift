@@ -35,6 +35,11 @@ import TilesCPU
     try agree(.causal, length, .channelsFirst, batch: 3, channels: 2)
   }
 
+  /// Rows of a length that is cut into chunks where nothing comes from later numbers.
+  @Test func twoSidedRowsAreNotCut() throws {
+    try agree(.bidirectional(lagZero: .both), 16_384, .channelsFirst, batch: 1, channels: 1)
+  }
+
   private func agree(
     _ mode: ConvolutionMode, _ length: Int, _ layout: LongConvolution.Layout, batch: Int = 2,
     channels: Int = 3

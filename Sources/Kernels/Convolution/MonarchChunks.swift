@@ -113,15 +113,21 @@ struct MonarchFilter {
       handed: Pair(re: handed(), im: handed()))
   }
 
-  /// The spectrum of a step's result from that of its input, rounded. What the input leaves for the next chunk is kept.
+  /// What chunks before a step's add to its result, where chunks are more than two.
+  func received(step: Index, conjugated: Bool) -> MonarchTile.Pair? {
+    lags?.sum(step: step, conjugated: conjugated)
+  }
+
+  /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///
   /// - Complexity: one product of spectra, and one more for the first of two chunks.
-  func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
+  func factor(
+    _ x: MonarchTile.Pair, received: MonarchTile.Pair? = nil, step: Index, conjugated: Bool
+  ) -> MonarchTile.Pair {
     func times(_ spectrum: MonarchTile.Pair) -> MonarchTile.Pair {
       MonarchTile.product(x, spectrum, k, conjugated: conjugated)
     }
-    let handed = lags?.sum(step: step, conjugated: conjugated) ?? later?.handed
-    guard let handed, let scale = lags?.scale ?? later?.scale else {
+    guard let handed = received ?? later?.handed, let scale = lags?.scale ?? later?.scale else {
       let product = times(own)
       return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
     }

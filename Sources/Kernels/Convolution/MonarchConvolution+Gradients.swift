@@ -146,7 +146,8 @@ extension MonarchConvolution {
     let kernel =
       try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
     wideGradients[gradient] = kernel
-    let share = Self.share(batch: shape.batch, tiles: 2 * shape.channels, slots: executor.cores)
+    let share = Self.share(
+      batch: shape.batch, tiles: 2 / gradient.halves * shape.channels, slots: executor.cores)
     let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
     let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]

@@ -29,6 +29,8 @@ package final class MonarchConvolution {
     package var mode: Mode
     /// bfloat16 or float16.
     package var type: ElementType
+    /// Whether causal rows may be cut into chunks: not where spectra are other than a causal filter's.
+    var isCuttable = true
 
     /// Filters as long as rows where nothing else is said.
     package init(
@@ -42,7 +44,7 @@ package final class MonarchConvolution {
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
     var chunks: (count: Int, shape: Shape) {
       let count = points / (MonarchWide.height * MonarchConstants.side)
-      guard mode == .causal, count == 2 || count == 4 else { return (1, self) }
+      guard mode == .causal, isCuttable, count == 2 || count == 4 else { return (1, self) }
       return (
         count,
         Shape(batch: batch, channels: channels * count, length: points / count, mode: mode, type: type)

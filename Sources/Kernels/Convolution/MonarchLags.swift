@@ -1,4 +1,5 @@
 internal import Memory
+internal import Glibc
 internal import Tiles
 
 /// What earlier chunks of a causal row leave for the present one, where chunks are more than two.
@@ -19,6 +20,11 @@ struct MonarchLags {
   /// By what rows of L_m were divided.
   let scale: Tile
 
+  static let early = Int(unsafe getenv("EARLY").map { unsafe String(cString: $0) } ?? "1") ?? 1
+  static let whole = Int(unsafe getenv("WHOLE").map { unsafe String(cString: $0) } ?? "1") ?? 1
+  static let early2 = Int(unsafe getenv("EARLY2").map { unsafe String(cString: $0) } ?? "2") ?? 2
+  static let trims = Int(unsafe getenv("TRIMS").map { unsafe String(cString: $0) } ?? "0") ?? 0
+
   /// Where tasks keep what they read again.
   struct Tensors {
     let spectra: TensorParameter
@@ -37,40 +43,28 @@ struct MonarchLags {
   /// Prepares the spectra of a half of the frequencies.
   ///
   /// - Parameters:
-  ///   - rows: of all spectra: more than four times as many as there are chunks.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, _ tensors: Tensors, half: Int,
-    task: [Index], load: (_ part: Int, _ chunk: Int) -> Tile
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, _ tensors: Tensors, half: Int, task: [Index],
+    load: (_ part: Int, _ chunk: Index) -> Tile
   ) {
     (self.k, self.chunks, self.type, self.tensors) = (k, chunks, type, tensors)
     (self.half, self.task) = (half, task)
-    // One part after the other: at once they would fill the registers, so each has a condition, which holds.
-    var stage = 0
-    func alone(_ body: () -> Void) {
-      k.when(Index(stage), lessThan: rows, body)
-      stage += 1
-    }
-    var largest: [Tile] = []
-    for chunk in 0..<chunks.count {
-      alone {
-        let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
-        largest.append(k.map(.max, parts[0], parts[1]))
+    // What no K_m − i·K_(m − 1) exceeds. In loops, since addresses of all parts at once would fill the registers.
+    let bound = k.map(.multiply, k.rowMax(k.map(.abs, load(0, 0))), 2)
+    k.loop(Index(chunks.count)) { chunk in
+      for part in 0..<2 {
+        let largest = k.rowMax(k.map(.abs, load(part, chunk)))
+        k.assign(bound, k.map(.max, bound, k.map(.multiply, largest, 2)))
       }
     }
-    // What no K_m − i·K_(m − 1) exceeds.
-    let bound = largest.dropFirst().reduce(largest[0]) { k.map(.max, $0, $1) }
-    let scale = k.map(.max, k.map(.multiply, bound, 2), 0x1p-100)
-    self.scale = scale
-    let factor = k.map(.reciprocal, scale)
-    for lag in 1..<chunks.count {
+    scale = k.map(.max, bound, 0x1p-100)
+    let scale = scale
+    k.loop(Index(chunks.count - 1)) { lag in
       for part in 0..<2 {
-        alone {
-          let sum = k.map(part == 0 ? .add : .subtract, load(part, lag), load(1 - part, lag - 1))
-          k.store(
-            k.cast(k.map(.multiply, sum, factor), to: .float16), to: tensors.spectra,
-            at: place(Index(lag - 1), part))
-        }
+        let sum = k.map(part == 0 ? .add : .subtract, load(part, lag + 1), load(1 - part, lag))
+        let rounded = k.cast(k.map(.multiply, sum, k.map(.reciprocal, scale)), to: .float16)
+        k.store(rounded, to: tensors.spectra, at: place(lag, part))
       }
     }
   }
@@ -99,18 +93,27 @@ struct MonarchLags {
     let turn = chunks.turn(step)
     for lag in 1..<chunks.count {
       k.when(Index(lag - 1), lessThan: turn) {
-        let (x, l) = (pair(tensors.history, turn - Index(lag)), pair(tensors.spectra, Index(lag - 1)))
-        func chain(_ start: Tile, _ a: (Tile, Tile), _ b: (Tile, Tile), negating: Bool) -> Tile {
-          let first = k.map(.fma, a.0, a.1, start)
-          return k.map(.fma, negating ? k.map(.negate, b.0) : b.0, b.1, first)
-        }
-        let re = chain(sum.re, (x.re, l.re), (x.im, l.im), negating: !conjugated)
-        let im = chain(sum.im, (x.im, l.re), (x.re, l.im), negating: conjugated)
-        k.assign(sum.re, re)
-        k.assign(sum.im, im)
+        add(
+          pair(tensors.history, turn - Index(lag)), pair(tensors.spectra, Index(lag - 1)), to: sum,
+          conjugated: conjugated)
       }
     }
-    return sum
+    guard Self.trims > 0 else { return sum }
+    return Pair(re: k.cast(sum.re, to: .float16), im: k.cast(sum.im, to: .float16))
+  }
+
+  /// Adds x · l, or x · conj l.
+  private func add(
+    _ x: MonarchTile.Pair, _ l: MonarchTile.Pair, to sum: MonarchTile.Pair, conjugated: Bool
+  ) {
+    func chain(_ start: Tile, _ a: (Tile, Tile), _ b: (Tile, Tile), negating: Bool) -> Tile {
+      let first = k.map(.fma, a.0, a.1, start)
+      return k.map(.fma, negating ? k.map(.negate, b.0) : b.0, b.1, first)
+    }
+    let re = chain(sum.re, (x.re, l.re), (x.im, l.im), negating: !conjugated)
+    let im = chain(sum.im, (x.im, l.re), (x.re, l.im), negating: conjugated)
+    k.assign(sum.re, re)
+    k.assign(sum.im, im)
   }
 
   /// Keeps a chunk's spectrum for those that follow.

@@ -7,6 +7,7 @@ internal import Tiles
 final class MonarchPrepared: PreparedConvolution {
   let plan: ConvolutionPlan
   private let type: ElementType
+  private let isCuttable: Bool
   private let executor: any Executor
   private let states: Mutex<States>
 
@@ -21,7 +22,8 @@ final class MonarchPrepared: PreparedConvolution {
     var impulse: Tensor?
   }
 
-  init(_ shape: ConvolutionShape, type: ElementType, executor: any Executor) throws {
+  /// - Parameter isCuttable: as ``MonarchConvolution/Shape/isCuttable``.
+  init(_ shape: ConvolutionShape, type: ElementType, isCuttable: Bool = true, executor: any Executor) throws {
     precondition(!shape.mode.hasReverse, "what is two-sided takes MonarchTwoSided")
     let side = MonarchConstants.side
     var points = side
@@ -39,7 +41,7 @@ final class MonarchPrepared: PreparedConvolution {
       throw ConvolutionError.length(shape.length)
     }
     plan = ConvolutionPlan(shape: shape, columns: columns, rows: rows)
-    (self.type, self.executor) = (type, executor)
+    (self.type, self.isCuttable, self.executor) = (type, isCuttable, executor)
     states = Mutex(States())
   }
 
@@ -158,10 +160,11 @@ final class MonarchPrepared: PreparedConvolution {
 
   private func convolution(batch: Int, channels: Int, _ states: inout States) throws -> MonarchConvolution {
     if let known = states.convolutions[[batch, channels]] { return known }
-    let made = try MonarchConvolution(
-      MonarchConvolution.Shape(
-        batch: batch, channels: channels, length: plan.shape.length, filterLength: plan.shape.filterLength,
-        mode: plan.shape.mode == .causal ? .causal : .circular, type: type), executor: executor)
+    var shape = MonarchConvolution.Shape(
+      batch: batch, channels: channels, length: plan.shape.length, filterLength: plan.shape.filterLength,
+      mode: plan.shape.mode == .causal ? .causal : .circular, type: type)
+    shape.isCuttable = isCuttable
+    let made = try MonarchConvolution(shape, executor: executor)
     states.convolutions[[batch, channels]] = made
     return made
   }

@@ -30,7 +30,8 @@ final class MonarchTwoSided: PreparedConvolution {
     _ shape: ConvolutionShape, lagZero: ConvolutionMode.LagZero, type: ElementType, executor: any Executor
   ) throws {
     let part = try ConvolutionShape(mode: .causal, length: shape.length, filterLength: shape.filterLength)
-    causal = try MonarchPrepared(part, type: type, executor: executor)
+    // Chunks would need what comes later, too.
+    causal = try MonarchPrepared(part, type: type, isCuttable: false, executor: executor)
     plan = ConvolutionPlan(shape: shape, columns: causal.plan.columns, rows: causal.plan.rows)
     (self.lagZero, self.type, self.executor) = (lagZero, type, executor)
   }

@@ -134,21 +134,22 @@ package enum MonarchWide {
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
         let halves = [0, 1].map { half in
-          func spectrum(_ part: Int, _ chunk: Int) -> Tile {
+          func spectrum(_ part: Int, _ chunk: Index) -> Tile {
             k.load(
-              filters[part], at: [row + Index(height * chunk), Index(half), 0], rows: height,
+              filters[part], at: [row + Index(height) * chunk, Index(half), 0], rows: height,
               columns: MonarchTile.width, rowAxis: 0, columnAxis: 2, validRows: Index(height),
               validColumns: Index(MonarchTile.width))
           }
           let lags = kept.map {
             MonarchLags(
-              k, chunks, type: shape.type, rows: rows, $0, half: half, task: Array(task[..<2]),
+              k, chunks, type: shape.type, $0, half: half, task: Array(task[..<2]),
               load: spectrum)
           }
           return MonarchFilter(
             k, chunks, type: shape.type, rows: rows,
-            isWhole: half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0 || shape.chunks > 2),
-            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, lags: lags, load: spectrum)
+            isWhole: shape.chunks > 2 ? half < MonarchLags.whole : half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
+            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, lags: lags
+          ) { spectrum($0, Index($1)) }
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
@@ -162,11 +163,18 @@ package enum MonarchWide {
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-            let turned = tile.turned(x)
+            // What earlier chunks add is fetched while products run, half by half.
+            var received: [MonarchTile.Pair?] = []
+            func receive(_ half: Int) {
+              received.append(halves[half].received(step: step, conjugated: shape.isConjugated))
+            }
+            let turned = tile.turned(x) { for half in 0..<MonarchLags.early { receive(half) } }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
+            for half in MonarchLags.early..<max(MonarchLags.early, MonarchLags.early2) { receive(half) }
             let backs = [0, 1].map { half in
+              if received.count == half { receive(half) }
               let product = halves[half].factor(
-                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
+                tile.pair(spectra[half]), received: received[half], step: step, conjugated: shape.isConjugated)
               return tile.back(product, half: half)
             }
             let result = tile.real(tile.returned(backs))

@@ -17,6 +17,9 @@ package enum MonarchWideGradient {
     /// Tiles of a channel's row, as in ``MonarchWide/Shape/chunks``.
     package var chunks = 1
 
+    /// Halves of the columns' frequencies that a task has: of two chunks there are registers for one.
+    package var halves: Int { chunks > 1 ? 1 : 2 }
+
     /// Sums for a convolution without gates where nothing else is said.
     package init(type: ElementType, isGated: Bool = false, keepsProducts: Bool = false) {
       (self.type, self.isGated, self.keepsProducts) = (type, isGated, keepsProducts)
@@ -49,11 +52,14 @@ package enum MonarchWideGradient {
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
       let chunks = MonarchChunks(count: shape.chunks)
-      k.grid([rows / Index(height * shape.chunks), parts, 2], schedule: schedule) { task in
+      k.grid([rows / Index(height * shape.chunks), parts, Index(2 / shape.halves)], schedule: schedule) { task in
         let row = task[0] * Index(height * shape.chunks)
-        let tile = MonarchWide.tile(k, shape.type, from: stacks, halves: [task[2]])
-        let sums = MonarchSums(k, chunks, type: shape.type) {
-          k.filled(0, rows: height, columns: width, validRows: Index(height), validColumns: Index(width))
+        let halves = (0..<shape.halves).map { task[2] + Index($0) }
+        let tile = MonarchWide.tile(k, shape.type, from: stacks, halves: halves)
+        let sums = halves.map { _ in
+          MonarchSums(k, chunks, type: shape.type) {
+            k.filled(0, rows: height, columns: width, validRows: Index(height), validColumns: Index(width))
+          }
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
@@ -67,27 +73,36 @@ package enum MonarchWideGradient {
             }
           },
           compute: { step, tiles in
-            func spectrum(_ number: Int) -> MonarchTile.Pair {
+            func spectra(_ number: Int) -> [MonarchTile.Pair] {
               let x =
                 shape.isGated
                 ? k.cast(k.map(.multiply, tiles[2 * number], tiles[2 * number + 1]), to: shape.type)
                 : tiles[number]
-              if shape.keepsProducts {
+              if shape.keepsProducts, shape.halves > 1 {
+                k.store(x, to: products[number], at: at(step))
+              } else if shape.keepsProducts {
                 // Two tasks make both, and write one each: all take as long.
                 let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
                 k.when(lower, lessThan: upper) { k.store(x, to: products[number], at: at(step)) }
               }
-              let sign = Index(1) - Index(2) * task[2]
-              return tile.pair(tile.spectrum(tile.turned(x), sign: sign, tile.columns[0]))
+              let turned = tile.turned(x)
+              guard shape.halves > 1 else {
+                let sign = Index(1) - Index(2) * task[2]
+                return [tile.pair(tile.spectrum(turned, sign: sign, tile.columns[0]))]
+              }
+              return [0, 1].map { tile.spectrum(turned, half: $0) }.map(tile.pair)
             }
-            let u = spectrum(0)
-            sums.add(spectrum(1), u, step: step)
+            // Both halves of one factor find room in 16 bits.
+            let u = shape.halves > 1 ? spectra(0).map(tile.factor) : spectra(0)
+            for (sums, (g, u)) in zip(sums, zip(spectra(1), u)) { sums.add(g, u, step: step) }
           })
-        for (chunk, parts) in sums.parts.enumerated() {
-          for (sum, output) in zip(parts, outputs) {
-            k.store(
-              sum, to: output, at: [task[1], row + Index(height * chunk), 0, task[2]], rowAxis: 1,
-              columnAxis: 2)
+        for (half, sums) in zip(halves, sums) {
+          for (chunk, parts) in sums.parts.enumerated() {
+            for (sum, output) in zip(parts, outputs) {
+              k.store(
+                sum, to: output, at: [task[1], row + Index(height * chunk), 0, half], rowAxis: 1,
+                columnAxis: 2)
+            }
           }
         }
       }
