@@ -146,16 +146,26 @@ extension MonarchConvolution {
     let kernel =
       try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
     wideGradients[gradient] = kernel
-    let share = Self.share(
-      batch: shape.batch, tiles: 2 / gradient.halves * shape.channels, slots: executor.cores)
+    let share = Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)
+    let parts = (shape.batch + share - 1) / share
     let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
-    let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
+    let sums = try accumulators([parts] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
       matrices + inputs.map { $0.cutIntoRows(rows) } + sums.map(\.cutIntoHalves)
-        + products.map { $0.reshaped(rows) },
+        + products.map { $0.reshaped(rows) } + (try keptSums(parts)),
       integers: [share])
     return sums
+  }
+
+  /// Tensors of ``MonarchSums/Kept``, where rows are two chunks.
+  private func keptSums(_ parts: Int) throws -> [Tensor] {
+    guard chunks > 1 else { return [] }
+    let sizes = [shape.channels, parts, 4, MonarchWide.height, MonarchTile.width]
+    if laterSums.first?.shape != sizes {
+      laterSums = try [ElementType.float32, shape.type].map { try executor.tensor($0, sizes) }
+    }
+    return laterSums
   }
 
   private func inverse() throws -> any CompiledKernel {

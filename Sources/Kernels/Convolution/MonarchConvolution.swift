@@ -95,6 +95,7 @@ package final class MonarchConvolution {
   var wideGradients: [MonarchWideGradient.Shape: any CompiledKernel] = [:]
   var filterInverse: (any CompiledKernel)?
   private var sums: [Tensor] = []
+  var laterSums: [Tensor] = []
 
   /// Records and compiles what every call needs, and places the matrices.
   ///

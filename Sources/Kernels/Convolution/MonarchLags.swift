@@ -22,7 +22,7 @@ struct MonarchLags {
 
   static let early = Int(unsafe getenv("EARLY").map { unsafe String(cString: $0) } ?? "1") ?? 1
   static let whole = Int(unsafe getenv("WHOLE").map { unsafe String(cString: $0) } ?? "1") ?? 1
-  static let early2 = Int(unsafe getenv("EARLY2").map { unsafe String(cString: $0) } ?? "2") ?? 2
+  static let early2 = Int(unsafe getenv("EARLY2").map { unsafe String(cString: $0) } ?? "1") ?? 1
   static let trims = Int(unsafe getenv("TRIMS").map { unsafe String(cString: $0) } ?? "0") ?? 0
 
   /// Where tasks keep what they read again.
@@ -98,7 +98,7 @@ struct MonarchLags {
           conjugated: conjugated)
       }
     }
-    guard Self.trims > 0 else { return sum }
+    guard Self.trims & 1 > 0 else { return sum }
     return Pair(re: k.cast(sum.re, to: .float16), im: k.cast(sum.im, to: .float16))
   }
 

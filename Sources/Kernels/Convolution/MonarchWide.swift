@@ -121,6 +121,7 @@ package enum MonarchWide {
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
+      schedule.settlesFactors = shape.chunks > 2 && MonarchLags.trims & 32 > 0
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
       let kept = chunks.count > 2 ? MonarchLags.Tensors(k, chunks, type: shape.type, grid) : nil

@@ -3,8 +3,8 @@ package import Tiles
 
 /// ``MonarchGradient`` for 8,192 points: sums over the batch of T(g) · conj T(u), a tile of 128 rows shared by two groups.
 ///
-/// Rows are in the order of ``MonarchStages``. A task has the even or the odd frequencies of the columns. Floor: 4 bytes a point (8 with gates) over
-/// the bandwidth; 40 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
+/// Rows are in the order of ``MonarchStages``. Floor: 4 bytes a point (8 with gates) over
+/// the bandwidth; 24 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
 package enum MonarchWideGradient {
   /// What is fixed while recording.
   package struct Shape: Sendable, Hashable {
@@ -16,9 +16,6 @@ package enum MonarchWideGradient {
     package var keepsProducts = false
     /// Tiles of a channel's row, as in ``MonarchWide/Shape/chunks``.
     package var chunks = 1
-
-    /// Halves of the columns' frequencies that a task has: of two chunks there are registers for one.
-    package var halves: Int { chunks > 1 ? 1 : 2 }
 
     /// Sums for a convolution without gates where nothing else is said.
     package init(type: ElementType, isGated: Bool = false, keepsProducts: Bool = false) {
@@ -32,7 +29,7 @@ package enum MonarchWideGradient {
 
   /// Arguments: ``MonarchWide/constants(_:_:)`` in the order of stages, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
   /// float32 `[P, H · 128, 32, 2]`, where P is the batch over the integer: how many rows of the batch a task visits.
-  /// Where kept, the products with the gates, as u and g, come last.
+  /// Where kept, the products with the gates, as u and g, come next, and of two chunks ``MonarchSums/Kept``.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_gradient_\(shape.variant)") { k in
       let (side, height) = (MonarchConstants.side, MonarchWide.height)
@@ -51,16 +48,15 @@ package enum MonarchWideGradient {
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
+      // Else the sums of two chunks leave too few registers.
+      schedule.settlesFactors = shape.chunks > 1
       let chunks = MonarchChunks(count: shape.chunks)
-      k.grid([rows / Index(height * shape.chunks), parts, Index(2 / shape.halves)], schedule: schedule) { task in
+      let grid = [rows / Index(height * shape.chunks), parts]
+      let kept = shape.chunks > 1 ? MonarchSums.Kept(k, type: shape.type, grid) : nil
+      k.grid(grid, schedule: schedule) { task in
         let row = task[0] * Index(height * shape.chunks)
-        let halves = (0..<shape.halves).map { task[2] + Index($0) }
-        let tile = MonarchWide.tile(k, shape.type, from: stacks, halves: halves)
-        let sums = halves.map { _ in
-          MonarchSums(k, chunks, type: shape.type) {
-            k.filled(0, rows: height, columns: width, validRows: Index(height), validColumns: Index(width))
-          }
-        }
+        let tile = MonarchWide.tile(k, shape.type, from: stacks)
+        let sums = (0..<2).map { MonarchSums(k, chunks, kept, half: $0, task: Array(task[..<2])) }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
         k.pipeline(
@@ -78,29 +74,19 @@ package enum MonarchWideGradient {
                 shape.isGated
                 ? k.cast(k.map(.multiply, tiles[2 * number], tiles[2 * number + 1]), to: shape.type)
                 : tiles[number]
-              if shape.keepsProducts, shape.halves > 1 {
-                k.store(x, to: products[number], at: at(step))
-              } else if shape.keepsProducts {
-                // Two tasks make both, and write one each: all take as long.
-                let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
-                k.when(lower, lessThan: upper) { k.store(x, to: products[number], at: at(step)) }
-              }
+              if shape.keepsProducts { k.store(x, to: products[number], at: at(step)) }
               let turned = tile.turned(x)
-              guard shape.halves > 1 else {
-                let sign = Index(1) - Index(2) * task[2]
-                return [tile.pair(tile.spectrum(turned, sign: sign, tile.columns[0]))]
-              }
               return [0, 1].map { tile.spectrum(turned, half: $0) }.map(tile.pair)
             }
-            // Both halves of one factor find room in 16 bits.
-            let u = shape.halves > 1 ? spectra(0).map(tile.factor) : spectra(0)
+            // Whole, one factor finds room in 16 bits.
+            let u = spectra(0).map(tile.factor)
             for (sums, (g, u)) in zip(sums, zip(spectra(1), u)) { sums.add(g, u, step: step) }
           })
-        for (half, sums) in zip(halves, sums) {
+        for (half, sums) in sums.enumerated() {
           for (chunk, parts) in sums.parts.enumerated() {
             for (sum, output) in zip(parts, outputs) {
               k.store(
-                sum, to: output, at: [task[1], row + Index(height * chunk), 0, half], rowAxis: 1,
+                sum, to: output, at: [task[1], row + Index(height * chunk), 0, Index(half)], rowAxis: 1,
                 columnAxis: 2)
             }
           }
