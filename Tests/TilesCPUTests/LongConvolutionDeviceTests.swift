@@ -37,12 +37,13 @@ import TilesCPU
 
   /// Rows of a length that is cut into chunks where nothing comes from later numbers.
   @Test func twoSidedRowsAreNotCut() throws {
-    try agree(.bidirectional(lagZero: .both), 16_384, .channelsFirst, batch: 1, channels: 1)
+    try agree(
+      .bidirectional(lagZero: .both), 16_384, .channelsFirst, batch: 1, channels: 1, withGradients: false)
   }
 
   private func agree(
     _ mode: ConvolutionMode, _ length: Int, _ layout: LongConvolution.Layout, batch: Int = 2,
-    channels: Int = 3
+    channels: Int = 3, withGradients: Bool = true
   ) throws {
     let executor = try machine()
     let shape = try ConvolutionShape(mode: mode, length: length, filterLength: length)
@@ -71,6 +72,7 @@ import TilesCPU
       try convolution.apply(rows, filter, into: y)
       #expect(relativeError(try back(y), test.exact()) < 2e-3)
     }
+    guard withGradients else { return }
     let g = try uniform(.float16, test.rows.input.shape, seed: 40)
     var targets = ConvolutionGradients()
     targets.input = try poisoned(.float16, rows.input.shape)

@@ -207,7 +207,7 @@ extension KernelCatalogue {
     _ name: String, _ type: ElementType, _ sizes: [String: Int],
     _ make: @escaping @Sendable () throws -> Kernel
   ) -> CatalogueEntry {
-    let (rows, twiddles) = (MonarchWide.Order.pairs.rows, MonarchWide.Order.pairs.twiddles)
+    let (rows, twiddles) = (MonarchWide.rowMatrix, MonarchWide.twiddleMatrix)
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }
@@ -239,7 +239,7 @@ extension KernelCatalogue {
     ) { [shape] in try MonarchBroad.kernel(shape) }
   }
 
-  private static let wideSpectra: [CatalogueEntry] = [false, true].map { isCircular in
+  private static let wideSpectra: [CatalogueEntry] = [false, true].flatMap { isCircular in
     let parts = MonarchWideSpectrum.parts
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
@@ -247,10 +247,16 @@ extension KernelCatalogue {
     let fills = [
       "rows": numbers(parts.rows), "columns": numbers(parts.columns), "twiddles": numbers(parts.twiddles),
     ]
-    return CatalogueEntry(
-      "monarch_wide_spectrum\(isCircular ? "_circular" : "")",
-      tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
-      cases: [Case(["R": 384, "share": 2], fills)]
-    ) { try MonarchWideSpectrum.kernel(isCircular: isCircular) }
+    let name = isCircular ? "_circular" : ""
+    let tolerance = CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12)
+    return [
+      CatalogueEntry(
+        "monarch_wide_spectrum\(name)", tolerance: tolerance, cases: [Case(["R": 384, "share": 2], fills)]
+      ) { try MonarchWideSpectrum.kernel(isCircular: isCircular) },
+      CatalogueEntry(
+        "monarch_wide_inverse\(name)", tolerance: tolerance,
+        cases: [Case(["R": 384, "P": 2, "share": 2], fills)]
+      ) { try MonarchWideInverse.kernel(isCircular: isCircular) },
+    ]
   }
 }

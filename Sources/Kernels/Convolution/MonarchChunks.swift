@@ -114,9 +114,12 @@ struct MonarchFilter {
   }
 
   /// What chunks before a step's add to its result, where chunks are more than two.
-  func received(step: Index, conjugated: Bool) -> MonarchTile.Pair? {
-    lags?.sum(step: step, conjugated: conjugated)
+  func received(step: Index, conjugated: Bool, ahead: MonarchLags.Factors? = nil) -> MonarchTile.Pair? {
+    lags?.sum(step: step, conjugated: conjugated, ahead: ahead)
   }
+
+  /// What ``received(step:conjugated:ahead:)`` needs first.
+  func fetched(step: Index) -> MonarchLags.Factors? { lags?.fetch(step: step) }
 
   /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///

@@ -68,8 +68,10 @@ extension MonarchConvolution {
     }
     var whole = target
     if shape.filterLength != shape.points { whole = try workspace("filter", .float32, shape.channels) }
-    if let stages {
-      try longFilterGradient(stages, factors, gates, keeping: products, into: whole)
+    if let wide, sumsChunks {
+      try wide.finish(try wideSums(wide.wide, factors, gates, keeping: products), into: whole)
+    } else if let stages {
+      try longFilterGradient(stages, factors, gates, into: whole)
     } else {
       let side = MonarchConstants.side
       let rows = [shape.batch, shape.channels * constants.radix, side]
@@ -101,16 +103,10 @@ extension MonarchConvolution {
   }
 
   private func longFilterGradient(
-    _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor],
-    into target: Tensor
+    _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], into target: Tensor
   ) throws {
     let side = MonarchConstants.side
     let rows = shape.points / side
-    if let wide, sumsChunks {
-      let sums = try wideSums(wide.gradient, factors, gates, keeping: products)
-      let rows = target.reshaped([chunked.channels, chunked.points])
-      return try finish(stages, sums, channels: 0..<chunked.channels, into: rows)
-    }
     // All rows of the batch at once: parts of it would have to be added up.
     for channels in stages.channelParts() {
       func cut(_ tensor: Tensor) -> Tensor { tensor.sliced(axis: 1, channels) }
@@ -152,7 +148,7 @@ extension MonarchConvolution {
     let sums = try accumulators([parts] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
-      matrices + inputs.map { $0.cutIntoRows(rows) } + sums.map(\.cutIntoHalves)
+      matrices + inputs.map { $0.cutIntoRows(rows) } + sums.map { $0.reshaped([parts, rows[1], 2, MonarchTile.width]) }
         + products.map { $0.reshaped(rows) } + (try keptSums(parts)),
       integers: [share])
     return sums

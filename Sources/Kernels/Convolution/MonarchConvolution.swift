@@ -82,9 +82,9 @@ package final class MonarchConvolution {
   let spectrumShape: MonarchSpectrum.Shape
   let matrices: Tensor
   let precise: [Tensor]
-  /// The outer stages, of more than 4,096 points; of a chunk, where gradients of filters are sums over chunks.
+  /// The outer stages of more than 4,096 points, where ``sumsChunks`` is not so.
   let stages: MonarchStages?
-  /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters.
+  /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters of more than two chunks.
   let wide: MonarchWhole?
   /// The innermost stage of filters' transforms, of which 8,192 points have another.
   private let spectra: (any CompiledKernel)?
@@ -110,16 +110,16 @@ package final class MonarchConvolution {
     let points = chunked.points
     let isLong = points > side * side
     constants = MonarchConstants(radix: isLong ? side : points / side, isShifted: !isLong)
+    let isWide = points == MonarchWide.height * side
     stages =
-      isLong
-      ? try MonarchStages(chunks > 2 ? shape : chunked, workspaceBytes: workspaceBytes, executor: executor) : nil
+      isLong && !(isWide && chunks <= 2)
+      ? try MonarchStages(shape, workspaceBytes: workspaceBytes, executor: executor) : nil
     spectrumShape = MonarchSpectrum.Shape(
       constants, isComplex: isLong, isCircular: shape.mode == .circular)
     matrices = try executor.place(
       try MonarchFused.constants(MonarchFused.Shape(constants, type: shape.type)))
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
-    wide =
-      points == MonarchWide.height * side ? try MonarchWhole(shape, executor: executor) : nil
+    wide = isWide ? try MonarchWhole(shape, executor: executor) : nil
     spectra = wide == nil ? try executor.compile(try MonarchSpectrum.kernel(spectrumShape)) : nil
   }
 
@@ -202,6 +202,10 @@ package final class MonarchConvolution {
   private func runWhole(
     _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor], isConjugated: Bool
   ) throws {
+    if let wide {
+      return try wide.run(
+        u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
+    }
     var fused = MonarchFused.Shape(constants, type: shape.type, isComplex: stages != nil)
     fused.isConjugated = isConjugated
     guard let stages else {
@@ -210,10 +214,6 @@ package final class MonarchConvolution {
       return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
     }
     let rows = shape.points / MonarchConstants.side
-    if let wide {
-      return try wide.run(
-        u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
-    }
     for part in stages.parts() {
       func cut(_ tensor: Tensor) -> Tensor {
         tensor.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)

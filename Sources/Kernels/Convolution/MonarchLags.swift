@@ -20,9 +20,10 @@ struct MonarchLags {
   /// By what rows of L_m were divided.
   let scale: Tile
 
-  static let early = Int(unsafe getenv("EARLY").map { unsafe String(cString: $0) } ?? "1") ?? 1
-  static let whole = Int(unsafe getenv("WHOLE").map { unsafe String(cString: $0) } ?? "1") ?? 1
-  static let early2 = Int(unsafe getenv("EARLY2").map { unsafe String(cString: $0) } ?? "1") ?? 1
+  static let early = Int(unsafe getenv("EARLY").map { unsafe String(cString: $0) } ?? "2") ?? 2
+  static let whole = Int(unsafe getenv("WHOLE").map { unsafe String(cString: $0) } ?? "0") ?? 0
+  static let early2 = Int(unsafe getenv("EARLY2").map { unsafe String(cString: $0) } ?? "2") ?? 2
+  static let fetched = Int(unsafe getenv("FETCH").map { unsafe String(cString: $0) } ?? "0") ?? 0
   static let trims = Int(unsafe getenv("TRIMS").map { unsafe String(cString: $0) } ?? "0") ?? 0
 
   /// Where tasks keep what they read again.
@@ -82,8 +83,26 @@ struct MonarchLags {
     return Pair(re: parts[0], im: parts[1])
   }
 
+  /// The spectrum of an earlier chunk, and by what it is multiplied.
+  struct Factors {
+    let x: MonarchTile.Pair
+    let l: MonarchTile.Pair
+  }
+
+  private func factors(_ turn: Index, lag: Int) -> Factors {
+    Factors(x: pair(tensors.history, turn - Index(lag)), l: pair(tensors.spectra, Index(lag - 1)))
+  }
+
+  /// Asks for those of the chunk before, where there is one, ahead of ``sum(step:conjugated:ahead:)``.
+  func fetch(step: Index) -> Factors {
+    let turn = chunks.turn(step)
+    var result: Factors?
+    k.when(0, lessThan: turn) { result = factors(turn, lag: 1) }
+    return result ?? factors(turn, lag: 1)
+  }
+
   /// What chunks before this one add to its result's spectrum, over ``scale``.
-  func sum(step: Index, conjugated: Bool) -> MonarchTile.Pair {
+  func sum(step: Index, conjugated: Bool, ahead: Factors?) -> MonarchTile.Pair {
     func zero() -> Tile {
       k.filled(
         0, rows: MonarchWide.height, columns: MonarchTile.width, validRows: Index(MonarchWide.height),
@@ -93,9 +112,8 @@ struct MonarchLags {
     let turn = chunks.turn(step)
     for lag in 1..<chunks.count {
       k.when(Index(lag - 1), lessThan: turn) {
-        add(
-          pair(tensors.history, turn - Index(lag)), pair(tensors.spectra, Index(lag - 1)), to: sum,
-          conjugated: conjugated)
+        let factors = lag == 1 ? ahead ?? self.factors(turn, lag: lag) : self.factors(turn, lag: lag)
+        add(factors.x, factors.l, to: sum, conjugated: conjugated)
       }
     }
     guard Self.trims & 1 > 0 else { return sum }

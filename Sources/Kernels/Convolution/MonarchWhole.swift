@@ -5,14 +5,13 @@ internal import Tiles
 final class MonarchWhole {
   private let shape: MonarchConvolution.Shape
   private let executor: any Executor
-  /// Matrices of ``MonarchWide``.
-  private let wide: [Tensor]
-  /// Those of ``MonarchWideGradient``.
-  let gradient: [Tensor]
+  /// Matrices of ``MonarchWide`` and ``MonarchWideGradient``.
+  let wide: [Tensor]
   /// Those of ``MonarchBroad``.
   private let broad: [Tensor]
   private let spectrumConstants: [Tensor]
   private let spectra: any CompiledKernel
+  private var inverse: (any CompiledKernel)?
   private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
   private var broadKernels: [MonarchBroad.Shape: any CompiledKernel] = [:]
   /// What ``MonarchLags`` keeps.
@@ -21,8 +20,7 @@ final class MonarchWhole {
   init(_ shape: MonarchConvolution.Shape, executor: any Executor) throws {
     (self.shape, self.executor) = (shape, executor)
     func place(_ tensors: [Tensor]) throws -> [Tensor] { try tensors.map { try executor.place($0) } }
-    wide = try place(try MonarchWide.constants(shape.type, .pairs))
-    gradient = try place(try MonarchWide.constants(shape.type, .stages))
+    wide = try place(try MonarchWide.constants(shape.type))
     broad = try place(try MonarchBroad.constants(shape.type))
     spectrumConstants = try place(try MonarchWideSpectrum.constants())
     spectra = try executor.compile(try MonarchWideSpectrum.kernel(isCircular: shape.mode == .circular))
@@ -37,6 +35,19 @@ final class MonarchWhole {
     try spectra.run(
       spectrumConstants + [filter.reshaped([rows, MonarchConstants.side])]
         + [re, im].map { $0.reshaped([rows, 2, MonarchTile.width]) },
+      integers: [(channels + executor.cores - 1) / executor.cores])
+  }
+
+  /// Gradients of filters `[channels, points]` from sums `[P, rows, 64]` re and im, of up to two chunks.
+  func finish(_ sums: [Tensor], into target: Tensor) throws {
+    let kernel =
+      try inverse ?? executor.compile(try MonarchWideInverse.kernel(isCircular: shape.mode == .circular))
+    inverse = kernel
+    let channels = shape.channels * chunks
+    let rows = channels * MonarchWide.height
+    try kernel.run(
+      spectrumConstants + sums.map { $0.reshaped([$0.shape[0], rows, 2, MonarchTile.width]) }
+        + [target.reshaped([rows, MonarchConstants.side])],
       integers: [(channels + executor.cores - 1) / executor.cores])
   }
 

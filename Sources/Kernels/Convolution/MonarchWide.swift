@@ -33,37 +33,27 @@ package enum MonarchWide {
     }
   }
 
-  /// In which order rows are, which are frequencies modulo 128.
-  package enum Order: Sendable, Hashable {
-    /// Even ones, then odd ones, as an outer stage of two and the fused kernel leave them: that of gradients.
-    case stages
-    /// Those that are equal modulo 64 beside each other, so that ``MonarchBroad`` takes the same spectra.
-    case pairs
+  /// Quarters of the frequency, k₁ − 1/4, of a row: those that are equal modulo 64 lie beside each other, so that ``MonarchBroad`` takes
+  /// the same spectra.
+  private static func quarters(_ row: Int) -> Int { 4 * (row / 2 + row % 2 * (height / 2)) - 1 }
 
-    /// Quarters of the frequency, k₁ − 1/4, of a row.
-    private func quarters(_ row: Int) -> Int {
-      let half = height / 2
-      return 4 * (self == .stages ? row % half * 2 + row / half : row / 2 + row % 2 * half) - 1
+  static var rowMatrix: MonarchMatrix {
+    // A stage of two scales by 1/2, one of 64 by 1/8.
+    MonarchMatrix(height, height) { row, column in
+      let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
+      return (turn.re / 16, turn.im / 16)
     }
+  }
 
-    var rows: MonarchMatrix {
-      // A stage of two scales by 1/2, one of 64 by 1/8.
-      MonarchMatrix(height, height) { row, column in
-        let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
-        return (turn.re / 16, turn.im / 16)
-      }
-    }
-
-    var twiddles: MonarchMatrix {
-      MonarchMatrix(height, side) { row, column in
-        MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
-      }
+  static var twiddleMatrix: MonarchMatrix {
+    MonarchMatrix(height, side) { row, column in
+      MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
     }
   }
 
   /// Matrices of rows `[2, 128, 128]` and of both halves of the columns `[2, 64, 64]`, and twiddles `[2, 128, 64]`.
-  package static func constants(_ type: ElementType, _ order: Order) throws -> [Tensor] {
-    let (rows, twiddles) = (order.rows, order.twiddles)
+  package static func constants(_ type: ElementType) throws -> [Tensor] {
+    let (rows, twiddles) = (rowMatrix, twiddleMatrix)
     return [
       try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
       try MonarchStack.tensor([0, 1].map(MonarchConstants.columns(half:)), rows: side, columns: side, type),
@@ -71,7 +61,7 @@ package enum MonarchWide {
     ]
   }
 
-  /// The parameters for ``constants(_:_:)``.
+  /// The parameters for ``constants(_:)``.
   static func stacks(_ k: Recorder, _ type: ElementType) -> [TensorParameter] {
     [("rows", 2, height, height), ("columns", 2, side, side), ("twiddles", 2, height, side)]
       .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
@@ -96,7 +86,7 @@ package enum MonarchWide {
       twiddles: pair(2, rows: height, columns: side))
   }
 
-  /// Arguments: ``constants(_:_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
   /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
   /// gate before and the gates after of that shape, then results likewise, as many as gates after or one; of more than two chunks
   /// ``MonarchLags/Tensors`` come last. Integer: how many rows of the batch a task visits.
@@ -162,12 +152,13 @@ package enum MonarchWide {
             let at = at(step)
             // With gates on both sides there is no room for two after but in registers.
             let early = gateCount < 3 ? after.map { load($0, at) } : []
+            let ahead = (0..<2).map { $0 < MonarchLags.fetched ? halves[$0].fetched(step: step) : nil }
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
             // What earlier chunks add is fetched while products run, half by half.
             var received: [MonarchTile.Pair?] = []
             func receive(_ half: Int) {
-              received.append(halves[half].received(step: step, conjugated: shape.isConjugated))
+              received.append(halves[half].received(step: step, conjugated: shape.isConjugated, ahead: ahead[half]))
             }
             let turned = tile.turned(x) { for half in 0..<MonarchLags.early { receive(half) } }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }

@@ -3,7 +3,7 @@ package import Tiles
 
 /// ``MonarchGradient`` for 8,192 points: sums over the batch of T(g) · conj T(u), a tile of 128 rows shared by two groups.
 ///
-/// Rows are in the order of ``MonarchStages``. Floor: 4 bytes a point (8 with gates) over
+/// Floor: 4 bytes a point (8 with gates) over
 /// the bandwidth; 24 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
 package enum MonarchWideGradient {
   /// What is fixed while recording.
@@ -27,8 +27,8 @@ package enum MonarchWideGradient {
     }
   }
 
-  /// Arguments: ``MonarchWide/constants(_:_:)`` in the order of stages, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
-  /// float32 `[P, H · 128, 32, 2]`, where P is the batch over the integer: how many rows of the batch a task visits.
+  /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
+  /// float32 `[P, H · 128, 2, 32]`, where P is the batch over the integer: how many rows of the batch a task visits.
   /// Where kept, the products with the gates, as u and g, come next, and of two chunks ``MonarchSums/Kept``.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_gradient_\(shape.variant)") { k in
@@ -41,7 +41,7 @@ package enum MonarchWideGradient {
         k.input($0, shape.type, [batch, rows, Index(side)])
       }
       let width = MonarchTile.width
-      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
+      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, 2, Index(width)]) }
       let products = (shape.keepsProducts ? ["x", "y"] : []).map {
         k.output($0, shape.type, [batch, rows, Index(side)])
       }
@@ -86,8 +86,8 @@ package enum MonarchWideGradient {
           for (chunk, parts) in sums.parts.enumerated() {
             for (sum, output) in zip(parts, outputs) {
               k.store(
-                sum, to: output, at: [task[1], row + Index(height * chunk), 0, Index(half)], rowAxis: 1,
-                columnAxis: 2)
+                sum, to: output, at: [task[1], row + Index(height * chunk), Index(half), 0], rowAxis: 1,
+                columnAxis: 3)
             }
           }
         }
