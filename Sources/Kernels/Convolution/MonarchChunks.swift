@@ -61,7 +61,7 @@ struct MonarchFilter {
   init(
     _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
     asides: Int = 2, lags: MonarchLags? = nil,
-    load: (_ part: Int, _ chunk: Int) -> Tile
+    load: (_ part: Int, _ chunk: Index) -> Tile
   ) {
     (self.k, self.type, self.chunks, self.isWhole) = (k, type, chunks, isWhole)
     self.lags = lags
@@ -74,19 +74,13 @@ struct MonarchFilter {
       return
     }
     // One pair of parts after the other: at once they would fill the registers, so each pair has a condition, which holds.
-    var (pairs, stage) = ([Tile](), 0)
+    var stage = 0
     func alone(_ body: () -> Void) {
       k.when(Index(stage), lessThan: rows, body)
       stage += 1
     }
-    for chunk in 0..<2 {
-      alone {
-        let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
-        pairs.append(k.map(.max, parts[0], parts[1]))
-      }
-    }
     // What K₁ − i·K₀ cannot exceed, and K₀ less so.
-    let scale = k.map(.max, k.map(.add, pairs[0], pairs[1]), 0x1p-100)
+    let scale = Self.bound(k, chunks: 2, load)
     let factor = k.map(.reciprocal, scale)
     func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     var parts: [Tile] = []
@@ -116,6 +110,21 @@ struct MonarchFilter {
   /// What chunks before a step's add to its result, where chunks are more than two.
   func received(step: Index, conjugated: Bool, ahead: MonarchLags.Factors? = nil) -> MonarchTile.Pair? {
     lags?.sum(step: step, conjugated: conjugated, ahead: ahead)
+  }
+
+  /// Twice the largest part of all chunks' spectra, row by row. In a loop, since addresses of all parts at once would fill the
+  /// registers.
+  static func bound(
+    _ k: Recorder, chunks: Int, _ load: (_ part: Int, _ chunk: Index) -> Tile
+  ) -> Tile {
+    let bound = k.map(.multiply, k.rowMax(k.map(.abs, load(0, 0))), 2)
+    k.loop(Index(chunks)) { chunk in
+      for part in 0..<2 {
+        let largest = k.rowMax(k.map(.abs, load(part, chunk)))
+        k.assign(bound, k.map(.max, bound, k.map(.multiply, largest, 2)))
+      }
+    }
+    return k.map(.max, bound, 0x1p-100)
   }
 
   /// What ``received(step:conjugated:ahead:)`` needs first.

@@ -51,15 +51,7 @@ struct MonarchLags {
   ) {
     (self.k, self.chunks, self.type, self.tensors) = (k, chunks, type, tensors)
     (self.half, self.task) = (half, task)
-    // What no K_m − i·K_(m − 1) exceeds. In loops, since addresses of all parts at once would fill the registers.
-    let bound = k.map(.multiply, k.rowMax(k.map(.abs, load(0, 0))), 2)
-    k.loop(Index(chunks.count)) { chunk in
-      for part in 0..<2 {
-        let largest = k.rowMax(k.map(.abs, load(part, chunk)))
-        k.assign(bound, k.map(.max, bound, k.map(.multiply, largest, 2)))
-      }
-    }
-    scale = k.map(.max, bound, 0x1p-100)
+    scale = MonarchFilter.bound(k, chunks: chunks.count, load)
     let scale = scale
     k.loop(Index(chunks.count - 1)) { lag in
       for part in 0..<2 {

@@ -111,7 +111,8 @@ package enum MonarchWide {
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
-      schedule.settlesFactors = shape.chunks > 2 && MonarchLags.trims & 32 > 0
+      schedule.settlesFactors = shape.chunks > 2 && MonarchLags.trims & 32 > 0 || shape.chunks <= 2 && MonarchLags.trims & 128 > 0
+      if MonarchLags.trims & 64 > 0 { schedule.trailsSteps = true }
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
       let kept = chunks.count > 2 ? MonarchLags.Tensors(k, chunks, type: shape.type, grid) : nil
@@ -138,9 +139,9 @@ package enum MonarchWide {
           }
           return MonarchFilter(
             k, chunks, type: shape.type, rows: rows,
-            isWhole: shape.chunks > 2 ? half < MonarchLags.whole : half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
+            isWhole: shape.chunks > 2 ? half < MonarchLags.whole : shape.chunks == 2 && MonarchLags.trims & 256 > 0 ? half == 0 && !(shape.isGatedBefore || shape.gatesAfter > 0) : half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, lags: lags
-          ) { spectrum($0, Index($1)) }
+          , load: spectrum)
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
