@@ -79,8 +79,15 @@ struct MonarchFilter {
       k.when(Index(stage), lessThan: rows, body)
       stage += 1
     }
+    var largest: [Tile] = []
+    for chunk in [Index(0), 1] {
+      alone {
+        let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
+        largest.append(k.map(.max, parts[0], parts[1]))
+      }
+    }
     // What K₁ − i·K₀ cannot exceed, and K₀ less so.
-    let scale = Self.bound(k, chunks: 2, load)
+    let scale = k.map(.max, k.map(.add, largest[0], largest[1]), 0x1p-100)
     let factor = k.map(.reciprocal, scale)
     func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     var parts: [Tile] = []
@@ -108,27 +115,9 @@ struct MonarchFilter {
   }
 
   /// What chunks before a step's add to its result, where chunks are more than two.
-  func received(step: Index, conjugated: Bool, ahead: MonarchLags.Factors? = nil) -> MonarchTile.Pair? {
-    lags?.sum(step: step, conjugated: conjugated, ahead: ahead)
+  func received(step: Index, conjugated: Bool) -> MonarchTile.Pair? {
+    lags?.sum(step: step, conjugated: conjugated)
   }
-
-  /// Twice the largest part of all chunks' spectra, row by row. In a loop, since addresses of all parts at once would fill the
-  /// registers.
-  static func bound(
-    _ k: Recorder, chunks: Int, _ load: (_ part: Int, _ chunk: Index) -> Tile
-  ) -> Tile {
-    let bound = k.map(.multiply, k.rowMax(k.map(.abs, load(0, 0))), 2)
-    k.loop(Index(chunks)) { chunk in
-      for part in 0..<2 {
-        let largest = k.rowMax(k.map(.abs, load(part, chunk)))
-        k.assign(bound, k.map(.max, bound, k.map(.multiply, largest, 2)))
-      }
-    }
-    return k.map(.max, bound, 0x1p-100)
-  }
-
-  /// What ``received(step:conjugated:ahead:)`` needs first.
-  func fetched(step: Index) -> MonarchLags.Factors? { lags?.fetch(step: step) }
 
   /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///

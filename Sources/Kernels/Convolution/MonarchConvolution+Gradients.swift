@@ -148,7 +148,8 @@ extension MonarchConvolution {
     let sums = try accumulators([parts] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
-      matrices + inputs.map { $0.cutIntoRows(rows) } + sums.map { $0.reshaped([parts, rows[1], 2, MonarchTile.width]) }
+      matrices + inputs.map { $0.cutIntoRows(rows) }
+        + sums.map { $0.reshaped([parts, rows[1], 2, MonarchTile.width]) }
         + products.map { $0.reshaped(rows) } + (try keptSums(parts)),
       integers: [share])
     return sums

@@ -1,5 +1,4 @@
 internal import Memory
-internal import Glibc
 internal import Tiles
 
 /// What earlier chunks of a causal row leave for the present one, where chunks are more than two.
@@ -19,12 +18,6 @@ struct MonarchLags {
   private let task: [Index]
   /// By what rows of L_m were divided.
   let scale: Tile
-
-  static let early = Int(unsafe getenv("EARLY").map { unsafe String(cString: $0) } ?? "2") ?? 2
-  static let whole = Int(unsafe getenv("WHOLE").map { unsafe String(cString: $0) } ?? "0") ?? 0
-  static let early2 = Int(unsafe getenv("EARLY2").map { unsafe String(cString: $0) } ?? "2") ?? 2
-  static let fetched = Int(unsafe getenv("FETCH").map { unsafe String(cString: $0) } ?? "0") ?? 0
-  static let trims = Int(unsafe getenv("TRIMS").map { unsafe String(cString: $0) } ?? "0") ?? 0
 
   /// Where tasks keep what they read again.
   struct Tensors {
@@ -51,7 +44,7 @@ struct MonarchLags {
   ) {
     (self.k, self.chunks, self.type, self.tensors) = (k, chunks, type, tensors)
     (self.half, self.task) = (half, task)
-    scale = MonarchFilter.bound(k, chunks: chunks.count, load)
+    scale = Self.bound(k, chunks: chunks.count, load)
     let scale = scale
     k.loop(Index(chunks.count - 1)) { lag in
       for part in 0..<2 {
@@ -60,6 +53,21 @@ struct MonarchLags {
         k.store(rounded, to: tensors.spectra, at: place(lag, part))
       }
     }
+  }
+
+  /// Twice the largest part of all chunks' spectra, row by row, which no L_m exceeds. In a loop, since addresses of all parts at
+  /// once would fill the registers.
+  private static func bound(
+    _ k: Recorder, chunks: Int, _ load: (_ part: Int, _ chunk: Index) -> Tile
+  ) -> Tile {
+    let bound = k.map(.multiply, k.rowMax(k.map(.abs, load(0, 0))), 2)
+    k.loop(Index(chunks)) { chunk in
+      for part in 0..<2 {
+        let largest = k.rowMax(k.map(.abs, load(part, chunk)))
+        k.assign(bound, k.map(.max, bound, k.map(.multiply, largest, 2)))
+      }
+    }
+    return k.map(.max, bound, 0x1p-100)
   }
 
   private func place(_ number: Index, _ part: Int) -> [Index] {
@@ -75,26 +83,8 @@ struct MonarchLags {
     return Pair(re: parts[0], im: parts[1])
   }
 
-  /// The spectrum of an earlier chunk, and by what it is multiplied.
-  struct Factors {
-    let x: MonarchTile.Pair
-    let l: MonarchTile.Pair
-  }
-
-  private func factors(_ turn: Index, lag: Int) -> Factors {
-    Factors(x: pair(tensors.history, turn - Index(lag)), l: pair(tensors.spectra, Index(lag - 1)))
-  }
-
-  /// Asks for those of the chunk before, where there is one, ahead of ``sum(step:conjugated:ahead:)``.
-  func fetch(step: Index) -> Factors {
-    let turn = chunks.turn(step)
-    var result: Factors?
-    k.when(0, lessThan: turn) { result = factors(turn, lag: 1) }
-    return result ?? factors(turn, lag: 1)
-  }
-
   /// What chunks before this one add to its result's spectrum, over ``scale``.
-  func sum(step: Index, conjugated: Bool, ahead: Factors?) -> MonarchTile.Pair {
+  func sum(step: Index, conjugated: Bool) -> MonarchTile.Pair {
     func zero() -> Tile {
       k.filled(
         0, rows: MonarchWide.height, columns: MonarchTile.width, validRows: Index(MonarchWide.height),
@@ -104,12 +94,11 @@ struct MonarchLags {
     let turn = chunks.turn(step)
     for lag in 1..<chunks.count {
       k.when(Index(lag - 1), lessThan: turn) {
-        let factors = lag == 1 ? ahead ?? self.factors(turn, lag: lag) : self.factors(turn, lag: lag)
-        add(factors.x, factors.l, to: sum, conjugated: conjugated)
+        let (x, l) = (pair(tensors.history, turn - Index(lag)), pair(tensors.spectra, Index(lag - 1)))
+        add(x, l, to: sum, conjugated: conjugated)
       }
     }
-    guard Self.trims & 1 > 0 else { return sum }
-    return Pair(re: k.cast(sum.re, to: .float16), im: k.cast(sum.im, to: .float16))
+    return sum
   }
 
   /// Adds x · l, or x · conj l.

@@ -27,9 +27,15 @@ package enum MonarchWide {
       (self.type, self.isGatedBefore, self.gatesAfter) = (type, isGatedBefore, gatesAfter)
     }
 
+    /// Whether there are registers for a half of the filter's spectrum in float32.
+    fileprivate func isWhole(half: Int) -> Bool {
+      chunks <= 2 && (half == 0 || !isGatedBefore && gatesAfter == 0)
+    }
+
     var variant: String {
-      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(chunks > 2 ? "chunks\(chunks)_" : chunks > 1 ? "chunks_" : "")\(isConjugated ? "adjoint_" : "")"
-        + type.rawValue
+      let gates = "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")"
+      let rows = chunks > 2 ? "chunks\(chunks)_" : chunks > 1 ? "chunks_" : ""
+      return gates + rows + (isConjugated ? "adjoint_" : "") + type.rawValue
     }
   }
 
@@ -111,8 +117,6 @@ package enum MonarchWide {
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
-      schedule.settlesFactors = shape.chunks > 2 && MonarchLags.trims & 32 > 0 || shape.chunks <= 2 && MonarchLags.trims & 128 > 0
-      if MonarchLags.trims & 64 > 0 { schedule.trailsSteps = true }
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
       let kept = chunks.count > 2 ? MonarchLags.Tensors(k, chunks, type: shape.type, grid) : nil
@@ -139,9 +143,9 @@ package enum MonarchWide {
           }
           return MonarchFilter(
             k, chunks, type: shape.type, rows: rows,
-            isWhole: shape.chunks > 2 ? half < MonarchLags.whole : shape.chunks == 2 && MonarchLags.trims & 256 > 0 ? half == 0 && !(shape.isGatedBefore || shape.gatesAfter > 0) : half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
-            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, lags: lags
-          , load: spectrum)
+            isWhole: shape.isWhole(half: half),
+            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
+            lags: lags, load: spectrum)
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
@@ -153,21 +157,18 @@ package enum MonarchWide {
             let at = at(step)
             // With gates on both sides there is no room for two after but in registers.
             let early = gateCount < 3 ? after.map { load($0, at) } : []
-            let ahead = (0..<2).map { $0 < MonarchLags.fetched ? halves[$0].fetched(step: step) : nil }
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-            // What earlier chunks add is fetched while products run, half by half.
+            // What earlier chunks add is fetched while products run.
             var received: [MonarchTile.Pair?] = []
-            func receive(_ half: Int) {
-              received.append(halves[half].received(step: step, conjugated: shape.isConjugated, ahead: ahead[half]))
+            let turned = tile.turned(x) {
+              received = halves.map { $0.received(step: step, conjugated: shape.isConjugated) }
             }
-            let turned = tile.turned(x) { for half in 0..<MonarchLags.early { receive(half) } }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
-            for half in MonarchLags.early..<max(MonarchLags.early, MonarchLags.early2) { receive(half) }
             let backs = [0, 1].map { half in
-              if received.count == half { receive(half) }
               let product = halves[half].factor(
-                tile.pair(spectra[half]), received: received[half], step: step, conjugated: shape.isConjugated)
+                tile.pair(spectra[half]), received: received[half], step: step, conjugated: shape.isConjugated
+              )
               return tile.back(product, half: half)
             }
             let result = tile.real(tile.returned(backs))

@@ -93,7 +93,7 @@ extension GroupProgram {
 extension Statement {
   /// Whether it has no statements in it but a condition's maps.
   fileprivate var isPlain: Bool {
-    if case .when(_, _, let body) = operation { return body.allSatisfy(\.staysInThreads) }
+    if case .when(_, _, let body) = operation { return body.allSatisfy(\.isElementwise) }
     return operation.blocks.isEmpty
   }
 }

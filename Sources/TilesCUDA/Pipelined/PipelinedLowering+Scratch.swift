@@ -15,7 +15,9 @@ extension PipelinedLowering {
       reference.tensor.extents.suffix(2) == [Index(tile.rows), Index(tile.columns)],
       reference.origin.suffix(2) == [0, 0]
     else {
-      return fail("\(tile) cannot be kept; take whole tiles of float32, or of 16 bits that elementwise steps alone touch")
+      return fail(
+        "\(tile) cannot be kept; take whole tiles of float32, or of 16 bits that elementwise steps alone touch"
+      )
     }
     let number = reference.tensor.number
     let (piece, element, name) = isPaired ? ("uint4", "unsigned short", "q") : ("float4", "float", "t")
