@@ -22,7 +22,8 @@ extension MonarchConvolution {
   /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
   ///
   /// Memory beside the gradients: two float32 numbers for each number of a spectrum and each part of the batch that tasks
-  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 and 16,384 points, two copies.
+  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 and 16,384 points, two copies,
+  /// for rows of 16,384 points 6 bytes for each number of a filter and each such part, which ``MonarchSums`` keeps.
   ///
   /// - Parameter dy: gradient of y.
   package func gradients(

@@ -5,7 +5,8 @@ package import Tiles
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
 /// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 32,768, take one pass,
-/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Not thread-safe: one call at a time.
+/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 32,768 keep 6 bytes
+/// for each number of a filter and each part of the batch. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
   package enum Mode: Sendable, Hashable {
@@ -95,6 +96,7 @@ package final class MonarchConvolution {
   var wideGradients: [MonarchWideGradient.Shape: any CompiledKernel] = [:]
   var filterInverse: (any CompiledKernel)?
   private var sums: [Tensor] = []
+  /// What ``MonarchSums`` keeps.
   var laterSums: [Tensor] = []
 
   /// Records and compiles what every call needs, and places the matrices.
