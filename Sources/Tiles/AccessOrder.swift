@@ -116,7 +116,7 @@ extension AccessOrder {
     for (parameter, tensor) in zip(kernel.tensors, tensors) {
       switch parameter.access {
       case .input: reads.append(bytes(of: tensor))
-      case .output, .update: writes.append(bytes(of: tensor))
+      case .output, .update, .scratch: writes.append(bytes(of: tensor))
       }
     }
     return (reads, writes)

@@ -56,6 +56,12 @@ public final class Recorder {
     parameter(name, type, extents, .update)
   }
 
+  /// A tensor for tiles that a task keeps, and reads as it wrote them: its last two axes are one tile, what it held before is lost,
+  /// and what it holds afterwards means nothing.
+  public func scratch(_ name: String, _ type: ElementType, _ extents: [Index]) -> TensorParameter {
+    parameter(name, type, extents, .scratch)
+  }
+
   private func parameter(
     _ name: String, _ type: ElementType, _ extents: [Index], _ access: TensorParameter.Access
   ) -> TensorParameter {

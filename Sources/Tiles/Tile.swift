@@ -63,6 +63,9 @@ public struct TensorParameter: Sendable, Hashable {
     case output
     /// Reads and writes parts of it; a task sees what it wrote itself.
     case update
+    /// Keeps tiles there: a task reads those that it wrote itself, whole and in their form, and nobody else does, so that back ends
+    /// may order their numbers as they like.
+    case scratch
   }
 }
 

@@ -30,8 +30,8 @@ import TilesCPU
     for length in [65, 128, 512] { try agree(.bidirectional(lagZero: lagZero), length, layout) }
   }
 
-  /// Rows that are cut into two chunks, whole and padded.
-  @Test(arguments: [10_000, 16_384]) func chunksAgreeWithTheDefinition(length: Int) throws {
+  /// Rows that are cut into two chunks or four, whole and padded.
+  @Test(arguments: [10_000, 16_384, 20_000, 32_768]) func chunksAgreeWithTheDefinition(length: Int) throws {
     try agree(.causal, length, .channelsFirst, batch: 3, channels: 2)
   }
 

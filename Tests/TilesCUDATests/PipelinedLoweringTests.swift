@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Memory
+import TestSupport
 import Testing
 import Tiles
 
@@ -37,6 +38,36 @@ import Tiles
     #expect(Set(places).count == 2)
     // Numbers that only elementwise operations touch share registers.
     #expect(program.source.contains(", in pairs"))
+  }
+
+  /// What a task keeps in memory: each thread its own registers, sixteen bytes at a time, beside products that run on.
+  @Test func threadsKeepTheirNumbers() throws {
+    var rows = MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1)
+    rows.chunks = 4
+    let source = try PipelinedLowering.emit(try MonarchWide.kernel(rows)).source
+    #expect(source.contains("uint4 *const kept"))
+    // Steps take three chunks before, each behind a condition that waits for no product.
+    let step = source[try #require(source.range(of: "start_n64_f16_st(")).upperBound...]
+    let fetched = try #require(step.range(of: "uint4 *const kept"))
+    let finished = try #require(step.range(of: "matmul_wait<"))
+    #expect(fetched.lowerBound < finished.lowerBound)
+    var sums = MonarchWideGradient.Shape(type: .float16)
+    #expect(!(try PipelinedLowering.emit(try MonarchWideGradient.kernel(sums)).source.contains("kept")))
+    sums.chunks = 2
+    #expect(
+      try PipelinedLowering.emit(try MonarchWideGradient.kernel(sums)).source.contains("float4 *const kept"))
+  }
+
+  @Test func onlyWholeTilesAreKept() throws {
+    let kernel = try Kernel("part") { k in
+      let x = k.input("x", .bfloat16, [64, 64])
+      let scratch = k.scratch("scratch", .float32, [128, 64])
+      k.grid([1]) { _ in
+        let tile = k.load(x, at: [0, 0], rows: 64, columns: 64)
+        k.store(k.matmul(tile, tile), to: scratch, at: [0, 0])
+      }
+    }
+    #expect(message { _ = try PipelinedLowering.emit(kernel) }.contains("cannot be kept; take whole tiles"))
   }
 
   /// Of complex tiles products are subtracted, without negated copies of factors.

@@ -36,7 +36,7 @@ extension CatalogueEntry {
     try ReferenceExecutor<Double>().compile(kernel).run(exact, integers: integers)
     let placed = try tensors().map(executor.place)
     try compiled.run(placed, integers: integers)
-    return try kernel.tensors.filter { $0.access != .input }.map { parameter in
+    return try kernel.tensors.filter { ![.input, .scratch].contains($0.access) }.map { parameter in
       let found = try executor.fetch(placed[parameter.number])
       return Finding(
         tensor: parameter.name,

@@ -160,7 +160,7 @@ extension KernelCatalogue {
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
       MonarchWide.Shape(type: .float16, gatesAfter: 2),
-    ] + chunked).map { shape in
+    ] + chunked + manyChunks).map { shape in
       wideEntry(
         "monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128 * shape.chunks, "share": 2]
       ) {
@@ -194,11 +194,22 @@ extension KernelCatalogue {
     return shape
   }
 
+  /// Those of rows that are four.
+  private static let manyChunks: [MonarchWide.Shape] = [
+    (ElementType.float16, false, 0, false), (.bfloat16, false, 0, true), (.float16, true, 0, false),
+    (.float16, false, 1, true), (.float16, true, 1, false), (.bfloat16, true, 1, false),
+    (.float16, true, 1, true),
+  ].map { type, before, after, isConjugated in
+    var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after)
+    (shape.chunks, shape.isConjugated) = (4, isConjugated)
+    return shape
+  }
+
   private static func wideEntry(
     _ name: String, _ type: ElementType, _ sizes: [String: Int],
     _ make: @escaping @Sendable () throws -> Kernel
   ) -> CatalogueEntry {
-    let (rows, twiddles) = (MonarchWide.Order.pairs.rows, MonarchWide.Order.pairs.twiddles)
+    let (rows, twiddles) = (MonarchWide.rowMatrix, MonarchWide.twiddleMatrix)
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
     }
@@ -230,7 +241,7 @@ extension KernelCatalogue {
     ) { [shape] in try MonarchBroad.kernel(shape) }
   }
 
-  private static let wideSpectra: [CatalogueEntry] = [false, true].map { isCircular in
+  private static let wideSpectra: [CatalogueEntry] = [false, true].flatMap { isCircular in
     let parts = MonarchWideSpectrum.parts
     func numbers(_ parts: [[Double]]) -> CatalogueEntry.Fill {
       .numbers(parts.flatMap { $0.map { Float($0) } })
@@ -238,10 +249,18 @@ extension KernelCatalogue {
     let fills = [
       "rows": numbers(parts.rows), "columns": numbers(parts.columns), "twiddles": numbers(parts.twiddles),
     ]
-    return CatalogueEntry(
-      "monarch_wide_spectrum\(isCircular ? "_circular" : "")",
-      tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
-      cases: [Case(["R": 384, "share": 2], fills)]
-    ) { try MonarchWideSpectrum.kernel(isCircular: isCircular) }
+    let name = isCircular ? "_circular" : ""
+    let tolerance = CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12)
+    return [
+      CatalogueEntry(
+        "monarch_wide_spectrum\(name)", tolerance: tolerance, cases: [Case(["R": 384, "share": 2], fills)]
+      ) { try MonarchWideSpectrum.kernel(isCircular: isCircular) }
+    ]
+      + [false, true].map { ofLater in
+        CatalogueEntry(
+          "monarch_wide_inverse\(name)\(ofLater ? "_later" : "")", tolerance: tolerance,
+          cases: [Case(["R": 384, "P": 2, "share": 2], fills)]
+        ) { try MonarchWideInverse.kernel(isCircular: isCircular, ofLater: ofLater) }
+      }
   }
 }

@@ -1,13 +1,13 @@
 internal import Memory
 internal import Tiles
 
-/// Which rows of a batch a task visits, where a channel's row is one tile or two.
+/// Which rows of a batch a task visits, where a channel's row is one tile or several.
 ///
 /// Two tiles are chunks of a causal row. With filters K₀ and K₁ of the two halves, spectra of results are K₀·U₀ and
 /// K₀·U₁ + (K₁ − i·K₀)·U₀, since a product of transforms is a convolution modulo zˢ = i: what the first chunk leaves for
 /// the second costs no transform. In the adjoint chunks come in the other order.
 struct MonarchChunks {
-  /// One or two.
+  /// One, two, or, with ``MonarchLags``, more.
   let count: Int
   /// Whether the last chunk comes first.
   var isBackward = false
@@ -41,6 +41,8 @@ struct MonarchFilter {
   /// Spectrum of the chunk's own part; of two chunks in halves of registers, over ``Later/scale``, where not whole.
   private let own: MonarchTile.Pair
   private let later: Later?
+  /// Of more than two chunks.
+  private let lags: MonarchLags?
 
   /// What two chunks take beside: K₁ − i·K₀, by what rows of both were divided, and what is handed on.
   private struct Later {
@@ -54,31 +56,38 @@ struct MonarchFilter {
   ///   - rows: of all spectra: more than four.
   ///   - isWhole: whether there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
+  ///   - lags: what more than two chunks need.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
     _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
-    asides: Int = 2,
-    load: (_ part: Int, _ chunk: Int) -> Tile
+    asides: Int = 2, lags: MonarchLags? = nil,
+    load: (_ part: Int, _ chunk: Index) -> Tile
   ) {
     (self.k, self.type, self.chunks, self.isWhole) = (k, type, chunks, isWhole)
+    self.lags = lags
     guard chunks.count == 2 else {
-      (own, later) = (Pair(re: load(0, 0), im: load(1, 0)), nil)
+      var parts = [load(0, 0), load(1, 0)]
+      if let lags, !isWhole {
+        parts = parts.map { k.cast(k.map(.multiply, $0, k.map(.reciprocal, lags.scale)), to: .float16) }
+      }
+      (own, later) = (Pair(re: parts[0], im: parts[1]), nil)
       return
     }
     // One pair of parts after the other: at once they would fill the registers, so each pair has a condition, which holds.
-    var (pairs, stage) = ([Tile](), 0)
+    var stage = 0
     func alone(_ body: () -> Void) {
       k.when(Index(stage), lessThan: rows, body)
       stage += 1
     }
-    for chunk in 0..<2 {
+    var largest: [Tile] = []
+    for chunk in [Index(0), 1] {
       alone {
         let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
-        pairs.append(k.map(.max, parts[0], parts[1]))
+        largest.append(k.map(.max, parts[0], parts[1]))
       }
     }
     // What K₁ − i·K₀ cannot exceed, and K₀ less so.
-    let scale = k.map(.max, k.map(.add, pairs[0], pairs[1]), 0x1p-100)
+    let scale = k.map(.max, k.map(.add, largest[0], largest[1]), 0x1p-100)
     let factor = k.map(.reciprocal, scale)
     func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     var parts: [Tile] = []
@@ -105,29 +114,38 @@ struct MonarchFilter {
       handed: Pair(re: handed(), im: handed()))
   }
 
-  /// The spectrum of a step's result from that of its input, rounded. What the input leaves for the next chunk is kept.
+  /// What chunks before a step's add to its result, where chunks are more than two.
+  func received(step: Index, conjugated: Bool) -> MonarchTile.Pair? {
+    lags?.sum(step: step, conjugated: conjugated)
+  }
+
+  /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///
   /// - Complexity: one product of spectra, and one more for the first of two chunks.
-  func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
+  func factor(
+    _ x: MonarchTile.Pair, received: MonarchTile.Pair? = nil, step: Index, conjugated: Bool
+  ) -> MonarchTile.Pair {
     func times(_ spectrum: MonarchTile.Pair) -> MonarchTile.Pair {
       MonarchTile.product(x, spectrum, k, conjugated: conjugated)
     }
-    guard let later else {
+    guard let handed = received ?? later?.handed, let scale = lags?.scale ?? later?.scale else {
       let product = times(own)
       return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
     }
     // The product is added to what was handed on, one chain for each part.
     let (re, im, w, z) = (x.re, x.im, own.re, own.im)
     func chain(_ first: (Tile, Tile), _ second: (Tile, Tile), from start: Tile, negating: Bool) -> Tile {
-      let begun = isWhole ? k.map(.multiply, start, later.scale) : start
+      let begun = isWhole ? k.map(.multiply, start, scale) : start
       let sum = k.map(.fma, first.0, first.1, begun)
       let whole = k.map(.fma, negating ? k.map(.negate, second.0) : second.0, second.1, sum)
-      return k.cast(isWhole ? whole : k.map(.multiply, whole, later.scale), to: type)
+      return k.cast(isWhole ? whole : k.map(.multiply, whole, scale), to: type)
     }
     let sums = [
-      chain((re, w), (im, z), from: later.handed.re, negating: !conjugated),
-      chain((im, w), (re, z), from: later.handed.im, negating: conjugated),
+      chain((re, w), (im, z), from: handed.re, negating: !conjugated),
+      chain((im, w), (re, z), from: handed.im, negating: conjugated),
     ]
+    lags?.keep(x, step: step)
+    guard let later else { return Pair(re: sums[0], im: sums[1]) }
     let (turn, last) = (chunks.turn(step), Index(chunks.count - 1))
     k.when(turn, lessThan: last) {
       let next = times(later.spectrum)
@@ -139,61 +157,5 @@ struct MonarchFilter {
       k.assign(later.handed.im, 0)
     }
     return Pair(re: sums[0], im: sums[1])
-  }
-}
-
-/// Sums over the batch of T(g) · conj T(u), a channel's gradient of its spectrum, in the registers of a task.
-///
-/// Of two chunks, K₀ is multiplied with both, and K₁ − i·K₀ with the first for the second: what that sums is the gradient of
-/// K₁, and i times it is part of K₀'s.
-struct MonarchSums {
-  private typealias Pair = MonarchTile.Pair
-
-  private let k: Recorder
-  private let chunks: MonarchChunks
-  private let own: MonarchTile.Pair
-  /// Of what the first chunk left for the second, and the first chunk's T(u).
-  private let later: (sums: MonarchTile.Pair, first: MonarchTile.Pair)?
-
-  /// - Parameters:
-  ///   - type: what the first chunk's T(u) is rounded to.
-  ///   - zero: a new float32 tile of zeros.
-  init(_ k: Recorder, _ chunks: MonarchChunks, type: ElementType, zero: () -> Tile) {
-    (self.k, self.chunks) = (k, chunks)
-    func pair() -> MonarchTile.Pair { Pair(re: zero(), im: zero()) }
-    own = pair()
-    guard chunks.count == 2 else {
-      later = nil
-      return
-    }
-    let first = Pair(re: k.cast(zero(), to: type), im: k.cast(zero(), to: type))
-    for part in [first.re, first.im] { k.setAside(part) }
-    later = (pair(), first)
-  }
-
-  /// Adds a step's product.
-  func add(_ g: MonarchTile.Pair, _ u: MonarchTile.Pair, step: Index) {
-    func add(_ u: MonarchTile.Pair, to sums: MonarchTile.Pair) {
-      let term = MonarchTile.product(g, u, k, conjugated: true)
-      k.assign(sums.re, k.map(.add, sums.re, term.re))
-      k.assign(sums.im, k.map(.add, sums.im, term.im))
-    }
-    add(u, to: own)
-    guard let later else { return }
-    let turn = chunks.turn(step)
-    k.when(0, lessThan: turn) { add(later.first, to: later.sums) }
-    k.when(turn, lessThan: 1) {
-      k.assign(later.first.re, u.re)
-      k.assign(later.first.im, u.im)
-    }
-  }
-
-  /// Sums re and im of each chunk's part of the filter.
-  var parts: [[Tile]] {
-    guard let later else { return [[own.re, own.im]] }
-    let (first, second) = (own, later.sums)
-    return [
-      [k.map(.subtract, first.re, second.im), k.map(.add, first.im, second.re)], [second.re, second.im],
-    ]
   }
 }

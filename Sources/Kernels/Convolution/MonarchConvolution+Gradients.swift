@@ -41,7 +41,8 @@ extension MonarchConvolution {
   /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
   ///
   /// Memory beside the gradients: two float32 numbers for each number of a spectrum and each part of the batch that tasks
-  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 and 16,384 points, two copies.
+  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 and 16,384 points, two copies,
+  /// for rows of 16,384 points 6 bytes for each number of a filter and each such part, which ``MonarchSums`` keeps.
   ///
   /// - Parameter dy: gradient of y.
   package func gradients(
@@ -68,7 +69,7 @@ extension MonarchConvolution {
 
   /// Where the products with gates go that the sums for filters need and other gradients can use, if a kernel keeps them.
   private func keptProducts(gated: Bool) throws -> [Tensor]? {
-    guard gated, wide != nil, shape.length == shape.points else { return nil }
+    guard gated, sumsChunks, shape.length == shape.points else { return nil }
     return try ["u", "dy"].map {
       try workspace($0, shape.type, shape.batch * shape.channels)
         .reshaped([shape.batch, shape.channels, shape.points])
@@ -93,8 +94,11 @@ extension MonarchConvolution {
           wholes[number].isLater ? "later" : "filter", .float32, shape.channels)
       }
     }
-    if let stages {
-      try longFilterGradients(stages, factors, gates, keeping: products, into: wholes)
+    if let wide, sumsChunks {
+      let sums = try wideSums(wide.wide, factors, gates, keeping: products)
+      for whole in wholes { try wide.finish(sums, into: whole) }
+    } else if let stages {
+      try longFilterGradients(stages, factors, gates, into: wholes)
     } else {
       let side = MonarchConstants.side
       let rows = [shape.batch, shape.channels * constants.radix, side]
@@ -130,16 +134,10 @@ extension MonarchConvolution {
   }
 
   private func longFilterGradients(
-    _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor],
-    into targets: [FilterGradient]
+    _ stages: MonarchStages, _ factors: [Tensor], _ gates: [Tensor], into targets: [FilterGradient]
   ) throws {
     let side = MonarchConstants.side
     let rows = shape.points / side
-    if let wide {
-      let sums = try wideSums(wide.gradient, factors, gates, keeping: products)
-      for target in targets { try finish(stages, sums, channels: 0..<chunked.channels, into: target) }
-      return
-    }
     // All rows of the batch at once: parts of it would have to be added up.
     for channels in stages.channelParts() {
       func cut(_ tensor: Tensor) -> Tensor { tensor.sliced(axis: 1, channels) }
@@ -155,12 +153,12 @@ extension MonarchConvolution {
     }
   }
 
-  /// From sums of products of spectra to gradients of some channels' filters, of chunks as of channels.
+  /// From sums of products of spectra to gradients of some channels' filters.
   private func finish(
     _ stages: MonarchStages, _ sums: [Tensor], channels: Range<Int>, into filter: FilterGradient
   ) throws {
-    let target = filter.target.reshaped([chunked.channels, chunked.points])
-    let sizes = [channels.count * chunked.points / MonarchConstants.side, MonarchConstants.side]
+    let target = filter.target.reshaped([shape.channels, stages.shape.points])
+    let sizes = [channels.count * stages.shape.points / MonarchConstants.side, MonarchConstants.side]
     let parts = try stages.spectrumPlanes(channels: channels.count)
     try inverse(filter).run(precise + sums + parts.map { $0.reshaped(sizes) })
     try stages.inversePrecise(parts, to: target.sliced(axis: 0, channels))
@@ -176,15 +174,27 @@ extension MonarchConvolution {
     let kernel =
       try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
     wideGradients[gradient] = kernel
-    let share = Self.share(batch: shape.batch, tiles: 2 * shape.channels, slots: executor.cores)
+    let share = Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)
+    let parts = (shape.batch + share - 1) / share
     let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
-    let sums = try accumulators([(shape.batch + share - 1) / share] + rows.dropFirst())
+    let sums = try accumulators([parts] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
-      matrices + inputs.map { $0.cutIntoRows(rows) } + sums.map(\.cutIntoHalves)
-        + products.map { $0.reshaped(rows) },
+      matrices + inputs.map { $0.cutIntoRows(rows) }
+        + sums.map { $0.reshaped([parts, rows[1], 2, MonarchTile.width]) }
+        + products.map { $0.reshaped(rows) } + (try keptSums(parts)),
       integers: [share])
     return sums
+  }
+
+  /// Tensors of ``MonarchSums/Kept``, where rows are two chunks.
+  private func keptSums(_ parts: Int) throws -> [Tensor] {
+    guard chunks > 1 else { return [] }
+    let sizes = [shape.channels, parts, 4, MonarchWide.height, MonarchTile.width]
+    if laterSums.first?.shape != sizes {
+      laterSums = try [ElementType.float32, shape.type].map { try executor.tensor($0, sizes) }
+    }
+    return laterSums
   }
 
   private func inverse(_ filter: FilterGradient) throws -> any CompiledKernel {

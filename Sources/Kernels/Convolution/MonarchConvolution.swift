@@ -4,8 +4,9 @@ package import Tiles
 /// Long convolution of 16-bit rows with filters, on machines that have matrix units for them.
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
-/// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 16,384, take one pass,
-/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Not thread-safe: one call at a time.
+/// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 32,768, take one pass,
+/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 32,768 keep 6 bytes
+/// for each number of a filter and each part of the batch. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
   package enum Mode: Sendable, Hashable {
@@ -43,9 +44,8 @@ package final class MonarchConvolution {
 
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
     var chunks: (count: Int, shape: Shape) {
-      let side = MonarchConstants.side
-      let count = mode == .causal && isCuttable && points == 2 * MonarchWide.height * side ? 2 : 1
-      if count == 1 { return (1, self) }
+      let count = points / (MonarchWide.height * MonarchConstants.side)
+      guard mode == .causal, isCuttable, count == 2 || count == 4 else { return (1, self) }
       return (
         count,
         Shape(batch: batch, channels: channels * count, length: points / count, mode: mode, type: type)
@@ -73,7 +73,7 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
-  /// Chunks of which causal rows are: two of 8,192 points, each with a transform of its own, or one.
+  /// Chunks of which causal rows are: two or four of 8,192 points, each with a transform of its own, or one.
   let chunks: Int
   /// Rows of which each is a chunk, as the transforms see them.
   let chunked: Shape
@@ -83,9 +83,9 @@ package final class MonarchConvolution {
   let spectrumShape: MonarchSpectrum.Shape
   let matrices: Tensor
   let precise: [Tensor]
-  /// The outer stages, of more than 4,096 points.
+  /// The outer stages of more than 4,096 points, where ``sumsChunks`` is not so.
   let stages: MonarchStages?
-  /// Kernels for 8,192 points, which need no outer stages but for gradients of filters.
+  /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters of more than two chunks.
   let wide: MonarchWhole?
   /// The innermost stage of filters' transforms, of which 8,192 points have another.
   private let spectra: (any CompiledKernel)?
@@ -97,6 +97,8 @@ package final class MonarchConvolution {
   /// By whether the filter is of later positions.
   var filterInverses: [Bool: any CompiledKernel] = [:]
   private var sums: [Tensor] = []
+  /// What ``MonarchSums`` keeps.
+  var laterSums: [Tensor] = []
 
   /// Records and compiles what every call needs, and places the matrices.
   ///
@@ -111,15 +113,16 @@ package final class MonarchConvolution {
     let points = chunked.points
     let isLong = points > side * side
     constants = MonarchConstants(radix: isLong ? side : points / side, isShifted: !isLong)
+    let isWide = points == MonarchWide.height * side
     stages =
-      isLong ? try MonarchStages(chunked, workspaceBytes: workspaceBytes, executor: executor) : nil
+      isLong && !(isWide && chunks <= 2)
+      ? try MonarchStages(shape, workspaceBytes: workspaceBytes, executor: executor) : nil
     spectrumShape = MonarchSpectrum.Shape(
       constants, isComplex: isLong, isCircular: shape.mode == .circular)
     matrices = try executor.place(
       try MonarchFused.constants(MonarchFused.Shape(constants, type: shape.type)))
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
-    wide =
-      points == MonarchWide.height * side ? try MonarchWhole(shape, executor: executor) : nil
+    wide = isWide ? try MonarchWhole(shape, executor: executor) : nil
     spectra = wide == nil ? try executor.compile(try MonarchSpectrum.kernel(spectrumShape)) : nil
   }
 
@@ -202,6 +205,10 @@ package final class MonarchConvolution {
   private func runWhole(
     _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor], isConjugated: Bool
   ) throws {
+    if let wide {
+      return try wide.run(
+        u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
+    }
     var fused = MonarchFused.Shape(constants, type: shape.type, isComplex: stages != nil)
     fused.isConjugated = isConjugated
     guard let stages else {
@@ -210,10 +217,6 @@ package final class MonarchConvolution {
       return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
     }
     let rows = shape.points / MonarchConstants.side
-    if let wide {
-      return try wide.run(
-        u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
-    }
     for part in stages.parts() {
       func cut(_ tensor: Tensor) -> Tensor {
         tensor.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
@@ -257,7 +260,10 @@ package final class MonarchConvolution {
   var takesStridedRows: Bool { shape.length == shape.points }
 
   /// The same of those whose gradients are computed.
-  var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || wide != nil) }
+  var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || sumsChunks) }
+
+  /// Whether gradients of filters are summed tile by tile of 8,192 points.
+  var sumsChunks: Bool { wide != nil && chunks <= 2 }
 
   // MARK: Other lengths
 

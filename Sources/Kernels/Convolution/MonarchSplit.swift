@@ -21,11 +21,24 @@ struct MonarchSplit {
     self.init(high: k.beside(re.high, im.high), low: k.beside(re.low, im.low))
   }
 
-  /// a · b.
-  static func product(_ a: MonarchSplit, _ b: MonarchSplit, _ k: Recorder) -> Tile {
-    let sum = k.matmul(a.high, b.high)
-    k.matmul(into: sum, a.high, b.low)
-    k.matmul(into: sum, a.low, b.high)
+  /// a · b, or with one of them transposed.
+  static func product(
+    _ a: MonarchSplit, _ b: MonarchSplit, _ k: Recorder, transposesLeft: Bool = false,
+    transposesRight: Bool = false
+  ) -> Tile {
+    let sum = k.matmul(a.high, b.high, transposesLeft: transposesLeft, transposesRight: transposesRight)
+    for (left, right) in [(a.high, b.low), (a.low, b.high)] {
+      k.matmul(into: sum, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight)
+    }
     return sum
+  }
+
+  /// Adds a · b, or aᵀ · b.
+  static func add(
+    _ a: MonarchSplit, _ b: MonarchSplit, to sum: Tile, _ k: Recorder, transposesLeft: Bool = false
+  ) {
+    for (left, right) in [(a.high, b.high), (a.high, b.low), (a.low, b.high)] {
+      k.matmul(into: sum, left, right, transposesLeft: transposesLeft)
+    }
   }
 }

@@ -80,8 +80,12 @@ struct MonarchTile {
   func factor(_ a: Pair) -> Pair { Pair(re: k.cast(a.re, to: type), im: k.cast(a.im, to: type)) }
 
   /// Rows of a real tile, and twiddles, in float32.
-  func turned(_ x: Tile) -> Pair {
-    product(Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x)), twiddles)
+  ///
+  /// - Parameter beside: records what is done while the products run.
+  func turned(_ x: Tile, beside: () -> Void = {}) -> Pair {
+    let sums = Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x))
+    beside()
+    return product(sums, twiddles)
   }
 
   /// Rows of a complex tile, and twiddles, in float32.

@@ -30,6 +30,7 @@ final class MonarchTwoSided: PreparedConvolution {
     _ shape: ConvolutionShape, lagZero: ConvolutionMode.LagZero, type: ElementType, executor: any Executor
   ) throws {
     let part = try ConvolutionShape(mode: .causal, length: shape.length, filterLength: shape.filterLength)
+    // Chunks would need what comes later, too.
     causal = try MonarchPrepared(part, type: type, isCuttable: false, executor: executor)
     plan = ConvolutionPlan(shape: shape, columns: causal.plan.columns, rows: causal.plan.rows)
     (self.lagZero, self.executor) = (lagZero, executor)

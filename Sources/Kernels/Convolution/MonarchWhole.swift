@@ -1,26 +1,27 @@
 internal import Memory
 internal import Tiles
 
-/// Rows of 8,192 points in one pass, and causal rows of 16,384 as two chunks of as many.
+/// Rows of 8,192 points in one pass, and causal rows of 16,384 and 32,768 as two and four chunks of as many.
 final class MonarchWhole {
   private let shape: MonarchConvolution.Shape
   private let executor: any Executor
-  /// Matrices of ``MonarchWide``.
-  private let wide: [Tensor]
-  /// Those of ``MonarchWideGradient``.
-  let gradient: [Tensor]
+  /// Matrices of ``MonarchWide`` and ``MonarchWideGradient``.
+  let wide: [Tensor]
   /// Those of ``MonarchBroad``.
   private let broad: [Tensor]
   private let spectrumConstants: [Tensor]
   private let spectra: any CompiledKernel
+  /// By whether the filter is of later positions.
+  private var inverses: [Bool: any CompiledKernel] = [:]
   private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
   private var broadKernels: [MonarchBroad.Shape: any CompiledKernel] = [:]
+  /// What ``MonarchLags`` keeps.
+  private var kept: [Tensor] = []
 
   init(_ shape: MonarchConvolution.Shape, executor: any Executor) throws {
     (self.shape, self.executor) = (shape, executor)
     func place(_ tensors: [Tensor]) throws -> [Tensor] { try tensors.map { try executor.place($0) } }
-    wide = try place(try MonarchWide.constants(shape.type, .pairs))
-    gradient = try place(try MonarchWide.constants(shape.type, .stages))
+    wide = try place(try MonarchWide.constants(shape.type))
     broad = try place(try MonarchBroad.constants(shape.type))
     spectrumConstants = try place(try MonarchWideSpectrum.constants())
     spectra = try executor.compile(try MonarchWideSpectrum.kernel(isCircular: shape.mode == .circular))
@@ -38,6 +39,21 @@ final class MonarchWhole {
       integers: [(channels + executor.cores - 1) / executor.cores])
   }
 
+  /// Gradients of filters `[channels, points]` from sums `[P, rows, 64]` re and im, of up to two chunks.
+  func finish(_ sums: [Tensor], into filter: MonarchConvolution.FilterGradient) throws {
+    let kernel =
+      try inverses[filter.isLater]
+      ?? executor.compile(
+        try MonarchWideInverse.kernel(isCircular: shape.mode == .circular, ofLater: filter.isLater))
+    inverses[filter.isLater] = kernel
+    let channels = shape.channels * chunks
+    let rows = channels * MonarchWide.height
+    try kernel.run(
+      spectrumConstants + sums.map { $0.reshaped([$0.shape[0], rows, 2, MonarchTile.width]) }
+        + [filter.target.reshaped([rows, MonarchConstants.side])],
+      integers: [(channels + executor.cores - 1) / executor.cores])
+  }
+
   /// One convolution, or its adjoint, of whole rows.
   func run(
     _ u: Tensor, _ spectrum: MonarchConvolution.Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor],
@@ -51,8 +67,8 @@ final class MonarchWhole {
       return try start(
         kernel, broad, spectrum, [u] + after + y, height: MonarchConstants.side, slots: 2 * executor.cores)
     }
-    // Two results at once of chunks with a gate before have no room in registers.
-    if chunks > 1, before != nil, after.count > 1 {
+    // Two results at once have no room in registers, of two chunks only those with a gate before.
+    if chunks > 1, before != nil || chunks > 2, after.count > 1 {
       for (gate, target) in zip(after, y) {
         try run(u, spectrum, before: before, after: [gate], into: [target], isConjugated: isConjugated)
       }
@@ -77,8 +93,20 @@ final class MonarchWhole {
     let parts = [spectrum.re, spectrum.im].map {
       $0.reshaped([rows, columns / MonarchTile.width, MonarchTile.width])
     }
+    let share = MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)
     try kernel.run(
-      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) },
-      integers: [MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)])
+      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) }
+        + (try keeping(parts: (shape.batch + share - 1) / share)),
+      integers: [share])
+  }
+
+  /// Tensors of ``MonarchLags/Tensors``, where chunks are more than two.
+  private func keeping(parts: Int) throws -> [Tensor] {
+    guard chunks > 2 else { return [] }
+    let sizes = [shape.channels, parts, chunks - 1, 4, MonarchWide.height, MonarchTile.width]
+    if kept.first?.shape != sizes {
+      kept = try [ElementType.float16, shape.type].map { try executor.tensor($0, sizes) }
+    }
+    return kept
   }
 }

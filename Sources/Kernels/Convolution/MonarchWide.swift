@@ -19,7 +19,7 @@ package enum MonarchWide {
     package var gatesAfter = 0
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
-    /// Tiles of a channel's row: one, or two of 8,192 points, of which spectra are each its own.
+    /// Tiles of a channel's row: one, or several of 8,192 points, of which spectra are each its own.
     package var chunks = 1
 
     /// A convolution without gates.
@@ -27,43 +27,39 @@ package enum MonarchWide {
       (self.type, self.isGatedBefore, self.gatesAfter) = (type, isGatedBefore, gatesAfter)
     }
 
+    /// Whether there are registers for a half of the filter's spectrum in float32.
+    fileprivate func isWhole(half: Int) -> Bool {
+      chunks <= 2 && (half == 0 || !isGatedBefore && gatesAfter == 0)
+    }
+
     var variant: String {
-      "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")\(chunks > 1 ? "chunks_" : "")\(isConjugated ? "adjoint_" : "")"
-        + type.rawValue
+      let gates = "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")"
+      let rows = chunks > 2 ? "chunks\(chunks)_" : chunks > 1 ? "chunks_" : ""
+      return gates + rows + (isConjugated ? "adjoint_" : "") + type.rawValue
     }
   }
 
-  /// In which order rows are, which are frequencies modulo 128.
-  package enum Order: Sendable, Hashable {
-    /// Even ones, then odd ones, as an outer stage of two and the fused kernel leave them: that of gradients.
-    case stages
-    /// Those that are equal modulo 64 beside each other, so that ``MonarchBroad`` takes the same spectra.
-    case pairs
+  /// Quarters of the frequency, k₁ − 1/4, of a row: those that are equal modulo 64 lie beside each other, so that ``MonarchBroad`` takes
+  /// the same spectra.
+  private static func quarters(_ row: Int) -> Int { 4 * (row / 2 + row % 2 * (height / 2)) - 1 }
 
-    /// Quarters of the frequency, k₁ − 1/4, of a row.
-    private func quarters(_ row: Int) -> Int {
-      let half = height / 2
-      return 4 * (self == .stages ? row % half * 2 + row / half : row / 2 + row % 2 * half) - 1
+  static var rowMatrix: MonarchMatrix {
+    // A stage of two scales by 1/2, one of 64 by 1/8.
+    MonarchMatrix(height, height) { row, column in
+      let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
+      return (turn.re / 16, turn.im / 16)
     }
+  }
 
-    var rows: MonarchMatrix {
-      // A stage of two scales by 1/2, one of 64 by 1/8.
-      MonarchMatrix(height, height) { row, column in
-        let turn = MonarchMatrix.turn(quarters(row) * column, of: 4 * height)
-        return (turn.re / 16, turn.im / 16)
-      }
-    }
-
-    var twiddles: MonarchMatrix {
-      MonarchMatrix(height, side) { row, column in
-        MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
-      }
+  static var twiddleMatrix: MonarchMatrix {
+    MonarchMatrix(height, side) { row, column in
+      MonarchMatrix.turn(quarters(row) * column, of: 4 * height * side)
     }
   }
 
   /// Matrices of rows `[2, 128, 128]` and of both halves of the columns `[2, 64, 64]`, and twiddles `[2, 128, 64]`.
-  package static func constants(_ type: ElementType, _ order: Order) throws -> [Tensor] {
-    let (rows, twiddles) = (order.rows, order.twiddles)
+  package static func constants(_ type: ElementType) throws -> [Tensor] {
+    let (rows, twiddles) = (rowMatrix, twiddleMatrix)
     return [
       try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
       try MonarchStack.tensor([0, 1].map(MonarchConstants.columns(half:)), rows: side, columns: side, type),
@@ -71,7 +67,7 @@ package enum MonarchWide {
     ]
   }
 
-  /// The parameters for ``constants(_:_:)``.
+  /// The parameters for ``constants(_:)``.
   static func stacks(_ k: Recorder, _ type: ElementType) -> [TensorParameter] {
     [("rows", 2, height, height), ("columns", 2, side, side), ("twiddles", 2, height, side)]
       .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
@@ -96,10 +92,10 @@ package enum MonarchWide {
       twiddles: pair(2, rows: height, columns: side))
   }
 
-  /// Arguments: ``constants(_:_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
   /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
-  /// gate before and the gates after of that shape, then results likewise, as many as gates after or one. Integer: how many
-  /// rows of the batch a task visits.
+  /// gate before and the gates after of that shape, then results likewise, as many as gates after or one; of more than two chunks
+  /// ``MonarchLags/Tensors`` come last. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_\(shape.variant)") { k in
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
@@ -122,7 +118,9 @@ package enum MonarchWide {
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
-      k.grid([rows / Index(height * shape.chunks), batch.ceilDiv(share)], schedule: schedule) { task in
+      let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
+      let kept = chunks.count > 2 ? MonarchLags.Tensors(k, chunks, type: shape.type, grid) : nil
+      k.grid(grid, schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
             tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side),
@@ -132,16 +130,22 @@ package enum MonarchWide {
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
         let halves = [0, 1].map { half in
-          MonarchFilter(
-            k, chunks, type: shape.type, rows: rows,
-            isWhole: half == 0 || !(shape.isGatedBefore || shape.gatesAfter > 0),
-            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2
-          ) { part, chunk in
+          func spectrum(_ part: Int, _ chunk: Index) -> Tile {
             k.load(
-              filters[part], at: [row + Index(height * chunk), Index(half), 0], rows: height,
+              filters[part], at: [row + Index(height) * chunk, Index(half), 0], rows: height,
               columns: MonarchTile.width, rowAxis: 0, columnAxis: 2, validRows: Index(height),
               validColumns: Index(MonarchTile.width))
           }
+          let lags = kept.map {
+            MonarchLags(
+              k, chunks, type: shape.type, $0, half: half, task: Array(task[..<2]),
+              load: spectrum)
+          }
+          return MonarchFilter(
+            k, chunks, type: shape.type, rows: rows,
+            isWhole: shape.isWhole(half: half),
+            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
+            lags: lags, load: spectrum)
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
@@ -155,11 +159,16 @@ package enum MonarchWide {
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-            let turned = tile.turned(x)
+            // What earlier chunks add is fetched while products run.
+            var received: [MonarchTile.Pair?] = []
+            let turned = tile.turned(x) {
+              received = halves.map { $0.received(step: step, conjugated: shape.isConjugated) }
+            }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
             let backs = [0, 1].map { half in
               let product = halves[half].factor(
-                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
+                tile.pair(spectra[half]), received: received[half], step: step, conjugated: shape.isConjugated
+              )
               return tile.back(product, half: half)
             }
             let result = tile.real(tile.returned(backs))

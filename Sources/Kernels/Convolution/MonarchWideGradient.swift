@@ -3,8 +3,8 @@ package import Tiles
 
 /// ``MonarchGradient`` for 8,192 points: sums over the batch of T(g) · conj T(u), a tile of 128 rows shared by two groups.
 ///
-/// Rows are in the order of ``MonarchStages``. A task has the even or the odd frequencies of the columns. Floor: 4 bytes a point (8 with gates) over
-/// the bandwidth; 40 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
+/// Floor: 4 bytes a point (8 with gates) over
+/// the bandwidth; 24 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
 package enum MonarchWideGradient {
   /// What is fixed while recording.
   package struct Shape: Sendable, Hashable {
@@ -27,9 +27,9 @@ package enum MonarchWideGradient {
     }
   }
 
-  /// Arguments: ``MonarchWide/constants(_:_:)`` in the order of stages, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
-  /// float32 `[P, H · 128, 32, 2]`, where P is the batch over the integer: how many rows of the batch a task visits.
-  /// Where kept, the products with the gates, as u and g, come last.
+  /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
+  /// float32 `[P, H · 128, 2, 32]`, where P is the batch over the integer: how many rows of the batch a task visits.
+  /// Where kept, the products with the gates, as u and g, come next, and of two chunks ``MonarchSums/Kept``.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_gradient_\(shape.variant)") { k in
       let (side, height) = (MonarchConstants.side, MonarchWide.height)
@@ -41,20 +41,22 @@ package enum MonarchWideGradient {
         k.input($0, shape.type, [batch, rows, Index(side)])
       }
       let width = MonarchTile.width
-      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
+      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, 2, Index(width)]) }
       let products = (shape.keepsProducts ? ["x", "y"] : []).map {
         k.output($0, shape.type, [batch, rows, Index(side)])
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
+      // Else the sums of two chunks leave too few registers.
+      schedule.settlesFactors = shape.chunks > 1
       let chunks = MonarchChunks(count: shape.chunks)
-      k.grid([rows / Index(height * shape.chunks), parts, 2], schedule: schedule) { task in
+      let grid = [rows / Index(height * shape.chunks), parts]
+      let kept = shape.chunks > 1 ? MonarchSums.Kept(k, type: shape.type, grid) : nil
+      k.grid(grid, schedule: schedule) { task in
         let row = task[0] * Index(height * shape.chunks)
-        let tile = MonarchWide.tile(k, shape.type, from: stacks, halves: [task[2]])
-        let sums = MonarchSums(k, chunks, type: shape.type) {
-          k.filled(0, rows: height, columns: width, validRows: Index(height), validColumns: Index(width))
-        }
+        let tile = MonarchWide.tile(k, shape.type, from: stacks)
+        let sums = (0..<2).map { MonarchSums(k, chunks, kept, half: $0, task: Array(task[..<2])) }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
         k.pipeline(
@@ -67,27 +69,26 @@ package enum MonarchWideGradient {
             }
           },
           compute: { step, tiles in
-            func spectrum(_ number: Int) -> MonarchTile.Pair {
+            func spectra(_ number: Int) -> [MonarchTile.Pair] {
               let x =
                 shape.isGated
                 ? k.cast(k.map(.multiply, tiles[2 * number], tiles[2 * number + 1]), to: shape.type)
                 : tiles[number]
-              if shape.keepsProducts {
-                // Two tasks make both, and write one each: all take as long.
-                let (lower, upper) = number == 0 ? (task[2], Index(1)) : (Index(0), task[2])
-                k.when(lower, lessThan: upper) { k.store(x, to: products[number], at: at(step)) }
-              }
-              let sign = Index(1) - Index(2) * task[2]
-              return tile.pair(tile.spectrum(tile.turned(x), sign: sign, tile.columns[0]))
+              if shape.keepsProducts { k.store(x, to: products[number], at: at(step)) }
+              let turned = tile.turned(x)
+              return [0, 1].map { tile.spectrum(turned, half: $0) }.map(tile.pair)
             }
-            let u = spectrum(0)
-            sums.add(spectrum(1), u, step: step)
+            // Whole, one factor finds room in 16 bits.
+            let u = spectra(0).map(tile.factor)
+            for (sums, (g, u)) in zip(sums, zip(spectra(1), u)) { sums.add(g, u, step: step) }
           })
-        for (chunk, parts) in sums.parts.enumerated() {
-          for (sum, output) in zip(parts, outputs) {
-            k.store(
-              sum, to: output, at: [task[1], row + Index(height * chunk), 0, task[2]], rowAxis: 1,
-              columnAxis: 2)
+        for (half, sums) in sums.enumerated() {
+          for (chunk, parts) in sums.parts.enumerated() {
+            for (sum, output) in zip(parts, outputs) {
+              k.store(
+                sum, to: output, at: [task[1], row + Index(height * chunk), Index(half), 0], rowAxis: 1,
+                columnAxis: 3)
+            }
           }
         }
       }

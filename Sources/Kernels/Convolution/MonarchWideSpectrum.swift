@@ -14,7 +14,7 @@ package enum MonarchWideSpectrum {
 
   /// What the kernel takes first, as numbers: matrices of rows and of both halves of the columns, each as two, and twiddles.
   package static var parts: (rows: [[Double]], columns: [[Double]], twiddles: [[Double]]) {
-    let (rows, twiddles) = (MonarchWide.Order.pairs.rows, MonarchWide.Order.pairs.twiddles)
+    let (rows, twiddles) = (MonarchWide.rowMatrix, MonarchWide.twiddleMatrix)
     return (
       [rows.re, rows.im].flatMap(MonarchStack.split),
       [0, 1].map(MonarchConstants.columns(half:)).flatMap(MonarchStack.split), [twiddles.re, twiddles.im]
@@ -38,10 +38,7 @@ package enum MonarchWideSpectrum {
   package static func kernel(isCircular: Bool) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_spectrum\(isCircular ? "_circular" : "")") { k in
       let (rows, share) = (k.extent("R"), k.argument("share"))
-      let matrices = [("rows", height), ("columns", side)].map {
-        k.input($0, .bfloat16, [4, Index($1), Index($1)])
-      }
-      let twiddles = k.input("twiddles", .float32, [2, Index(height), Index(side)])
+      let parameters = parameters(k)
       let input = k.input("filter", .float32, [rows, Index(side)])
       let outputs = ["re", "im"].map { k.output("spectrum_\($0)", .float32, [rows, 2, Index(width)]) }
       var schedule = Kernel.Schedule(groups: 2)
@@ -49,30 +46,16 @@ package enum MonarchWideSpectrum {
       schedule.recomputesAddresses = true
       let channels = rows / Index(height)
       k.grid([channels.ceilDiv(share)], schedule: schedule) { task in
-        func load(_ stack: Int, _ part: Int) -> MonarchSplit {
-          let size = stack == 0 ? height : side
-          let parts = (0..<2).map {
-            k.load(
-              matrices[stack], at: [Index(2 * part + $0), 0, 0], rows: size, columns: size,
-              validRows: Index(size), validColumns: Index(size))
-          }
-          return MonarchSplit(high: parts[0], low: parts[1])
-        }
-        func tile(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
-          k.load(
-            tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side))
-        }
-        let (rowMatrices, columnMatrices) = ([0, 1].map { load(0, $0) }, [0, 1].map { load(1, $0) })
+        let (rowMatrices, columnMatrices) = matrices(k, parameters)
         let first = task[0] * share
-        let x = k.cast(tile(input, [first * Index(height), 0]), to: .float32)
+        let x = k.cast(tile(k, input, [first * Index(height), 0]), to: .float32)
         k.loop((channels - first).min(share)) { step in
           let factor = MonarchSplit(x, k)
           // The next one, or the last again.
           let next = (first + step + 1).min(channels - 1)
-          k.assign(x, tile(input, [next * Index(height), 0]))
+          k.assign(x, tile(k, input, [next * Index(height), 0]))
           let sums = rowMatrices.map { MonarchSplit.product($0, factor, k) }
-          let t = (0..<2).map { tile(twiddles, [Index($0), 0, 0]) }
-          let turned = MonarchTile.product(Pair(re: sums[0], im: sums[1]), Pair(re: t[0], im: t[1]), k)
+          let turned = MonarchTile.product(Pair(re: sums[0], im: sums[1]), twiddles(k, parameters), k)
           for half in 0..<2 {
             let spectrum = MonarchSplit.product(folded(turned, half, k), columnMatrices[half], k)
             store(spectrum, half, isCircular, to: outputs, row: (first + step) * Index(height), k)
@@ -80,6 +63,38 @@ package enum MonarchWideSpectrum {
         }
       }
     }
+  }
+
+  /// The parameters for ``constants()``.
+  static func parameters(_ k: Recorder) -> [TensorParameter] {
+    [("rows", height), ("columns", side)].map { k.input($0, .bfloat16, [4, Index($1), Index($1)]) }
+      + [k.input("twiddles", .float32, [2, Index(height), Index(side)])]
+  }
+
+  /// Matrices of rows re and im, and of both halves of the columns.
+  static func matrices(
+    _ k: Recorder, _ parameters: [TensorParameter]
+  ) -> (rows: [MonarchSplit], columns: [MonarchSplit]) {
+    func load(_ stack: Int, _ part: Int) -> MonarchSplit {
+      let size = stack == 0 ? height : side
+      let parts = (0..<2).map {
+        k.load(
+          parameters[stack], at: [Index(2 * part + $0), 0, 0], rows: size, columns: size,
+          validRows: Index(size), validColumns: Index(size))
+      }
+      return MonarchSplit(high: parts[0], low: parts[1])
+    }
+    return ([0, 1].map { load(0, $0) }, [0, 1].map { load(1, $0) })
+  }
+
+  /// Twiddles, read only where they are used, since registers are scarce.
+  static func twiddles(_ k: Recorder, _ parameters: [TensorParameter]) -> MonarchTile.Pair {
+    let parts = (0..<2).map { tile(k, parameters[2], [Index($0), 0, 0]) }
+    return Pair(re: parts[0], im: parts[1])
+  }
+
+  private static func tile(_ k: Recorder, _ tensor: TensorParameter, _ at: [Index]) -> Tile {
+    k.load(tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side))
   }
 
   /// Sums or differences of columns that are 32 apart, re beside im.

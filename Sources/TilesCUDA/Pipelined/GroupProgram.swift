@@ -142,7 +142,7 @@ struct GroupProgram {
     case .loop(let step, let count, _, let load, let body):
       finishProducts()
       addLoop(step, count, load, body)
-    case .when(let lower, let upper, let body) where body.allSatisfy(\.isElementwise):
+    case .when(let lower, let upper, let body) where body.allSatisfy(\.staysInThreads):
       waitFor { running in
         body.contains { $0.reads(running.accumulator) || $0.writes(running.accumulator) }
       }
@@ -396,6 +396,14 @@ extension Placement {
 extension Statement {
   /// Whether it only computes element by element, in registers that no product packs.
   var isElementwise: Bool { if case .map = operation { true } else { false } }
+
+  /// Whether it is elementwise, or moves what a thread alone reads and writes.
+  var staysInThreads: Bool {
+    switch operation {
+    case .load(_, let reference), .store(_, let reference): reference.tensor.access == .scratch
+    default: isElementwise
+    }
+  }
 
   /// Whether a product in it takes the tile as its left factor, not transposed.
   fileprivate func hasLeftFactor(_ tile: Tile) -> Bool {

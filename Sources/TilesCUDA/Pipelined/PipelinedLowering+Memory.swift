@@ -87,6 +87,7 @@ extension PipelinedLowering {
   // MARK: Global memory
 
   mutating func printRead(_ tile: Tile, _ reference: TileReference) {
+    if reference.tensor.access == .scratch { return printKept(tile, reference, isRead: true) }
     let global = self.global
     forEachElement(tile, reference) { place, inside, target in
       let load = global(reference.tensor.type, "a.tensor[\(reference.tensor.number)]", place)
@@ -152,6 +153,7 @@ extension PipelinedLowering {
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
     else { return nil }
     let tensor = reference.tensor
+    if tensor.access == .scratch { return nil }
     // A few rows are sooner written by the threads that hold them.
     if let rows = tile.validRows.constantValue, rows <= 8 { return nil }
     guard tensor.extents.count <= 5,
@@ -184,6 +186,7 @@ extension PipelinedLowering {
   }
 
   mutating func printStore(_ tile: Tile, _ reference: TileReference, adds: Bool) {
+    if reference.tensor.access == .scratch { return printKept(tile, reference, isRead: false) }
     guard let shared = storeForm(tile, reference, adds: adds),
       case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis

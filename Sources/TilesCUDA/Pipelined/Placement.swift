@@ -165,7 +165,7 @@ struct Placement {
     func visit(_ statements: [Statement]) {
       for statement in statements {
         for block in statement.operation.blocks { visit(block) }
-        if statement.isElementwise || !statement.operation.blocks.isEmpty { continue }
+        if statement.staysInThreads || !statement.operation.blocks.isEmpty { continue }
         others.formUnion((statement.operation.tilesRead + statement.operation.tilesWritten).map(\.id))
       }
     }
@@ -284,6 +284,7 @@ struct Placement {
 
   /// Its form in shared memory, or `nil` where threads read it straight from global memory.
   private mutating func sharedTile(_ tile: Tile, _ reference: TileReference, isStep: Bool) -> SharedTile? {
+    if reference.tensor.access == .scratch { return nil }
     let lastAxis = reference.tensor.extents.count - 1
     if isStep, tile.type == .float32, reference.tensor.type == .float32, factors[tile.id] == nil {
       if tile.rows == 1, reference.columnAxis == lastAxis {

@@ -66,7 +66,7 @@ struct Slabs {
     for tile in operation.tiles { tiles[tile.id] = tile }
     switch operation {
     case .add: isPossible = false
-    case .load(_, let reference) where reference.tensor.access == .update: isPossible = false
+    case .load(_, let reference) where reference.tensor.access != .input: isPossible = false
     case .matmul(let product):
       let (left, right) = (product.left, product.right)
       join(
