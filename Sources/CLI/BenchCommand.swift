@@ -79,6 +79,7 @@ struct BenchCommand: ParsableCommand {
       guard groups == [.sequence_generation] else {
         throw ValidationError("--sequences is for `bench sequence_generation` alone.")
       }
+      guard !check else { throw ValidationError("--check has sequences of its own; leave out --sequences.") }
       guard (1...4096).contains(sequences) else { throw ValidationError("--sequences must be 1 to 4096.") }
     }
     guard !tune || options.machine.device == .cuda else {

@@ -25,8 +25,9 @@ extension Device {
     _ function: PointwiseFunction, _ inputs: [Tensor], stream: Int = 0, types: [ElementType]? = nil
   ) throws -> [Tensor] {
     var inputs = inputs
-    // Numbers are drawn by place in memory: a gradient, and another machine, are to draw the same ones whatever lies how.
-    if function.isRandom { inputs = try inputs.map { $0.strides.contains(0) ? $0 : try dense($0) } }
+    // Numbers are drawn by place in memory: a gradient, and another machine, are to draw the same ones whatever lies how. A number that
+    // is everywhere lies like anything.
+    if function.isRandom { inputs = try inputs.map { $0.isEverywhere ? $0 : try dense($0) } }
     if let order = inputs.memoryOrder {
       var inverse = order
       for (place, axis) in order.enumerated() { inverse[axis] = place }
@@ -119,6 +120,9 @@ extension [Tensor] {
 }
 
 extension Tensor {
+  /// Whether it is one number, repeated.
+  fileprivate var isEverywhere: Bool { zip(shape, strides).allSatisfy { $0 == 1 || $1 == 0 } }
+
   /// With axes of extent 1 before the others.
   fileprivate func extended(to rank: Int) -> Tensor {
     let more = rank - shape.count

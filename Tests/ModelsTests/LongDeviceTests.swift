@@ -34,7 +34,9 @@ import TilesCPU
 
   private static let cases = mixers.flatMap { mixer in
     [true, false].filter { $0 || mixer.canBeTwoSided }.flatMap { isCausal in
-      [300, 9000].map { Case(mixer: mixer, isCausal: isCausal, length: $0) }
+      (["hyena", "longconv"].contains(mixer.name) ? [300, 9000, 17_000] : [300, 9000]).map {
+        Case(mixer: mixer, isCausal: isCausal, length: $0)
+      }
     }
   }
 
@@ -63,9 +65,10 @@ import TilesCPU
   @Test(arguments: cases) private func agreesWithTheCores(c: Case) throws {
     let exact = try run(c, on: Device(CPUExecutor(threads: 2)))
     let found = try run(c, on: Device(DeviceExecutor(CPUExecutor(threads: 2)), factors: .bfloat16))
+    #expect(found.map(\.name) == exact.map(\.name))
     for (a, b) in zip(found, exact) {
-      // Rounded to eight bits many times over; what is wrong is off by more than half.
-      #expect(a.name == b.name && relativeError(a.numbers, b.numbers) < 0.1, "\(a.name)")
+      // Rounded to eight bits many times over. What is lost between chunks is more than that in LongConv, whose filters do not decay.
+      #expect(relativeError(a.numbers, b.numbers) < 0.1, "\(a.name)")
     }
   }
 }

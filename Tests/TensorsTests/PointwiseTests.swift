@@ -101,7 +101,7 @@ import Tiles
   }
 
   /// What the gradient draws again are the numbers of before, however it lies in memory.
-  @Test(arguments: 0..<4) func dropoutsGradientIsOfItsMaskHoweverItLies(way: Int) throws {
+  @Test(arguments: 0..<5) func dropoutsGradientIsOfItsMaskHoweverItLies(way: Int) throws {
     let (device, shape) = (exactDevice(), [3, 70, 50])
     device.begin(step: 1, seed: 5)
     let x = Variable(
@@ -112,6 +112,8 @@ import Tiles
     case 0: seen = try dropped.permuted([2, 0, 1]).dense()
     case 1: seen = try dropped.sliced(axis: 1, 0..<33).padded(axis: 1, after: 2)
     case 2: seen = try Variable.joined([dropped, dropped], axis: 2)
+    // Its gradient is a view that repeats.
+    case 4: seen = try dropped.sum(axes: [1])
     default: seen = try dropped.permuted([1, 0, 2]).dense()
     }
     let weights = try device.constant(numbers(seen.value.count, seed: 2, in: 1...2), seen.shape)

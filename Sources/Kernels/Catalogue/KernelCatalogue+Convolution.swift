@@ -161,8 +161,11 @@ extension KernelCatalogue {
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
       MonarchWide.Shape(type: .float16, gatesAfter: 2),
     ] + chunked + manyChunks).map { shape in
+      // What tasks keep for themselves is told apart by channel and part of the batch.
       wideEntry(
-        "monarch_wide_\(shape.variant)", shape.type, ["B": 2, "R": 128 * shape.chunks, "share": 2]
+        "monarch_wide_\(shape.variant)", shape.type,
+        shape.chunks > 2
+          ? ["B": 3, "R": 256 * shape.chunks, "share": 2] : ["B": 2, "R": 128 * shape.chunks, "share": 2]
       ) {
         try MonarchWide.kernel(shape)
       }

@@ -91,7 +91,7 @@ extension MonarchConvolution {
     if shape.filterLength != shape.points {
       for number in wholes.indices {
         wholes[number].target = try workspace(
-          wholes[number].isLater ? "later" : "filter", .float32, shape.channels)
+          wholes[number].isLater ? "gradient of later" : "gradient", .float32, shape.channels)
       }
     }
     if let wide, sumsChunks {

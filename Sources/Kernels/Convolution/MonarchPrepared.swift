@@ -90,6 +90,10 @@ final class MonarchPrepared: PreparedConvolution {
       ] where target != nil && operand == nil {
         throw ConvolutionError.operand(name: name, why: "its gradient is wanted, there is none")
       }
+      guard !isCuttable || gradients.filters?.reverse == nil else {
+        throw ConvolutionError.operand(
+          name: "filter of later positions", why: "its gradient is wanted, there is none")
+      }
       var known = try halves(spectrum, channels: channels)
       if let skip = rows.skip { known = try adding(skip, to: known, &states) }
       // The skip factors are part of the filters' first taps, and so are their gradients.
