@@ -43,7 +43,10 @@ struct BenchCommand: ParsableCommand {
 
   @Option(
     help:
-      "Prompts that are continued together, instead of 64 as in the paper, or 4 on cores (sequence_generation only)."
+      """
+      Prompts that are continued together, instead of 64 as in the paper, or 4 on cores; half as many, or fewer, where keys \
+      and values would take more than 64 GiB: B= says how many (sequence_generation only).
+      """
   )
   var sequences: Int?
 
