@@ -16,10 +16,10 @@ extension Variable {
   /// - Parameter seed: as large as the variable.
   public func backward(from seed: Tensor) throws {
     precondition(seed.shape == shape, "a seed of \(seed.shape) for \(shape)")
-    var pending = PendingGradients(device)
+    let pending = PendingGradients(device)
     try pending.add(.whole(seed), to: self)
     while let (node, gradients) = try pending.next() {
-      let contributions = try node.finish(gradients) { pending.whole(of: $0) }
+      let contributions = try node.finish(gradients, in: pending)
       for (input, contribution) in contributions where input.needsGradient {
         try pending.add(contribution, to: input)
       }
@@ -28,13 +28,15 @@ extension Variable {
 }
 
 /// Operations whose results' gradients are being added up.
-private struct PendingGradients {
+final class PendingGradients {
   /// Gradients by the number of the operation and of its result.
   private var sums: [Int: [Sum?]] = [:]
   private var nodes: [Int: Node] = [:]
   /// A heap of the operations' numbers, the largest first.
   private var order: [Int] = []
   private let device: Device
+  /// Whose gradients have a place that was not written to yet.
+  private var placed: [Variable] = []
 
   /// A gradient so far.
   private struct Sum {
@@ -50,7 +52,12 @@ private struct PendingGradients {
 
   init(_ device: Device) { self.device = device }
 
-  mutating func add(_ contribution: Contribution, to variable: Variable) throws {
+  func add(_ contribution: Contribution, to variable: Variable) throws {
+    if case .placed = contribution {
+      placed.removeAll { $0 === variable }
+      return
+    }
+    precondition(!placed.contains { $0 === variable }, "a gradient's place was asked for and not written to")
     guard let node = variable.node else {
       let before = variable.gradient.map { Sum(tensor: $0, isOwned: false) }
       let sum = try whole(joined(before, contribution, variable))
@@ -58,15 +65,42 @@ private struct PendingGradients {
       variable.gradient = try device.converted(sum.tensor, to: variable.value.type)
       return
     }
-    if nodes[node.number] == nil {
-      nodes[node.number] = node
-      let none = [Sum?](repeating: nil, count: node.outputs)
-      sums[node.number] = none
-      push(node.number)
-    }
+    expect(node)
     let before = sums[node.number]?[variable.output]
     let sum = try joined(before ?? nil, contribution, variable)
     sums[node.number]?[variable.output] = sum
+  }
+
+  /// Goes through an operation once all that its results went into has been gone through.
+  private func expect(_ node: Node) {
+    guard nodes[node.number] == nil else { return }
+    nodes[node.number] = node
+    let none = [Sum?](repeating: nil, count: node.outputs)
+    sums[node.number] = none
+    push(node.number)
+  }
+
+  /// The part of the gradient of something larger that is all of a variable's gradient, and is not written yet; `nil` where there is
+  /// none. It counts as written from then on.
+  func place(of variable: Variable) throws -> Tensor? {
+    guard variable.uses == 1, let (axis, range) = variable.node?.part,
+      let larger = variable.node?.inputs.first,
+      let node = larger.node
+    else { return nil }
+    var sum: Sum
+    if let before = sums[node.number]?[larger.output] {
+      guard let written = before.written, written.axis == axis,
+        !written.ranges.contains(where: range.overlaps)
+      else { return nil }
+      sum = before
+    } else {
+      sum = Sum(tensor: try device.empty(larger.shape, larger.value.type), isOwned: true, written: (axis, []))
+    }
+    sum.written?.ranges.append(range)
+    expect(node)
+    sums[node.number]?[larger.output] = sum
+    placed.append(variable)
+    return sum.tensor.sliced(axis: axis, range)
   }
 
   /// What is known so far of a variable's gradient, where that is for all of its numbers.
@@ -80,7 +114,7 @@ private struct PendingGradients {
   }
 
   /// The latest operation; all that its results went into has been gone through.
-  mutating func next() throws -> (Node, [Tensor?])? {
+  func next() throws -> (Node, [Tensor?])? {
     guard let number = pop(), let node = nodes.removeValue(forKey: number),
       let gradients = sums.removeValue(forKey: number)
     else { return nil }
@@ -94,6 +128,7 @@ private struct PendingGradients {
       guard let before else { return Sum(tensor: tensor, isOwned: false) }
       return Sum(tensor: try device.sum(whole(before).tensor, tensor), isOwned: true)
     case .total(let tensor): return Sum(tensor: tensor, isOwned: true)
+    case .placed: preconditionFailure("what is placed is part of a sum already")
     case .part(let axis, let range, let tensor):
       var sum =
         try before
@@ -128,7 +163,7 @@ private struct PendingGradients {
     return Sum(tensor: sum.tensor, isOwned: true)
   }
 
-  private mutating func push(_ number: Int) {
+  private func push(_ number: Int) {
     order.append(number)
     var child = order.count - 1
     while child > 0, order[(child - 1) / 2] < order[child] {
@@ -137,7 +172,7 @@ private struct PendingGradients {
     }
   }
 
-  private mutating func pop() -> Int? {
+  private func pop() -> Int? {
     guard let first = order.first else { return nil }
     order[0] = order[order.count - 1]
     order.removeLast()

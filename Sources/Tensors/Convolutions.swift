@@ -36,9 +36,18 @@ extension Variable {
     let result = try device.sequences(self.shape, type)
     try convolution.apply(rows, .spectrum(spectrum), into: result)
     let inputs = [self, filter, reverse, skip, gateBefore, gateAfter].compactMap { $0 }
-    return device.note(result, from: inputs) { g in
+    return device.noteAdding([result], from: inputs) { gradients, sums in
+      guard let g = gradients[0] else { return [] }
+      var placed: [ObjectIdentifier] = []
       func target(_ variable: Variable?) throws -> Tensor? {
         guard let variable, variable.needsGradient else { return nil }
+        // Rows that are a part of something larger have their gradients written into that of the larger.
+        if variable.value.type == type, !device.keepsChannelsApart,
+          let input = inputs.firstIndex(where: { $0 === variable }), let place = try sums.place(input)
+        {
+          placed.append(ObjectIdentifier(variable))
+          return place
+        }
         return try variable.shape.count == 3
           ? device.sequences(variable.shape, type) : device.empty(variable.shape)
       }
@@ -57,8 +66,12 @@ extension Variable {
         (self, targets.input), (filter, targets.filters?.forward), (reverse, targets.filters?.reverse),
         (skip, targets.skip), (gateBefore, targets.inputGate), (gateAfter, targets.outputGate),
       ]
-      return found.compactMap { variable, tensor in variable.map { _ in tensor.map { .whole($0) } } }
-    }
+      return found.compactMap { variable, tensor in
+        variable.map { variable in
+          placed.contains(ObjectIdentifier(variable)) ? .placed : tensor.map { .whole($0) }
+        }
+      }
+    }[0]
   }
 
   /// The same with gates and skip term as operations of their own, around a sum without transforms.

@@ -35,14 +35,40 @@ extension Device {
       return try pointwise(function, turned, stream: stream, types: types).map { $0.permuted(inverse) }
     }
     let launch = PointwiseLaunch(inputs, isRandom: function.isRandom, on: self)
-    let most = inputs.map(\.count).max() ?? 0
-    let whole = inputs.filter { $0.count == most }
-    let common = whole.allSatisfy { $0.type == whole[0].type } ? whole.first?.type ?? scalar : scalar
+    let common = commonType(inputs)
     let outputs = try (0..<function.outputCount).map {
       try empty(launch.broadcast.shape, types?[$0] ?? common)
     }
     try run(function, inputs, outputs, launch, stream)
     return outputs
+  }
+
+  /// The same, of a function that draws nothing, with results written to what is there for them, which may be parts of something, or
+  /// inputs of the same place in memory.
+  ///
+  /// - Parameter targets: of the results' shape; memory of their own is taken where there is none.
+  func pointwise(
+    _ function: PointwiseFunction, _ inputs: [Tensor], into targets: [Tensor?]
+  ) throws -> [Tensor] {
+    precondition(!function.isRandom, "random numbers belong to dense results")
+    // Targets count for the order of axes.
+    let launch = PointwiseLaunch(inputs + targets.compactMap { $0 }, on: self)
+    let common = commonType(inputs)
+    let outputs = try targets.map { target in
+      precondition(
+        target == nil || target?.shape == launch.broadcast.shape,
+        "\(launch.broadcast.shape) for a target of another shape")
+      return try target ?? empty(launch.broadcast.shape, common)
+    }
+    try run(function, inputs, outputs, launch, 0)
+    return outputs
+  }
+
+  /// The type of the inputs of full size, of which float32 prevails.
+  private func commonType(_ inputs: [Tensor]) -> ElementType {
+    let most = inputs.map(\.count).max() ?? 0
+    let whole = inputs.filter { $0.count == most }
+    return whole.allSatisfy { $0.type == whole[0].type } ? whole.first?.type ?? scalar : scalar
   }
 
   private func run(
@@ -152,7 +178,7 @@ extension Variable {
     let inputs = variables.map(\.value)
     let results = try device.pointwise(function, inputs, stream: stream)
     let seed = device.seed
-    return device.note(results, from: variables) { gradients in
+    return device.noteAdding(results, from: variables) { gradients, sums in
       let given = gradients.indices.filter { gradients[$0] != nil }
       let wanted = variables.indices.filter { variables[$0].needsGradient }
       let (backward, places) = device.once(Derivative(function: function, wanted: wanted, given: given)) {
@@ -162,10 +188,26 @@ extension Variable {
         device.seed == seed || !function.isRandom,
         "backward() after begin(step:seed:) would draw other numbers")
       let all = inputs + given.compactMap { gradients[$0] }
-      let outputs = try device.gradients(backward, all, stream)
+      // Parts of something larger have their gradients written into that of the larger.
+      var targets = [Tensor?](repeating: nil, count: backward.outputCount)
+      var written: Set<Int> = []
+      for (input, place) in zip(wanted, places) where !backward.isRandom {
+        guard let place, inputs[input].shape == results[0].shape, backward.passedThrough(place) == nil,
+          targets[place] == nil, let target = try sums.place(input)
+        else { continue }
+        targets[place] = target
+        written.insert(input)
+      }
+      let outputs =
+        try written.isEmpty
+        ? device.gradients(backward, all, stream) : device.pointwise(backward, all, into: targets)
       var contributions = [Contribution?](repeating: nil, count: variables.count)
       for (input, place) in zip(wanted, places) {
         guard let place else { continue }
+        if written.contains(input) {
+          contributions[input] = .placed
+          continue
+        }
         contributions[input] = .whole(try device.reduced(outputs[place], to: inputs[input].shape))
       }
       return contributions

@@ -17,6 +17,8 @@ public final class Variable {
   let node: Node?
   /// Which of the node's results it is.
   let output: Int
+  /// How many noted operations took it.
+  private(set) var uses = 0
 
   /// Extents.
   public var shape: [Int] { value.shape }
@@ -38,6 +40,9 @@ public final class Variable {
     needsGradient = node != nil
   }
 
+  /// A noted operation takes it.
+  func isTaken() { uses += 1 }
+
   /// Forgets the gradient.
   public func clearGradient() { gradient = nil }
 
@@ -49,31 +54,33 @@ public final class Variable {
 final class Node {
   /// Place in the order of operations.
   let number: Int
+  /// Where in the input its one result lies, of an operation that is nothing but a view of a part.
+  let part: (axis: Int, range: Range<Int>)?
   var inputs: [Variable]
   let outputs: Int
   /// Gradients of the inputs from those of the outputs that there are.
   private var backward: Backward?
 
-  /// Contributions from the results' gradients and from what is known so far of those of the inputs.
-  typealias Backward = (_ gradients: [Tensor?], _ known: [Tensor?]) throws -> [Contribution?]
+  /// Contributions from the results' gradients and from what there is of those of the inputs.
+  typealias Backward = (_ gradients: [Tensor?], _ inputs: InputGradients) throws -> [Contribution?]
 
-  init(number: Int, inputs: [Variable], outputs: Int, _ backward: @escaping Backward) {
+  init(
+    number: Int, inputs: [Variable], outputs: Int, part: (axis: Int, range: Range<Int>)?,
+    _ backward: @escaping Backward
+  ) {
     self.number = number
+    self.part = part
     self.inputs = inputs
     self.outputs = outputs
     self.backward = backward
   }
 
   /// Computes the inputs' gradients and lets go of all that was kept for it.
-  ///
-  /// - Parameter known: what is known so far of an input's gradient.
-  func finish(
-    _ gradients: [Tensor?], known: (Variable) -> Tensor?
-  ) throws -> [(Variable, Contribution)] {
+  func finish(_ gradients: [Tensor?], in pending: PendingGradients) throws -> [(Variable, Contribution)] {
     guard let backward else {
       preconditionFailure("backward() went through this operation before, and what it needs is gone")
     }
-    let contributions = try backward(gradients, inputs.map(known))
+    let contributions = try backward(gradients, InputGradients(inputs, pending))
     let result = zip(inputs, contributions).compactMap { input, contribution in
       contribution.map { (input, $0) }
     }
@@ -83,6 +90,21 @@ final class Node {
   }
 }
 
+/// What an operation may see of its inputs' gradients.
+struct InputGradients {
+  private let inputs: [Variable]
+  private let pending: PendingGradients
+
+  init(_ inputs: [Variable], _ pending: PendingGradients) { (self.inputs, self.pending) = (inputs, pending) }
+
+  /// What is known so far of an input's gradient, where that is for all of its numbers.
+  func known(_ input: Int) -> Tensor? { pending.whole(of: inputs[input]) }
+
+  /// Where all of an input's gradient is to be written, of a part of something larger that went nowhere else. Who asks contributes
+  /// ``Contribution/placed``.
+  func place(_ input: Int) throws -> Tensor? { try pending.place(of: inputs[input]) }
+}
+
 /// What one operation adds to the gradient of an input.
 enum Contribution {
   case whole(Tensor)
@@ -90,6 +112,8 @@ enum Contribution {
   case total(Tensor)
   /// To a range of one axis only.
   case part(axis: Int, Range<Int>, Tensor)
+  /// All of it, written where ``InputGradients/place(_:)`` said.
+  case placed
 }
 
 extension Device {
@@ -105,14 +129,18 @@ extension Device {
   }
 
   /// As ``note(_:from:_:)``, of an operation that may itself add to what is known of its inputs' gradients.
+  ///
+  /// - Parameter part: where the result lies in the input, of a view of a part.
   func noteAdding(
-    _ results: [Tensor], from inputs: [Variable], _ backward: @escaping Node.Backward
+    _ results: [Tensor], from inputs: [Variable], part: (axis: Int, range: Range<Int>)? = nil,
+    _ backward: @escaping Node.Backward
   ) -> [Variable] {
     guard recordsGradients, inputs.contains(where: \.needsGradient) else {
       return results.map { Variable($0, nil, output: 0, on: self) }
     }
     noted += 1
-    let node = Node(number: noted, inputs: inputs, outputs: results.count, backward)
+    for input in inputs { input.isTaken() }
+    let node = Node(number: noted, inputs: inputs, outputs: results.count, part: part, backward)
     return results.enumerated().map { Variable($1, node, output: $0, on: self) }
   }
 

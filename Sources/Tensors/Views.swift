@@ -22,9 +22,10 @@ extension Variable {
   /// A view of a range of one axis.
   public func sliced(axis: Int, _ range: Range<Int>) throws -> Variable {
     if range == 0..<shape[axis] { return self }
-    return device.note(value.sliced(axis: axis, range), from: [self]) {
-      [.part(axis: axis, range, $0)]
-    }
+    let part = (axis: axis, range: range)
+    return device.noteAdding([value.sliced(axis: axis, range)], from: [self], part: part) { gradients, _ in
+      gradients.map { $0.map { .part(axis: axis, range, $0) } }
+    }[0]
   }
 
   /// Views of equal parts of one axis.

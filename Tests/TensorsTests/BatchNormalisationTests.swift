@@ -78,6 +78,30 @@ import TilesCPU
     }
   }
 
+  /// Means far from 0, and first rows far from the mean, of which sums are taken.
+  @Test(arguments: [(64, 1000, false), (300, 1000, false), (300, 0, true), (4099, 100, true)])
+  func littleCancels(rows: Int, mean: Int, isLed: Bool) throws {
+    let x = (0..<rows * 3).map { place -> Float in
+      let number = Float((place * 37 + place / 7) % 101 - 50) / 32 + Float(mean)
+      return isLed && place < 64 * 3 ? number + 64 : number
+    }
+    func run(_ device: Device) throws -> (states: [Float], variances: [Float]) {
+      let known = try statistics(3, on: device)
+      let input = try device.constant(x, [rows, 3])
+      let y = try input.batchNormalised(
+        known, weight: device.constant([1, 2, 3], [3]), bias: device.constant([0, 0, 0], [3]))
+      return try (device.numbers(y.value), device.numbers(known.variance.value))
+    }
+    let exact = try run(exactDevice())
+    for device in [try coreDevice(), Device(DeviceExecutor(try CPUExecutor(threads: 2)))] {
+      let found = try run(device)
+      // Numbers of the input have 2⁻²⁴ of the mean as their own error, in units of a deviation near 1.
+      let bound = 4 * Double(max(64, mean)) * 0x1p-24 + 1e-5
+      #expect(relativeError(found.states.map { Double($0) }, exact.states.map { Double($0) }) < bound)
+      #expect(relativeError(found.variances.map { Double($0) }, exact.variances.map { Double($0) }) < bound)
+    }
+  }
+
   private func near(_ a: [Float], _ b: [Float]) -> Bool {
     zip(a, b).allSatisfy { (a: Float, b: Float) in abs(a - b) < 1e-5 }
   }

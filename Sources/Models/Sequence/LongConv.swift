@@ -50,9 +50,8 @@ struct LongConv: SequenceMixer {
     let (length, d, sets) = (u.shape[1], u.shape[2], settings.filter.sets)
     precondition(length <= settings.longest, "\(length) positions for filters of \(settings.longest) taps")
     let (ahead, back) = try u.device.precisely { try filters(length, d) }
-    // Fixed transforms round what they take; turned and repeated, it had better be small already.
-    let rounded = try transforms == nil ? u.converted(to: u.device.factors) : u
-    let channels = try rounded.permuted([0, 2, 1]).repeated(sets)
+    // Fixed transforms round what they take.
+    let channels = try u.channels(times: sets, isRounded: transforms == nil)
     let skips = try skip.reshaped([sets * d])
     let y =
       try transforms.map { transforms in

@@ -49,7 +49,7 @@ struct S4D: SequenceMixer {
     let filters = try u.device.precisely {
       try self.filters(length: u.shape[1], sets: settings.isTwoSided ? 2 * sets : sets)
     }
-    let channels = try u.permuted([0, 2, 1]).repeated(sets)
+    let channels = try u.channels(times: sets, isRounded: true)
     let y = try channels.convolvedBothWays(
       filters.sliced(axis: 0, 0..<sets * d),
       back: settings.isTwoSided ? filters.sliced(axis: 0, sets * d..<2 * sets * d) : nil,
