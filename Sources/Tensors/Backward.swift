@@ -57,7 +57,6 @@ final class PendingGradients {
       placed.removeAll { $0 === variable }
       return
     }
-    precondition(!placed.contains { $0 === variable }, "a gradient's place was asked for and not written to")
     guard let node = variable.node else {
       let before = variable.gradient.map { Sum(tensor: $0, isOwned: false) }
       let sum = try whole(joined(before, contribution, variable))
@@ -80,10 +79,10 @@ final class PendingGradients {
     push(node.number)
   }
 
-  /// The part of the gradient of something larger that is all of a variable's gradient, and is not written yet; `nil` where there is
-  /// none. It counts as written from then on.
+  /// The part that a variable is of something larger, in the gradient of that; `nil` where there is no such thing, or something was
+  /// written there. It counts as written from then on: what comes later is added to it.
   func place(of variable: Variable) throws -> Tensor? {
-    guard variable.uses == 1, let (axis, range) = variable.node?.part,
+    guard let (axis, range) = variable.node?.part,
       let larger = variable.node?.inputs.first,
       let node = larger.node
     else { return nil }
@@ -115,6 +114,7 @@ final class PendingGradients {
 
   /// The latest operation; all that its results went into has been gone through.
   func next() throws -> (Node, [Tensor?])? {
+    precondition(placed.isEmpty, "a gradient's place was asked for and not written to")
     guard let number = pop(), let node = nodes.removeValue(forKey: number),
       let gradients = sums.removeValue(forKey: number)
     else { return nil }

@@ -42,7 +42,7 @@ extension Variable {
     let result = try device.pointwise(
       normalised, [x, found.mean, found.factor, bias.value], types: [x.type])[0]
     let inputs = [self, weight, bias]
-    return device.noteAdding([result.reshaped(shape)], from: inputs) { gradients, inputs in
+    return device.noteAdding([result.reshaped(shape)], from: inputs) { gradients, inputGradients in
       guard let gradient = gradients[0] else { return [] }
       let g = try device.dense(gradient).reshaped([rows, width])
       let terms = PointwiseFunction(inputs: 4) { [$0[0], $0[0] * ($0[1] - $0[2]) * $0[3]] }
@@ -55,7 +55,7 @@ extension Variable {
       }
       let same = try device.pointwise(constants, [found.factor, found.inverse, sums[0], sums[1]])
       // What goes past the norm has been gone through before.
-      let before = inputs.known(0).flatMap {
+      let before = inputGradients.known(0).flatMap {
         $0.isDense && $0.type == x.type ? $0.reshaped([rows, width]) : nil
       }
       let change = PointwiseFunction(inputs: before == nil ? 6 : 7) { terms in
@@ -87,7 +87,8 @@ extension Device {
   /// Moments of rows `[R, D]`, towards which the statistics move.
   ///
   /// One pass: sums of what is left of x and of its square when the mean of the first rows is taken off. That mean is at most
-  /// √(R / 64) standard deviations from the mean of all (Cauchy and Schwarz), so that little cancels in the difference of both sums.
+  /// √(R / 64) standard deviations from the mean of all (Cauchy and Schwarz), so that the difference of both sums keeps all but a factor
+  /// of 1 + R / 64 of its precision, and hardly loses any where the first rows are like the others.
   fileprivate func moments(
     of x: Tensor, _ statistics: BatchStatistics, weight: Tensor, _ epsilon: Float
   ) throws -> Moments {

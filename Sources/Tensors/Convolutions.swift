@@ -36,14 +36,16 @@ extension Variable {
     let result = try device.sequences(self.shape, type)
     try convolution.apply(rows, .spectrum(spectrum), into: result)
     let inputs = [self, filter, reverse, skip, gateBefore, gateAfter].compactMap { $0 }
-    return device.noteAdding([result], from: inputs) { gradients, sums in
+    return device.noteAdding([result], from: inputs) { gradients, inputGradients in
       guard let g = gradients[0] else { return [] }
       var placed: [ObjectIdentifier] = []
       func target(_ variable: Variable?) throws -> Tensor? {
         guard let variable, variable.needsGradient else { return nil }
-        // Rows that are a part of something larger have their gradients written into that of the larger.
+        // Rows that are a part of something larger have their gradients written into that of the larger. On the cores those lie in
+        // another order.
         if variable.value.type == type, !device.keepsChannelsApart,
-          let input = inputs.firstIndex(where: { $0 === variable }), let place = try sums.place(input)
+          let input = inputs.firstIndex(where: { $0 === variable }),
+          let place = try inputGradients.place(input)
         {
           placed.append(ObjectIdentifier(variable))
           return place

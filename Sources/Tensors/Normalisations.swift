@@ -15,11 +15,11 @@ extension Variable {
       .run([x, weight.value] + (bias.map { [$0.value] } ?? []) + [result])
     let shape = self.shape
     let inputs = [self, weight] + (bias.map { [$0] } ?? [])
-    return device.noteAdding([result.reshaped(shape)], from: inputs) { gradients, inputs in
+    return device.noteAdding([result.reshaped(shape)], from: inputs) { gradients, inputGradients in
       guard let gradient = gradients[0] else { return [] }
       let g = try device.dense(gradient).reshaped([rows, width])
       // What goes past the norm has been gone through before.
-      let before = inputs.known(0).flatMap {
+      let before = inputGradients.known(0).flatMap {
         $0.isDense && $0.type == x.type ? $0.reshaped([rows, width]) : nil
       }
       // So many rows a task that every core has some.

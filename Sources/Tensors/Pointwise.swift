@@ -178,7 +178,7 @@ extension Variable {
     let inputs = variables.map(\.value)
     let results = try device.pointwise(function, inputs, stream: stream)
     let seed = device.seed
-    return device.noteAdding(results, from: variables) { gradients, sums in
+    return device.noteAdding(results, from: variables) { gradients, inputGradients in
       let given = gradients.indices.filter { gradients[$0] != nil }
       let wanted = variables.indices.filter { variables[$0].needsGradient }
       let (backward, places) = device.once(Derivative(function: function, wanted: wanted, given: given)) {
@@ -193,7 +193,7 @@ extension Variable {
       var written: Set<Int> = []
       for (input, place) in zip(wanted, places) where !backward.isRandom {
         guard let place, inputs[input].shape == results[0].shape, backward.passedThrough(place) == nil,
-          targets[place] == nil, let target = try sums.place(input)
+          targets[place] == nil, let target = try inputGradients.place(input)
         else { continue }
         targets[place] = target
         written.insert(input)

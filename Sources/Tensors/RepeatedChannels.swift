@@ -20,9 +20,9 @@ extension Variable {
     let result = try device.sequences([batch, times * width, length], isRounded ? device.factors : own)
     let copies = PointwiseFunction(inputs: 1) { terms in (0..<times).map { _ in terms[0] } }
     _ = try device.pointwise(copies, [value.permuted([0, 2, 1])], into: parts(result))
-    return device.noteAdding([result], from: [self]) { gradients, wanted in
+    return device.noteAdding([result], from: [self]) { gradients, inputGradients in
       guard let gradient = gradients[0] else { return [] }
-      let before = wanted.known(0).flatMap { $0.type == own ? $0 : nil }
+      let before = inputGradients.known(0).flatMap { $0.type == own ? $0 : nil }
       let inputs = (before.map { [$0] } ?? []) + parts(gradient).map { $0.permuted([0, 2, 1]) }
       let sum = PointwiseFunction(inputs: inputs.count) { terms in [terms[1...].reduce(terms[0], +)] }
       let total = try device.pointwise(sum, inputs, into: [device.empty(shape, own)])[0]

@@ -17,8 +17,6 @@ public final class Variable {
   let node: Node?
   /// Which of the node's results it is.
   let output: Int
-  /// How many noted operations took it.
-  private(set) var uses = 0
 
   /// Extents.
   public var shape: [Int] { value.shape }
@@ -39,9 +37,6 @@ public final class Variable {
     self.output = output
     needsGradient = node != nil
   }
-
-  /// A noted operation takes it.
-  func isTaken() { uses += 1 }
 
   /// Forgets the gradient.
   public func clearGradient() { gradient = nil }
@@ -100,8 +95,8 @@ struct InputGradients {
   /// What is known so far of an input's gradient, where that is for all of its numbers.
   func known(_ input: Int) -> Tensor? { pending.whole(of: inputs[input]) }
 
-  /// Where all of an input's gradient is to be written, of a part of something larger that went nowhere else. Who asks contributes
-  /// ``Contribution/placed``.
+  /// Where to write what the operation adds to an input's gradient, if that is a part of something larger and the first to arrive
+  /// there. Who asks contributes ``Contribution/placed``.
   func place(_ input: Int) throws -> Tensor? { try pending.place(of: inputs[input]) }
 }
 
@@ -112,7 +107,7 @@ enum Contribution {
   case total(Tensor)
   /// To a range of one axis only.
   case part(axis: Int, Range<Int>, Tensor)
-  /// All of it, written where ``InputGradients/place(_:)`` said.
+  /// Written where ``InputGradients/place(_:)`` said.
   case placed
 }
 
@@ -139,7 +134,6 @@ extension Device {
       return results.map { Variable($0, nil, output: 0, on: self) }
     }
     noted += 1
-    for input in inputs { input.isTaken() }
     let node = Node(number: noted, inputs: inputs, outputs: results.count, part: part, backward)
     return results.enumerated().map { Variable($1, node, output: $0, on: self) }
   }

@@ -3,7 +3,8 @@ package import Tiles
 
 /// ``MonarchGradient`` for 8,192 points: sums over the batch of T(g) · conj T(u), a tile of 128 rows shared by two groups.
 ///
-/// Floor: 4 bytes a point (8 with gates, 12 where products are kept) over the bandwidth; 24 products of 64 by 64 by 64 a channel and row of the batch over the rate of the matrix units.
+/// Floor: 4 bytes a point (8 with gates, 12 where products are kept) over the bandwidth; 24 products of 64 by 64 by 64 a channel
+/// and row of the batch over the rate of the matrix units.
 package enum MonarchWideGradient {
   /// What is fixed while recording.
   package struct Shape: Sendable, Hashable {

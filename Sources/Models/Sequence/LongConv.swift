@@ -84,14 +84,6 @@ struct LongConv: SequenceMixer {
 }
 
 extension Variable {
-  /// Channels `[B, H, L]` several times over, `[B, times · H, L]`.
-  func repeated(_ times: Int) throws -> Variable {
-    guard times > 1 else { return self }
-    let (b, h, length) = (shape[0], shape[1], shape[2])
-    return try reshaped([b, 1, h, length]).broadcast(to: [b, times, h, length])
-      .reshaped([b, times * h, length])
-  }
-
   /// The first half of the last axis times the sigmoid of the second.
   func gated() throws -> Variable {
     let halves = try split(axis: shape.count - 1, 2)

@@ -20,13 +20,15 @@ private final class LongConvDecoder: MixerDecoder {
   init(_ mixer: LongConv, after u: Variable, capacity: Int) throws {
     self.mixer = mixer
     let filter = try u.device.precisely { try mixer.filters(capacity, u.shape[2]).0 }
-    let channels = try u.permuted([0, 2, 1]).repeated(mixer.settings.filter.sets)
+    let channels = try u.channels(times: mixer.settings.filter.sets, isRounded: false)
     history = try ConvolutionHistory(filter: filter, after: channels, capacity: capacity)
   }
 
   func step(_ u: Variable) throws -> Variable {
     let (batch, width, sets) = (u.shape[0], u.shape[2], mixer.settings.filter.sets)
-    let x = try u.reshaped([batch, width, 1]).repeated(sets).reshaped([batch, sets * width])
+    let x = try u.reshaped([batch, 1, width]).channels(times: sets, isRounded: false).reshaped([
+      batch, sets * width,
+    ])
     let y = try history.step(x).map(x, mixer.skip.reshaped([sets * width])) { $0 + $1 * $2 }
     return try mixer.output(y.activated(.gelu)).gated().reshaped(u.shape)
   }
