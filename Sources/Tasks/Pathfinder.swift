@@ -37,17 +37,24 @@ public struct Pathfinder: Sendable {
   /// `count` pictures with grey values in 0…1, row by row, and their labels.
   ///
   /// They are the same on every machine for a seed; fewer of them are the first of more. Two equal pictures are not
-  /// looked for: all coordinates have 53 random bits.
+  /// looked for: all coordinates have 53 random bits. All cores draw: each picture has random numbers of its own.
   ///
   /// - Throws: ``TaskError/unreachable(task:goal:draws:remedy:)`` when the long snakes find no room, and
   ///   ``TaskError/parameter(task:name:value:rule:)`` for a count below 0 or beyond any memory.
   public func examples(_ count: Int, seed: UInt64) throws(TaskError) -> LabelledExamples<Float> {
     try TaskError.requireCount(count, of: settings.size * settings.size, task: "Pathfinder")
-    var generator = SeededNumbers(seed: seed)
+    var seeds = SeededNumbers(seed: seed)
     var examples = LabelledExamples<Float>(width: settings.size * settings.size, classes: 2)
-    for _ in 0..<count {
-      let scene = try scene(using: &generator)
-      examples.append(scene.pixels(settings), label: scene.label, padding: 0)
+    // Pictures wait in arrays of their own before they are put in line: not all of them at once.
+    let round = 4096
+    for first in stride(from: 0, to: count, by: round) {
+      let starts = (first..<min(first + round, count)).map { _ in seeds.next() }
+      let drawn = try concurrentMap(starts.count) { index throws(TaskError) in
+        var generator = SeededNumbers(seed: starts[index])
+        let scene = try scene(using: &generator)
+        return (pixels: scene.pixels(settings), label: scene.label)
+      }
+      for picture in drawn { examples.append(picture.pixels, label: picture.label, padding: 0) }
     }
     return examples
   }

@@ -98,8 +98,9 @@ import Testing
     #expect(examples.width == 1024 && examples.classes == 2 && examples.count == 50)
     #expect(examples.inputs.allSatisfy { (0...1).contains($0) } && examples.lengths.allSatisfy { $0 == 1024 })
     #expect(examples.centred[7] == (examples.inputs[7] - 0.5) / 0.5)
-    var generator = SeededNumbers(seed: 4)
+    var seeds = SeededNumbers(seed: 4)
     for index in 0..<50 {
+      var generator = SeededNumbers(seed: seeds.next())
       let scene = try task.scene(using: &generator)
       let pixels = Array(examples.input(index))
       #expect(scene.label == Int(examples.labels[index]))
@@ -118,6 +119,28 @@ import Testing
         if !isNear { #expect(pixels[place] == 0) }
       }
     }
+  }
+
+  /// More than are drawn at once: in order, whichever core was first.
+  @Test func fewerPicturesAreTheFirstOfMore() throws {
+    let task = try Pathfinder(size: 16)
+    let more = try task.examples(4200, seed: 5)
+    for count in [0, 1, 63, 4096, 4097] {
+      #expect(try task.examples(count, seed: 5) == more.part(0..<count))
+    }
+    #expect(try task.examples(63, seed: 6) != more.part(0..<63))
+  }
+
+  @Test func whereOneFailsAllFail() throws {
+    for failing in [0, 50, 99] {
+      #expect(throws: TaskError.self) {
+        try concurrentMap(100) { index throws(TaskError) in
+          if index == failing { throw TaskError.unreachable(task: "", goal: "", draws: 1, remedy: "") }
+          return index
+        }
+      }
+    }
+    #expect(try concurrentMap(1000) { index throws(TaskError) in index } == Array(0..<1000))
   }
 
   @Test func dashesLightTheirArea() {
