@@ -67,6 +67,20 @@ struct Broadcast: Hashable {
     return (tensor, spans)
   }
 
+  /// Whether an operand's neighbours along the last axis but one are neighbours in memory, and those along the last are not.
+  func isTurned(_ operand: Tensor) -> Bool {
+    let (strides, spans) = { ($0.tensor.strides, $0.spans) }(joined(operand))
+    let last = strides.count - 1
+    return spans[last] && spans[last - 1] && strides[last] != 1 && strides[last - 1] == 1
+  }
+
+  /// Rows and columns of a tile where operands lie both ways, on machines that fetch pieces of some 32 bytes: both of its sides
+  /// have whole ones, and no more of them at a time than that machine looks up beside each other.
+  var squareTile: (rows: Int, columns: Int) {
+    func side(_ extent: Int, most: Int) -> Int { min(most, max(8, extent.nextPowerOfTwo)) }
+    return (side(extents[extents.count - 2], most: 64), side(extents[extents.count - 1], most: 32))
+  }
+
   /// Rows and columns of a tile: some thousand numbers, and tasks enough for the machine.
   ///
   /// - Parameter columns: at most; a power of two.

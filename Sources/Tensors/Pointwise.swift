@@ -10,6 +10,10 @@ extension Device {
 
     init(_ inputs: [Tensor], isRandom: Bool = false, on device: Device) {
       broadcast = Broadcast(inputs)
+      if device.hasManyCores, !isRandom, inputs.contains(where: broadcast.isTurned) {
+        tile = broadcast.squareTile
+        return
+      }
       let cores = device.executor.cores
       // Few numbers a lane and many lanes on a GPU: more loads are under way than with many numbers in few lanes. Random numbers belong
       // to the columns of a tile, and are to be the same for any number of cores: tiles of up to 1,024 are never cut in columns.

@@ -52,8 +52,8 @@ extension Device {
         function, inputs, types: [ElementType](repeating: scalar, count: function.outputCount)
       ).map { try summed($0, axis: 0) }
     }
-    // Vectors of four numbers, since sums are float32.
-    let cut = middle(outer: 1, count: rows, inner: width, type: .float32)
+    let narrow = inputs.map(kernelType).first { $0 != .float32 }
+    let cut = middle(outer: 1, count: rows, inner: width, type: narrow ?? .float32)
     guard case .middle(_, let columns, let length) = cut else { return [] }
     let kernel = ColumnSums(
       function, hasRows: inputs.map { $0.shape[0] == rows }, types: inputs.map(kernelType), columns: columns,

@@ -85,6 +85,9 @@ import Tiles
     #expect((single.taskThreads, single.tasks) == (32, 4))
     let program = try SimpleLowering.emit(scaling(rows: 1, width: 128), target: .sm_90a)
     #expect(program.grid == .persistent(perMultiprocessor: 16))
+    // No lane is without numbers because a row is shorter than a warp, unless lanes add up what they have.
+    let narrow = try #require(RowsLayout(scaling(rows: 1, width: 128, type: .bfloat16)))
+    #expect((narrow.lanes, narrow.groups, narrow.tasks) == (16, 1, 8))
   }
 
   /// A row may be changed where it lies by whoever reads it, but not read at one place and written at another.

@@ -28,8 +28,13 @@ extension CatalogueEntry {
     let integers = kernel.arguments.map { parameters[$0] }
     func tensors() throws -> [Tensor] {
       try kernel.tensors.map { parameter in
-        let shape = parameter.extents.map { $0.value(parameters: parameters) }
-        return try Self.filled(parameter, shape, given.fills[parameter.name])
+        var shape = parameter.extents.map { $0.value(parameters: parameters) }
+        let fill = given.fills[parameter.name]
+        guard given.turned.contains(parameter.name) else { return try Self.filled(parameter, shape, fill) }
+        let last = shape.count - 1
+        shape.swapAt(last, last - 1)
+        return try Self.filled(parameter, shape, fill)
+          .permuted(Array(0..<last - 1) + [last, last - 1])
       }
     }
     let exact = try tensors()

@@ -21,11 +21,14 @@ public struct CatalogueEntry: Sendable {
     public var sizes: [String: Int]
     /// How tensors are filled, by name; others are uniform.
     public var fills: [String: Fill]
+    /// Inputs whose last two axes lie in memory the other way around.
+    public var turned: Set<String>
 
     /// A case with inputs that are uniform unless said otherwise.
-    public init(_ sizes: [String: Int], _ fills: [String: Fill] = [:]) {
+    public init(_ sizes: [String: Int], _ fills: [String: Fill] = [:], turned: Set<String> = []) {
       self.sizes = sizes
       self.fills = fills
+      self.turned = turned
     }
 
     /// The sizes, sorted by name.

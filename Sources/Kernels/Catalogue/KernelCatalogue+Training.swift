@@ -46,8 +46,22 @@ extension KernelCatalogue {
             Dictionary(uniqueKeysWithValues: entry.spans.indices.map { ("x\($0)", .uniform(entry.range)) }))
         }
       ) { try Pointwise(entry.function, spans: entry.spans, rows: 4, columns: 128).kernel() }
-    }
+    } + [turnedSum]
   }()
+
+  /// Two of three arrays lie the other way, as channels beside positions do.
+  private static let turnedSum = CatalogueEntry(
+    "pointwise_turned", tolerance: .sums(3),
+    cases: [(1, 1, 1), (2, 63, 65), (3, 130, 40), (2, 128, 96)].map {
+      Case(["N0": $0.0, "N1": $0.1, "N2": $0.2], turned: ["x1", "x2"])
+    }
+  ) {
+    let function = PointwiseFunction(inputs: 3) { [$0[0] + $0[1] * $0[2]] }
+    return try Pointwise(
+      function, spans: Array(repeating: [true, true, true], count: 3), rows: 64, columns: 32,
+      types: [.float32, .bfloat16, .bfloat16]
+    ).kernel()
+  }
 
   private static let batchedProducts: [CatalogueEntry] = [false, true].flatMap { transposesA in
     [false, true].map { transposesB in

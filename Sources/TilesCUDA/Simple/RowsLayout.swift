@@ -36,6 +36,7 @@ struct RowsLayout {
     var isPossible = true
     var isNarrow = false
     var reductions = 0
+    var mixesLanes = false
     var stored: [Int: Set<Place>] = [:]
     var loaded: [Int: Set<Place>] = [:]
     kernel.body.forEachOperation { operation in
@@ -54,6 +55,7 @@ struct RowsLayout {
       case .map(let program):
         tiles.append(program.space)
         if program.space.columns > 1 { reductions += program.reductions.count }
+      case .quantize: mixesLanes = true
       default: break
       }
     }
@@ -82,8 +84,12 @@ struct RowsLayout {
     self.lanes = max(lanes, 32 / vector)
     self.rows = rows
     self.vector = vector
+    // Lanes that ask each other are whole warps; others are dealt to tasks where there are more than a row's.
+    mixesLanes = mixesLanes || reductions > 0 || tiles.contains { $0.type == .q16_rows }
     var groups = 1
-    while groups * 2 * self.lanes <= 256, groups < rows || groups * self.lanes < 32 { groups *= 2 }
+    while groups * 2 * self.lanes <= 256, groups < rows || mixesLanes && groups * self.lanes < 32 {
+      groups *= 2
+    }
     self.groups = groups
     tasks = warps == 1 ? max(1, 128 / (groups * self.lanes)) : 1
     // Whole vectors of narrow tiles may be more than what was reckoned with.
