@@ -23,9 +23,20 @@ struct AffineLayer {
   func callAsFunction(
     _ x: Variable, activation: Activation? = nil, adding residual: Variable? = nil
   ) throws -> Variable {
-    try x.product(
-      weight.asFactor(), transposesOther: true, bias: bias, activation: activation, adding: residual)
+    guard isScaling, activation == nil, residual == nil, !x.device.keepsChannelsApart else {
+      return try x.product(
+        weight.asFactor(), transposesOther: true, bias: bias, activation: activation, adding: residual)
+    }
+    // Matrix units would be given one number of sixteen.
+    let (factor, weights) = (
+      try x.converted(to: x.device.factors), try weight.reshaped([weight.shape[0]])
+    )
+    return try bias.map { try factor.map(weights, $0) { $0 * $1 + $2 } }
+      ?? factor.map(weights) { $0 * $1 }
   }
+
+  /// Whether there is one input.
+  private var isScaling: Bool { weight.shape[1] == 1 }
 
   /// `[B, L, in]` → `[B, out, L]`, which lies in memory as the device's convolutions take it.
   func channels(of x: Variable) throws -> Variable {
