@@ -1,13 +1,20 @@
 # make demo: from nothing to answers.  make test: all tests.  See README.md.
-GODWIT := .build/release/godwit
+# Where there is no Swift, such as on a rented GPU, take a program that is built: make code-model GODWIT=/path/to/godwit
+BUILT := .build/release/godwit
+GODWIT ?= $(BUILT)
 
 .PHONY: setup build demo test bench check fuzz peers code-model lra digits
 setup:
 	@Scripts/setup
 	@Scripts/fetch-model
 
+ifeq ($(GODWIT),$(BUILT))
 build: setup
 	@swift build -c release --product godwit
+else
+build:
+	@test -x $(GODWIT) || { echo "make: $(GODWIT) is no program" >&2; exit 1; }
+endif
 
 demo: build
 	@$(GODWIT) ask --document /usr/share/common-licenses/Apache-2.0 --questions Demo/questions.txt --compare
