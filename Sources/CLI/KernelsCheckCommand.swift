@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Kernels
+internal import Memory
 internal import Tiles
 internal import TilesCUDA
 
@@ -22,12 +23,12 @@ struct KernelsCheckCommand: ParsableCommand {
       throw ValidationError("--simple is for GPUs. Say --device cuda to hear what is missing.")
     }
     let entries = try KernelsCommand.entries(names)
-    var (cases, failures) = (0, 0)
-    for entry in entries {
-      let (count, failed) = check(entry, executor)
-      cases += count
-      failures += failed
-    }
+    // Compiling for a GPU, and float64 sums, take one core and most of the time; a CPU's kernels take all cores themselves.
+    let failed =
+      executor.sharesHostMemory
+      ? entries.map { check($0, executor) }
+      : concurrentMap(entries.count) { check(entries[$0], executor) }
+    let (cases, failures) = (entries.map(\.cases.count).reduce(0, +), failed.reduce(0, +))
     guard failures == 0 else { throw CommandFailure("\(failures) of \(cases) cases failed.") }
     let place = (executor as? CUDAExecutor)?.device.name ?? "the CPU"
     Output.write("\(cases) cases of \(entries.count) kernels agree with float64 sums on \(place)\n")
@@ -38,28 +39,29 @@ struct KernelsCheckCommand: ParsableCommand {
     return try gpu.kernel(try SimpleLowering.emit(kernel, target: gpu.device.target))
   }
 
-  /// Cases run, and how many of them failed.
-  private func check(_ entry: CatalogueEntry, _ executor: any Executor) -> (Int, Int) {
+  /// How many of a kernel's cases failed; what came of them is printed in one piece.
+  private func check(_ entry: CatalogueEntry, _ executor: any Executor) -> Int {
+    var (failures, lines) = (0, "")
     do {
       let kernel = try entry.make()
       let compiled = try compile(kernel, executor)
-      var failures = 0
       for given in entry.cases {
         do {
           let findings = try entry.check(kernel, compiled, given, on: executor)
           let isRight = findings.allSatisfy { $0.error <= 1 }
           let errors = findings.map { "\($0.tensor) \(Output.fixed($0.error, 3))" }.joined(separator: ", ")
-          Output.write("\(isRight ? "ok    " : "WRONG ") \(entry.name)  \(given.title)  \(errors)\n")
+          lines += "\(isRight ? "ok    " : "WRONG ") \(entry.name)  \(given.title)  \(errors)\n"
           failures += isRight ? 0 : 1
         } catch {
-          Output.write("FAILED \(entry.name)  \(given.title)  \(error)\n")
+          lines += "FAILED \(entry.name)  \(given.title)  \(error)\n"
           failures += 1
         }
       }
-      return (entry.cases.count, failures)
     } catch {
-      Output.write("FAILED \(entry.name)  \(error)\n")
-      return (entry.cases.count, entry.cases.count)
+      lines += "FAILED \(entry.name)  \(error)\n"
+      failures = entry.cases.count
     }
+    Output.write(lines)
+    return failures
   }
 }

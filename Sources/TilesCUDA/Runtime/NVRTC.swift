@@ -1,14 +1,14 @@
 internal import CCUDA
-internal import Synchronization
 
 /// The run-time compiler: CUDA source in, machine code out; needs no GPU.
 ///
-/// `@unchecked Sendable`: the table is written once, before anyone sees it. Compilations take turns.
+/// Several threads may compile at the same time, each its own program: that takes as long as one, and the code is the same.
+///
+/// `@unchecked Sendable`: the table is written once, before anyone sees it.
 @safe package final class NVRTC: @unchecked Sendable {
   /// The library's version, for example 13.0.
   package let version: (major: Int, minor: Int)
   private let table: UnsafePointer<gw_nvrtc>
-  private let turn = Mutex(())
 
   /// Names under which the library is looked for.
   static let names = ["libnvrtc.so.13", "libnvrtc.so.12"].flatMap {
@@ -71,11 +71,8 @@ internal import Synchronization
       throw .compilation(kernel: name, log: "nvrtcCreateProgram returned \(created)")
     }
     defer { _ = unsafe table.pointee.destroy(&program) }
-    // ptxas keeps state of its own that is not documented to be safe from several threads.
-    let code = turn.withLock { _ in
-      unsafe withCStrings(Self.options(target)) { options in
-        unsafe options.baseAddress.map { unsafe table.pointee.compile(handle, Int32(options.count), $0) } ?? 1
-      }
+    let code = unsafe withCStrings(Self.options(target)) { options in
+      unsafe options.baseAddress.map { unsafe table.pointee.compile(handle, Int32(options.count), $0) } ?? 1
     }
     let log = unsafe text(handle)
     guard code == 0 else {

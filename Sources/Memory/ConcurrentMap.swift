@@ -3,8 +3,8 @@ private import Synchronization
 
 /// What `transform` gives for each of `0..<count`, in that order; all cores work on it.
 ///
-/// - Throws: What one of them threw. Those that had not begun by then are left out.
-func concurrentMap<Value: Sendable, Failure: Error>(
+/// - Throws: what one of them threw; those that had not begun by then are left out.
+package func concurrentMap<Value: Sendable, Failure: Error>(
   _ count: Int, _ transform: @Sendable (Int) throws(Failure) -> Value
 ) throws(Failure) -> [Value] {
   let values = Mutex([Value?](repeating: nil, count: count))
