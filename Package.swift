@@ -84,6 +84,9 @@ let package = Package(
       "Models", ["Engine", "Tensors", "Tiles", "Formats", "Memory", "TestSupport", "TilesCPU"],
       exclude: ["Golden"]),
     tests("Train", ["Models", "Tensors", "Formats", "Memory", "TilesCPU", "TestSupport"]),
+    tests(
+      "CLI",
+      ["Train", "Formats", "TestSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("Engine", ["Models", "Tensors", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
   ]
 )

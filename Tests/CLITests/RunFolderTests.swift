@@ -1,0 +1,34 @@
+import Formats
+import TestSupport
+import Testing
+
+@testable import CLI
+
+@Suite struct RunFolderTests {
+  private func line(_ step: Int) -> JSON { ["step": .integer(step), "test_loss": 1.5] }
+
+  @Test func whatIsMeasuredAgainIsForgotten() throws {
+    let folder = RunFolder(path: Scratch.path("deep") + "/run")
+    #expect(folder.lines().isEmpty && !folder.isUsed)
+    try folder.forgetMetrics(after: 3)
+    try folder.prepare()
+    for step in [2, 4, 6] { try folder.add(line(step)) }
+    #expect(folder.lines() == [2, 4, 6].map(line))
+    // The program ended while it was writing.
+    let text = try Files.text(folder.metrics)
+    try Files.write(text + #"{"step": 8, "te"#, to: folder.metrics)
+    #expect(folder.lines() == [2, 4, 6].map(line))
+    try folder.forgetMetrics(after: 4)
+    #expect(folder.lines() == [2, 4].map(line))
+    try folder.add(line(6))
+    #expect(try Files.text(folder.metrics).split(separator: "\n").count == 3)
+  }
+
+  @Test func aFolderThatCannotBeIsNamed() throws {
+    let file = Scratch.path("file")
+    try Files.write("", to: file)
+    let folder = RunFolder(path: file + "/run")
+    #expect { try folder.prepare() } throws: { "\($0)".contains("file/run cannot be made") }
+    #expect { try RunSummary(folder) } throws: { "\($0)".contains("has no checkpoint") }
+  }
+}
