@@ -62,11 +62,19 @@ struct DeviceOptions: ParsableArguments {
 
   private func gpu(_ device: CUDADevice?, memoryCap: Int?) throws -> CUDAExecutor {
     let executor = try CUDAExecutor(
-      device: device, memoryCap: memoryCap, cacheFolder: Files.cacheFolder + "/cuda", compilerPath: nvrtc)
+      device: device, memoryCap: memoryCap, cacheFolder: Files.moduleFolder, compilerPath: nvrtc)
     let kept = PlanFile(folder: Files.planFolder).load(for: executor.machine)
     if let note = kept.note { Output.note("note: \(note)\n") }
     executor.use(kept.plans)
     return executor
+  }
+
+  /// Compiles for the first GPU, or for an H100 where there is none.
+  func compilingExecutor() throws -> CompilingExecutor {
+    let device = try? CUDADevice()
+    return try CompilingExecutor(
+      target: device?.target ?? .sm_90a, multiprocessors: device?.multiprocessors ?? 132,
+      cacheFolder: Files.moduleFolder, compilerPath: nvrtc)
   }
 
   /// The cores of this machine.

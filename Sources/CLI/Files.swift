@@ -55,6 +55,9 @@ enum Files {
     return (environment("HOME") ?? ".") + "/.cache/godwit"
   }
 
+  /// Where kernels' machine code is kept.
+  static var moduleFolder: String { cacheFolder + "/cuda" }
+
   /// Where tuned plans are kept.
   static var planFolder: String { cacheFolder + "/plans" }
 

@@ -23,6 +23,11 @@ struct TrainCommand: ParsableCommand {
         godwit train Recipes/induction-h3.yaml --seed 1 --seed 2 --seed 3
 
       Several seeds are trained beside each other, each in a folder of its own: small networks leave most of a machine idle.
+
+      The first run on a GPU compiles its kernels one after the other. To have that done beforehand, on all cores and on any machine, such
+      as for an image that starts on rented GPUs (GODWIT_CACHE names the folder that has to come along):
+
+        GODWIT_CACHE=kernels godwit train Recipes/code-hyena.yaml --compile-only
       """)
 
   @Argument(help: "The recipe, a YAML file.")
@@ -69,6 +74,13 @@ struct TrainCommand: ParsableCommand {
   )
   var startsOneByOne = false
 
+  @Flag(
+    name: .customLong("compile-only"),
+    help:
+      "Compile the run's kernels for the GPU there is, or for an H100 where there is none, and train nothing. Needs CUDA's run-time compiler."
+  )
+  var compilesOnly = false
+
   @OptionGroup var options: DeviceOptions
 
   func validate() throws {
@@ -81,6 +93,12 @@ struct TrainCommand: ParsableCommand {
     if profile, isOfSeveral {
       throw ValidationError("--profile times the kernels of one run. Give one --seed.")
     }
+    if compilesOnly, options.device == .cpu {
+      throw ValidationError("--compile-only is for GPUs; cores need no compiler.")
+    }
+    if compilesOnly, profile || resume || overwrite || out != nil || maximumSteps != nil {
+      throw ValidationError("--compile-only trains nothing: it has no folder, no steps and no profile.")
+    }
   }
 
   /// Whether runs are beside each other.
@@ -91,6 +109,7 @@ struct TrainCommand: ParsableCommand {
     let recipes = try (seeds.isEmpty ? [nil] : seeds.map { $0 }).map { seed in
       try RecipeFile.read(recipe, seed: seed, settings: settings)
     }
+    if compilesOnly { return try compile(for: recipes[0]) }
     let folders = recipes.map { recipe in
       let suffix = out == nil || isOfSeveral ? "-seed\(recipe.seed)" : ""
       return RunFolder(path: (out ?? "runs/\(name)") + suffix)
@@ -111,6 +130,31 @@ struct TrainCommand: ParsableCommand {
       if let failure { Output.note("seed \(recipe.seed): \(failure)\n") }
     }
     throw CommandFailure("\(failures.compactMap { $0 }.count) of \(failures.count) runs failed.")
+  }
+
+  /// Has the kernels of a step, of an epoch's last step and of an evaluation compiled.
+  private func compile(for whole: Recipe) throws {
+    let start = ContinuousClock.now
+    let executor = try options.compilingExecutor()
+    // Two steps' examples, of which the last are as few as in a whole epoch.
+    let (batch, rest) = (min(whole.batch, whole.trainCount), whole.trainCount % whole.batch)
+    let recipe = try RecipeFile.read(
+      recipe, seed: whole.seed, settings: settings + ["examples.train=\(batch + rest)"])
+    let training = try Training(recipe, on: Device(executor, factors: recipe.precision), from: nil)
+    try training.advance(through: min(recipe.steps, rest > 0 ? 2 : 1)) { _ in }
+    _ = try training.evaluate()
+    let (compiled, found) = try executor.finish()
+    let time = seconds(since: start)
+    guard json else {
+      return Output.write(
+        "\(compiled) kernels compiled for \(executor.target.rawValue) with \(executor.cores) multiprocessors, \(found) were there, "
+          + "\(Output.fixed(time, 1)) s; kept in \(Files.moduleFolder)\n")
+    }
+    Output.json([
+      "event": "compiled", "compiled": JSONField(compiled), "found": JSONField(found),
+      "target": JSONField(executor.target.rawValue), "multiprocessors": JSONField(executor.cores),
+      "seconds": JSONField(time, decimals: 2), "folder": JSONField(Files.moduleFolder),
+    ])
   }
 
   /// Makes the folders, unless there is something in one that is to be kept, or nothing to go on from.

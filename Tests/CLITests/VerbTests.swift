@@ -37,6 +37,9 @@ import Testing
     ["generate", "--max-tokens", "many"], ["kernels", "compile", "--target", "sm_1"],
     ["bench", "--repeats", "-1x"],
     ["train", "a.yaml", "--gpu-memory", "16 bananas"], ["ask", "--threads"],
+    ["train", "a.yaml", "--compile-only", "--device", "cpu"],
+    ["train", "a.yaml", "--compile-only", "--out", "b"],
+    ["train", "a.yaml", "--seed", "1", "--seed", "1"], ["train", "a.yaml", "--resume", "--overwrite"],
   ])
   func argumentsThatCannotBeAreRefused(arguments: [String]) {
     let answer = Self.answer(arguments)

@@ -94,7 +94,7 @@ public final class CUDAExecutor: Executor {
   func load(_ program: CUDAProgram) throws(ExecutionError) -> LoadedProgram {
     do throws(CUDAError) {
       guard let cache else { return try compiled(program).loaded }
-      let key = ModuleCache.key(program, compiler: compiler.versionText, driverVersion: device.driverVersion)
+      let key = ModuleCache.key(program, compiler: compiler.versionText)
       // Runs beside each other want the same kernels at the same time: one compiles, the others find it.
       return try Turn.of(key).lock.withLock { _ throws(CUDAError) in
         if let known = cache.load(key),

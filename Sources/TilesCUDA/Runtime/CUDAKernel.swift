@@ -115,9 +115,7 @@ package final class CUDAKernel: CompiledKernel {
     } catch {
       if let known = state.fallback { return (known, []) }
       // Where there is no other program, what is wrong with the tensor is what the caller needs to hear.
-      guard let program = try? SimpleLowering.emit(kernel, target: executor.device.target),
-        program.tensorMaps.isEmpty
-      else { throw error }
+      guard let program = DeviceArguments.plainForm(of: kernel, executor.device.target) else { throw error }
       let loaded = try executor.load(program)
       state.fallback = loaded
       return (loaded, [])

@@ -56,4 +56,12 @@ enum DeviceArguments {
     }
     return requests
   }
+
+  /// The program for tensors that the fastest one cannot address; `nil` where there is none.
+  static func plainForm(of kernel: Kernel, _ target: CUDATarget) -> CUDAProgram? {
+    guard let program = try? SimpleLowering.emit(kernel, target: target), program.tensorMaps.isEmpty else {
+      return nil
+    }
+    return program
+  }
 }

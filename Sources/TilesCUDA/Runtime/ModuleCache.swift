@@ -14,14 +14,13 @@ struct ModuleCache: Sendable {
   /// A folder is made when the first file is stored.
   init(folder: String) { self.folder = folder }
 
-  /// Name of the file for a program.
-  static func key(_ program: CUDAProgram, compiler: String, driverVersion: Int) -> String {
+  /// Name of the file for a program. Whatever GPU or driver there is, or none: the compiler's version decides what comes out.
+  static func key(_ program: CUDAProgram, compiler: String) -> String {
     var hash = ContentHash()
     hash.add(program.source)
     hash.add(program.entry)
     for option in NVRTC.options(program.target) { hash.add(option) }
     hash.add(compiler)
-    hash.add("\(driverVersion)")
     return hash.text
   }
 
