@@ -70,7 +70,7 @@ import Tiles
     try withFolder { folder in
       let cache = ModuleCache(folder: folder + "/deep/er")
       #expect(cache.load("a") == nil)
-      cache.store(output, "a")
+      try cache.store(output, "a")
       #expect(cache.load("a") == output)
       #expect(cache.load("b") == nil)
       #expect(files(folder + "/deep/er") == ["a.gwcuda"])
@@ -80,7 +80,7 @@ import Tiles
   @Test func damagedFilesCountAsMissing() throws {
     try withFolder { folder in
       let cache = ModuleCache(folder: folder)
-      cache.store(output, "a")
+      try cache.store(output, "a")
       let path = folder + "/a.gwcuda"
       let stored = try MappedFile(path: path)
       let bytes = stored.bytes
@@ -100,7 +100,7 @@ import Tiles
         try write(Array(whole[..<count]))
         #expect(cache.load("a") == nil, "\(count) bytes")
       }
-      cache.store(output, "a")
+      try cache.store(output, "a")
       #expect(cache.load("a") == output)
     }
   }

@@ -104,7 +104,8 @@ public final class CUDAExecutor: Executor {
           return loaded
         }
         let (loaded, output) = try compiled(program)
-        cache.store(output, key)
+        // A folder that cannot be written only costs the next start time.
+        try? cache.store(output, key)
         return loaded
       }
     } catch {

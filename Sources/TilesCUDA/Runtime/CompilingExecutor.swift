@@ -22,7 +22,7 @@ public final class CompilingExecutor: Executor {
   private struct State: Sendable {
     var keys: Set<String> = []
     var found = 0
-    var failure: CUDAError?
+    var failure: (any Error)?
   }
 
   /// - Parameters:
@@ -53,7 +53,7 @@ public final class CompilingExecutor: Executor {
   /// Waits until all is compiled.
   ///
   /// - Returns: how many kernels were compiled, and how many had been before.
-  /// - Throws: the first failure.
+  /// - Throws: why a kernel could not be compiled, or its machine code not be kept: the first such failure.
   public func finish() throws -> (compiled: Int, found: Int) {
     work.wait()
     return try state.withLock { state in
@@ -74,8 +74,9 @@ public final class CompilingExecutor: Executor {
     guard state.withLock({ $0.keys.insert(key).inserted }) else { return }
     queue.async(group: work) { [self] in
       guard cache.load(key) == nil else { return state.withLock { $0.found += 1 } }
-      do throws(CUDAError) {
-        cache.store(try compiler.compile(program.source, name: program.entry, target: program.target), key)
+      do {
+        try cache.store(
+          try compiler.compile(program.source, name: program.entry, target: program.target), key)
       } catch {
         state.withLock { $0.failure = $0.failure ?? error }
       }

@@ -41,17 +41,19 @@ struct ModuleCache: Sendable {
       image: Array(rest[(8 + logCount)...]), log: String(decoding: rest[8..<8 + logCount], as: UTF8.self))
   }
 
-  /// Keeps an output; a folder that cannot be written only costs the next start time.
-  func store(_ output: NVRTC.Output, _ key: String) {
+  /// Keeps an output.
+  ///
+  /// - Throws: why the file cannot be written.
+  func store(_ output: NVRTC.Output, _ key: String) throws {
     let log = Array(output.log.utf8)
     let rest = (0..<8).map { UInt8(truncatingIfNeeded: log.count >> (8 * $0)) } + log + output.image
     var hash = ContentHash()
     hash.add(rest)
     makeFolder()
-    guard let file = try? FileReplacement(path: path(key)) else { return }
+    let file = try FileReplacement(path: path(key))
     let bytes = Self.magic + hash.bytes + rest
-    guard (try? file.write(bytes.span)) != nil else { return }
-    try? file.commit()
+    try file.write(bytes.span)
+    try file.commit()
   }
 
   private func path(_ key: String) -> String { "\(folder)/\(key).gwcuda" }
