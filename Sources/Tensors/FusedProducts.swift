@@ -54,25 +54,48 @@ extension Variable {
   public func product(
     blocks weight: Variable, bias: Variable? = nil, adding residual: Variable? = nil
   ) throws -> Variable {
-    let (blocks, q, p) = (weight.shape[0], weight.shape[1], weight.shape[2])
-    let (rows, ends) = (shape.dropLast().reduce(1, *), Array(shape.dropLast()) + [blocks * q])
-    func cut(_ tensor: Tensor, _ width: Int) -> Tensor {
-      tensor.reshaped([rows, blocks, width]).permuted([1, 0, 2])
-    }
     guard device.fusesProducts(with: residual) else {
-      let split = try reshaped([rows, blocks, p]).permuted([1, 0, 2])
-      let y = try split.product(weight, transposesOther: true).permuted([1, 0, 2]).reshaped(ends)
-      let z = try bias.map { try y + $0 } ?? y
-      return try residual.map { try z + $0 } ?? z
+      let y = try recordedProduct(blocks: weight, bias: bias)
+      return try residual.map { try y + $0 } ?? y
     }
-    var ending = ProductEnding()
-    ending.bias = bias.map { ($0.value.reshaped([blocks, q]), .columnsOfEach) }
-    ending.residual = try residual.map { cut(try device.dense($0.value), q) }
-    let result = try device.empty([rows, blocks * q], device.factors)
+    let blocks = BlockRows(self, weight)
+    let result = try device.empty([blocks.rows, blocks.count * blocks.outputs], device.factors)
+    var ending = blocks.ending(bias)
+    ending.residual = try residual.map { blocks.cut(try device.dense($0.value), blocks.outputs) }
     try device.product(
-      cut(device.dense(value), p), weight.value, device.form(transposesB: true), ending: ending,
-      into: cut(result, q))
-    return Variable(result.reshaped(ends), on: device)
+      blocks.cut(device.dense(value), blocks.inputs), weight.value, device.form(transposesB: true),
+      ending: ending, into: blocks.cut(result, blocks.outputs))
+    return Variable(result.reshaped(shape.dropLast() + [blocks.count * blocks.outputs]), on: device)
+  }
+
+  /// The same without the array, as an operation whose gradients are known: rows lie as they are given and taken, none is copied.
+  private func recordedProduct(blocks weight: Variable, bias: Variable?) throws -> Variable {
+    let (device, own, blocks) = (self.device, value.type, BlockRows(self, weight))
+    let form = device.form(transposesB: true)
+    func cut(_ tensor: Tensor, _ width: Int) throws -> Tensor {
+      blocks.cut(try device.dense(device.converted(tensor, to: form.factors)), width)
+    }
+    // Rounded once, for the gradients too.
+    let (a, b) = (try cut(value, blocks.inputs), try device.converted(weight.value, to: form.factors))
+    let result = try device.empty(shape.dropLast() + [blocks.count * blocks.outputs], form.factors)
+    try device.product(
+      a, b, form, ending: blocks.ending(bias), into: blocks.cut(result, blocks.outputs))
+    return device.note(result, from: [self, weight] + (bias.map { [$0] } ?? [])) { g in
+      let factor = try cut(g, blocks.outputs)
+      var gradients = [Contribution?](repeating: nil, count: bias == nil ? 2 : 3)
+      if self.needsGradient {
+        let gradient = try device.empty(self.shape, own)
+        try device.product(factor, b, form.transposing(), into: blocks.cut(gradient, blocks.inputs))
+        gradients[0] = .whole(gradient)
+      }
+      if weight.needsGradient {
+        var form = form.transposing(a: true)
+        form.result = weight.value.type
+        gradients[1] = .whole(try device.product(factor, a, form))
+      }
+      if let bias { gradients[2] = .whole(try device.reduced(g, to: bias.shape)) }
+      return gradients
+    }
   }
 
   /// act(g) · h of the halves of ``product(blocks:bias:adding:)``, `[…, blocks · q / 2]`; the number of blocks is even.
@@ -111,6 +134,33 @@ extension Variable {
   public func asFactor() throws -> Variable {
     guard device.isKeeping, device.factors != device.scalar else { return self }
     return try device.keeping(for: self, device.factors) { try converted(to: device.factors) }
+  }
+}
+
+/// Rows that consist of blocks, as a batch of matrices that lie beside each other.
+private struct BlockRows {
+  /// How many blocks there are.
+  let count: Int
+  let rows: Int
+  /// Numbers of a block before the product, and behind it.
+  let (inputs, outputs): (Int, Int)
+
+  /// - Parameter weight: `[blocks, outputs, inputs]`.
+  init(_ x: Variable, _ weight: Variable) {
+    (count, outputs, inputs) = (weight.shape[0], weight.shape[1], weight.shape[2])
+    rows = x.shape.dropLast().reduce(1, *)
+  }
+
+  /// `[blocks, rows, width]` of dense rows.
+  func cut(_ tensor: Tensor, _ width: Int) -> Tensor {
+    tensor.reshaped([rows, count, width]).permuted([1, 0, 2])
+  }
+
+  /// A bias for each block's columns.
+  func ending(_ bias: Variable?) -> ProductEnding {
+    var ending = ProductEnding()
+    ending.bias = bias.map { ($0.value.reshaped([count, outputs]), .columnsOfEach) }
+    return ending
   }
 }
 

@@ -74,6 +74,28 @@ import TilesCPU
     }
   }
 
+  /// Gradients are written where rows lie, those of rows that lie otherwise too.
+  @Test(arguments: [(1, 1, 1, 2), (7, 3, 5, 2), (65, 9, 33, 4)], [false, true])
+  func gradientsOfBlocks(sizes: (Int, Int, Int, Int), isTurned: Bool) throws {
+    let (rows, p, q, blocks) = sizes
+    for hasBias in [false, true] {
+      let row = isTurned ? [blocks * p, rows] : [rows, blocks * p]
+      let judged = Judged([row, [blocks, q, p]] + (hasBias ? [[blocks * q]] : [])) { leaves in
+        let x = try isTurned ? leaves[0].permuted([1, 0]) : leaves[0]
+        return try x.product(blocks: leaves[1], bias: hasBias ? leaves[2] : nil, adding: nil)
+      }
+      #expect(try judged.worstGradient(most: 12) < 1e-7)
+      #expect(try judged.distance() < 1e-5)
+      let values = judged.values()
+      let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)), factors: .bfloat16)
+      let (exact, found) = (
+        try judged.run(on: exactDevice(), values, gradients: true),
+        try judged.run(on: device, values, gradients: true)
+      )
+      for (a, b) in zip(found.gradients, exact.gradients) { #expect(relativeError(a, b) < Self.bound) }
+    }
+  }
+
   @Test(arguments: [(1, 1, 1), (2, 65, 3), (3, 130, 64), (1, 200, 131)])
   func turning(batch: Int, length: Int, channels: Int) throws {
     let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)), factors: .bfloat16)
