@@ -37,7 +37,10 @@ final class MonarchPrepared: PreparedConvolution {
     }
     guard type == .bfloat16 || type == .float16 else {
       throw ConvolutionError.operand(
-        name: "type", why: "\(type.rawValue); this machine convolves bfloat16 and float16. Convert the rows")
+        name: "type",
+        why:
+          "\(type.rawValue); this machine convolves bfloat16 and float16. Convert the rows; a recipe says precision: bfloat16"
+      )
     }
     guard let columns = Radices(of: points / side), let rows = Radices(of: side) else {
       throw ConvolutionError.length(shape.length)

@@ -22,6 +22,7 @@ public final class CompilingExecutor: Executor {
   private struct State: Sendable {
     var keys: Set<String> = []
     var found = 0
+    var plain: Set<String> = []
     var failure: (any Error)?
   }
 
@@ -50,6 +51,9 @@ public final class CompilingExecutor: Executor {
         }, free: { _ in }))
   }
 
+  /// Kernels that were given tensors which only their plain form can address, which is right rather than fast.
+  public var plainForms: [String] { state.withLock { $0.plain.sorted() } }
+
   /// Waits until all is compiled.
   ///
   /// - Returns: how many kernels were compiled, and how many had been before.
@@ -67,6 +71,11 @@ public final class CompilingExecutor: Executor {
     let program = try Emitter.emit(kernel, target: target)
     add(program)
     return UnrunKernel(kernel, program, executor: self)
+  }
+
+  fileprivate func addPlain(_ program: CUDAProgram) {
+    state.withLock { _ = $0.plain.insert(program.kernel.name) }
+    add(program)
   }
 
   fileprivate func add(_ program: CUDAProgram) {
@@ -135,7 +144,7 @@ private final class UnrunKernel: CompiledKernel {
       _ = try DeviceArguments.tensorMaps(program, tensors)
     } catch {
       guard let plain = DeviceArguments.plainForm(of: kernel, executor.target) else { throw error }
-      executor.add(plain)
+      executor.addPlain(plain)
     }
   }
 }
