@@ -144,11 +144,9 @@ struct TrainCommand: ParsableCommand {
     try training.advance(through: min(recipe.steps, rest > 0 ? 2 : 1)) { _ in }
     _ = try training.evaluate()
     let (compiled, found) = try executor.finish()
-    let (time, plain) = (seconds(since: start), executor.plainForms)
+    let (time, notes) = (seconds(since: start), executor.notes)
     guard json else {
-      for name in plain {
-        Output.write("\(name): in its plain form too, for tensors that bulk copies do not take\n")
-      }
+      for note in notes { Output.write(note + "\n") }
       return Output.write(
         "\(compiled) kernels compiled for \(executor.target.rawValue) with \(executor.cores) multiprocessors, \(found) were there, "
           + "\(Output.fixed(time, 1)) s; kept in \(Files.moduleFolder)\n")
@@ -157,7 +155,7 @@ struct TrainCommand: ParsableCommand {
       "event": "compiled", "compiled": JSONField(compiled), "found": JSONField(found),
       "target": JSONField(executor.target.rawValue), "multiprocessors": JSONField(executor.cores),
       "seconds": JSONField(time, decimals: 2), "folder": JSONField(Files.moduleFolder),
-      "plain": try JSONField(.array(plain.map { .string($0) })),
+      "notes": try JSONField(.array(notes.map { .string($0) })),
     ])
   }
 

@@ -16,7 +16,9 @@ extension Variable {
   ) throws {
     let count = value.count
     guard count > 0 else { return }
-    let columns = min(device.hasManyCores ? 1024 : 4096, max(64, count.nextPowerOfTwo))
+    // On GPUs tiles of 512 would spill: they are small enough for many blocks, and those have fewer registers.
+    let most = !device.hasManyCores ? 4096 : count < 1024 ? 256 : 1024
+    let columns = min(most, max(64, count.nextPowerOfTwo))
     let kernel = try device.kernel(AdamWKey(columns: columns)) { try AdamW.kernel(columns: columns) }
     let flat = try [value, mean.value, variance.value, device.dense(gradient)].map { $0.reshaped([count]) }
     try kernel.run(flat + [settings.value, factor.value])

@@ -8,17 +8,21 @@ extension Device {
     let broadcast: Broadcast
     let tile: (rows: Int, columns: Int)
 
-    init(_ inputs: [Tensor], isRandom: Bool = false, on device: Device) {
+    /// - Parameters:
+    ///   - inputs: results that have places too.
+    ///   - results: how many others there are.
+    init(_ inputs: [Tensor], results: Int = 0, isRandom: Bool = false, on device: Device) {
       broadcast = Broadcast(inputs)
       if device.hasManyCores, !isRandom, inputs.contains(where: broadcast.isTurned) {
         tile = broadcast.squareTile
         return
       }
       let cores = device.executor.cores
-      // Few numbers a lane and many lanes on a GPU: more loads are under way than with many numbers in few lanes. Random numbers belong
-      // to the columns of a tile, and are to be the same for any number of cores: tiles of up to 1,024 are never cut in columns.
-      tile = broadcast.tile(
-        atLeast: cores > 1 ? 2 * cores : 4, columns: isRandom || device.hasManyCores ? 1024 : 2048)
+      // Few numbers a lane and many lanes on a GPU: more loads are under way than with many numbers in few lanes, and of many arrays
+      // there are registers for fewer. Random numbers belong to the columns of a tile, and are to be the same for any number of
+      // cores: tiles of up to 1,024 are never cut in columns.
+      let most = !device.hasManyCores ? 2048 : inputs.count + results > 4 ? 512 : 1024
+      tile = broadcast.tile(atLeast: cores > 1 ? 2 * cores : 4, columns: isRandom ? 1024 : most)
     }
   }
 
@@ -38,7 +42,8 @@ extension Device {
       let turned = inputs.map { $0.extended(to: order.count).permuted(order) }
       return try pointwise(function, turned, stream: stream, types: types).map { $0.permuted(inverse) }
     }
-    let launch = PointwiseLaunch(inputs, isRandom: function.isRandom, on: self)
+    let launch = PointwiseLaunch(
+      inputs, results: function.outputCount, isRandom: function.isRandom, on: self)
     let common = commonType(inputs)
     let outputs = try (0..<function.outputCount).map {
       try empty(launch.broadcast.shape, types?[$0] ?? common)
@@ -56,7 +61,8 @@ extension Device {
   ) throws -> [Tensor] {
     precondition(!function.isRandom, "random numbers belong to dense results")
     // Targets count for the order of axes.
-    let launch = PointwiseLaunch(inputs + targets.compactMap { $0 }, on: self)
+    let places = targets.compactMap { $0 }
+    let launch = PointwiseLaunch(inputs + places, results: targets.count - places.count, on: self)
     let common = commonType(inputs)
     let outputs = try targets.map { target in
       precondition(

@@ -22,7 +22,7 @@ public final class CompilingExecutor: Executor {
   private struct State: Sendable {
     var keys: Set<String> = []
     var found = 0
-    var plain: Set<String> = []
+    var notes: Set<String> = []
     var failure: (any Error)?
   }
 
@@ -51,8 +51,9 @@ public final class CompilingExecutor: Executor {
         }, free: { _ in }))
   }
 
-  /// Kernels that were given tensors which only their plain form can address, which is right rather than fast.
-  public var plainForms: [String] { state.withLock { $0.plain.sorted() } }
+  /// What is right but not as fast as it might be, a line for each kernel: registers spilled, or tensors that only a kernel's plain form
+  /// can address.
+  public var notes: [String] { state.withLock { $0.notes.sorted() } }
 
   /// Waits until all is compiled.
   ///
@@ -74,7 +75,7 @@ public final class CompilingExecutor: Executor {
   }
 
   fileprivate func addPlain(_ program: CUDAProgram) {
-    state.withLock { _ = $0.plain.insert(program.kernel.name) }
+    note("\(program.kernel.name): in its plain form, for tensors that bulk copies do not take")
     add(program)
   }
 
@@ -82,15 +83,27 @@ public final class CompilingExecutor: Executor {
     let key = ModuleCache.key(program, compiler: compiler.versionText)
     guard state.withLock({ $0.keys.insert(key).inserted }) else { return }
     queue.async(group: work) { [self] in
-      guard cache.load(key) == nil else { return state.withLock { $0.found += 1 } }
       do {
-        try cache.store(
-          try compiler.compile(program.source, name: program.entry, target: program.target), key)
+        let report = CompileReport(log: try log(program, key))
+        if report.spillBytes > 0 { note("\(program.kernel.name): \(report.spillBytes) bytes spilled") }
       } catch {
         state.withLock { $0.failure = $0.failure ?? error }
       }
     }
   }
+
+  /// What the compiler had to say, now or before.
+  private func log(_ program: CUDAProgram, _ key: String) throws -> String {
+    if let known = cache.load(key) {
+      state.withLock { $0.found += 1 }
+      return known.log
+    }
+    let output = try compiler.compile(program.source, name: program.entry, target: program.target)
+    try cache.store(output, key)
+    return output.log
+  }
+
+  private func note(_ text: String) { state.withLock { _ = $0.notes.insert(text) } }
 
   // MARK: As the GPU
 
