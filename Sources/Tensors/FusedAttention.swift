@@ -5,8 +5,8 @@ internal import Tiles
 extension Variable {
   /// Softmax attention without scores in memory, of queries, keys and values that lie beside each other: `[B, L, 3 · heads · D]`.
   ///
-  /// For 16-bit ``Device/factors``. Gradients are the same bits in every run where ``Device/isDeterministic``; those of keys and
-  /// values are written where they belong. Dao, 2023, arXiv:2307.08691.
+  /// For 16-bit ``Device/factors``. Gradients are the same bits in every run where ``Device/isDeterministic``, and are written where
+  /// they belong. Dao, 2023, arXiv:2307.08691.
   ///
   /// - Parameters:
   ///   - scale: of the scores.
@@ -19,11 +19,7 @@ extension Variable {
     let (result, normalisers) = try fused.forward()
     return device.note(result, from: [self]) { g in
       let gradient = try device.empty(shape, joint.type)
-      let parts = gradient.headParts(heads)
-      // The last kernel adds whole rows of queries up and takes them to lie in order.
-      let queries = try device.empty(parts[0].shape, joint.type)
-      try fused.backward(result, normalisers, g, into: [queries] + parts.dropFirst())
-      try device.write(queries, into: parts[0])
+      try fused.backward(result, normalisers, g, into: gradient.headParts(heads))
       return [.whole(gradient)]
     }
   }
@@ -73,7 +69,7 @@ private struct FusedAttention {
     return (result, normalisers)
   }
 
-  /// Writes the gradients of queries, which lie in order, keys and values.
+  /// Writes the gradients of queries, keys and values.
   func backward(_ result: Tensor, _ normalisers: Tensor, _ g: Tensor, into targets: [Tensor]) throws {
     let (batch, length) = (given[0].shape[0], given[0].shape[2])
     let isDeterministic = device.isDeterministic

@@ -229,22 +229,23 @@ public enum AttentionBackward {
     }
   }
 
-  /// dq = `scale` · sums (over their unit), rounded. Arguments: dqSums `[R, D]`, where they are whole numbers units
-  /// `[R]`, and dq as dqSums.
+  /// dq = `scale` · sums (over their unit), rounded. Arguments: dqSums `[B, heads, M, D]`, where they are whole numbers units
+  /// `[B, heads, M]`, and dq as dqSums, of any strides.
   public static func conversion(_ shape: Shape, scale: Float) throws(TileError) -> Kernel {
     try Kernel("attention_backward_conversion_\(shape.variant)") { k in
-      let rows = k.extent("R")
-      let sums = k.input("dqSums", shape.sumType, [rows, Index(shape.headSize)])
-      let units = shape.isDeterministic ? k.input("units", .float32, [rows]) : nil
-      let dq = k.output("dq", shape.type, [rows, Index(shape.headSize)])
-      k.grid([rows.ceilDiv(16)]) { task in
-        let row = task[0] * 16
-        let tile = k.load(sums, at: [row, 0], rows: 16, columns: shape.headSize, as: .float32)
+      let (batch, heads, rows) = (k.extent("B"), k.extent("heads"), k.extent("M"))
+      let all = [batch, heads, rows, Index(shape.headSize)]
+      let sums = k.input("dqSums", shape.sumType, all)
+      let units = shape.isDeterministic ? k.input("units", .float32, [batch, heads, rows]) : nil
+      let dq = k.output("dq", shape.type, all)
+      k.grid([batch, heads, rows.ceilDiv(16)]) { task in
+        let place = [task[0], task[1], task[2] * 16]
+        let tile = k.load(sums, at: place + [0], rows: 16, columns: shape.headSize, as: .float32)
         let factor = units.map {
-          k.map(.divide, scale, k.load($0, at: [row], rows: 16, columns: 1, rowAxis: 0))
+          k.map(.divide, scale, k.load($0, at: place, rows: 16, columns: 1, rowAxis: 2))
         }
         k.store(
-          factor.map { k.map(.multiply, tile, $0) } ?? k.map(.multiply, tile, scale), to: dq, at: [row, 0])
+          factor.map { k.map(.multiply, tile, $0) } ?? k.map(.multiply, tile, scale), to: dq, at: place + [0])
       }
     }
   }

@@ -73,7 +73,7 @@ public final class AttentionGradients {
   /// Writes dq, dk and dv.
   ///
   /// - Parameters:
-  ///   - q: queries `[B, heads, M, D]`, of any strides; y and dy likewise, dq dense.
+  ///   - q: queries `[B, heads, M, D]`, of any strides; y, dy and dq likewise.
   ///   - k: keys `[B, kvHeads, N, D]`; v, dk and dv likewise.
   ///   - lse: log-sum-exp of each row `[B, heads, M]`, natural, as ``Attention`` leaves it.
   public func callAsFunction(
@@ -96,9 +96,10 @@ public final class AttentionGradients {
     try executor.clear(sums)
     try main.run(
       [q.grouped(heads), dy.grouped(heads), k, v, offsets, deltas] + perRow + [sums, dk, dv])
-    let flat = [rows.reduce(1, *), shape.headSize]
+    let queryRows = [batch, shape.kvHeads * shape.group, queries]
+    let all = queryRows + [shape.headSize]
     try conversion.run(
-      [sums.reshaped(flat)] + perRow.map { $0.reshaped([flat[0]]) } + [dq.reshaped(flat)])
+      [sums.reshaped(all)] + perRow.map { $0.reshaped(queryRows) } + [dq.isDense ? dq.reshaped(all) : dq])
   }
 }
 

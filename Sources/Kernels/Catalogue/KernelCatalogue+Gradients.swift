@@ -63,7 +63,7 @@ extension KernelCatalogue {
           "attention_backward_conversion_\(size)\(suffix)", tolerance: .bfloat16,
           cases: [
             Case(
-              ["R": 37],
+              ["B": 2, "heads": 3, "M": 37],
               isDeterministic ? ["dqSums": .integers([3, -70, 1 << 20]), "units": .uniform(100...200)] : [:])
           ]
         ) { try AttentionBackward.conversion(shape, scale: 0.125) },
