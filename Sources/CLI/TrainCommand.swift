@@ -136,12 +136,12 @@ struct TrainCommand: ParsableCommand {
   private func compile(for whole: Recipe) throws {
     let start = ContinuousClock.now
     let executor = try options.compilingExecutor()
-    // Two steps' examples, of which the last are as few as in a whole epoch.
-    let (batch, rest) = (min(whole.batch, whole.trainCount), whole.trainCount % whole.batch)
+    // One batch, and as few examples more as an epoch's last step has.
+    let (count, rest) = (whole.trainCount, whole.trainCount % whole.batch)
     let recipe = try RecipeFile.read(
-      recipe, seed: whole.seed, settings: settings + ["examples.train=\(batch + rest)"])
+      recipe, seed: whole.seed, settings: settings + ["examples.train=\(min(count, whole.batch + rest))"])
     let training = try Training(recipe, on: Device(executor, factors: recipe.precision), from: nil)
-    try training.advance(through: min(recipe.steps, rest > 0 ? 2 : 1)) { _ in }
+    try training.advance(through: min(recipe.steps, rest > 0 && count > rest ? 2 : 1)) { _ in }
     _ = try training.evaluate()
     let (compiled, found) = try executor.finish()
     let (time, notes) = (seconds(since: start), executor.notes)

@@ -54,22 +54,15 @@ extension Variable {
   public func product(
     blocks weight: Variable, bias: Variable? = nil, adding residual: Variable? = nil
   ) throws -> Variable {
-    guard device.fusesProducts(with: residual) else {
-      let y = try recordedProduct(blocks: weight, bias: bias)
-      return try residual.map { try y + $0 } ?? y
-    }
-    let blocks = BlockRows(self, weight)
-    let result = try device.empty([blocks.rows, blocks.count * blocks.outputs], device.factors)
-    var ending = blocks.ending(bias)
-    ending.residual = try residual.map { blocks.cut(try device.dense($0.value), blocks.outputs) }
-    try device.product(
-      blocks.cut(device.dense(value), blocks.inputs), weight.value, device.form(transposesB: true),
-      ending: ending, into: blocks.cut(result, blocks.outputs))
-    return Variable(result.reshaped(shape.dropLast() + [blocks.count * blocks.outputs]), on: device)
+    let isFused = device.fusesProducts(with: residual)
+    let y = try product(blocks: weight, bias: bias, inKernel: isFused ? residual : nil)
+    return isFused ? y : try residual.map { try y + $0 } ?? y
   }
 
-  /// The same without the array, as an operation whose gradients are known: rows lie as they are given and taken, none is copied.
-  private func recordedProduct(blocks weight: Variable, bias: Variable?) throws -> Variable {
+  /// Rows lie as they are given and taken, none is copied. What is added in the kernel gets no gradient.
+  private func product(blocks weight: Variable, bias: Variable?, inKernel residual: Variable?) throws
+    -> Variable
+  {
     let (device, own, blocks) = (self.device, value.type, BlockRows(self, weight))
     let form = device.form(transposesB: true)
     func cut(_ tensor: Tensor, _ width: Int) throws -> Tensor {
@@ -78,8 +71,10 @@ extension Variable {
     // Rounded once, for the gradients too.
     let (a, b) = (try cut(value, blocks.inputs), try device.converted(weight.value, to: form.factors))
     let result = try device.empty(shape.dropLast() + [blocks.count * blocks.outputs], form.factors)
-    try device.product(
-      a, b, form, ending: blocks.ending(bias), into: blocks.cut(result, blocks.outputs))
+    var ending = ProductEnding()
+    ending.bias = bias.map { ($0.value.reshaped([blocks.count, blocks.outputs]), .columnsOfEach) }
+    ending.residual = try residual.map { try cut($0.value, blocks.outputs) }
+    try device.product(a, b, form, ending: ending, into: blocks.cut(result, blocks.outputs))
     return device.note(result, from: [self, weight] + (bias.map { [$0] } ?? [])) { g in
       let factor = try cut(g, blocks.outputs)
       var gradients = [Contribution?](repeating: nil, count: bias == nil ? 2 : 3)
@@ -154,13 +149,6 @@ private struct BlockRows {
   /// `[blocks, rows, width]` of dense rows.
   func cut(_ tensor: Tensor, _ width: Int) -> Tensor {
     tensor.reshaped([rows, count, width]).permuted([1, 0, 2])
-  }
-
-  /// A bias for each block's columns.
-  func ending(_ bias: Variable?) -> ProductEnding {
-    var ending = ProductEnding()
-    ending.bias = bias.map { ($0.value.reshaped([count, outputs]), .columnsOfEach) }
-    return ending
   }
 }
 
