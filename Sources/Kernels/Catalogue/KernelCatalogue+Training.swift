@@ -118,6 +118,9 @@ extension KernelCatalogue {
       ) { try product.kernel() }.large()
     }
     return [
+      entry("bias", rows: 4096, columns: 4096) {
+        ($0.bias, $0.transposesA, $0.sharesB) = (.columns, true, true)
+      },
       entry("row_bias", rows: 4096, columns: 4096) {
         ($0.bias, $0.sharesA, $0.sweepsRows) = (.rows, true, true)
       },

@@ -57,17 +57,46 @@ extension PipelinedLowering {
       columnStart: dealsColumns && !isPerRow ? "group * \(columns) + " : "",
       quad: isOpaque ? "opaque" : "quad")
     guard isBounded else {
-      printRows(program, rows, hoisted, isBounded: false)
+      printUnbounded(program, rows, hoisted)
       return code.close()
     }
     // Whole tiles are the rule: comparing each column with the bound would cost as much as the rest.
     code.line("const int bound = \(index(program.space.validColumns));")
     code.open("if (bound >= \(program.space.columns))")
-    printRows(program, rows, hoisted, isBounded: false)
+    printUnbounded(program, rows, hoisted)
     code.close()
     code.open("else")
     printRows(program, rows, hoisted, isBounded: true)
     code.close()
+    code.close()
+  }
+
+  /// The rows, twice where vectors are read from global memory: where those lie one number behind the other, as is the rule, two are
+  /// read at once and at distances that are known, which takes an instruction where any stride and bound takes ten for each number.
+  private mutating func printUnbounded(_ program: MapProgram, _ rows: MapRows, _ hoisted: [Int: String]) {
+    var conditions: [String] = []
+    var known: Set<Int> = []
+    // Where tiles come from shared memory too, both copies together spilled.
+    for tile in program.tilesRead where !rows.isPerRow && tile.columns > 1 && quartets.isEmpty {
+      guard case .perColumn(let reference) = placement.places[tile.id], let axis = reference.columnAxis,
+        reference.tensor.type == .float32, known.insert(tile.id).inserted
+      else { continue }
+      let number = reference.tensor.number
+      let start = "(const float *)a.tensor[\(number)] + \(index.offset(number, reference.origin))"
+      code.line("const float2 *const vector\(tile.id) = (const float2 *)(\(start));")
+      conditions += [
+        "\(index.stride(number, axis)) == 1", "\(index(tile.validColumns)) >= \(tile.columns)",
+        "(u64)vector\(tile.id) % 8 == 0",
+      ]
+    }
+    guard !known.isEmpty else { return printRows(program, rows, hoisted, isBounded: false) }
+    code.open("if (\(conditions.joined(separator: " && ")))")
+    pairedVectors = known
+    printRows(program, rows, hoisted, isBounded: false)
+    pairedVectors = []
+    code.close()
+    code.open("else")
+    printRows(program, rows, hoisted, isBounded: false)
     code.close()
   }
 
@@ -99,6 +128,9 @@ extension PipelinedLowering {
     let reductions = program.reductions
     code.line("#pragma unroll")
     code.open("for (int b = 0; b < \(rows.blocks); ++b)")
+    // Vectors that are read two numbers at a time are read for both rows: kept from row to row, they would fill the registers.
+    let readsOnce = !pairedVectors.isEmpty && reductions.isEmpty
+    if readsOnce { openColumns(rows.columns) }
     code.line("#pragma unroll")
     code.open("for (int h = 0; h < \(rows.isRow ? 1 : 2); ++h)")
     let needsRow =
@@ -109,10 +141,10 @@ extension PipelinedLowering {
       code.line("float sum\(number)[2] = {\(start), \(start)};")
     }
     if !rows.isPerRow {
-      code.line("#pragma unroll")
       if quartets.isEmpty {
-        code.open("for (int j = 0; j < \(rows.columns / 8); ++j)")
+        if !readsOnce { openColumns(rows.columns) }
       } else {
+        code.line("#pragma unroll")
         code.open("for (int four = 0; four < \(rows.columns / 32); ++four)")
         printQuartets(program, rows)
         code.line("#pragma unroll")
@@ -153,6 +185,12 @@ extension PipelinedLowering {
     }
     code.close()
     code.close()
+  }
+
+  /// The loop over the thread's columns, eight at a time.
+  private mutating func openColumns(_ columns: Int) {
+    code.line("#pragma unroll")
+    code.open("for (int j = 0; j < \(columns / 8); ++j)")
   }
 
   /// Two partial results as one.
@@ -246,7 +284,10 @@ extension PipelinedLowering {
       case .store(let source, let tile) where placement.paired.contains(tile.id):
         code.line("pair\(tile.id)[e] = v\(source);")
       case .store(let source, let tile):
-        code.line("t\(tile.id)[b]\(isPerRow ? "[h]" : "[4 * j + 2 * h + e]") = v\(source);")
+        let place = "t\(tile.id)[b]\(isPerRow ? "[h]" : "[4 * j + 2 * h + e]")"
+        code.line("\(place) = v\(source);")
+        // Else what both branches compute alike would follow them, and all numbers of the vector be kept until then.
+        if !pairedVectors.isEmpty { code.line("asm volatile(\"\" : \"+f\"(\(place)));") }
       case .reduce(let kind, let source, _, _):
         let held = "sum\(reduction)[\(isPerRow ? "0" : "e")]"
         let item = isBounded ? "(column < bound ? v\(source) : \(identity(kind)))" : "v\(source)"
@@ -281,6 +322,8 @@ extension PipelinedLowering {
       case .float16: return "round_f16(\(element))"
       default: return element
       }
+    case .perColumn where pairedVectors.contains(tile.id):
+      return "(e ? vector\(tile.id)[column >> 1].y : vector\(tile.id)[column >> 1].x)"
     case .perColumn(let reference):
       let pointer = "a.tensor[\(reference.tensor.number)]"
       var at = reference.origin

@@ -41,6 +41,8 @@ package struct PipelinedLowering {
   var isGroup = false
   /// Tiles of which a warp reads four matrices of 8 by 8 at once in the loop that is printed.
   var quartets: Set<Int> = []
+  /// Vectors in global memory of which two numbers are read at once in the loop that is printed.
+  var pairedVectors: Set<Int> = []
   /// Names already given to hoisted numbers.
   var nameCount = 0
 
