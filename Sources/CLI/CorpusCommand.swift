@@ -95,9 +95,10 @@ private struct TextSplit {
     if isTest { test += document } else { train += document }
   }
 
-  /// Both parts; of few documents the last tokens are taken where no document was.
+  /// Both parts; where of few documents one part got none or little, the last tokens judge.
   mutating func finished() -> (train: [Int32], test: [Int32]) {
     let wanted = Int(Double(train.count + test.count) * share)
+    if train.isEmpty { swap(&train, &test) }
     if test.count < wanted / 4 {
       let missing = min(train.count, wanted - test.count)
       test = train.suffix(missing) + test

@@ -23,6 +23,12 @@ struct DeviceOptions: ParsableArguments {
   /// Back ends of this program.
   enum Device: String, ExpressibleByArgument, CaseIterable { case auto, cpu, cuda }
 
+  mutating func validate() throws {
+    if let threads, !(1...256).contains(threads) {
+      throw ValidationError("--threads is \(threads); use 1 to 256.")
+    }
+  }
+
   /// The executor that the options ask for; `auto` falls back to the CPU and never fails for want of a GPU.
   func executor() throws -> any Executor {
     switch device {

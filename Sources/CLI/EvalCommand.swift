@@ -16,11 +16,9 @@ struct EvalCommand: ParsableCommand {
   @Argument(help: "A checkpoint that `godwit train` wrote.")
   var checkpoint: String
 
-  @Option(help: "Draw so many new examples instead of the recipe's test set.")
+  @Option(
+    help: "Judge by so many examples that are in neither of the recipe's sets, instead of its test set.")
   var examples: Int?
-
-  @Option(help: "Seed of new examples.")
-  var seed: UInt64 = 1
 
   @Flag(help: "Print a JSON line.")
   var json = false
@@ -40,7 +38,7 @@ struct EvalCommand: ParsableCommand {
     let recipe = try Recipe(checkpoint.recipe, file: checkpoint.file, seed: checkpoint.seed)
     let start = ContinuousClock.now
     let judge = try Judge(recipe, checkpoint, on: Device(try options.executor(), factors: recipe.precision))
-    let found = try judge.evaluate(newExamples: examples.map { ($0, seed) })
+    let found = try judge.evaluate(newExamples: examples)
     let time = seconds(since: start)
     if json {
       Output.json([

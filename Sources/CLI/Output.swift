@@ -28,9 +28,12 @@ enum Output {
   static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 
   /// One JSON object on a line of its own.
-  static func json(_ members: KeyValuePairs<String, JSONField?>) {
+  static func json(_ members: KeyValuePairs<String, JSONField?>) { write(line(members)) }
+
+  /// One JSON object and the line's end.
+  static func line(_ members: KeyValuePairs<String, JSONField?>) -> String {
     let parts = members.compactMap { key, value in value.map { "\"\(key)\": \($0.text)" } }
-    write("{" + parts.joined(separator: ", ") + "}\n")
+    return "{" + parts.joined(separator: ", ") + "}\n"
   }
 
   /// A number with so many decimals.

@@ -24,6 +24,15 @@ struct RunFolder {
   /// Whether somebody trained here before.
   var isUsed: Bool { FileManager.default.fileExists(atPath: checkpoint) }
 
+  /// Takes away what an earlier run left, the checkpoint first: what is there in between is never that of two runs.
+  func clear() throws {
+    for file in [checkpoint, metrics, report] where FileManager.default.fileExists(atPath: file) {
+      do { try FileManager.default.removeItem(atPath: file) } catch {
+        throw CommandFailure("\(file) cannot be removed: \(error.localizedDescription)")
+      }
+    }
+  }
+
   /// Takes away what was measured after a step: it will be measured again.
   func forgetMetrics(after step: Int) throws {
     guard let text = try? String(contentsOfFile: metrics, encoding: .utf8) else { return }
@@ -37,7 +46,7 @@ struct RunFolder {
     try Files.write(kept.map { $0 + "\n" }.joined(), to: metrics)
   }
 
-  /// Adds a line.
+  /// Adds a line; it is on disk when this returns, before the checkpoint that follows it.
   func add(_ line: JSON) throws {
     let text = try line.serialized() + "\n"
     guard let file = FileHandle(forWritingAtPath: metrics) else { return try Files.write(text, to: metrics) }
@@ -45,6 +54,7 @@ struct RunFolder {
     do {
       try file.seekToEnd()
       try file.write(contentsOf: Data(text.utf8))
+      try file.synchronize()
     } catch { throw CommandFailure("\(metrics) cannot be written: \(error.localizedDescription)") }
   }
 

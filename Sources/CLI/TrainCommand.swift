@@ -101,11 +101,20 @@ struct TrainCommand: ParsableCommand {
     }
   }
 
+  /// The recipe's file name without its last extension.
+  var runName: String {
+    guard let file = recipe.split(separator: "/").last, file.contains(where: { $0 != "." }) else {
+      return "run"
+    }
+    guard let dot = file.lastIndex(of: "."), dot > file.startIndex else { return String(file) }
+    return String(file[..<dot])
+  }
+
   /// Whether runs are beside each other.
   private var isOfSeveral: Bool { seeds.count > 1 }
 
   func run() throws {
-    let name = recipe.split(separator: "/").last.map { String($0.split(separator: ".")[0]) } ?? "run"
+    let name = runName
     let recipes = try (seeds.isEmpty ? [nil] : seeds.map { $0 }).map { seed in
       try RecipeFile.read(recipe, seed: seed, settings: settings)
     }
@@ -182,6 +191,7 @@ struct TrainCommand: ParsableCommand {
     let checkpoint = resume && folder.isUsed ? try Checkpoint(path: folder.checkpoint) : nil
     let training = try Training(recipe, on: device, from: checkpoint)
     training.startsStepsAsOne = !startsOneByOne
+    if overwrite { try folder.clear() }
     try folder.forgetMetrics(after: training.step)
     var session = TrainingSession(
       training: training, folder: folder, json: json, last: min(recipe.steps, maximumSteps ?? recipe.steps),

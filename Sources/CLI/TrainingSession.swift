@@ -10,6 +10,8 @@ struct TrainingSession {
   /// Step after which it ends.
   let last: Int
   private let start = ContinuousClock.now
+  /// Seconds that steps took, without judging and writing.
+  private var stepping = 0.0
   private let firstStep: Int
   private let progress: RunProgress
   /// What lines for people begin with.
@@ -35,18 +37,21 @@ struct TrainingSession {
       )
     }
     progress.expect(last - firstStep)
-    var (sum, count, best) = (0.0, 0, 0.0)
+    var (sum, count) = (0.0, 0)
+    var best = folder.lines().compactMap { $0["accuracy"]?.number }.max() ?? 0
     // A run that ended early had reached its goal and is not taken further.
-    var latest = firstStep > 0 ? try training.evaluate() : nil
+    var latest = firstStep > 0 && recipe.stopAccuracy != nil ? try training.evaluate() : nil
     while training.step < last, !hasReachedGoal(latest) {
       let next = min(last, (training.step / recipe.evaluationInterval + 1) * recipe.evaluationInterval)
       var latestResult: Training.StepResult?
+      let begin = ContinuousClock.now
       try training.advance(through: next) { result in
         latestResult = result
         sum += Double(result.loss)
         count += 1
         progress.update(result.step - firstStep)
       }
+      stepping += seconds(since: begin)
       guard let result = latestResult else { continue }
       let found = try training.evaluate()
       latest = found
@@ -85,34 +90,38 @@ struct TrainingSession {
         "\(label)step \(result.step)  epoch \(training.epoch)  train \(Output.fixed(trainLoss, 4))  test "
           + "\(Output.fixed(found.loss, 4))  accuracy \(Output.fixed(100 * found.accuracy, 1)) %\n")
     }
-    Output.json([
-      "seed": JSONField(Int(training.recipe.seed)), "step": JSONField(result.step),
-      "epoch": JSONField(training.epoch),
-      "train_loss": JSONField(trainLoss, decimals: 6), "test_loss": JSONField(found.loss, decimals: 6),
-      "accuracy": JSONField(found.accuracy, decimals: 4),
-      "seconds": JSONField(seconds(since: start), decimals: 2),
-    ])
+    progress.write(
+      Output.line([
+        "seed": JSONField(Int(training.recipe.seed)), "step": JSONField(result.step),
+        "epoch": JSONField(training.epoch),
+        "train_loss": JSONField(trainLoss, decimals: 6), "test_loss": JSONField(found.loss, decimals: 6),
+        "accuracy": JSONField(found.accuracy, decimals: 4),
+        "seconds": JSONField(seconds(since: start), decimals: 2),
+      ]))
   }
 
   private func finish(_ found: Training.Evaluation, best: Double) {
     let time = seconds(since: start)
     let steps = training.step - firstStep
+    let each = steps > 0 ? 1e3 * stepping / Double(steps) : nil
     if json {
-      Output.json([
+      let line = Output.line([
         "event": "end", "seed": JSONField(Int(training.recipe.seed)), "step": JSONField(training.step),
         "accuracy": JSONField(found.accuracy, decimals: 4),
         "best_accuracy": JSONField(best, decimals: 4), "test_loss": JSONField(found.loss, decimals: 6),
         "seconds": JSONField(time, decimals: 2),
-        "ms_step": JSONField(1e3 * time / Double(max(1, steps)), decimals: 3),
+        "ms_step": each.map { JSONField($0, decimals: 3) },
         "parameters": JSONField(training.network.parameters.count),
         "steps_as_one": JSONField(training.isReplayed),
         "obstacle": JSONField(training.isReplayed ? "" : training.obstacle ?? ""),
         "checkpoint": JSONField(folder.checkpoint),
       ])
+      progress.write(line)
     } else {
+      let rate = each.map { " (\(Output.fixed($0, 2)) ms a step)" } ?? ""
       progress.write(
         "\(label)accuracy \(Output.fixed(100 * found.accuracy, 1)) % after \(training.step) steps, "
-          + "\(Output.fixed(time, 1)) s (\(Output.fixed(1e3 * time / Double(max(1, steps)), 2)) ms a step)\n"
+          + "\(Output.fixed(time, 1)) s\(rate)\n"
           + "\(label)checkpoint \(folder.checkpoint)\n\(label)report     \(folder.report)\n")
     }
   }

@@ -157,9 +157,14 @@ public final class Llama: LanguageModel {
     guard count > 0 else { return }
     let wanted = try workspace.tensor("y", .float32, [count, c.hiddenSize])
     try gather.run([step.logitRows, x, wanted])
-    let normed = try workspace.tensor("normed", head.arithmetic.activation, wanted.shape)
-    try finalNorm.kernel.run([wanted, finalNorm.weight, normed])
-    try head(normed, into: workspace.tensor("logits", .float32, [count, c.vocabularySize]))
+    try head(
+      normalized(wanted, finalNorm), into: workspace.tensor("logits", .float32, [count, c.vocabularySize]))
+  }
+
+  private func normalized(_ x: Tensor, _ norm: Norm) throws -> Tensor {
+    let result = try workspace.tensor("normed", norm.output, x.shape)
+    try norm.kernel.run([x, norm.weight, result])
+    return result
   }
 
   private func attend(
@@ -167,8 +172,7 @@ public final class Llama: LanguageModel {
   ) throws {
     let c = configuration
     let rows = x.shape[0]
-    let normed = try workspace.tensor("normed", layer.attentionNorm.output, [rows, c.hiddenSize])
-    try layer.attentionNorm.kernel.run([x, layer.attentionNorm.weight, normed])
+    let normed = try normalized(x, layer.attentionNorm)
     let q = try workspace.tensor("q", .float32, [rows, c.headCount * c.headSize])
     let k = try workspace.tensor("k", .float32, [rows, c.kvHeadCount * c.headSize])
     let v = try workspace.tensor("v", .float32, [rows, c.kvHeadCount * c.headSize])
@@ -186,8 +190,7 @@ public final class Llama: LanguageModel {
   private func feedForward(_ layer: Layer, _ x: Tensor, into y: Tensor) throws {
     let c = configuration
     let rows = x.shape[0]
-    let normed = try workspace.tensor("normed", layer.feedForwardNorm.output, [rows, c.hiddenSize])
-    try layer.feedForwardNorm.kernel.run([x, layer.feedForwardNorm.weight, normed])
+    let normed = try normalized(x, layer.feedForwardNorm)
     let hidden = try workspace.tensor(
       "hidden", layer.down.arithmetic.activation, [rows, c.feedForwardSize])
     try layer.gated(normed, into: hidden)

@@ -11,6 +11,8 @@ public enum ModelError: Error, Equatable {
   case unknownLayout(file: String, names: [String])
   case unstated(setting: String, file: String, advice: String)
   case otherNumbers(tensor: String, file: String, expected: String)
+  /// A parameter beyond the host's memory, all before it included.
+  case tooLarge(tensor: String, shape: [Int], memory: Int)
 }
 
 extension ModelError: CustomStringConvertible {
@@ -36,6 +38,9 @@ extension ModelError: CustomStringConvertible {
         + "HyenaDNA and other language models of the same repositories."
     case .unstated(let setting, let file, let advice):
       "\(file) does not say \(setting), and its tensors do not tell. \(advice)"
+    case .tooLarge(let tensor, let shape, let memory):
+      "with \(tensor), \(shape) numbers of 4 bytes, the network's parameters take more than half of this machine's \(memory >> 20) MiB. "
+        + "Make the network narrower or its longest sequence shorter."
     case .otherNumbers(let tensor, let file, let expected):
       "\(file): the numbers of \(tensor) are not \(expected): it would run a different network."
     }

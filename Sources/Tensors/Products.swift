@@ -163,7 +163,7 @@ extension Device {
     plan.rows = min(plan.rows, max(8, m.nextPowerOfTwo))
     plan.columns = min(plan.columns, max(16, n.nextPowerOfTwo))
     plan.inner = min(plan.inner, max(16, inner.nextPowerOfTwo))
-    if batch == 1, m <= plan.rows, n <= plan.columns, m >= 128 { plan.rows = (m + 1) / 2 + 7 & ~7 }
+    if batch == 1, m <= plan.rows, n <= plan.columns, m >= 128 { plan.rows = ((m + 1) / 2 + 7) & ~7 }
     plan.stages = 1
     return plan
   }

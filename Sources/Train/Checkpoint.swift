@@ -20,6 +20,8 @@ public struct Checkpoint {
   public let model: JSON
   /// `bytes`, or the contents of a `tokenizer.json`; `nil` where tokens are not text.
   public let tokenizer: String?
+  /// What the data's file was when it was trained on; `nil` for data that are drawn.
+  let dataMark: String?
   private let tensors: Safetensors
 
   /// Opens a file; its numbers stay there.
@@ -38,13 +40,23 @@ public struct Checkpoint {
     recipe = try field("recipe")
     model = try field("model")
     tokenizer = tensors.metadata["godwit.tokenizer"]
+    dataMark = tensors.metadata["godwit.data"]
     step = try JSONNode(field("step"), file: path).integer(in: 0...Int.max)
     seed = UInt64(try JSONNode(field("seed"), file: path).integer(in: 0...Int.max))
   }
 
-  /// Numbers that are trained, or were.
+  /// Numbers of the network, but for what batch normalisation measured.
   public var parameterCount: Int {
-    tensors.tensors.filter { !$0.name.hasPrefix("optimizer.") }.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    tensors.tensors.filter { tensor in
+      !tensor.name.hasPrefix("optimizer.")
+        && !["running_mean", "running_var"].contains { tensor.name.hasSuffix($0) }
+    }.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
+  /// - Throws: ``TrainError/otherData(file:checkpoint:)`` where the task's file is not as it was.
+  func requireData(of task: TrainingTask) throws {
+    guard let dataMark, let mark = try task.dataMark(), mark != dataMark else { return }
+    throw TrainError.otherData(file: task.file ?? "", checkpoint: file)
   }
 
   /// The numbers of a tensor, `nil` where there is none.
@@ -66,7 +78,7 @@ public struct Checkpoint {
 
   /// Writes the parameters alone, rounded to bfloat16, into a file that `godwit generate` and `godwit eval` open.
   ///
-  /// A quarter of a checkpoint's size at most. The file cannot be resumed.
+  /// A sixth of a checkpoint's size where all parameters are trained. The file cannot be resumed.
   ///
   /// - Throws: ``Formats/FormatError/unwritable(file:reason:)``, an error of memory.
   public func export(to path: String) throws {
@@ -80,18 +92,21 @@ public struct Checkpoint {
       parameters.append((info.name, rounded))
     }
     try Self.write(
-      parameters, step: step, seed: seed, recipe: recipe, model: model, tokenizer: tokenizer, to: path)
+      parameters, step: step, seed: seed, recipe: recipe, model: model, tokenizer: tokenizer,
+      dataMark: dataMark,
+      to: path)
   }
 
   static func write(
     _ tensors: [(name: String, tensor: Tensor)], step: Int, seed: UInt64, recipe: JSON, model: JSON,
-    tokenizer: String?, to path: String
+    tokenizer: String?, dataMark: String?, to path: String
   ) throws {
     var metadata = [
       "godwit.recipe": try recipe.serialized(), "godwit.model": try model.serialized(),
       "godwit.step": "\(step)", "godwit.seed": "\(seed)", "format": "pt",
     ]
     metadata["godwit.tokenizer"] = tokenizer
+    metadata["godwit.data"] = dataMark
     try SafetensorsWriter.write(
       tensors, metadata: metadata, to: path)
   }

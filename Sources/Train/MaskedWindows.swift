@@ -18,8 +18,7 @@ struct MaskedWindows: ExampleSource {
     var (inputs, targets) = ([Int32](), [Int32]())
     for place in places {
       let tokens = try windows.tokens(of: place)
-      var generator = SeededNumbers(
-        seed: UInt64(place) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(pass) &* 0xD1B5_4A32_D192_ED03)
+      var generator = SeededNumbers(place: place, pass: pass)
       var asked = tokens.indices.filter { _ in Float.random(in: 0..<1, using: &generator) < share }
       if asked.isEmpty { asked = [Int.random(in: tokens.indices, using: &generator)] }
       var (input, target) = (tokens, [Int32](repeating: -100, count: tokens.count))
@@ -35,5 +34,14 @@ struct MaskedWindows: ExampleSource {
       targets += target
     }
     return ExampleBatch(count: places.count, input: .tokens(inputs), targets: targets)
+  }
+}
+
+extension SeededNumbers {
+  /// Numbers of a stretch in a pass. Both seeds are drawn: seeds that lie a generator's own step apart give the same numbers, one later.
+  fileprivate init(place: Int, pass: Int) {
+    var passes = SeededNumbers(seed: UInt64(pass))
+    var places = SeededNumbers(seed: passes.next() ^ UInt64(place))
+    self.init(seed: places.next())
   }
 }

@@ -8,7 +8,7 @@ internal import Tiles
 
 /// What AdamW is run with.
 public struct OptimizerSettings: Sendable, Hashable {
-  /// Rate and decay of a group; what is `nil` is the recipe's own.
+  /// Rate and decay of a group; ``OptimizerSettings/numbers(of:)`` says what stands for `nil`.
   public struct Group: Sendable, Hashable {
     /// Learning rate.
     public var rate: Double?
@@ -31,8 +31,8 @@ public struct OptimizerSettings: Sendable, Hashable {
   /// Groups with numbers of their own.
   public var groups: [ParameterGroup: Group] = [:]
 
-  /// Rate and decay of a group: state spaces get no decay and at most a rate of 0.001, filters and their
-  /// positions no decay.
+  /// Rate and decay of a group, stated or standard: state spaces at most a rate of 0.001, positions of filters 0.00001, and neither they
+  /// nor filters any decay.
   public func numbers(of group: ParameterGroup) -> (rate: Double, decay: Double) {
     let stated = groups[group]
     switch group {
@@ -47,16 +47,16 @@ public struct OptimizerSettings: Sendable, Hashable {
   /// - Parameter node: keys `rate`, `betas`, `epsilon`, `decay`, `clip`, `groups`.
   init(_ node: JSONNode) throws(FormatError) {
     try node.requireKeys(["rate", "betas", "epsilon", "decay", "clip", "groups"])
-    rate = try node.required("rate").positiveNumber()
-    epsilon = try node.optional("epsilon")?.positiveNumber() ?? 1e-8
+    rate = try node.required("rate").positiveFloat()
+    epsilon = try node.optional("epsilon")?.positiveFloat() ?? 1e-8
     decay = try node.optional("decay")?.nonNegative() ?? 0
-    clip = try node.optional("clip")?.positiveNumber()
+    clip = try node.optional("clip")?.positiveFloat()
     if let pair = try node.optional("betas") {
       let values = try pair.elements()
       guard values.count == 2 else { throw pair.wrong("two numbers") }
       (firstBeta, secondBeta) = (try values[0].number(), try values[1].number())
-      guard (0..<1).contains(firstBeta), (0..<1).contains(secondBeta) else {
-        throw pair.wrong("two numbers from 0 to below 1")
+      guard (0..<1).contains(Float(firstBeta)), (0..<1).contains(Float(secondBeta)) else {
+        throw pair.wrong("two numbers from 0 to below 1, also in float32")
       }
     }
     guard let stated = try node.optional("groups") else { return }
@@ -76,7 +76,18 @@ extension JSONNode {
   /// A number not below zero.
   func nonNegative() throws(FormatError) -> Double {
     let value = try number()
-    guard value >= 0 else { throw wrong("a number not below 0") }
+    guard value >= 0, Float(value).isFinite else { throw wrong("a number not below 0 that float32 holds") }
+    return value
+  }
+
+  /// A number above zero, also when it is rounded to float32.
+  func positiveFloat() throws(FormatError) -> Double {
+    let value = try positiveNumber()
+    guard Float(value) > 0, Float(value).isFinite else {
+      throw wrong(
+        "a number from \(Float.leastNonzeroMagnitude) to \(Float.greatestFiniteMagnitude), which float32 holds"
+      )
+    }
     return value
   }
 }

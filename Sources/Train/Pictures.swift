@@ -23,8 +23,8 @@ public struct Pictures: Sendable {
   /// Pixels of a picture.
   public var length: Int { width / channels }
   private let width: Int
-  private let values: [Float]
-  private let labels: [Int32]
+  let values: [Float]
+  let labels: [Int32]
 
   /// Reads a file.
   ///

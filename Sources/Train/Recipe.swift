@@ -69,12 +69,17 @@ public struct Recipe: Sendable {
     if task.isText, let unused = try examples?.optional("seed") {
       throw unused.wrong("no such key, since a corpus is what it is")
     }
-    let standard = task.standardTrainCount
-    trainCount = try examples?.optional("train")?.positiveInteger() ?? standard
-    if task.isText, trainCount > standard, let stated = try examples?.optional("train") {
-      throw stated.wrong("at most the \(standard) windows of the corpus")
-    }
     testCount = try examples?.optional("test")?.positiveInteger() ?? 500
+    trainCount =
+      try examples?.optional("train")?.positiveInteger() ?? task.standardTrainCount(besides: testCount)
+    if let most = task.mostExamples {
+      for (key, count, limit) in [("train", trainCount, most.train), ("test", testCount, most.test)]
+      where count > limit {
+        if let stated = try examples?.optional(key) {
+          throw stated.wrong("at most the \(limit) windows of the corpus")
+        }
+      }
+    }
     dataSeed = UInt64(try examples?.optional("seed")?.integer(in: 0...Int.max) ?? 0)
     model = try task.network(node.required("model"))
     optimizer = try OptimizerSettings(node.required("optimizer"))

@@ -15,7 +15,7 @@ public struct Schedule: Sendable, Hashable {
 
   /// What follows the warmup.
   public var shape = Shape.constant
-  /// Share of the steps over which the rate rises from 10⁻⁶.
+  /// Share of the steps over which the rate rises from 10⁻⁶, or stays where it is no higher.
   public var warmup = 0.0
   /// Where the rate ends, as a share of the recipe's rate; the same number for every group.
   public var floor = 0.0
@@ -29,7 +29,8 @@ public struct Schedule: Sendable, Hashable {
   ///   - base: the recipe's, of which the floor is a share.
   public func rate(step: Int, of steps: Int, rate: Double, base: Double) -> Double {
     let rising = Int((warmup * Double(steps)).rounded())
-    if step < rising { return 1e-6 + (rate - 1e-6) * Double(step) / Double(rising) }
+    let start = min(1e-6, rate)
+    if step < rising { return start + (rate - start) * Double(step) / Double(rising) }
     let end = min(rate, floor * base)
     switch shape {
     case .constant: return rate
@@ -57,5 +58,8 @@ public struct Schedule: Sendable, Hashable {
     try settings.requireKeys(["warmup", "floor"])
     warmup = Double(try settings.share("warmup") ?? 0)
     floor = Double(try settings.share("floor") ?? 0)
+    if shape == .constant, let unused = try settings.optional("floor") {
+      throw unused.wrong("no such key, since a constant rate has no end")
+    }
   }
 }

@@ -16,6 +16,7 @@ public final class Training {
   private let device: Device
   private let optimizer: Optimizer
   private let data: (train: any ExampleSource, test: any ExampleSource)
+  private let dataMark: String?
   private var order: (epoch: Int, places: [Int]) = (-1, [])
   private var next: (step: Int, parts: [ExampleBatch])?
   private var work: StepWork?
@@ -58,6 +59,8 @@ public final class Training {
     self.recipe = recipe
     self.device = device
     device.isDeterministic = recipe.isDeterministic
+    try checkpoint?.requireData(of: recipe.task)
+    dataMark = try recipe.task.dataMark()
     data = try recipe.task.examples(train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed)
     let source: ParameterSet.Source =
       checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } }
@@ -248,6 +251,6 @@ public final class Training {
     }
     try Checkpoint.write(
       tensors, step: step, seed: recipe.seed, recipe: recipe.source, model: recipe.model.json,
-      tokenizer: recipe.task.tokenizer, to: path)
+      tokenizer: recipe.task.tokenizer, dataMark: dataMark, to: path)
   }
 }

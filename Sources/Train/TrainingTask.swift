@@ -35,9 +35,10 @@ public enum TrainingTask: Sendable {
     case .corpus(let corpus, _):
       return .language(try SequenceSettings(node, vocabulary: corpus.vocabularySize, longest: length))
     case .masked(let corpus, _, _):
-      // One more for the mask.
-      return .masked(
-        try MonarchMixerSettings(node, vocabulary: corpus.vocabularySize + 1, longest: length))
+      // One more for the mask. Windows are never filled up, so no token is padding.
+      var settings = try MonarchMixerSettings(node, vocabulary: corpus.vocabularySize + 1, longest: length)
+      settings.padding = -1
+      return .masked(settings)
     case .listOps(let task): return try classifier(.tokens(task.vocabularySize), 10)
     case .pathfinder: return try classifier(.numbers(1), 2)
     case .pictures(let pictures): return try classifier(.numbers(pictures.channels), pictures.classes)
@@ -121,6 +122,15 @@ public enum TrainingTask: Sendable {
     }
   }
 
+  /// The file that its examples come from, where there is one.
+  var file: String? {
+    switch self {
+    case .tokens, .listOps, .pathfinder: nil
+    case .pictures(let pictures): pictures.file
+    case .corpus(let corpus, _), .masked(let corpus, _, _): corpus.file
+    }
+  }
+
   /// Whether its examples are those of a text, and there are no others.
   var isText: Bool {
     switch self {
@@ -137,13 +147,29 @@ public enum TrainingTask: Sendable {
     }
   }
 
-  /// Examples to train on where a recipe does not say how many.
-  var standardTrainCount: Int {
+  /// Examples to train on where a recipe does not say how many, but says or leaves open how many judge.
+  func standardTrainCount(besides test: Int) throws -> Int {
     switch self {
-    case .tokens, .listOps, .pathfinder: 5000
-    case .pictures(let pictures): max(1, pictures.count - 500)
+    case .tokens, .listOps, .pathfinder: return 5000
+    case .pictures(let pictures):
+      guard pictures.count > test else {
+        throw TrainError.data(
+          what: pictures.file,
+          why:
+            "it has \(pictures.count) pictures, and \(test) are to judge. State examples.train and examples.test"
+        )
+      }
+      return pictures.count - test
+    case .corpus, .masked: return mostExamples?.train ?? 1
+    }
+  }
+
+  /// Windows of a text to train on and to judge by; `nil` where examples are no windows.
+  var mostExamples: (train: Int, test: Int)? {
+    switch self {
+    case .tokens, .listOps, .pathfinder, .pictures: nil
     case .corpus(let corpus, let length), .masked(let corpus, let length, _):
-      TextWindows(corpus.train, length: length).count
+      (TextWindows(corpus.train, length: length).count, TextWindows(corpus.test, length: length).count)
     }
   }
 

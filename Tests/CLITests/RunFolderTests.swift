@@ -24,6 +24,26 @@ import Testing
     #expect(try Files.text(folder.metrics).split(separator: "\n").count == 3)
   }
 
+  @Test func nothingIsLeftOfARunThatIsOverwritten() throws {
+    let folder = RunFolder(path: Scratch.path("again"))
+    try folder.clear()
+    try folder.prepare()
+    try folder.add(line(2))
+    for file in [folder.checkpoint, folder.report] { try Files.write("", to: file) }
+    try folder.clear()
+    #expect(folder.lines().isEmpty && !folder.isUsed)
+    #expect(throws: (any Error).self) { try Files.text(folder.report) }
+  }
+
+  @Test(arguments: [
+    ("Recipes/lr-0.1.yaml", "lr-0.1"), ("a.yaml", "a"), ("..", "run"), ("x/.", "run"), ("plain", "plain"),
+    (".hidden", ".hidden"),
+  ])
+  func runsAreNamedAfterRecipes(recipe: String, name: String) throws {
+    let command = try TrainCommand.parse([recipe])
+    #expect(command.runName == name)
+  }
+
   @Test func aFolderThatCannotBeIsNamed() throws {
     let file = Scratch.path("file")
     try Files.write("", to: file)

@@ -53,7 +53,7 @@ import Testing
     #expect(found == losses)
     let judged = try Judge(recipe, Checkpoint(path: path), on: cores()).evaluate()
     #expect(judged.count == recipe.testCount && judged.loss.isFinite)
-    #expect(try Judge(recipe, checkpoint, on: cores()).evaluate(newExamples: (7, 5)).count == 7)
+    #expect(try Judge(recipe, checkpoint, on: cores()).evaluate(newExamples: 7).count == 7)
   }
 
   @Test func paddingIsLeftOutOfThePool() throws {

@@ -116,7 +116,15 @@ extension ExampleBatch {
     let kept = try Judge(recipe, checkpoint, on: cores())
     #expect(abs(try judge.evaluate().loss - kept.evaluate().loss) < 0.01)
     #expect(throws: TrainError.self) { try Training(recipe, on: cores(), from: exported) }
-    #expect(throws: TrainError.self) { try judge.evaluate(newExamples: (5, 1)) }
+    #expect(throws: TrainError.self) { try judge.evaluate(newExamples: 5) }
+    // A text that is another since.
+    try Corpus.write(
+      train: text(4000, below: 12).reversed(), test: text(500, below: 12), vocabularySize: 12,
+      tokenizer: "bytes",
+      to: path)
+    let other = try Recipe(recipe.source, file: "test")
+    #expect(message { _ = try Judge(other, checkpoint, on: cores()) }.contains("is not as it was"))
+    #expect(message { _ = try Training(other, on: cores(), from: checkpoint) }.contains("is not as it was"))
   }
 
   @Test func recipesOfCorporaAreChecked() throws {
@@ -132,6 +140,7 @@ extension ExampleBatch {
     #expect(throws: FormatError.self) { try task(16, #""epochs": 1, "steps": 2, "examples": {"test": 2}"#) }
     #expect(throws: FormatError.self) { try task(16, #""examples": {"seed": 2}"#) }
     #expect(throws: FormatError.self) { try task(16, #""examples": {"train": 25}"#) }
+    #expect(throws: FormatError.self) { try task(16, #""examples": {"train": 5, "test": 4}"#) }
     #expect(throws: FormatError.self) {
       try task(16, #""examples": {"train": 5}, "evaluate": {"steps": 2, "every": 3}"#)
     }
@@ -162,6 +171,14 @@ extension ExampleBatch {
     for place in batch.targets.indices {
       #expect(batch.targets[place] == (asked.contains(place) ? Int32(place % 8) : -100))
       if batch.targets[place] < 0 { #expect(batch.tokens[place] == Int32(place % 8)) }
+    }
+    // Masks of one window tell nothing of the next one's.
+    func row(_ place: Int) throws -> [Bool] {
+      try windows.examples([place], pass: 1).targets.map { $0 >= 0 }
+    }
+    for place in 0..<20 {
+      let (one, next) = (try row(place), try row(place + 1))
+      for shift in 0..<4 { #expect(Array(one.dropFirst(shift)) != Array(next.prefix(64 - shift))) }
     }
     // The same again in this pass, others in the next, and always one at least.
     #expect(try windows.examples(0..<60, pass: 1).tokens == batch.tokens)

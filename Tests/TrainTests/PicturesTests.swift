@@ -45,6 +45,21 @@ import Testing
     }
   }
 
+  @Test func recipesAskForNoMoreThanThereAre() throws {
+    let line = #"{"values": [1, 2], "label": 0}"# + "\n"
+    try reading(String(repeating: line, count: 30)) { path in
+      func counts(_ examples: String) throws -> [Int] {
+        let recipe = try recipe(
+          #"{"task": {"pictures": {"file": "\#(path)"}}, "examples": \#(examples), "model": {"mixer": "s4d", "width": 8, "layers": 1}}"#
+        )
+        return [recipe.trainCount, recipe.testCount]
+      }
+      let found = try counts(#"{"test": 10}"#)
+      #expect(found == [20, 10])
+      #expect(message { _ = try counts("{}") }.contains("it has 30 pictures, and 500 are to judge"))
+    }
+  }
+
   @Test(arguments: [
     ("", "empty"), ("\n \n", "no pictures"),
     (#"{"values": [1, 2], "label": 0}"# + "\n" + #"{"values": [1], "label": 0}"#, "line 2"),

@@ -132,16 +132,10 @@ extension ClassifierSettings {
     }
     dropout = try node.share("dropout") ?? 0
     attentionDropout = try node.share("attention_dropout") ?? 0
-    heads = try node.optional("heads")?.positiveInteger() ?? 1
     if mixer != .attention, let unused = try node.optional("attention_dropout") {
       throw unused.wrong("no such key, since no layer has attention")
     }
-    if !mixer.hasHeads, let unused = try node.optional("heads") {
-      throw unused.wrong("no such key, since no layer has attention")
-    }
-    if mixer.hasHeads, width % heads != 0 {
-      throw try node.required("heads").wrong("a divisor of the width, \(width)")
-    }
+    heads = try node.heads(of: width, areUsed: mixer.hasHeads)
     try mixer.requireFit(width: width, isCausal: isCausal, node)
   }
 
@@ -203,5 +197,14 @@ extension JSONNode {
       throw node.wrong(isExact ? "the data's \(known)" : "at least the data's \(known)")
     }
     return stated
+  }
+
+  /// Attention's `heads`, 1 where they are not stated; no key where no layer has any.
+  func heads(of width: Int, areUsed: Bool) throws(FormatError) -> Int {
+    guard let stated = try optional("heads") else { return 1 }
+    guard areUsed else { throw stated.wrong("no such key, since no layer has attention") }
+    let count = try stated.positiveInteger()
+    guard width % count == 0 else { throw stated.wrong("a divisor of the width, \(width)") }
+    return count
   }
 }

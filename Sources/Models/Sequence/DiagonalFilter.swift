@@ -54,20 +54,13 @@ struct DiagonalFilter {
   /// `[H, length]`.
   func callAsFunction(_ modes: Modes, length: Int) throws -> Variable {
     let steps = try discretised(modes)
-    let device = modes.logStep.device
     let block = min(Self.block, length)
     let blocks = (length + block - 1) / block
-    func lags(_ count: Int, _ step: Int) throws -> Variable {
-      try device.constant((0..<count).map { Float($0 * step) }, [count, 1, 1])
-    }
-    let within = try Variable.pointwise([steps[2], steps[3], lags(block, 1)]) { x in
-      let size = (x[0] * x[2]).exp
-      let angle = x[1] * x[2]
-      return [size * angle.cos, size * angle.sin]
-    }
+    let within = try Self.powers(steps, Array(0..<block))
     var first = [steps[0], steps[1]]
     if blocks > 1 {
-      first = try Variable.pointwise(steps + [lags(blocks, block)]) { x in
+      let starts = try modes.logStep.device.constant((0..<blocks).map { Float($0 * block) }, [blocks, 1, 1])
+      first = try Variable.pointwise(steps + [starts]) { x in
         let size = (x[2] * x[4]).exp
         let angle = x[3] * x[4]
         let (real, imaginary) = (size * angle.cos, size * angle.sin)
@@ -81,6 +74,17 @@ struct DiagonalFilter {
     let real = try a[0].product(b[0], transposesOther: true)
     let all = try real - a[1].product(b[1], transposesOther: true)
     return try all.reshaped([all.shape[0], blocks * block]).sliced(axis: 1, 0..<length)
+  }
+
+  /// Poles to the power of each lag, real and imaginary, `[lags, H, N/2]`.
+  ///
+  /// - Parameter known: as ``discretised(_:)`` gives it.
+  static func powers(_ known: [Variable], _ lags: [Int]) throws -> [Variable] {
+    let lag = try known[2].device.constant(lags.map { Float($0) }, [lags.count, 1, 1])
+    return try Variable.pointwise([known[2], known[3], lag]) { x in
+      let (size, angle) = ((x[0] * x[2]).exp, x[1] * x[2])
+      return [size * angle.cos, size * angle.sin]
+    }
   }
 
   /// `[1, H, N/2]` each: real and imaginary part of 2 C B̄, log |Ā| and the angle of Ā.

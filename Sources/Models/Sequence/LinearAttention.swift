@@ -43,23 +43,32 @@ struct LinearAttention: SequenceMixer {
     let (b, length, d) = (u.shape[0], u.shape[1], u.shape[2])
     let size = isCausal ? min(chunk, length) : length
     let chunks = (length + size - 1) / size
-    func split(_ x: Variable, _ width: Int) throws -> Variable {
-      try x.padded(axis: 1, after: chunks * size - length)
-        .reshaped([b, chunks, size, heads, width]).permuted([0, 3, 1, 2, 4])
-        .reshaped([b * heads, chunks, size, width])
-    }
-    // Half of the scale for each side.
-    let scale = 1 / Float(features).squareRoot().squareRoot()
-    let q = try split(queries(u) * scale, features)
-    let k = try split(keys(u) * scale, features)
-    let ones = try u.device.constant([1], [1, 1, 1, 1]).broadcast(to: [b * heads, chunks, size, 1])
-    let v = try Variable.joined([split(values(u), d / heads), ones], axis: 3)
+    let (q, k, v) = try parts(u, chunk: size)
     let sums = try isCausal ? causalSums(q, k, v) : allSums(q, k, v)
     let last = d / heads
     let mixed = try sums.sliced(axis: 3, 0..<last).map(sums.sliced(axis: 3, last..<last + 1)) { $0 / $1 }
     let joined = try mixed.reshaped([b, heads, chunks * size, last]).permuted([0, 2, 1, 3])
       .reshaped([b, chunks * size, d])
     return try output(joined.sliced(axis: 1, 0..<length))
+  }
+
+  /// Queries and keys `[B · heads, chunks, chunk, features]`, values with a column of ones `[B · heads, chunks, chunk, D / heads + 1]`; the
+  /// last chunk is filled up with zeros.
+  func parts(_ u: Variable, chunk: Int) throws -> (q: Variable, k: Variable, v: Variable) {
+    let (b, length, size) = (u.shape[0], u.shape[1], u.shape[2] / heads)
+    let chunks = (length + chunk - 1) / chunk
+    func split(_ x: Variable, _ width: Int) throws -> Variable {
+      try x.padded(axis: 1, after: chunks * chunk - length)
+        .reshaped([b, chunks, chunk, heads, width]).permuted([0, 3, 1, 2, 4])
+        .reshaped([b * heads, chunks, chunk, width])
+    }
+    // Half of the scale for each side.
+    let scale = 1 / Float(features).squareRoot().squareRoot()
+    let ones = try u.device.constant([1], [1, 1, 1, 1]).broadcast(to: [b * heads, chunks, chunk, 1])
+    return (
+      try split(queries(u) * scale, features), try split(keys(u) * scale, features),
+      try .joined([split(values(u), size), ones], axis: 3)
+    )
   }
 
   /// Weights times values and ones, over earlier positions.

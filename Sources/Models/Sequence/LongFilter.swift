@@ -10,6 +10,8 @@ internal import Tensors
 struct LongFilter {
   /// Taps, or frequencies, that smoothing reaches over.
   private static let window = 7
+  /// Most taps that frequencies of are smoothed: four matrices of half as many times as many numbers, 2 GiB.
+  private static let mostSmoothed = 16_384
   private let settings: LongConvolutionSettings
   private let taps: Variable
   private let smoothing: FrequencySmoothing?
@@ -22,6 +24,11 @@ struct LongFilter {
     _ scope: ParameterScope, sets: Int, channels: Int, longest: Int, settings: LongConvolutionSettings
   ) throws {
     self.settings = settings
+    guard settings.smoothing != .frequency || longest <= Self.mostSmoothed else {
+      throw ModelError.invalid(
+        key: "smoothing", value: "frequency, of filters of \(longest) taps",
+        allowed: "that up to \(Self.mostSmoothed), or average")
+    }
     let initial: Initialiser =
       settings.initial == .random
       ? .normal(deviation: 0.002) : .decaying(channels: channels, taps: longest)

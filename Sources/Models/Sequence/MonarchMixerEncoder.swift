@@ -72,11 +72,11 @@ struct MonarchMixerEncoder {
 }
 
 extension Variable {
-  /// Rows of this table by number; where a number is `padding`, nothing is learned from what is done with the row.
+  /// Rows of this table by number; where a number is `padding`, nothing is learned from what is done with the row. No number is below 0.
   func rows(_ ids: Feed<Int32>, exceptGradientsOf padding: Int32) throws -> Variable {
     let all = try rows(ids)
     // Other numbers may take the place of these where something is learned.
-    guard device.recordsGradients || ids.numbers.contains(padding) else { return all }
+    guard padding >= 0, device.recordsGradients || ids.numbers.contains(padding) else { return all }
     let fixed = try detached.rows(ids)
     let counts = try device.variable(of: ids, [ids.numbers.count, 1]) { $0.map { $0 == padding ? 0 : 1 } }
     return try all.map(fixed, counts) { $2 * $0 + (1 - $2) * $1 }

@@ -13,6 +13,7 @@ public final class ParameterSet {
   public private(set) var parameters: [Parameter] = []
   private let source: Source
   private var places: [String: Int] = [:]
+  private var total = 0
 
   /// Where numbers come from.
   public enum Source {
@@ -42,11 +43,26 @@ public final class ParameterSet {
     parameters.reduce(0) { $0 + ($1.group == .statistics ? 0 : $1.variable.value.count) }
   }
 
+  /// Numbers of a tensor; numbers are drawn in the host's memory, which would end the program where there is none.
+  private func checkedCount(_ shape: [Int], _ name: String) throws(ModelError) -> Int {
+    let (pages, bytes) = (sysconf(Int32(_SC_PHYS_PAGES)), sysconf(Int32(_SC_PAGESIZE)))
+    let memory = pages > 0 && bytes > 0 ? pages * bytes : 1 << 40
+    var count = 1
+    for extent in shape {
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard !overflow, product <= memory / 8 - total else {
+        throw .tooLarge(tensor: name, shape: shape, memory: memory)
+      }
+      count = product
+    }
+    return count
+  }
+
   func parameter(_ name: String, _ shape: [Int], _ initial: Initialiser, _ group: ParameterGroup) throws
     -> Variable
   {
     precondition(places[name] == nil, "two parameters are called \(name)")
-    let count = shape.reduce(1, *)
+    let count = try checkedCount(shape, name)
     let value: Tensor
     switch (source, initial) {
     case (.drawnOnDevice(let seed), .normal(let deviation)) where count >= 1 << 16:
@@ -60,6 +76,7 @@ public final class ParameterSet {
       value = try device.tensor(found, shape)
     }
     let variable = Variable(value, on: device, needsGradient: group.isTrained)
+    total += count
     places[name] = parameters.count
     parameters.append(Parameter(name: name, variable: variable, group: group))
     return variable

@@ -88,12 +88,16 @@ extension SequenceSettings.Mixer {
         "order", "filter_width", "features", "frequency", "window", "inner_layers", "short_taps",
         "window_shift",
       ])
+      let hasWindow = try settings?.optional("window")?.bool() ?? true
+      if !hasWindow, let unused = try settings?.optional("window_shift"), try unused.number() != 0 {
+        throw unused.wrong("0 or no such key, since there is no window")
+      }
       self = .hyena(
         order: try settings?.optional("order")?.integer(in: 2...8) ?? 2,
         filterWidth: try settings?.optional("filter_width")?.positiveInteger() ?? 64,
         features: try settings?.oddInteger("features", in: 3...1025) ?? 5,
         frequency: Float(try settings?.optional("frequency")?.positiveNumber() ?? 10),
-        hasWindow: try settings?.optional("window")?.bool() ?? true,
+        hasWindow: hasWindow,
         innerLayers: try settings?.optional("inner_layers")?.integer(in: 0...64) ?? 2,
         shortTaps: try settings?.optional("short_taps")?.integer(in: 2...16) ?? 3,
         windowShift: Float(try settings?.optional("window_shift")?.number() ?? 0))

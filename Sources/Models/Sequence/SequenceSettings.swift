@@ -48,7 +48,7 @@ extension SequenceSettings {
   /// Settings from an object.
   ///
   /// - Parameters:
-  ///   - node: keys `mixer` (a name or an object of one), `width`, `layers`, `feed_forward`, and optionally `attention_layers`,
+  ///   - node: keys `mixer` (a name or an object of one), `width`, `layers`, and optionally `feed_forward`, `attention_layers`,
   ///     `heads`, `positions` (learned or none), `mlp` (see ``FeedForwardKind``), `embedding_dropout`, `residual_dropout`,
   ///     `attention_dropout`, `vocabulary_multiple`, `vocabulary`, `longest`.
   ///   - vocabulary: what is known of it elsewhere.
@@ -67,25 +67,8 @@ extension SequenceSettings {
       feedForwardKind = try FeedForwardKind(mlp, width: width, inner: feedForward)
     }
     mixer = try Mixer(node.required("mixer"))
-    let stated = try node.optional("vocabulary")
-    if let known = try stated?.positiveInteger() ?? vocabulary {
-      vocabularySize = known
-    } else {
-      vocabularySize = try node.required("vocabulary").positiveInteger()
-    }
-    if let vocabulary, vocabulary > vocabularySize, let stated {
-      throw stated.wrong("at least the \(vocabulary) tokens of the data")
-    }
-    let limit = try node.optional("longest")
-    if let known = try limit?.positiveInteger() ?? longest {
-      self.longest = known
-    } else {
-      self.longest = try node.required("longest").positiveInteger()
-    }
-    if let longest, longest > self.longest, let limit {
-      throw limit.wrong("at least the data's \(longest) positions")
-    }
-    heads = try node.optional("heads")?.positiveInteger() ?? 1
+    vocabularySize = try node.number("vocabulary", known: vocabulary)
+    self.longest = try node.number("longest", known: longest)
     vocabularyMultiple = try node.optional("vocabulary_multiple")?.positiveInteger() ?? 8
     if let positions = try node.optional("positions") {
       learnsPositions = try positions.choice(["none", "learned"]) == 1
@@ -99,12 +82,7 @@ extension SequenceSettings {
     if !attends, let unused = try node.optional("attention_dropout") {
       throw unused.wrong("no such key, since no layer has attention")
     }
-    if !hasHeads, let unused = try node.optional("heads") {
-      throw unused.wrong("no such key, since no layer has attention")
-    }
-    if hasHeads, width % heads != 0 {
-      throw try node.required("heads").wrong("a divisor of the width, \(width)")
-    }
+    heads = try node.heads(of: width, areUsed: hasHeads)
     try mixer.requireFit(width: width, isCausal: true, node)
   }
 

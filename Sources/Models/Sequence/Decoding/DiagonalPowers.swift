@@ -21,20 +21,13 @@ struct DiagonalPowers {
     tensors = try shared.device.precisely {
       let chunk = shape.chunk
       // From `[lags, H, N]`.
-      let within = try Self.powers(known, (0..<chunk).map { chunk - 1 - $0 }).map {
+      let within = try DiagonalFilter.powers(known, (0..<chunk).map { chunk - 1 - $0 }).map {
         try Self.parts($0.permuted([1, 0, 2]), shape.type).dense().value
       }
-      let turn = try Self.powers(known, [chunk]).map { try $0.reshaped([$0.shape[1], modes]).dense().value }
+      let turn = try DiagonalFilter.powers(known, [chunk]).map {
+        try $0.reshaped([$0.shape[1], modes]).dense().value
+      }
       return within + turn
-    }
-  }
-
-  /// Poles to the power of each lag, real and imaginary, `[lags, H, N]`.
-  static func powers(_ known: [Variable], _ lags: [Int]) throws -> [Variable] {
-    let lag = try known[2].device.constant(lags.map { Float($0) }, [lags.count, 1, 1])
-    return try Variable.pointwise([known[2], known[3], lag]) { x in
-      let (size, angle) = ((x[0] * x[2]).exp, x[1] * x[2])
-      return [size * angle.cos, size * angle.sin]
     }
   }
 
@@ -49,7 +42,9 @@ struct DiagonalPowers {
 
   /// Poles and residues of a step, real and imaginary, `[H, N]` each.
   static func step(_ known: [Variable], width: Int, modes: Int) throws -> [Tensor] {
-    try (powers(known, [1]) + [known[0], known[1]]).map { try $0.reshaped([width, modes]).dense().value }
+    try (DiagonalFilter.powers(known, [1]) + [known[0], known[1]]).map {
+      try $0.reshaped([width, modes]).dense().value
+    }
   }
 
   /// Zeros before sequences of so many positions, which change nothing, so that the last chunk is whole.

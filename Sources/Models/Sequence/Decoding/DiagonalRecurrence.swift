@@ -49,11 +49,7 @@ final class DiagonalRecurrence {
 
   /// Ā to the powers count − 1 … 0, real and imaginary, `[H, count, N/2]`.
   private func powers(_ count: Int) throws -> [Variable] {
-    let lags = try modes[2].device.constant((0..<count).map { Float(count - 1 - $0) }, [count, 1, 1])
-    return try Variable.pointwise([modes[2], modes[3], lags]) { t in
-      let (size, angle) = ((t[0] * t[2]).exp, t[1] * t[2])
-      return [size * angle.cos, size * angle.sin]
-    }.map { try $0.permuted([1, 0, 2]) }
+    try DiagonalFilter.powers(modes, (0..<count).map { count - 1 - $0 }).map { try $0.permuted([1, 0, 2]) }
   }
 
   /// The next position, `[B, H]` → `[B, H]`.

@@ -36,7 +36,7 @@ struct H3Prompt {
     let (states, chunk) = (mixer.settings.states, H3Chunks.chunk)
     let shape = H3Chunks.Shape(modes: states / 2, type: shared.device.factors)
     let factors = try shared.device.precisely {
-      let turned = try DiagonalPowers.powers(known, Array(1...chunk))
+      let turned = try DiagonalFilter.powers(known, Array(1...chunk))
       // What a state gives to positions behind it, and the direct way is the skip's.
       let far = try Variable.pointwise([known[0], known[1]] + turned) { x in
         [x[0] * x[2] - x[1] * x[3], -(x[0] * x[3] + x[1] * x[2])]

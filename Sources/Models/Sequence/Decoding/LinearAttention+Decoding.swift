@@ -17,7 +17,7 @@ private final class LinearAttentionDecoder: MixerDecoder {
   init(_ mixer: LinearAttention, after u: Variable) throws {
     self.mixer = mixer
     sums = try u.device.precisely {
-      let parts = try mixer.parts(u)
+      let parts = try mixer.parts(u, chunk: u.shape[1])
       return try mixer.expanded(parts.k).product(parts.v, transposesSelf: true)
     }
   }
@@ -25,28 +25,11 @@ private final class LinearAttentionDecoder: MixerDecoder {
   func step(_ u: Variable) throws -> Variable {
     let (batch, width, last) = (u.shape[0], u.shape[2], u.shape[2] / mixer.heads)
     let mixed = try u.device.precisely {
-      let parts = try mixer.parts(u)
+      let parts = try mixer.parts(u, chunk: u.shape[1])
       sums = try sums + mixer.expanded(parts.k).product(parts.v, transposesSelf: true)
       let found = try mixer.expanded(parts.q).product(sums)
       return try found.sliced(axis: 3, 0..<last).map(found.sliced(axis: 3, last..<last + 1)) { $0 / $1 }
     }
     return try mixer.output(mixed.reshaped([batch, 1, width]))
-  }
-}
-
-extension LinearAttention {
-  /// Queries and keys `[B · heads, 1, L, features]`, values with a column of ones `[B · heads, 1, L, D / heads + 1]`.
-  fileprivate func parts(_ u: Variable) throws -> (q: Variable, k: Variable, v: Variable) {
-    let (batch, length, size) = (u.shape[0], u.shape[1], u.shape[2] / heads)
-    func split(_ x: Variable, _ width: Int) throws -> Variable {
-      try x.reshaped([batch, length, heads, width]).permuted([0, 2, 1, 3])
-        .reshaped([batch * heads, 1, length, width])
-    }
-    let scale = 1 / Float(features).squareRoot().squareRoot()
-    let ones = try u.device.constant([1], [1, 1, 1, 1]).broadcast(to: [batch * heads, 1, length, 1])
-    return (
-      try split(queries(u) * scale, features), try split(keys(u) * scale, features),
-      try .joined([split(values(u), size), ones], axis: 3)
-    )
   }
 }
