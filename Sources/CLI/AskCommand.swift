@@ -44,9 +44,7 @@ struct AskCommand: ParsableCommand {
   func run() throws {
     var asked = question
     if let questions {
-      asked += try Files.text(questions).split(separator: "\n").map(String.init).filter {
-        !$0.allSatisfy(\.isWhitespace)
-      }
+      asked += try Files.lines(Files.text(questions)).filter { !$0.allSatisfy(\.isWhitespace) }
     }
     guard !asked.isEmpty else { throw ValidationError("Give --questions FILE or --question TEXT.") }
     let text = try Files.text(document)

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Engine
 internal import Formats
 internal import Glibc
+internal import Memory
 internal import Tokenizers
 
 /// Prompts from a JSON Lines file, answers to another.
@@ -13,7 +14,7 @@ struct BatchCommand: ParsableCommand {
       "id", "max_tokens", "temperature", "top_p", "seed", "logprobs" and "top_logprobs". Log-probabilities come in
       OpenAI's shapes: that of chat completions for "logprobs": true, that of completions for a number. Each output line
       carries the input's number and id. A line that cannot be served becomes one record with "error". A second run goes
-      on where the first stopped.
+      on where the first stopped, and tries again what has an error. Where no line could be served the exit code is 1.
 
         godwit batch --input in.jsonl --output out.jsonl
         godwit batch --model runs/code-hyena.safetensors --input in.jsonl --output out.jsonl
@@ -22,7 +23,7 @@ struct BatchCommand: ParsableCommand {
   @Option(name: [.short, .long], help: "JSON Lines with prompts.")
   var input: String
 
-  @Option(name: [.short, .long], help: "JSON Lines with answers; appended to.")
+  @Option(name: [.short, .long], help: "JSON Lines with answers; appended to. - is standard output.")
   var output: String
 
   @Option(
@@ -32,47 +33,63 @@ struct BatchCommand: ParsableCommand {
   @OptionGroup var options: ModelOptions
 
   func run() throws {
-    let lines = try Files.text(input).split(separator: "\n", omittingEmptySubsequences: false).map(
-      String.init)
+    try Files.requireOther(output, than: [input])
+    let lines = Files.lines(try Files.text(input), omittingEmptySubsequences: false)
     let done = try finishedLines()
+    let waiting = lines.enumerated().filter {
+      !done.contains($0.offset) && !$0.element.allSatisfy(\.isWhitespace)
+    }
+    let failed: Int
+    // Models first: what cannot be answered leaves no file.
+    if let path = try options.trainedFile() {
+      let model = try TrainedModel(path: path, exact: options.exact, on: options.machine)
+      if options.verbose { Output.note("device: \(model.device)\n") }
+      failed = try writing { try answer(waiting, with: model, $0) }
+    } else {
+      let model = try options.load()
+      failed = try writing { try answer(waiting, with: model, $0) }
+    }
+    guard failed > 0 else { return }
+    let message = "\(failed) of \(waiting.count) lines have a record with an error."
+    if failed == waiting.count { throw CommandFailure(message) }
+    Output.note(message + "\n")
+  }
+
+  /// What `body` does with the opened output.
+  private func writing<Result>(_ body: (Int32) throws -> Result) throws -> Result {
+    if output == "-" { return try body(STDOUT_FILENO) }
     let descriptor = unsafe open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw CommandFailure("\(output): \(unsafe String(cString: strerror(errno))).")
     }
     defer { close(descriptor) }
     // After a record that was cut short, the next one starts on a line of its own.
-    if let last = try Files.text(output).utf8.last, last != 0x0A {
+    if FileKind(path: output) == .file, let last = try Files.bytes(output).last, last != 0x0A {
       unsafe _ = Glibc.write(descriptor, "\n", 1)
     }
-    let waiting = lines.enumerated().filter {
-      !done.contains($0.offset) && !$0.element.allSatisfy(\.isWhitespace)
-    }
-    if let path = try options.trainedFile() {
-      try answer(
-        waiting, with: TrainedModel(path: path, exact: options.exact, on: options.machine), descriptor)
-    } else {
-      try answer(waiting, with: options.load(), descriptor)
-    }
+    return try body(descriptor)
   }
 
   private typealias Lines = [(offset: Int, element: String)]
 
-  private func answer(_ lines: Lines, with loaded: LoadedModel, _ descriptor: Int32) throws {
+  /// - Returns: lines that got a record with an error, as does the other.
+  private func answer(_ lines: Lines, with loaded: LoadedModel, _ descriptor: Int32) throws -> Int {
     // Without one every line would fail for the same reason.
     let reading = Reading(
       tokenizer: try loaded.tokenizer, stopTokens: loaded.stopTokens, chatPrompt: loaded.chatPrompt)
     let generator = try loaded.generator()
     var answers = Answers(tokenizer: reading.tokenizer, descriptor: descriptor)
-    try submit(lines, reading, descriptor) { answers.records[try generator.submit($0)] = $1 }
+    answers.failed = try submit(lines, reading, descriptor) { answers.records[try generator.submit($0)] = $1 }
     answers.begin()
     while !generator.isIdle {
       for event in try generator.step() { try receive(event, &answers) }
     }
     answers.progress.finish()
+    return answers.failed
   }
 
   /// All lines first, since prompts of one length are computed together.
-  private func answer(_ lines: Lines, with trained: TrainedModel, _ descriptor: Int32) throws {
+  private func answer(_ lines: Lines, with trained: TrainedModel, _ descriptor: Int32) throws -> Int {
     let reading = Reading(
       tokenizer: trained.tokenizer, stopTokens: trained.stopTokens,
       chatPrompt: { _ in
@@ -81,7 +98,7 @@ struct BatchCommand: ParsableCommand {
     let generator = SequenceGenerator(trained.network)
     var requests: [GenerationRequest] = []
     var answers = Answers(tokenizer: reading.tokenizer, descriptor: descriptor)
-    try submit(lines, reading, descriptor) { request, record in
+    answers.failed = try submit(lines, reading, descriptor) { request, record in
       try generator.check(request)
       answers.records[requests.count] = record
       requests.append(request)
@@ -92,21 +109,28 @@ struct BatchCommand: ParsableCommand {
       return true
     }
     answers.progress.finish()
+    return answers.failed
   }
 
   /// Hands on the requests of lines; one that cannot be served becomes a record with the reason.
+  ///
+  /// - Returns: how many of those there are.
   private func submit(
     _ lines: Lines, _ reading: Reading, _ descriptor: Int32,
     _ take: (GenerationRequest, Record) throws -> Void
-  ) throws {
+  ) throws -> Int {
+    var failed = 0
     for (number, line) in lines {
       do {
         let (request, record) = try parse(line, number, reading)
         try take(request, record)
       } catch {
-        try append(["line": .integer(number), "error": .string("\(error)")], to: descriptor)
+        failed += 1
+        let id = (try? JSON.parse(line, file: input))?["id"] ?? .null
+        try append(["line": .integer(number), "id": id, "error": .string("\(error)")], to: descriptor)
       }
     }
+    return failed
   }
 
   /// What lines are read with.
@@ -121,6 +145,8 @@ struct BatchCommand: ParsableCommand {
     let tokenizer: Tokenizer
     let descriptor: Int32
     var records: [Int: Record] = [:]
+    /// Records with an error.
+    var failed = 0
     var progress = Progress("answers", total: 0)
     private var total = 0
 
@@ -162,6 +188,7 @@ struct BatchCommand: ParsableCommand {
       try append(answer(record, reason, answers.tokenizer), to: answers.descriptor)
     case .failed(let request, let error):
       guard let record = answers.end(request) else { return }
+      answers.failed += 1
       try append(
         ["line": .integer(record.number), "id": record.id, "error": .string("\(error)")],
         to: answers.descriptor)
@@ -205,17 +232,18 @@ struct BatchCommand: ParsableCommand {
     _ line: String, _ number: Int, _ reading: Reading
   ) throws -> (GenerationRequest, Record) {
     let name = "\(input), line \(number + 1)"
-    let json = try JSON.parse(line, file: name)
+    let node = JSONNode(try JSON.parse(line, file: name), file: name)
+    try node.requireKeys([
+      "prompt", "chat", "id", "max_tokens", "temperature", "top_p", "seed", "logprobs", "top_logprobs",
+    ])
     let prompt: [Int32]
-    if let text = json["prompt"]?.string {
-      prompt = reading.tokenizer.encode(text)
-    } else if let text = json["chat"]?.string {
-      prompt = try reading.chatPrompt(text)
-    } else {
-      throw FormatError.missingKey(file: name, key: "prompt (or chat)")
+    switch (try node.optional("prompt"), try node.optional("chat")) {
+    case (let text?, nil): prompt = reading.tokenizer.encode(try text.string())
+    case (nil, let text?): prompt = try reading.chatPrompt(text.string())
+    case (_?, let other?): throw other.wrong("no such key beside prompt")
+    case (nil, nil): throw FormatError.missingKey(file: name, key: "prompt (or chat)")
     }
     var request = GenerationRequest(prompt: prompt, maximumTokens: maximumTokens)
-    let node = JSONNode(json, file: name)
     if let value = try node.optional("max_tokens") { request.maximumTokens = try value.positiveInteger() }
     if let value = try node.optional("temperature") { request.sampling.temperature = try value.number() }
     if let value = try node.optional("top_p") { request.sampling.topP = try value.number() }
@@ -223,7 +251,7 @@ struct BatchCommand: ParsableCommand {
       request.sampling.seed = UInt64(try value.integer(in: 0...Int.max))
     }
     request.stopTokens = reading.stopTokens
-    var record = Record(number: number, id: json["id"] ?? .null, prompt: prompt.count)
+    var record = Record(number: number, id: try node.optional("id")?.json ?? .null, prompt: prompt.count)
     if let (shape, count) = try probabilities(node) {
       record.probabilities = shape
       request.alternatives = count
@@ -231,12 +259,12 @@ struct BatchCommand: ParsableCommand {
     return (request, record)
   }
 
-  /// Numbers of input lines that the output has records for.
+  /// Numbers of input lines that the output has answers for.
   private func finishedLines() throws -> Set<Int> {
-    guard unsafe access(output, F_OK) == 0 else { return [] }
-    let records = try Files.text(output).split(separator: "\n")
+    guard output != "-", FileKind(path: output) == .file else { return [] }
     // A record that a kill cut short is not one: its line is answered again.
-    return Set(records.compactMap { (try? JSON.parse(String($0), file: output))?["line"]?.integer })
+    let records = Files.lines(try Files.text(output)).compactMap { try? JSON.parse($0, file: output) }
+    return Set(records.compactMap { $0["error"] == nil ? $0["line"]?.integer : nil })
   }
 
   private func append(_ members: JSON, to descriptor: Int32) throws {

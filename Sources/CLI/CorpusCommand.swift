@@ -39,6 +39,7 @@ struct CorpusCommand: ParsableCommand {
 
   func run() throws {
     let start = ContinuousClock.now
+    try Files.requireOther(out, than: files + [tokenizer])
     let description = tokenizer == "bytes" ? tokenizer : try Files.text(tokenizer)
     let tokens = try Tokenizer(description: description, file: tokenizer)
     var split = TextSplit(share: testShare)

@@ -22,6 +22,7 @@ struct ExportCommand: ParsableCommand {
   var json = false
 
   func run() throws {
+    try Files.requireOther(out, than: [checkpoint])
     let source = try Checkpoint(path: checkpoint)
     try source.export(to: out)
     let bytes = try Safetensors(path: out).tensors.reduce(0) { $0 + $1.byteCount }

@@ -35,6 +35,24 @@ enum Files {
     return text
   }
 
+  /// The lines of a text, which may end as on Windows.
+  static func lines(_ text: String, omittingEmptySubsequences: Bool = true) -> [String] {
+    // Both are one character in Swift. Other ends, which `isNewline` knows, may stand within JSON.
+    text.split(omittingEmptySubsequences: omittingEmptySubsequences) { $0 == "\n" || $0 == "\r\n" }.map(
+      String.init)
+  }
+
+  /// Refuses an output that would take the place of what is read.
+  static func requireOther(_ output: String, than inputs: [String]) throws {
+    guard FileKind(path: output) == .file else { return }
+    let target = try resolvedPath(output)
+    for input in inputs where FileKind(path: input) == .file {
+      guard try resolvedPath(input) != target else {
+        throw CommandFailure("\(output) is what is read. Write to another file.")
+      }
+    }
+  }
+
   /// Writes a whole file, which appears when it is complete.
   static func write(_ text: String, to path: String) throws {
     let file = try FileReplacement(path: path)
@@ -42,10 +60,11 @@ enum Files {
     try file.commit()
   }
 
-  /// An environment variable.
+  /// An environment variable; one that is empty is none.
   static func environment(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }
-    return unsafe String(cString: value)
+    let text = unsafe String(cString: value)
+    return text.isEmpty ? nil : text
   }
 
   /// Folder of fetched models.

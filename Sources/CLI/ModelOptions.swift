@@ -13,7 +13,8 @@ struct ModelOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
     help:
-      "A GGUF file, a Hugging Face folder, a file of `godwit train`, or a catalogue name: \(Catalog.names).")
+      "A GGUF file, a Hugging Face folder, or a catalogue name: \(Catalog.names). For generate and batch also a file of `godwit train`."
+  )
   var model = "smollm2"
 
   @OptionGroup var machine: DeviceOptions

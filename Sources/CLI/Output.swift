@@ -36,11 +36,12 @@ enum Output {
     return "{" + parts.joined(separator: ", ") + "}\n"
   }
 
-  /// A number with so many decimals.
+  /// A number with so many decimals; as it is where it has not so many, or is no finite number.
   static func fixed(_ value: Double, _ decimals: Int) -> String {
-    guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
     var scale = 1.0
     for _ in 0..<decimals { scale *= 10 }
+    // Beyond, doubles have no such decimals.
+    guard abs(value) * scale < 0x1p53 else { return "\(value)" }
     let scaled = Int((abs(value) * scale).rounded())
     let whole = scaled / Int(scale)
     let rest = String(scaled % Int(scale))

@@ -1,12 +1,14 @@
 internal import ArgumentParser
 internal import Formats
+internal import Memory
 
 /// Several runs beside each other.
 struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "report", abstract: "Write a page that compares training runs.",
     discussion: """
-      A table of what each run reached, means over seeds of the same recipe, and the curves of all.
+      A table of what each run reached, means over seeds of the same recipe, and the curves of all. What has no measurement is passed over
+      with a note, as are folders that stand twice.
 
         godwit report runs/* --out comparison.html
         godwit report runs/code-hyena-seed0 runs/code-attention-seed0 --json
@@ -24,8 +26,24 @@ struct ReportCommand: ParsableCommand {
   @Flag(help: "Print one JSON line a run.")
   var json = false
 
+  private func summaries() throws -> [RunSummary] {
+    var known: Set<String> = []
+    var summaries: [RunSummary] = []
+    var failures: [any Error] = []
+    for path in runs {
+      if FileKind(path: path) == .directory, !known.insert(try resolvedPath(path)).inserted {
+        Output.note("\(path) stands twice.\n")
+        continue
+      }
+      do { summaries.append(try RunSummary(RunFolder(path: path))) } catch { failures.append(error) }
+    }
+    if summaries.isEmpty, let failure = failures.first { throw failure }
+    for failure in failures { Output.note("\(failure)\n") }
+    return summaries
+  }
+
   func run() throws {
-    let summaries = try runs.map { try RunSummary(RunFolder(path: $0)) }
+    let summaries = try summaries()
     let page = RunComparison(title: title, runs: summaries)
     try Files.write(page.html(), to: out)
     guard json else {

@@ -7,11 +7,11 @@ struct RunComparison {
   let title: String
   let runs: [RunSummary]
 
-  /// Runs of the same name, in the order in which the first of each came.
+  /// Runs of the same name and recipe, in the order in which the first of each came.
   private var groups: [(name: String, runs: [RunSummary])] {
     var groups: [(name: String, runs: [RunSummary])] = []
     for run in runs {
-      if let place = groups.firstIndex(where: { $0.name == run.name && $0.runs[0].task == run.task }) {
+      if let place = groups.firstIndex(where: { $0.name == run.name && $0.runs[0].recipe == run.recipe }) {
         groups[place].runs.append(run)
       } else {
         groups.append((run.name, [run]))

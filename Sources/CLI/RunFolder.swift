@@ -19,6 +19,19 @@ struct RunFolder {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch { throw CommandFailure("\(path) cannot be made: \(error.localizedDescription)") }
+    removePartials()
+  }
+
+  /// Takes away files that programs were writing when they were ended.
+  private func removePartials() {
+    let mark = ".partial-"
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
+      guard let place = name.range(of: mark),
+        let process = name[place.upperBound...].split(separator: "-").first,
+        let number = Int32(process), number > 0, kill(number, 0) != 0, errno == ESRCH
+      else { continue }
+      try? FileManager.default.removeItem(atPath: path + "/" + name)
+    }
   }
 
   /// Whether somebody trained here before.
@@ -36,9 +49,9 @@ struct RunFolder {
   /// Takes away what was measured after a step: it will be measured again.
   func forgetMetrics(after step: Int) throws {
     guard let text = try? String(contentsOfFile: metrics, encoding: .utf8) else { return }
-    let kept = text.split(separator: "\n").filter { line in
+    let kept = Files.lines(text).filter { line in
       // A line that was being written when the program ended is no JSON.
-      guard let json = try? JSON.parse(String(line), file: metrics), let at = json["step"]?.integer else {
+      guard let json = try? JSON.parse(line, file: metrics), let at = json["step"]?.integer else {
         return false
       }
       return at <= step
@@ -61,6 +74,6 @@ struct RunFolder {
   /// All lines.
   func lines() -> [JSON] {
     guard let text = try? String(contentsOfFile: metrics, encoding: .utf8) else { return [] }
-    return text.split(separator: "\n").compactMap { try? JSON.parse(String($0), file: metrics) }
+    return Files.lines(text).compactMap { try? JSON.parse($0, file: metrics) }
   }
 }

@@ -6,6 +6,8 @@ struct RunSummary {
   /// The folder's name without the seed.
   let name: String
   let seed: Int
+  /// The recipe but for its seed: runs of the same are seeds of one.
+  let recipe: JSON
   let task: String
   let model: String
   let parameters: Int
@@ -31,6 +33,7 @@ struct RunSummary {
     seed = Int(checkpoint.seed)
     let suffix = "-seed\(seed)"
     name = ending.hasSuffix(suffix) ? String(ending.dropLast(suffix.count)) : ending
+    recipe = checkpoint.recipe.setting(["seed"], to: .null) ?? checkpoint.recipe
     task = Self.name(checkpoint.recipe["task"])
     // Networks that fill in masked tokens have one mixer only.
     model = checkpoint.model["mixer"].map { Self.name($0) } ?? "monarch_mixer"

@@ -121,7 +121,9 @@ struct TrainCommand: ParsableCommand {
     if compilesOnly { return try compile(for: recipes[0]) }
     let folders = recipes.map { recipe in
       let suffix = out == nil || isOfSeveral ? "-seed\(recipe.seed)" : ""
-      return RunFolder(path: (out ?? "runs/\(name)") + suffix)
+      var path = out ?? "runs/\(name)"
+      while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+      return RunFolder(path: path + suffix)
     }
     try prepare(folders)
     let executors = try options.executors(recipes.count)

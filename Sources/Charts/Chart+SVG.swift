@@ -49,9 +49,10 @@ private struct Picture {
   private func x(_ value: Double) -> String { Self.number(left + (right - left) * across.place(value)) }
   private func y(_ value: Double) -> String { Self.number(bottom - (bottom - top) * up.place(value)) }
 
-  /// With two decimals.
+  /// With two decimals; far outside of the picture where it is no such number.
   private static func number(_ value: Double) -> String {
-    let hundredths = Int((value * 100).rounded())
+    let limited = value.isNaN ? 0 : max(-1e6, min(1e6, value))
+    let hundredths = Int((limited * 100).rounded())
     let (whole, rest) = (abs(hundredths) / 100, abs(hundredths) % 100)
     return "\(hundredths < 0 ? "-" : "")\(whole).\(rest < 10 ? "0" : "")\(rest)"
   }

@@ -10,7 +10,9 @@ struct LinearAxis {
 
   /// An axis with 0 and all of `values`, named by steps of 1, 2 or 5 times a power of ten.
   init(_ values: [Double]) {
-    let (low, high) = (min(0, values.min() ?? 0), max(0, values.max() ?? 1))
+    // Half of the largest number, so that the width is a number too.
+    let most = Double.greatestFiniteMagnitude / 2
+    let (low, high) = (max(-most, min(0, values.min() ?? 0)), min(most, max(0, values.max() ?? 1)))
     let width = high > low ? high - low : 1
     let power = pow(10, floor(log10(width / Double(Self.most))))
     let step = [1, 2, 5, 10].map { $0 * power }.first { width / $0 <= Double(Self.most) } ?? 10 * power

@@ -31,7 +31,9 @@ extension JSONNode {
   public func share(_ key: String) throws(FormatError) -> Float? {
     guard let node = try optional(key) else { return nil }
     let value = try node.number()
-    guard (0..<1).contains(value) else { throw node.wrong("a number from 0 to below 1") }
+    guard value >= 0, Float(value) < 1 else {
+      throw node.wrong("a number from 0 to below 1, also in float32")
+    }
     return Float(value)
   }
 }

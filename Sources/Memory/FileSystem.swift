@@ -34,10 +34,12 @@ package func resolvedPath(_ path: String) throws(MemoryError) -> String {
 /// A file that appears under its name only once it is complete and on the disk.
 ///
 /// Bytes go to a file beside it; ``commit()`` syncs, renames it over the old one and syncs the directory. Dropped
-/// before, it leaves no trace; a crash leaves the old file and one with `.partial-` in its name.
+/// before, it leaves no trace; a crash leaves the old file and one with `.partial-` in its name. A symbolic link stays and what it leads
+/// to is replaced; what is no file, such as a device or a pipe, is written to.
 package final class FileReplacement {
   private let path: String
-  private let partialPath: String
+  /// `nil` where bytes go straight to what stands there.
+  private let partialPath: String?
   private var descriptor: Int32
 
   /// - Throws: ``MemoryError/cannotOpen(path:reason:)``, as do ``write(_:)`` and ``commit()``.
@@ -45,16 +47,24 @@ package final class FileReplacement {
     guard !path.isEmpty, !path.utf8.contains(0) else {
       throw .cannotOpen(path: path, reason: path.isEmpty ? "the path is empty" : "the path holds a NUL")
     }
-    self.path = path
-    partialPath = "\(path).partial-\(getpid())-\(String(UInt32.random(in: 0 ... .max), radix: 16))"
-    descriptor = unsafe open(partialPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    let kind = FileKind(path: path)
+    guard kind != .directory else { throw .cannotOpen(path: path, reason: "it is a folder") }
+    self.path = kind == .file ? try resolvedPath(path) : path
+    if kind == .other {
+      partialPath = nil
+      descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
+    } else {
+      let partial = "\(self.path).partial-\(getpid())-\(String(UInt32.random(in: 0 ... .max), radix: 16))"
+      partialPath = partial
+      descriptor = unsafe open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    }
     guard descriptor >= 0 else { throw .cannotOpen(path: path, reason: systemMessage(errno)) }
   }
 
   deinit {
     guard descriptor >= 0 else { return }
     _ = close(descriptor)
-    unsafe _ = unlink(partialPath)
+    if let partialPath { unsafe _ = unlink(partialPath) }
   }
 
   /// Appends `bytes`.
@@ -78,6 +88,12 @@ package final class FileReplacement {
 
   /// Makes the file appear.
   package func commit() throws(MemoryError) {
+    guard let partialPath else {
+      let failed = close(descriptor) != 0
+      descriptor = -1
+      if failed { throw .cannotOpen(path: path, reason: systemMessage(errno)) }
+      return
+    }
     guard fsync(descriptor) == 0, unsafe rename(partialPath, path) == 0 else {
       throw .cannotOpen(path: path, reason: systemMessage(errno))
     }

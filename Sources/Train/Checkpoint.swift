@@ -53,6 +53,17 @@ public struct Checkpoint {
     }.reduce(0) { $0 + $1.shape.reduce(1, *) }
   }
 
+  /// - Throws: ``TrainError/otherRecipe(file:key:)`` where it was not trained by that recipe, ``TrainError/otherData(file:checkpoint:)``.
+  func require(_ recipe: Recipe) throws {
+    for key in [
+      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "epochs",
+      "steps",
+    ]
+    where self.recipe[key] != recipe.source[key] { throw TrainError.otherRecipe(file: file, key: key) }
+    guard seed == recipe.seed else { throw TrainError.otherRecipe(file: file, key: "seed") }
+    try requireData(of: recipe.task)
+  }
+
   /// - Throws: ``TrainError/otherData(file:checkpoint:)`` where the task's file is not as it was.
   func requireData(of task: TrainingTask) throws {
     guard let dataMark, let mark = try task.dataMark(), mark != dataMark else { return }

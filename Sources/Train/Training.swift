@@ -59,7 +59,7 @@ public final class Training {
     self.recipe = recipe
     self.device = device
     device.isDeterministic = recipe.isDeterministic
-    try checkpoint?.requireData(of: recipe.task)
+    try checkpoint?.require(recipe)
     dataMark = try recipe.task.dataMark()
     data = try recipe.task.examples(train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed)
     let source: ParameterSet.Source =
@@ -72,16 +72,6 @@ public final class Training {
   }
 
   private func resume(_ checkpoint: Checkpoint) throws {
-    for key in [
-      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "epochs",
-      "steps",
-    ]
-    where checkpoint.recipe[key] != recipe.source[key] {
-      throw TrainError.otherRecipe(file: checkpoint.file, key: key)
-    }
-    guard checkpoint.seed == recipe.seed else {
-      throw TrainError.otherRecipe(file: checkpoint.file, key: "seed")
-    }
     for slot in optimizer.slots {
       for (part, variable) in [("mean", slot.mean), ("variance", slot.variance)] {
         let name = "optimizer.\(part).\(slot.parameter.name)"

@@ -4,8 +4,8 @@ internal import Tensors
 /// The filters of diagonal state spaces with complex poles: K[l] = 2 Re Σ_n C_n B̄_n Ā_n^l.
 ///
 /// Powers are computed for blocks of 64 lags and for lags within a block; their products are a product of matrices, so cost is
-/// O(H · N · (L / 64 + 64)) exponentials and O(H · N · L) multiply-adds. Angles are float32 numbers: the error of K[l] grows as l ·
-/// 2⁻²⁴ · |Ā|^l.
+/// O(H · N · (L / 64 + 64)) exponentials and O(H · N · L) multiply-adds. Angles are float32 numbers without whole turns: the error of K[l]
+/// grows as l · 2⁻²⁴ · |Ā|^l. Lengths are below 2²⁷: beyond, angles of blocks have no sine.
 ///
 /// Gu et al., “On the parameterization and initialization of diagonal state space models”, 2022, arXiv:2206.11893.
 struct DiagonalFilter {
@@ -59,10 +59,11 @@ struct DiagonalFilter {
     let within = try Self.powers(steps, Array(0..<block))
     var first = [steps[0], steps[1]]
     if blocks > 1 {
-      let starts = try modes.logStep.device.constant((0..<blocks).map { Float($0 * block) }, [blocks, 1, 1])
-      first = try Variable.pointwise(steps + [starts]) { x in
-        let size = (x[2] * x[4]).exp
-        let angle = x[3] * x[4]
+      let numbers = try modes.logStep.device.constant((0..<blocks).map { Float($0) }, [blocks, 1, 1])
+      let lag = Float(block)
+      first = try Variable.pointwise(steps + [numbers]) { x in
+        let size = (x[2] * lag * x[4]).exp
+        let angle = Self.withoutTurns(x[3] * lag) * x[4]
         let (real, imaginary) = (size * angle.cos, size * angle.sin)
         return [x[0] * real - x[1] * imaginary, x[0] * imaginary + x[1] * real]
       }
@@ -117,10 +118,13 @@ struct DiagonalFilter {
         let square = decay * decay + x[2] * x[2]
         let quotient = product(numerator, (-decay / square, -x[2] / square))
         let b = product(c, quotient)
-        return [2 * b.0, 2 * b.1, real, imaginary]
+        return [2 * b.0, 2 * b.1, real, Self.withoutTurns(imaginary)]
       }
     }
   }
+
+  /// An angle less its whole turns: multiples of large ones are inexact, and sines of very large ones are none.
+  private static func withoutTurns(_ angle: Term) -> Term { angle.sin.angle(abscissa: angle.cos) }
 
   private func product(_ a: (Term, Term), _ b: (Term, Term)) -> (Term, Term) {
     (a.0 * b.0 - a.1 * b.1, a.0 * b.1 + a.1 * b.0)

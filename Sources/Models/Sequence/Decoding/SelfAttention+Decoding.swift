@@ -10,29 +10,39 @@ extension SelfAttention: DecodableMixer {
   }
 }
 
-/// Attention with keys and values kept, `[B, heads, capacity, D / heads]`.
+/// Attention with keys and values kept, `[B, heads, room, D / heads]`: room doubles when it is full, up to the capacity.
 private final class AttentionDecoder: MixerDecoder {
   private let mixer: SelfAttention
-  private let keys: Variable
-  private let values: Variable
+  private var keys: Variable
+  private var values: Variable
   private var position: Int
+  private let capacity: Int
 
   /// - Parameter keys: of the prompt, `[B, heads, L, D / heads]`, as are values.
   init(_ mixer: SelfAttention, keys: Variable, values: Variable, capacity: Int) throws {
     self.mixer = mixer
+    self.capacity = capacity
     position = keys.shape[2]
-    var shape = keys.shape
-    shape[2] = capacity
-    let zeros = [Float](repeating: 0, count: shape.reduce(1, *))
-    self.keys = try keys.device.constant(zeros, shape)
-    self.values = try keys.device.constant(zeros, shape)
-    try self.keys.store(keys, axis: 2, at: 0)
-    try self.values.store(values, axis: 2, at: 0)
+    let room = min(capacity, position + 64)
+    (self.keys, self.values) = (try Self.moved(keys, to: room), try Self.moved(values, to: room))
+  }
+
+  /// The same numbers where there is room for more.
+  private static func moved(_ numbers: Variable, to room: Int) throws -> Variable {
+    var shape = numbers.shape
+    shape[2] = room
+    let result = try numbers.device.constant([Float](repeating: 0, count: shape.reduce(1, *)), shape)
+    try result.store(numbers, axis: 2, at: 0)
+    return result
   }
 
   func step(_ u: Variable) throws -> Variable {
     let (batch, width) = (u.shape[0], u.shape[2])
-    precondition(position < keys.shape[2], "position \(position) of \(keys.shape[2])")
+    precondition(position < capacity, "position \(position) of \(capacity)")
+    if position == keys.shape[2] {
+      let room = min(capacity, 2 * position)
+      (keys, values) = (try Self.moved(keys, to: room), try Self.moved(values, to: room))
+    }
     let parts = try mixer.parts(mixer.projection(u))
     try keys.store(parts[1], axis: 2, at: position)
     try values.store(parts[2], axis: 2, at: position)
