@@ -132,6 +132,8 @@ struct AskCommand: ParsableCommand {
     var reuses: [Int: PrefixReuse] = [:]
     var done = 0
     var progress = Progress(label, total: prompts.count)
+    Output.hint(
+      "\(label): \(prompts.reduce(0) { $0 + $1.count }) tokens of prompts are read, shared ones once")
     let start = ContinuousClock.now
     while !generator.isIdle {
       for event in try generator.step() {

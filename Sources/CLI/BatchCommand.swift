@@ -41,9 +41,7 @@ struct BatchCommand: ParsableCommand {
     }
     let failed: Int
     // Models first: what cannot be answered leaves no file.
-    if let path = try options.trainedFile() {
-      let model = try TrainedModel(path: path, exact: options.exact, on: options.machine)
-      if options.verbose { Output.note("device: \(model.device)\n") }
+    if let model = try options.trained() {
       failed = try writing { try answer(waiting, with: model, $0) }
     } else {
       let model = try options.load()

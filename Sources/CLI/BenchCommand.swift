@@ -88,7 +88,14 @@ struct BenchCommand: ParsableCommand {
     guard !tune || options.machine.device == .cuda else {
       throw ValidationError("--tune is for --device cuda.")
     }
-    if options.machine.device == .cuda { return try runOnGPU() }
+    try options.machine.device == .cuda ? runOnGPU() : runOnCores()
+    // Generation has one shape, which is not asked.
+    if let only, !groups.contains(.generate), !Self.hasMatched.load(ordering: .relaxed) {
+      throw CommandFailure("--only \(only): no shape's name contains it. Leave it out to see all.")
+    }
+  }
+
+  private func runOnCores() throws {
     for group in groups {
       switch group {
       case .generate: try GenerateBench(self).run()
@@ -145,7 +152,14 @@ struct BenchCommand: ParsableCommand {
   }
 
   /// Whether a shape was asked for.
-  func wants(_ shape: String) -> Bool { only.map { shape.contains($0) } ?? true }
+  func wants(_ shape: String) -> Bool {
+    let isWanted = only.map { shape.contains($0) } ?? true
+    if isWanted { Self.hasMatched.store(true, ordering: .relaxed) }
+    return isWanted
+  }
+
+  /// Whether anything was asked for that there is.
+  private static let hasMatched = Atomic(false)
 
   /// Threads in use.
   var threadCount: Int { options.machine.threads ?? Machine.cores }

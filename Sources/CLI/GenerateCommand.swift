@@ -78,8 +78,8 @@ struct GenerateCommand: ParsableCommand {
     let start = ContinuousClock.now
     let text = try prompt ?? Files.text("-")
     var run = GenerationRun(stops: StopMatcher(stop), isJSON: json, start: start)
-    if let path = try options.trainedFile() {
-      try generate(text, from: TrainedModel(path: path, exact: options.exact, on: options.machine), &run)
+    if let trained = try options.trained() {
+      try generate(text, from: trained, &run)
     } else {
       try generate(text, from: options.load(), &run)
     }

@@ -72,7 +72,7 @@ struct ModelOptions: ParsableArguments {
   /// Path of a network of `godwit train`, where the model is one.
   ///
   /// - Throws: ``CommandFailure`` for options that such networks have no use for.
-  func trainedFile() throws -> String? {
+  private func trainedFile() throws -> String? {
     guard case .safetensors(let file) = try ModelSource(path: try path()),
       try Safetensors(path: file).metadata["godwit.model"] != nil
     else { return nil }
@@ -81,6 +81,14 @@ struct ModelOptions: ParsableArguments {
         "\(file) is a network without pages of keys: leave --cache-type and --attention out.")
     }
     return file
+  }
+
+  /// The network of `godwit train`, where the model is one.
+  func trained() throws -> TrainedModel? {
+    guard let path = try trainedFile() else { return nil }
+    let model = try TrainedModel(path: path, exact: exact, on: machine)
+    if verbose { Output.note("device: \(model.device)\n") }
+    return model
   }
 
   /// Opens the file or folder and prepares the network.

@@ -24,6 +24,9 @@ enum Output {
     }
   }
 
+  /// Says what is under way where the progress line will be; nothing where standard error is no terminal.
+  static func hint(_ text: String) { if showsProgress { note("\r\(text) \u{1B}[K") } }
+
   /// Whether standard error is a terminal.
   static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 

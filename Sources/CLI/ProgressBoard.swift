@@ -49,10 +49,13 @@ final class ProgressBoard: Sendable {
     }
   }
 
+  /// Says what is under way before the line is there.
+  fileprivate func hint(_ text: String) { state.withLock { _ in Output.hint("\(label): \(text)") } }
+
   /// Writes lines to standard output, where the progress line is not.
   fileprivate func write(_ text: String) {
     state.withLock { state in
-      state.line?.finish()
+      Output.hint("")
       Output.write(text)
     }
   }
@@ -67,6 +70,9 @@ struct RunProgress: Sendable {
   private let run: Int
 
   init(_ board: ProgressBoard, run: Int) { (self.board, self.run) = (board, run) }
+
+  /// Says what is under way before it is known how much there is to do.
+  func hint(_ text: String) { board.hint(text) }
 
   /// Says how much there is to do.
   func expect(_ total: Int) { board.expect(total, of: run) }

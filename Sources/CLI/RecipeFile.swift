@@ -40,8 +40,15 @@ enum RecipeFile {
     return result
   }
 
+  /// Most aliases of a file: each may double what is written, before anybody counts.
+  private static let mostAliases = 12
+
   /// What a text says; `nil` where it is empty.
   private static func json(_ text: String, _ source: String) throws -> JSON? {
+    let aliases = text.matches(of: /(?:^|[\s,:?\[{-])\*[^\s,*]/).count
+    guard aliases <= mostAliases else {
+      throw CommandFailure("\(source) has \(aliases) aliases (*name); a recipe has \(mostAliases) at most.")
+    }
     let root: Node?
     do { root = try compose(yaml: text) } catch { throw CommandFailure("\(source): \(error)") }
     var left = mostValues

@@ -48,7 +48,9 @@ struct ScoreCommand: ParsableCommand {
       throw EngineError.tooLong(prompt: tokens.count, generated: 0, limit: loaded.model.contextLength)
     }
     let start = ContinuousClock.now
-    let mean = try Scorer(loaded.model).meanNegativeLogLikelihood(tokens)
+    var progress = Progress("tokens", total: tokens.count)
+    let mean = try Scorer(loaded.model).meanNegativeLogLikelihood(tokens) { progress.update($0) }
+    progress.finish()
     let time = seconds(since: start)
     if json {
       Output.json([

@@ -146,6 +146,8 @@ struct TrainCommand: ParsableCommand {
   /// Has the kernels of a step, of an epoch's last step and of an evaluation compiled.
   private func compile(for whole: Recipe) throws {
     let start = ContinuousClock.now
+    Output.hint("kernels are compiled")
+    defer { Output.hint("") }
     let executor = try options.compilingExecutor()
     // One batch, and as few examples more as an epoch's last step has.
     let (count, rest) = (whole.trainCount, whole.trainCount % whole.batch)
@@ -191,6 +193,7 @@ struct TrainCommand: ParsableCommand {
     kernels?.isOn.store(profile, ordering: .relaxed)
     let device = Device(executor, factors: recipe.precision)
     let checkpoint = resume && folder.isUsed ? try Checkpoint(path: folder.checkpoint) : nil
+    progress.hint("\(recipe.trainCount + recipe.testCount) examples are prepared")
     let training = try Training(recipe, on: device, from: checkpoint)
     training.startsStepsAsOne = !startsOneByOne
     if overwrite { try folder.clear() }

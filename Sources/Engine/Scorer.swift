@@ -11,10 +11,14 @@ public struct Scorer {
 
   /// Mean negative log-likelihood (natural logarithm) of every token after the first, given those before it.
   ///
-  /// - Parameter step: tokens computed at a time; the result does not depend on it.
+  /// - Parameters:
+  ///   - step: tokens computed at a time; the result does not depend on it.
+  ///   - report: is told after each how many are done.
   /// - Throws: ``EngineError`` for fewer than two tokens, more than the context holds, or ids outside the vocabulary;
   ///   errors of memory and the executor.
-  public func meanNegativeLogLikelihood(_ tokens: [Int32], step: Int = 128) throws -> Double {
+  public func meanNegativeLogLikelihood(
+    _ tokens: [Int32], step: Int = 128, _ report: (Int) -> Void = { _ in }
+  ) throws -> Double {
     try check(tokens)
     let count = (tokens.count + PagedCache.Geometry.pageTokens - 1) / PagedCache.Geometry.pageTokens
     let cache = try PagedCache(model.cacheGeometry, pages: count, executor: model.executor)
@@ -29,6 +33,7 @@ public struct Scorer {
       for row in piece.indices where first + row + 1 < tokens.count {
         total += Self.loss(logits.sliced(axis: 0, row..<(row + 1)), of: Int(tokens[first + row + 1]))
       }
+      report(first + piece.count)
     }
     return total / Double(tokens.count - 1)
   }

@@ -48,7 +48,7 @@ package final class FileReplacement {
       throw .cannotOpen(path: path, reason: path.isEmpty ? "the path is empty" : "the path holds a NUL")
     }
     let kind = FileKind(path: path)
-    guard kind != .directory else { throw .cannotOpen(path: path, reason: "it is a folder") }
+    guard kind != .directory else { throw .cannotOpen(path: path, reason: "it is a directory") }
     self.path = kind == .file ? try resolvedPath(path) : path
     if kind == .other {
       partialPath = nil
