@@ -10,21 +10,31 @@ enum RecipeFile {
   /// Values of a file; anchors can repeat what is written once.
   private static let mostValues = 100_000
 
-  /// The recipe in a file.
-  ///
-  /// - Parameters:
-  ///   - seed: in place of the recipe's own.
-  ///   - settings: `KEY=VALUE`, keys of nested objects joined by dots, in place of what the file says.
+  /// The recipe in a file, with settings as ``recipe(_:file:seed:settings:)`` has them.
   static func read(_ path: String, seed: UInt64?, settings: [String] = []) throws -> Recipe {
+    try recipe(contents(of: path), file: path, seed: seed, settings: settings)
+  }
+
+  /// What a recipe's file says; a pipe can be read once.
+  static func contents(of path: String) throws -> JSON {
     let text = try Files.text(path)
     guard text.utf8.count <= mostBytes else {
       throw CommandFailure("\(path) has \(text.utf8.count) bytes; a recipe has \(mostBytes) at most.")
     }
-    guard var recipe = try json(text, path) else {
+    guard let recipe = try json(text, path) else {
       throw CommandFailure("\(path) is empty; a recipe has a task, a model and an optimizer.")
     }
-    for setting in settings { recipe = try changed(recipe, by: setting) }
-    return try Recipe(recipe, file: path, seed: seed)
+    return recipe
+  }
+
+  /// A recipe.
+  ///
+  /// - Parameters:
+  ///   - file: for messages.
+  ///   - seed: in place of the recipe's own.
+  ///   - settings: `KEY=VALUE`, keys of nested objects joined by dots, in place of what the file says.
+  static func recipe(_ contents: JSON, file: String, seed: UInt64?, settings: [String]) throws -> Recipe {
+    try Recipe(settings.reduce(contents) { try changed($0, by: $1) }, file: file, seed: seed)
   }
 
   private static func changed(_ recipe: JSON, by setting: String) throws -> JSON {

@@ -115,10 +115,11 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     let name = runName
+    let contents = try RecipeFile.contents(of: recipe)
     let recipes = try (seeds.isEmpty ? [nil] : seeds.map { $0 }).map { seed in
-      try RecipeFile.read(recipe, seed: seed, settings: settings)
+      try RecipeFile.recipe(contents, file: recipe, seed: seed, settings: settings)
     }
-    if compilesOnly { return try compile(for: recipes[0]) }
+    if compilesOnly { return try compile(for: recipes[0], contents) }
     let folders = recipes.map { recipe in
       let suffix = out == nil || isOfSeveral ? "-seed\(recipe.seed)" : ""
       var path = out ?? "runs/\(name)"
@@ -144,15 +145,16 @@ struct TrainCommand: ParsableCommand {
   }
 
   /// Has the kernels of a step, of an epoch's last step and of an evaluation compiled.
-  private func compile(for whole: Recipe) throws {
+  private func compile(for whole: Recipe, _ contents: JSON) throws {
     let start = ContinuousClock.now
     Output.hint("kernels are compiled")
     defer { Output.hint("") }
     let executor = try options.compilingExecutor()
     // One batch, and as few examples more as an epoch's last step has.
     let (count, rest) = (whole.trainCount, whole.trainCount % whole.batch)
-    let recipe = try RecipeFile.read(
-      recipe, seed: whole.seed, settings: settings + ["examples.train=\(min(count, whole.batch + rest))"])
+    let recipe = try RecipeFile.recipe(
+      contents, file: recipe, seed: whole.seed,
+      settings: settings + ["examples.train=\(min(count, whole.batch + rest))"])
     let training = try Training(recipe, on: Device(executor, factors: recipe.precision), from: nil)
     try training.advance(through: min(recipe.steps, rest > 0 && count > rest ? 2 : 1)) { _ in }
     _ = try training.evaluate()

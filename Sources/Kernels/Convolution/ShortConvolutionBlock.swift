@@ -38,7 +38,8 @@ struct SignalBlock {
   static func forward(_ shape: ShortConvolutionShape) -> SignalBlock {
     shape.isLast
       ? SignalBlock(rows: 32, columns: shape.width > 8 ? 128 : 256, isLast: true)
-      : SignalBlock(rows: 32, columns: 256, isLast: false)
+      // Of positions beside each other as many as a lane's registers hold for every tap.
+      : SignalBlock(rows: shape.width <= 4 ? 16 : 32, columns: shape.width <= 4 ? 512 : 256, isLast: false)
   }
 
   /// Tiles of gradients: with channels last there is a sum a tap for each of their numbers.

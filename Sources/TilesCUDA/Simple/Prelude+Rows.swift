@@ -139,12 +139,13 @@ extension Prelude {
         t[i] = c >= first && c < end ? element<T>(p, start + c * stride) : 0.0f;
       }
     }
-    // The same for a window that begins `shift` numbers after a whole vector of the tensor's row, which has `extent` numbers:
-    // lanes read two vectors beside each other and take their part of both.
+    // The same for a window that begins at number `origin` of the tensor's row, `shift` numbers after a whole vector; the row begins at
+    // `start` and has `extent` numbers. Lanes read two vectors beside each other and take their part of both; windows of one row that
+    // lie close together find the same vectors at the same addresses, which are then read once.
     template <class T, int vec, int lanes, int shift, bool isFixed, int n>
     __device__ __forceinline__ void load_shifted(float (&t)[n], const u8 *p, long long start, long long stride, int lane,
                                                  int origin, int extent, int valid) {
-      const u8 *row = p + (start - origin) * T::bytes;
+      const u8 *row = p + start * T::bytes;
       if (allows_vectors<T, vec>(row, stride) && extent % vec == 0) {
         const int words = T::bytes * vec / 4, sides = shift == 0 ? 1 : 2;
         u32 w[n / vec][sides][words];
@@ -167,7 +168,10 @@ extension Prelude {
           t[i] = (i / vec * lanes + lane) * vec + i % vec < valid ? x : 0.0f;
         }
       } else {
-        load_window<T, vec, lanes>(t, p, start, stride, lane, -origin, min(valid, extent - origin));
+        const u8 *first = p + (start + origin * stride) * T::bytes;
+        in_order<n, vec, lanes>(first, stride * T::bytes, lane, min(valid, extent - origin), [&](int i, const u8 *q, bool there) {
+          t[i] = there && (i / vec * lanes + lane) * vec + i % vec >= -origin ? T::at(q, 0) : 0.0f;
+        });
       }
     }
     template <class T, int vec, int lanes, int n>

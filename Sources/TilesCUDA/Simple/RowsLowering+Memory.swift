@@ -3,8 +3,12 @@ internal import Tiles
 
 extension RowsLowering {
   /// Offset of element [row, 0] of the tile, in elements.
-  private func start(_ tile: Tile, _ reference: TileReference) -> String {
-    let origin = index.offset(reference.tensor.number, reference.origin)
+  ///
+  /// - Parameter isOfTensor: whether the row begins where the tensor's does.
+  private func start(_ tile: Tile, _ reference: TileReference, isOfTensor: Bool = false) -> String {
+    var place = reference.origin
+    if isOfTensor, let axis = reference.columnAxis { place[axis] = 0 }
+    let origin = index.offset(reference.tensor.number, place)
     guard let axis = reference.rowAxis, layout.isDealt(tile), tile.rows > 1 else { return origin }
     return "\(origin) + \(index.stride(reference.tensor.number, axis)) * row"
   }
@@ -56,11 +60,14 @@ extension RowsLowering {
     // What every row or task reads again should stay in the nearest cache.
     let isStreamed = layout.isDealt(tile) && tensor.access == .input && reference.paddedAxis == nil
     let goesWhole = isWhole && canBeWhole(tile, reference, (tile.validRows, tile.validColumns))
+    let shift = shift(of: reference)
     code.open("")
-    if !goesWhole {
+    if shift != nil, isThere(tile) {
+      code.line("const int valid = \(tile.columns);")
+    } else if !goesWhole {
       code.line("const int valid = \(paddedColumns(tile, reference));")
     }
-    code.line("const long long start = \(start(tile, reference));")
+    code.line("const long long start = \(start(tile, reference, isOfTensor: shift != nil));")
     let base = "(const u8 *)a.tensor[\(tensor.number)]"
     if goesWhole {
       code.line(
@@ -71,7 +78,7 @@ extension RowsLowering {
       code.line("\(name) = valid > 0 ? \(tile.type.holds(type) ? value : tile.type.rounded(value)) : 0.0f;")
     } else if let axis = reference.paddedAxis, axis == reference.columnAxis {
       let (origin, extent) = (index(reference.origin[axis]), index(tensor.extents[axis]))
-      if type.isVectorType, let shift = reference.origin[axis].remainder(by: layout.vector) {
+      if let shift {
         code.line(
           "load_shifted<\(type.cName), \(layout.vector), \(layout.lanes), \(shift), \(tensor.access == .input)>(\(name), \(base), start, \(columnStride(reference)), lane, \(origin), \(extent), valid);"
         )
@@ -95,6 +102,23 @@ extension RowsLowering {
         "for (int i = 0; i < \(layout.count(tile)); ++i) \(name)[i] = \(tile.type.rounded("\(name)[i]"));")
     }
     code.close()
+  }
+
+  /// How far behind a whole vector a window begins that goes on beside its tensor's rows; `nil` for other loads.
+  private func shift(of reference: TileReference) -> Int? {
+    guard let axis = reference.paddedAxis, axis == reference.columnAxis, reference.tensor.type.isVectorType
+    else {
+      return nil
+    }
+    return reference.origin[axis].remainder(by: layout.vector)
+  }
+
+  /// Whether all of the tile counts where bodies for whole rows run.
+  private func isThere(_ tile: Tile) -> Bool {
+    isWhole
+      && [(tile.validRows, tile.rows), (tile.validColumns, tile.columns)].allSatisfy { number, capacity in
+        number == Index(capacity) || wholeConditions().task.contains("\(index(number)) >= \(capacity)")
+      }
   }
 
   /// Rows and columns that lie within the tensor too.
