@@ -38,7 +38,9 @@ struct EvalCommand: ParsableCommand {
     let recipe = try Recipe(checkpoint.recipe, file: checkpoint.file, seed: checkpoint.seed)
     let start = ContinuousClock.now
     let judge = try Judge(recipe, checkpoint, on: Device(try options.executor(), factors: recipe.precision))
-    let found = try judge.evaluate(newExamples: examples)
+    var progress = Progress("examples", total: examples ?? recipe.testCount)
+    let found = try judge.evaluate(newExamples: examples) { done, _ in progress.update(done) }
+    progress.finish()
     let time = seconds(since: start)
     if json {
       Output.json([

@@ -28,8 +28,10 @@ struct ModelOptions: ParsableArguments {
   )
   var exact = false
 
-  @Option(help: "Bytes for keys and values, for example 512MiB.")
-  var cache: ByteCount = ByteCount(bytes: 1 << 30)
+  @Option(help: "Bytes for keys and values, for example 512MiB; 1GiB by default.")
+  var cache: ByteCount?
+
+  private var cacheBytes: Int { cache?.bytes ?? 1 << 30 }
 
   @Option(
     name: .customLong("cache-type"),
@@ -76,9 +78,9 @@ struct ModelOptions: ParsableArguments {
     guard case .safetensors(let file) = try ModelSource(path: try path()),
       try Safetensors(path: file).metadata["godwit.model"] != nil
     else { return nil }
-    guard cacheType == .auto, attention == .auto else {
+    guard cache == nil, cacheType == .auto, attention == .auto else {
       throw CommandFailure(
-        "\(file) is a network without pages of keys: leave --cache-type and --attention out.")
+        "\(file) is a network without pages of keys: leave --cache, --cache-type and --attention out.")
     }
     return file
   }
@@ -98,7 +100,7 @@ struct ModelOptions: ParsableArguments {
     case .cuda: return try load(source) { .gpu(try machine.gpu()) }
     case .cpu: return try load(source, reason: nil)
     case .auto:
-      let needed = source.weightBytes(exact: exact) + cache.bytes
+      let needed = source.weightBytes(exact: exact) + cacheBytes
       do { return try load(source) { try .gpu(machine.gpu(), needed: needed) } } catch {
         // What is wrong with the files is wrong here too, and is thrown then.
         return try load(source, reason: "\(error)")
@@ -128,7 +130,7 @@ struct ModelOptions: ParsableArguments {
     case .float32: settings.cacheType = .float32
     case .float16: settings.cacheType = .float16
     case .int8: settings.cacheType = .int8
-    case .auto: settings.cacheBudget = cache.bytes
+    case .auto: settings.cacheBudget = cacheBytes
     }
     let model: any LanguageModel
     switch source {
@@ -141,7 +143,7 @@ struct ModelOptions: ParsableArguments {
       Output.note("device: \(backEnd.name)\(reason.map { "\nno GPU: \($0)" } ?? "")\n")
     }
     return LoadedModel(
-      name: self.model, model: model, backEnd: backEnd, cacheBytes: cache.bytes, sharing: attention.mode,
+      name: self.model, model: model, backEnd: backEnd, cacheBytes: cacheBytes, sharing: attention.mode,
       text: tokenizer)
   }
 

@@ -96,6 +96,9 @@ struct TrainCommand: ParsableCommand {
     if compilesOnly, options.device == .cpu {
       throw ValidationError("--compile-only is for GPUs; cores need no compiler.")
     }
+    if compilesOnly, options.threads != nil {
+      throw ValidationError("--compile-only compiles on all cores; leave --threads out.")
+    }
     if compilesOnly, profile || resume || overwrite || out != nil || maximumSteps != nil {
       throw ValidationError("--compile-only trains nothing: it has no folder, no steps and no profile.")
     }

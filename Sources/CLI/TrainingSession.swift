@@ -40,7 +40,7 @@ struct TrainingSession {
     var (sum, count) = (0.0, 0)
     var best = folder.lines().compactMap { $0["accuracy"]?.number }.max() ?? 0
     // A run that ended early had reached its goal and is not taken further.
-    var latest = firstStep > 0 && recipe.stopAccuracy != nil ? try training.evaluate() : nil
+    var latest = firstStep > 0 && recipe.stopAccuracy != nil ? try evaluate() : nil
     while training.step < last, !hasReachedGoal(latest) {
       let next = min(last, (training.step / recipe.evaluationInterval + 1) * recipe.evaluationInterval)
       var latestResult: Training.StepResult?
@@ -53,7 +53,7 @@ struct TrainingSession {
       }
       stepping += seconds(since: begin)
       guard let result = latestResult else { continue }
-      let found = try training.evaluate()
+      let found = try evaluate()
       latest = found
       best = max(best, found.accuracy)
       try note(result, trainLoss: sum / Double(count), found)
@@ -64,8 +64,16 @@ struct TrainingSession {
     if !lines.isEmpty {
       try Files.write(TrainingReport(title: title, lines: lines).html(), to: folder.report)
     }
-    let found = try latest ?? training.evaluate()
+    let found = try latest ?? evaluate()
     finish(found, best: max(best, found.accuracy))
+  }
+
+  /// Judges; where that takes long the progress line says how far it is.
+  private func evaluate() throws -> Training.Evaluation {
+    let begin = ContinuousClock.now
+    return try training.evaluate { done, all in
+      if seconds(since: begin) > 1 { progress.hint("\(done) of \(all) examples are judged") }
+    }
   }
 
   private func hasReachedGoal(_ found: Training.Evaluation?) -> Bool {

@@ -21,8 +21,11 @@ public struct Judge {
   /// How well it does on the recipe's test set, or on new examples: those that the task's seed draws behind both sets, so that none is
   /// one that the network has seen.
   ///
+  /// - Parameter report: is told after each batch how many examples of how many are done.
   /// - Throws: ``TrainError/data(what:why:)`` where there are no others, or too few.
-  public func evaluate(newExamples: Int? = nil) throws -> Training.Evaluation {
+  public func evaluate(
+    newExamples: Int? = nil, _ report: (_ done: Int, _ all: Int) -> Void = { _, _ in }
+  ) throws -> Training.Evaluation {
     if newExamples != nil, recipe.task.isText {
       throw TrainError.data(
         what: "new examples", why: "a corpus has no others than its own. Leave --examples out")
@@ -31,6 +34,6 @@ public struct Judge {
     let test = try recipe.task.examples(
       train: known, test: newExamples ?? recipe.testCount, seed: recipe.dataSeed
     ).test
-    return try network.evaluate(test, batch: recipe.evaluationBatch(of: test.count))
+    return try network.evaluate(test, batch: recipe.evaluationBatch(of: test.count), report)
   }
 }

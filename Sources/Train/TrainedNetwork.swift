@@ -65,7 +65,11 @@ public struct TrainedNetwork {
   }
 
   /// Judges by examples whose targets are answers.
-  func evaluate(_ examples: any ExampleSource, batch: Int) throws -> Training.Evaluation {
+  ///
+  /// - Parameter report: is told after each batch how many examples of how many are done.
+  func evaluate(
+    _ examples: any ExampleSource, batch: Int, _ report: (_ done: Int, _ all: Int) -> Void = { _, _ in }
+  ) throws -> Training.Evaluation {
     let device = parameters.device
     return try device.evaluating {
       var (loss, correct, count) = (0.0, 0.0, 0)
@@ -75,6 +79,7 @@ public struct TrainedNetwork {
         loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
         correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
         count += found.count
+        report(min(start + batch, examples.count), examples.count)
       }
       let divisor = Double(max(1, count))
       return Training.Evaluation(loss: loss / divisor, accuracy: correct / divisor, count: count)

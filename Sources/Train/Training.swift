@@ -222,9 +222,11 @@ public final class Training {
   }
 
   /// Judges the network by the examples it was not trained on.
-  public func evaluate() throws -> Evaluation {
+  ///
+  /// - Parameter report: is told after each batch how many of them are done.
+  public func evaluate(_ report: (_ done: Int, _ all: Int) -> Void = { _, _ in }) throws -> Evaluation {
     try withoutRecord(step) {
-      try network.evaluate(data.test, batch: recipe.evaluationBatch(of: data.test.count))
+      try network.evaluate(data.test, batch: recipe.evaluationBatch(of: data.test.count), report)
     }
   }
 

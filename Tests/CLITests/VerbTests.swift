@@ -40,6 +40,7 @@ import Testing
     ["train", "a.yaml", "--compile-only", "--device", "cpu"],
     ["train", "a.yaml", "--compile-only", "--out", "b"],
     ["train", "a.yaml", "-t", "0"],
+    ["train", "a.yaml", "--compile-only", "-t", "2"],
     ["train", "a.yaml", "--seed", "1", "--seed", "1"], ["train", "a.yaml", "--resume", "--overwrite"],
   ])
   func argumentsThatCannotBeAreRefused(arguments: [String]) {

@@ -38,14 +38,19 @@ struct SignalBlock {
   static func forward(_ shape: ShortConvolutionShape) -> SignalBlock {
     shape.isLast
       ? SignalBlock(rows: 32, columns: shape.width > 8 ? 128 : 256, isLast: true)
-      // Of positions beside each other as many as a lane's registers hold for every tap.
-      : SignalBlock(rows: shape.width <= 4 ? 16 : 32, columns: shape.width <= 4 ? 512 : 256, isLast: false)
+      : alongRows(isWide: shape.width <= 4)
+  }
+
+  /// Of positions beside each other as many as a lane's registers hold for every tap.
+  private static func alongRows(isWide: Bool) -> SignalBlock {
+    SignalBlock(rows: isWide ? 16 : 32, columns: isWide ? 512 : 256, isLast: false)
   }
 
   /// Tiles of gradients: with channels last there is a sum a tap for each of their numbers.
   static func gradients(_ shape: ShortConvolutionShape) -> SignalBlock {
     shape.isLast
-      ? SignalBlock(rows: 16, columns: 64, isLast: true) : SignalBlock(rows: 32, columns: 256, isLast: false)
+      ? SignalBlock(rows: 16, columns: 64, isLast: true)
+      : alongRows(isWide: shape.width <= 4 && !shape.appliesSiLU)
   }
 
   var channels: Int { isLast ? columns : rows }

@@ -59,21 +59,24 @@ extension ShortConvolutionShape {
           func window(_ tensor: TensorParameter, _ offset: Int) -> Tile {
             block.window(k, tensor, sides, place, offset: offset, isFull: isLast)
           }
-          let windows = (0..<width).map { window(x, $0 - before) }
+          func inputs() -> [Tile] { (0..<width).map { window(x, $0 - before) } }
+          func store(_ tile: Tile) {
+            k.store(
+              tile, to: result, at: block.origin(place), rowAxis: block.rowAxis, columnAxis: block.columnAxis)
+          }
+          let windows: [Tile]
           let gradient: Tile
-          let results: Tile
+          // The store keeps the two chains apart: as one they would hold twice as many windows at a time.
           if appliesSiLU {
+            windows = inputs()
             gradient = k.map(.multiply, window(dy, 0), siluSlope(convolved(windows, taps, k), k))
-            results = gradient
+            store(gradient)
           } else {
             let shifted = (0..<width).map { window(dy, before - $0) }
             gradient = shifted[before]
-            results = convolved(shifted, (taps.weights, nil), k)
+            store(convolved(shifted, (taps.weights, nil), k))
+            windows = inputs()
           }
-          // The store keeps the two chains apart: as one they would hold twice as many windows at a time.
-          k.store(
-            results, to: result, at: block.origin(place), rowAxis: block.rowAxis, columnAxis: block.columnAxis
-          )
           for (number, total) in totals.enumerated() {
             sum(gradient, number < width ? windows[number] : nil, into: total, k)
           }
