@@ -151,7 +151,6 @@ struct TrainCommand: ParsableCommand {
   private func compile(for whole: Recipe, _ contents: JSON) throws {
     let start = ContinuousClock.now
     Output.hint("kernels are compiled")
-    defer { Output.hint("") }
     let executor = try options.compilingExecutor()
     // One batch, and as few examples more as an epoch's last step has.
     let (count, rest) = (whole.trainCount, whole.trainCount % whole.batch)
@@ -162,6 +161,7 @@ struct TrainCommand: ParsableCommand {
     try training.advance(through: min(recipe.steps, rest > 0 && count > rest ? 2 : 1)) { _ in }
     _ = try training.evaluate()
     let (compiled, found) = try executor.finish()
+    Output.hint("")
     let (time, notes) = (seconds(since: start), executor.notes)
     guard json else {
       for note in notes { Output.write(note + "\n") }
