@@ -76,7 +76,7 @@ public struct Pictures: Sendable {
     guard !overflow, wanted <= count else {
       throw TrainError.data(
         what: file,
-        why: "it has \(count) pictures, examples.train and examples.test ask for \(train) and \(test)")
+        why: "it has \(count) pictures; \(train) are known or to train on, and \(test) more are asked for")
     }
     var generator = SeededNumbers(seed: seed)
     let order = Array(0..<count).shuffled(using: &generator)

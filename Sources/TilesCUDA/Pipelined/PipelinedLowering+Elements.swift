@@ -87,30 +87,14 @@ extension PipelinedLowering {
     return "__int_as_float(0x\(String(number.bitPattern, radix: 16)))/* \(number) */"
   }
 
+  /// As `MapFunction.printed`, but for what takes fewer instructions where a NaN need not win and a reciprocal may be a unit
+  /// in the last place off.
   func compute(_ function: MapFunction, _ v: [String]) -> String {
     switch function {
-    case .add: "\(v[0]) + \(v[1])"
-    case .subtract: "\(v[0]) - \(v[1])"
-    case .multiply: "\(v[0]) * \(v[1])"
-    case .divide: "\(v[0]) / \(v[1])"
     case .min: "fminf(\(v[0]), \(v[1]))"
     case .max: "fmaxf(\(v[0]), \(v[1]))"
-    case .fma: "fmaf(\(v[0]), \(v[1]), \(v[2]))"
-    case .selectGreaterEqual: "\(v[0]) >= \(v[1]) ? \(v[2]) : \(v[3])"
-    case .negate: "-\(v[0])"
-    case .abs: "fabsf(\(v[0]))"
-    case .sqrt: "sqrtf(\(v[0]))"
-    case .rsqrt: "rsqrtf(\(v[0]))"
     case .reciprocal: "reciprocal_fast(\(v[0]))"
-    case .exp: "expf(\(v[0]))"
-    case .exp2: "exp2_fast(\(v[0]))"
-    case .log: "logf(\(v[0]))"
-    case .tanh: "tanhf(\(v[0]))"
-    case .erf: "erff(\(v[0]))"
-    case .sigmoid: "1.0f / (1.0f + expf(-\(v[0])))"
-    case .sin: "sine(\(v[0]), 0)"
-    case .cos: "sine(\(v[0]), 1)"
-    case .atan2: "atan2f(\(v[0]), \(v[1]))"
+    default: function.printed(v)
     }
   }
 }
