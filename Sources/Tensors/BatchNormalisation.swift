@@ -29,8 +29,10 @@ extension Variable {
     _ statistics: BatchStatistics, weight: Variable, bias: Variable, epsilon: Float = 1e-5
   ) throws -> Variable {
     guard device.isTraining else {
-      return try Self.pointwise([self, statistics.mean, statistics.variance, weight, bias]) { terms in
-        [terms[0].normalised(mean: terms[1], variance: terms[2], epsilon) * terms[3] + terms[4]]
+      // What is the same in all rows first, so that no number is divided.
+      let factor = try statistics.variance.map(weight) { $1 / ($0 + epsilon).squareRoot }
+      return try Self.pointwise([self, statistics.mean, factor, bias]) { terms in
+        [(terms[0] - terms[1]) * terms[2] + terms[3]]
       }[0]
     }
     let (device, shape) = (self.device, self.shape)
@@ -120,11 +122,5 @@ extension Device {
       into: [nil, nil, nil] + running)
     parameterWasWritten()
     return Moments(mean: found[0], inverse: found[1], factor: found[2])
-  }
-}
-
-extension Term {
-  fileprivate func normalised(mean: Term, variance: Term, _ epsilon: Float) -> Term {
-    (self - mean) / (variance + epsilon).squareRoot
   }
 }

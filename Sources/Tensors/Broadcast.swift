@@ -83,11 +83,13 @@ struct Broadcast: Hashable {
 
   /// Rows and columns of a tile: some thousand numbers, and tasks enough for the machine.
   ///
-  /// - Parameter columns: at most; a power of two.
-  func tile(atLeast tasks: Int, columns most: Int = 2048) -> (rows: Int, columns: Int) {
+  /// - Parameters:
+  ///   - columns: at most; a power of two.
+  ///   - numbers: at most; a power of two, and no less.
+  func tile(atLeast tasks: Int, columns most: Int, numbers: Int) -> (rows: Int, columns: Int) {
     let (m, n) = (extents[extents.count - 2], extents[extents.count - 1])
     var columns = min(most, max(8, n.nextPowerOfTwo))
-    var rows = max(1, min(m.nextPowerOfTwo, 4 * most / columns))
+    var rows = max(1, min(m.nextPowerOfTwo, numbers / columns))
     let outer = extents.dropLast(2).reduce(1, *)
     func count() -> Int { outer * ((m + rows - 1) / rows) * ((n + columns - 1) / columns) }
     while count() < tasks, rows * columns > 1024 {

@@ -114,14 +114,8 @@ extension Variable {
   /// Sequences `[B, L, D]` as `[B, D, L]`: in memory of their own where nothing is recorded and factors are of 16 bits, else a view.
   public func turned() throws -> Variable {
     guard device.fusesProducts(with: self) else { return try permuted([0, 2, 1]) }
-    let kind = Turn(type: device.factors)
-    let ones = try device.once(kind) {
-      let side = Turn.side
-      let numbers = (0..<side * side).map { Float($0 % (side + 1) == 0 ? 1 : 0) }
-      return try device.converted(device.tensor(numbers, [side, side]), to: kind.type)
-    }
-    let result = try device.empty([shape[0], shape[2], shape[1]], kind.type)
-    try device.kernel(kind) { try kind.kernel() }.run([ones, value, result])
+    let result = try device.empty([shape[0], shape[2], shape[1]], device.factors)
+    try device.turn(value, into: result)
     return Variable(result, on: device)
   }
 
@@ -153,6 +147,19 @@ private struct BlockRows {
 }
 
 extension Device {
+  /// y `[B, copies · C, R]` = the sum of x `[B, parts · R, C]`'s parts, turned, copied so often; 16-bit numbers.
+  func turn(_ x: Tensor, parts: Int = 1, into y: Tensor, copies: Int = 1) throws {
+    let kind = Turn(type: x.type, parts: parts, copies: copies)
+    let ones = try once(Turn(type: x.type)) { try executor.place(kind.ones()) }
+    try kernel(kind) { try kind.kernel() }.run(kind.arguments(ones: ones, x, into: y))
+  }
+
+  /// Whether that is faster than reading numbers one by one.
+  func turnsFast(_ x: Tensor, into y: Tensor) -> Bool {
+    hasManyCores && executor.prefersSixteenBit && (x.type == .bfloat16 || x.type == .float16)
+      && Turn(type: x.type).isFast(x, into: y)
+  }
+
   /// Whether products do what follows them in their own kernel.
   ///
   /// - Parameter residual: what is added at the end, which must be of the result's type then.

@@ -18,11 +18,18 @@ extension Device {
         return
       }
       let cores = device.executor.cores
-      // Few numbers a lane and many lanes on a GPU: more loads are under way than with many numbers in few lanes, and of many arrays
-      // there are registers for fewer. Random numbers belong to the columns of a tile, and are to be the same for any number of
-      // cores: tiles of up to 1,024 are never cut in columns.
-      let most = !device.hasManyCores ? 2048 : inputs.count + results > 4 ? 512 : 1024
-      tile = broadcast.tile(atLeast: cores > 1 ? 2 * cores : 4, columns: isRandom ? 1024 : most)
+      // Random numbers belong to the columns of a tile, and are to be the same for any number of cores: tiles of up to 1,024 are never
+      // cut in columns.
+      guard device.hasManyCores else {
+        tile = broadcast.tile(
+          atLeast: cores > 1 ? 2 * cores : 4, columns: isRandom ? 1024 : 2048, numbers: isRandom ? 4096 : 8192
+        )
+        return
+      }
+      // Few numbers a lane and many lanes: more loads are under way than with many numbers in few lanes, and of many arrays there are
+      // registers for fewer. A lane has several rows, of which it may read ahead, and reads what they have in common once.
+      let most = inputs.count + results > 4 ? 512 : 1024
+      tile = broadcast.tile(atLeast: 8 * cores, columns: isRandom ? 1024 : most, numbers: 8192)
     }
   }
 

@@ -23,7 +23,7 @@ extension MapFunction {
     case .log: "logf(\(v[0]))"
     case .tanh: "tanhf(\(v[0]))"
     case .erf: "erff(\(v[0]))"
-    case .sigmoid: "1.0f / (1.0f + expf(-\(v[0])))"
+    case .sigmoid: "reciprocal_fast(1.0f + expf(-\(v[0])))"
     case .sin: "sine(\(v[0]), 0)"
     case .cos: "sine(\(v[0]), 1)"
     case .atan2: "atan2f(\(v[0]), \(v[1]))"

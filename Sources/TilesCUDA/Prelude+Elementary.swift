@@ -6,6 +6,12 @@ extension Prelude {
       asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
       return y;
     }
+    // Within one unit of the last place, without the branch that numbers beyond 2^126 would need.
+    __device__ __forceinline__ float reciprocal_fast(float x) {
+      float y;
+      asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+      return y;
+    }
     // sin(x + shift * pi / 2): the library's reduction of large angles would need a stack. NaN from 2^22 quarter turns on.
     __device__ __forceinline__ float sine(float x, int shift) {
       const float n = rintf(x * 0.636619747f);

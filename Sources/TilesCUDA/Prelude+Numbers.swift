@@ -2,12 +2,6 @@ extension Prelude {
   /// Conversions, fragments and shared memory of the pipelined form.
   static let numbers = """
     #define INFINITY_F __int_as_float(0x7F800000)
-    // Within one unit of the last place, without the branch that numbers beyond 2^126 would need.
-    __device__ __forceinline__ float reciprocal_fast(float x) {
-      float y;
-      asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-      return y;
-    }
     // The first number goes to the lower half.
     __device__ __forceinline__ u32 pack_bf16(float low, float high) {
       u32 y;

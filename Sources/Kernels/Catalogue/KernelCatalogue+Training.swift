@@ -46,7 +46,24 @@ extension KernelCatalogue {
             Dictionary(uniqueKeysWithValues: entry.spans.indices.map { ("x\($0)", .uniform(entry.range)) }))
         }
       ) { try Pointwise(entry.function, spans: entry.spans, rows: 4, columns: 128).kernel() }
-    } + [turnedSum]
+    } + [turnedSum, scaledRows]
+  }()
+
+  /// Many rows of a task with what they have in common: read once, and several rows under way together where they are whole.
+  private static let scaledRows: CatalogueEntry = {
+    let function = PointwiseFunction(inputs: 4) { [($0[0] - $0[1]) * $0[2] * $0[3].sigmoid] }
+    let (both, columns) = ([true, true], [false, true])
+    return CatalogueEntry(
+      "pointwise_scaled_rows", tolerance: .sums(3),
+      cases: [(1, 1), (2, 63), (63, 65), (67, 128), (129, 256)].map {
+        Case(["N0": $0.0, "N1": $0.1])
+      }
+    ) {
+      try Pointwise(
+        function, spans: [both, columns, columns, both], rows: 64, columns: 128,
+        types: [.bfloat16, .float32, .float32, .bfloat16], outputTypes: [.bfloat16]
+      ).kernel()
+    }
   }()
 
   /// Two of three arrays lie the other way, as channels beside positions do.
@@ -146,16 +163,20 @@ extension KernelCatalogue {
     ) { try GatedBlockProduct(activation: .gelu, type: type).kernel() }.large()
   }
 
-  /// Matrices turned by a product with ones on a diagonal.
-  private static let turns: [CatalogueEntry] = [ElementType.bfloat16, .float16].map { type in
-    CatalogueEntry(
-      "turn_\(type.rawValue)", tolerance: .sums(1),
+  /// Matrices turned by a product with ones on a diagonal: one, or the sum of two, written once, or twice.
+  private static let turns: [CatalogueEntry] = [
+    Turn(type: .bfloat16), Turn(type: .float16), Turn(type: .bfloat16, copies: 2),
+    Turn(type: .bfloat16, parts: 2),
+  ].map { turn in
+    let form = (turn.parts > 1 ? "_sum" : "") + (turn.copies > 1 ? "_copies" : "")
+    return CatalogueEntry(
+      "turn_\(turn.type.rawValue)\(form)", tolerance: .sums(turn.parts),
       cases: [(1, 1, 1), (2, 63, 65), (2, 300, 136)].map {
         Case(
           ["B": $0.0, "R": $0.1, "C": $0.2],
           ["ones": .numbers((0..<4096).map { $0 % 65 == 0 ? 1 : 0 })])
       }
-    ) { try Turn(type: type).kernel() }.large()
+    ) { try turn.kernel() }.large()
   }
 
   private static let summedProducts: [CatalogueEntry] = [ElementType.float32, .bfloat16].map { type in

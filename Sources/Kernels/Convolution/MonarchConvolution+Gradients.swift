@@ -124,8 +124,9 @@ extension MonarchConvolution {
     gradient.isWhole = rows % side == 0
     let kernel = try gradients[gradient] ?? executor.compile(try MonarchGradient.kernel(gradient))
     gradients[gradient] = kernel
-    // Two tasks for each tile; parts of the batch are summed up afterwards.
-    let share = Self.share(batch: batch, tiles: (rows + side - 1) / side * 2, slots: 2 * executor.cores)
+    // Parts of the batch are summed up afterwards.
+    let tiles = (rows + side - 1) / side * (2 / gradient.halvesAtOnce)
+    let share = Self.share(batch: batch, tiles: tiles, slots: 2 * executor.cores)
     let parts = (batch + share - 1) / share
     let sums = try accumulators([parts, rows, side])
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]

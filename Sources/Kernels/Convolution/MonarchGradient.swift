@@ -4,7 +4,7 @@ package import Tiles
 /// Gradients of spectra: Σ over the batch of T(g) · conj T(u), in float32.
 ///
 /// A task keeps the sums of 64 rows in registers and visits rows of the batch. Floor: 4 bytes a point (8 with gates) over the
-/// bandwidth; 12 products of 64 by 64 by 64 a tile (16 where numbers are complex) over the rate of the matrix units.
+/// bandwidth; 8 products of 64 by 64 by 64 a tile (20 where numbers are complex, in two tasks) over the rate of the matrix units.
 package enum MonarchGradient {
   /// What is fixed while recording.
   package struct Shape: Sendable, Hashable {
@@ -25,6 +25,9 @@ package enum MonarchGradient {
     ) {
       (self.constants, self.type, self.isComplex, self.isGated) = (constants, type, isComplex, isGated)
     }
+
+    /// Halves of the frequencies in one task. Sums of whole complex tiles and what leads to them would not fit the registers.
+    var halvesAtOnce: Int { isComplex ? 1 : 2 }
 
     var variant: String {
       "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")"
@@ -52,14 +55,18 @@ package enum MonarchGradient {
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: shape.isComplex ? 1 : 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
-      // Sums of whole tiles and what leads to them would not fit the registers: a task has half of the frequencies.
-      k.grid([rows.ceilDiv(Index(side)), parts, 2], schedule: schedule) { task in
+      // Else gates leave too few registers.
+      schedule.settlesFactors = shape.isGated
+      let halves = shape.halvesAtOnce
+      k.grid([rows.ceilDiv(Index(side)), parts, Index(2 / halves)], schedule: schedule) { task in
         let row = task[0] * Index(side)
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
-        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid, halves: [task[2]])
-        let sign = Index(1) - Index(2) * task[2]
-        let sums = outputs.map { _ in
-          k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))
+        let own = (0..<halves).map { task[2] * Index(halves) + Index($0) }
+        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid, halves: own)
+        let sums = own.map { _ in
+          outputs.map { _ in
+            k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))
+          }
         }
         let first = task[1] * share
         k.pipeline(
@@ -70,24 +77,33 @@ package enum MonarchGradient {
             }
           },
           compute: { step, tiles in
-            func spectrum(_ number: Int) -> MonarchTile.Pair {
-              func spectrum(_ turned: MonarchTile.Pair) -> MonarchTile.Pair {
-                tile.pair(tile.spectrum(turned, sign: sign, tile.columns[0]))
-              }
-              guard shape.isComplex || shape.isGated else { return spectrum(tile.turned(tiles[number])) }
+            func turned(_ number: Int) -> MonarchTile.Pair {
+              guard shape.isComplex || shape.isGated else { return tile.turned(tiles[number]) }
               let (a, b) = (tiles[2 * number], tiles[2 * number + 1])
-              return spectrum(
-                shape.isComplex
-                  ? tile.turned(MonarchTile.Pair(re: a, im: b))
-                  : tile.turned(k.cast(k.map(.multiply, a, b), to: shape.type)))
+              return shape.isComplex
+                ? tile.turned(MonarchTile.Pair(re: a, im: b))
+                : tile.turned(k.cast(k.map(.multiply, a, b), to: shape.type))
             }
-            let u = spectrum(0)
-            let term = tile.product(spectrum(1), u, conjugated: true)
-            k.assign(sums[0], k.map(.add, sums[0], term.re))
-            k.assign(sums[1], k.map(.add, sums[1], term.im))
+            func spectra(_ number: Int) -> [MonarchTile.Pair] {
+              let turned = turned(number)
+              return own.indices.map { half in
+                halves == 2
+                  ? tile.spectrum(turned, half: half)
+                  : tile.spectrum(turned, sign: Index(1) - Index(2) * task[2], tile.columns[0])
+              }.map(tile.pair)
+            }
+            // Both halves of one factor find room in 16 bits.
+            let u = halves == 2 ? spectra(0).map(tile.factor) : spectra(0)
+            for (sums, (g, u)) in zip(sums, zip(spectra(1), u)) {
+              let term = tile.product(g, u, conjugated: true)
+              k.assign(sums[0], k.map(.add, sums[0], term.re))
+              k.assign(sums[1], k.map(.add, sums[1], term.im))
+            }
           })
-        for (sum, output) in zip(sums, outputs) {
-          k.store(sum, to: output, at: [task[1], row, 0, task[2]], rowAxis: 1, columnAxis: 2)
+        for (half, sums) in zip(own, sums) {
+          for (sum, output) in zip(sums, outputs) {
+            k.store(sum, to: output, at: [task[1], row, 0, half], rowAxis: 1, columnAxis: 2)
+          }
         }
       }
     }

@@ -16,6 +16,7 @@ final class MonarchPrepared: PreparedConvolution {
     var convolutions: [[Int]: MonarchConvolution] = [:]
     var spectra: [String: Tensor] = [:]
     var turn: (any CompiledKernel)?
+    var fastTurn: (kernel: any CompiledKernel, ones: Tensor)?
     var skips: (any CompiledKernel)?
     var column: (any CompiledKernel)?
     /// The transform of a single 1 at the start.
@@ -244,13 +245,18 @@ final class MonarchPrepared: PreparedConvolution {
 
   /// Copies between `[B, H, L]` with channels beside each other and with numbers beside each other.
   private func turn(_ source: Tensor, into target: Tensor, _ states: inout States) throws {
-    let kernel = try states.turn ?? executor.compile(try MonarchRows.turning(type: type))
-    states.turn = kernel
     let axes = [0, 2, 1]
-    if source.isDense {
-      try kernel.run([source, target.permuted(axes)])
-    } else {
-      try kernel.run([source.permuted(axes), target])
+    let (from, to) =
+      source.isDense ? (source, target.permuted(axes)) : (source.permuted(axes), target)
+    let kind = Turn(type: type)
+    guard executor.prefersSixteenBit, kind.isFast(from, into: to) else {
+      let kernel = try states.turn ?? executor.compile(try MonarchRows.turning(type: type))
+      states.turn = kernel
+      return try kernel.run([from, to])
     }
+    let (kernel, ones) =
+      try states.fastTurn ?? (executor.compile(try kind.kernel()), executor.place(kind.ones()))
+    states.fastTurn = (kernel, ones)
+    try kernel.run(kind.arguments(ones: ones, from, into: to))
   }
 }

@@ -16,6 +16,8 @@ struct RowsLowering {
   var deferred: [Int: MapStep.Reduction] = [:]
   /// Whether what is printed is for rows that are there from end to end.
   var isWhole = false
+  /// Tiles that are loaded once for all rows of a task.
+  private var common: Set<Int> = []
 
   init(_ kernel: Kernel, _ layout: RowsLayout) {
     self.kernel = kernel
@@ -145,19 +147,24 @@ struct RowsLowering {
 
   /// The task's program for each of a group's rows.
   mutating func printRows() {
+    let common = commonLoads()
+    self.common = Set(common.map(\.tile.id))
+    declareTiles { [own = self.common] in own.contains($0.id) }
+    for (tile, reference) in common { printLoad(tile, reference) }
     if layout.passes > 1 {
-      code.line("#pragma unroll 1")
-      code.open("for (int row = group; row < \(layout.passes * layout.groups); row += \(layout.groups))")
+      code.line("#pragma unroll \(rowsAtOnce(common, numbers: numbers))")
+      code.open("for (int pass = 0; pass < \(layout.passes); ++pass)")
+      code.line("const int row = pass * \(layout.groups) + group;")
     } else {
       code.line("const int row = group;")
     }
-    declareTiles()
+    declareTiles { [own = self.common] in !own.contains($0.id) }
     print(kernel.body)
     if layout.passes > 1 { code.close() }
   }
 
-  private mutating func declareTiles() {
-    let tiles = Lifetimes(kernel.body).tiles.values.sorted { $0.id < $1.id }
+  private mutating func declareTiles(_ isWanted: (Tile) -> Bool) {
+    let tiles = Lifetimes(kernel.body).tiles.values.filter(isWanted).sorted { $0.id < $1.id }
     for tile in tiles {
       code.line(
         tile.columns == 1
@@ -196,7 +203,7 @@ struct RowsLowering {
     switch operation {
     case .load(let tile, let reference):
       if reference.tensor.type.isBlocked { usesBlocks = true }
-      waiting[tile.id] = (tile, reference)
+      if !common.contains(tile.id) { waiting[tile.id] = (tile, reference) }
     case .store(let tile, let reference), .add(let tile, let reference):
       // What is still to be read of the tensor is read before it is written.
       for (_, load) in waiting.sorted(by: { $0.key < $1.key })
