@@ -86,9 +86,14 @@ struct Broadcast: Hashable {
   /// - Parameters:
   ///   - columns: at most; a power of two.
   ///   - numbers: at most; a power of two, and no less.
-  func tile(atLeast tasks: Int, columns most: Int, numbers: Int) -> (rows: Int, columns: Int) {
+  ///   - prefersWhole: whether narrower tiles, of 128 columns at least, are better than ones that reach beyond the last column.
+  func tile(
+    atLeast tasks: Int, columns most: Int, numbers: Int, prefersWhole: Bool
+  ) -> (rows: Int, columns: Int) {
     let (m, n) = (extents[extents.count - 2], extents[extents.count - 1])
     var columns = min(most, max(8, n.nextPowerOfTwo))
+    let dividing = n & -n
+    if prefersWhole, dividing >= 128 { columns = min(columns, dividing) }
     var rows = max(1, min(m.nextPowerOfTwo, numbers / columns))
     let outer = extents.dropLast(2).reduce(1, *)
     func count() -> Int { outer * ((m + rows - 1) / rows) * ((n + columns - 1) / columns) }

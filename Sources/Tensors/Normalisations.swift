@@ -9,10 +9,15 @@ extension Variable {
     let rows = value.count / max(1, width)
     let x = try device.dense(value).reshaped([rows, width])
     let result = try device.empty([rows, width], device.factors)
+    // Where there are enough for all cores, several at a time on each.
+    let rounds = device.hasManyCores && rows >= 256 * device.executor.cores ? 4 : 1
     let key = NormKey(
-      norm: norm, width: width, input: device.kernelType(x), output: device.kernelType(result))
-    try device.kernel(key) { try norm.kernel(width: width, input: key.input, output: key.output) }
-      .run([x, weight.value] + (bias.map { [$0.value] } ?? []) + [result])
+      norm: norm, width: width, input: device.kernelType(x), output: device.kernelType(result), rounds: rounds
+    )
+    try device.kernel(key) {
+      try norm.kernel(width: width, input: key.input, output: key.output, rounds: rounds)
+    }
+    .run([x, weight.value] + (bias.map { [$0.value] } ?? []) + [result])
     let shape = self.shape
     let inputs = [self, weight] + (bias.map { [$0] } ?? [])
     return device.noteAdding([result.reshaped(shape)], from: inputs) { gradients, inputGradients in
@@ -64,6 +69,7 @@ private struct NormKey: Hashable {
   let width: Int
   let input: ElementType
   let output: ElementType
+  let rounds: Int
 }
 
 private struct SoftmaxGradientKey: Hashable { let kind: Softmax }

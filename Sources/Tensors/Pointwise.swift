@@ -22,14 +22,15 @@ extension Device {
       // cut in columns.
       guard device.hasManyCores else {
         tile = broadcast.tile(
-          atLeast: cores > 1 ? 2 * cores : 4, columns: isRandom ? 1024 : 2048, numbers: isRandom ? 4096 : 8192
-        )
+          atLeast: cores > 1 ? 2 * cores : 4, columns: isRandom ? 1024 : 2048,
+          numbers: isRandom ? 4096 : 8192, prefersWhole: false)
         return
       }
       // Few numbers a lane and many lanes: more loads are under way than with many numbers in few lanes, and of many arrays there are
       // registers for fewer. A lane has several rows, of which it may read ahead, and reads what they have in common once.
       let most = inputs.count + results > 4 ? 512 : 1024
-      tile = broadcast.tile(atLeast: 8 * cores, columns: isRandom ? 1024 : most, numbers: 8192)
+      tile = broadcast.tile(
+        atLeast: 8 * cores, columns: isRandom ? 1024 : most, numbers: 8192, prefersWhole: !isRandom)
     }
   }
 

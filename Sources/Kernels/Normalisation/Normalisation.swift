@@ -13,18 +13,21 @@ public enum Normalisation: Sendable, Hashable {
   /// y `[M, D]` of type `output` (float32, bfloat16 or q16_rows) from x `[M, D]`.
   ///
   /// Arguments: x, weight, bias (layer only), y.
+  ///
+  /// - Parameter rounds: rows of a task, in so many rows as a machine has in hand at a time: of many rows, each task then reads weight
+  ///   and bias once.
   public func kernel(
-    width: Int, input: ElementType = .float32, output: ElementType = .float32
+    width: Int, input: ElementType = .float32, output: ElementType = .float32, rounds: Int = 1
   ) throws(TileError) -> Kernel {
     let types = (input == .float32 ? "" : "\(input.rawValue)_") + output.rawValue
-    return try Kernel("normalisation_\(self)_\(types)") { k in
+    return try Kernel("normalisation_\(self)_\(types)\(rounds > 1 ? "_\(rounds)" : "")") { k in
       let m = k.extent("M")
       let x = k.input("x", input, [m, Index(width)])
       let weight = k.input("weight", .float32, [Index(width)])
       let bias: TensorParameter? =
         if case .layer = self { k.input("bias", .float32, [Index(width)]) } else { nil }
       let y = k.output("y", output, [m, Index(width)])
-      let rows = Self.rows(ofWidth: width)
+      let rows = rounds * Self.rows(ofWidth: width)
       var schedule = Kernel.Schedule.early
       schedule.prefetched = [weight.number]
       if let bias { schedule.prefetched.insert(bias.number) }

@@ -8,7 +8,7 @@ extension RowsLowering {
   typealias Load = (tile: Tile, reference: TileReference)
 
   /// Registers of a lane for what rows have in common, what one of them holds, and what is on its way to all that are under way.
-  private static let passRegisters = 80
+  private static let passRegisters = 96
 
   /// Loads that give every row of a task the same numbers, as weights of columns.
   func commonLoads() -> [Load] {
