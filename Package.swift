@@ -87,6 +87,7 @@ let package = Package(
     tests(
       "CLI",
       ["Train", "Formats", "TestSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-    tests("Engine", ["Models", "Tensors", "Kernels", "Memory", "Tiles", "TilesCPU", "TestSupport"]),
+    tests(
+      "Engine", ["Models", "Tensors", "Kernels", "Memory", "Tiles", "TilesCPU", "TilesCUDA", "TestSupport"]),
   ]
 )

@@ -90,6 +90,7 @@ struct GenerateCommand: ParsableCommand {
     run.begin(trained.tokenizer)
     let tokens = trained.tokenizer.encode(text)
     let request = request(tokens, stopTokens: trained.stopTokens)
+    try trained.rehearse(request, options.machine)
     var statistics = GenerationStatistics()
     let reason = try SequenceGenerator(trained.network).run(request) { choice in
       statistics.tokensGenerated += 1

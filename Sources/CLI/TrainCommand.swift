@@ -131,6 +131,10 @@ struct TrainCommand: ParsableCommand {
     }
     try prepare(folders)
     let executors = try options.executors(recipes.count)
+    let work = "train \(try recipes[0].source.serialized())"
+    KernelRehearsal(options: options, work: work).run(before: executors[0]) {
+      try rehearse(recipes[0], contents, on: $0)
+    }
     let board = ProgressBoard(name, runs: recipes.count)
     // A GPU is the executor's; what trains on it belongs to one thread.
     let failures = Beside.run(recipes.count) { number in
@@ -152,14 +156,7 @@ struct TrainCommand: ParsableCommand {
     let start = ContinuousClock.now
     Output.hint("kernels are compiled")
     let executor = try options.compilingExecutor()
-    // One batch, and as few examples more as an epoch's last step has.
-    let (count, rest) = (whole.trainCount, whole.trainCount % whole.batch)
-    let recipe = try RecipeFile.recipe(
-      contents, file: recipe, seed: whole.seed,
-      settings: settings + ["examples.train=\(min(count, whole.batch + rest))"])
-    let training = try Training(recipe, on: Device(executor, factors: recipe.precision), from: nil)
-    try training.advance(through: min(recipe.steps, rest > 0 && count > rest ? 2 : 1)) { _ in }
-    _ = try training.evaluate()
+    try rehearse(whole, contents, on: executor)
     let (compiled, found) = try executor.finish()
     Output.hint("")
     let (time, notes) = (seconds(since: start), executor.notes)
@@ -175,6 +172,18 @@ struct TrainCommand: ParsableCommand {
       "seconds": JSONField(time, decimals: 2), "folder": JSONField(Files.moduleFolder),
       "notes": try JSONField(.array(notes.map { .string($0) })),
     ])
+  }
+
+  /// A step, an epoch's last step and an evaluation, where nothing runs.
+  private func rehearse(_ whole: Recipe, _ contents: JSON, on executor: CompilingExecutor) throws {
+    // One batch, and as few examples more as an epoch's last step has.
+    let (count, rest) = (whole.trainCount, whole.trainCount % whole.batch)
+    let recipe = try RecipeFile.recipe(
+      contents, file: recipe, seed: whole.seed,
+      settings: settings + ["examples.train=\(min(count, whole.batch + rest))"])
+    let training = try Training(recipe, on: Device(executor, factors: recipe.precision), from: nil)
+    try training.advance(through: min(recipe.steps, rest > 0 && count > rest ? 2 : 1)) { _ in }
+    _ = try training.evaluate()
   }
 
   /// Makes the folders, unless there is something in one that is to be kept, or nothing to go on from.

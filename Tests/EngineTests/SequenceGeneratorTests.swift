@@ -1,8 +1,10 @@
+import Foundation
 import Memory
 import TestSupport
 import Testing
 import Tiles
 import TilesCPU
+import TilesCUDA
 
 @testable import Engine
 @testable import Models
@@ -138,4 +140,34 @@ import TilesCPU
       try tokens(GenerationRequest(prompt: [1], maximumTokens: .max))
     }
   }
+
+  /// A GPU that is not there: kernels are found and compiled, and nothing runs, whatever the tokens would be.
+  @Test(
+    .enabled("needs NVRTC: put libnvrtc into .nvrtc") { Self.compilerFolder != nil },
+    arguments: [.h3(states: 16, headWidth: 1), hyena] as [SequenceSettings.Mixer])
+  func kernelsAreFoundWhereNothingRuns(mixer: SequenceSettings.Mixer) throws {
+    let folder = "/tmp/godwit-rehearsal-\(UInt64.random(in: 0...UInt64.max))"
+    defer { _ = try? FileManager.default.removeItem(atPath: folder) }
+    let executor = try CompilingExecutor(
+      target: .sm_90a, multiprocessors: 132, cacheFolder: folder, compilerPath: Self.compilerFolder)
+    let network = try network(mixer, on: executor)
+    var count = 0
+    let request = GenerationRequest(prompt: [1, 2, 3, 4, 5], maximumTokens: 4)
+    let reason = try SequenceGenerator(network).run(request) { _ in
+      count += 1
+      return true
+    }
+    #expect(reason == .length && count == 4)
+    #expect(try executor.finish().compiled > 10)
+    let work = CompiledWork("generate", cacheFolder: folder)
+    #expect(!work.isKnown && !CompiledWork("others", cacheFolder: folder).isKnown)
+    try work.remember()
+    #expect(work.isKnown && !CompiledWork("others", cacheFolder: folder).isKnown)
+  }
+
+  private static let compilerFolder: String? = {
+    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let folder = "/\(root)/.nvrtc/nvidia/cu13/lib"
+    return FileManager.default.fileExists(atPath: folder) ? folder : nil
+  }()
 }
