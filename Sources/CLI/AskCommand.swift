@@ -111,8 +111,10 @@ struct AskCommand: ParsableCommand {
       return
     }
     _ = try generator.submit(GenerationRequest(prompt: beginning, maximumTokens: 1))
+    var reading = ReadingProgress("prefix state", [beginning], by: generator)
     while !generator.isIdle {
       for case .failed(_, let error) in try generator.step() { throw error }
+      _ = reading.update(generator)
     }
     let count = try generator.savePrefix(beginning, to: path)
     Output.note("saved the state of \(count) tokens to \(path)\n")
@@ -132,23 +134,22 @@ struct AskCommand: ParsableCommand {
     var reuses: [Int: PrefixReuse] = [:]
     var done = 0
     var progress = Progress(label, total: prompts.count)
-    Output.hint(
-      "\(label): \(prompts.reduce(0) { $0 + $1.count }) tokens of prompts are read, shared ones once")
+    var reading = ReadingProgress(label, prompts, by: generator)
     let start = ContinuousClock.now
     while !generator.isIdle {
-      for event in try generator.step() {
+      let events = try generator.step()
+      let isReading = reading.update(generator)
+      for event in events {
         switch event {
         case .token(let request, let choice): tokens[numbers[request] ?? 0].append(choice.token)
         case .started(let request, let reuse): reuses[numbers[request] ?? 0] = reuse
         case .failed(let request, let error):
           failures[numbers[request] ?? 0] = error
           done += 1
-          progress.update(done)
-        case .finished:
-          done += 1
-          progress.update(done)
+        case .finished: done += 1
         }
       }
+      if !isReading { progress.update(done) }
     }
     progress.finish()
     let tokenizer = try loaded.tokenizer
