@@ -113,7 +113,8 @@ public struct ListOpsDraws: Sendable {
 
   /// The next `count` expressions with their values.
   ///
-  /// - Throws: ``TaskError/unreachable(task:goal:draws:remedy:)``, ``TaskError/tooFewDistinct(task:wanted:found:duplicates:)``.
+  /// - Throws: ``TaskError/unreachable(task:goal:draws:remedy:)`` and
+  ///   ``TaskError/tooFewDistinct(task:wanted:found:duplicates:)``, as ``ListOps/examples(_:seed:)``.
   public mutating func next(_ count: Int) throws(TaskError) -> LabelledExamples<Int32> {
     var examples = LabelledExamples<Int32>(width: task.settings.width, classes: 10)
     while examples.count < count {
