@@ -86,7 +86,10 @@ let package = Package(
     tests("Train", ["Models", "Tensors", "Formats", "Memory", "TilesCPU", "TestSupport"]),
     tests(
       "CLI",
-      ["Train", "Formats", "TestSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      [
+        "Engine", "Train", "Tokenizers", "Formats", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     tests(
       "Engine", ["Models", "Tensors", "Kernels", "Memory", "Tiles", "TilesCPU", "TilesCUDA", "TestSupport"]),
   ]

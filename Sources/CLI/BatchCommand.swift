@@ -12,9 +12,10 @@ struct BatchCommand: ParsableCommand {
     discussion: """
       Each input line is {"prompt": "…"} or {"chat": "a user's message"}, with optional
       "id", "max_tokens", "temperature", "top_p", "seed", "logprobs" and "top_logprobs". Log-probabilities come in
-      OpenAI's shapes: that of chat completions for "logprobs": true, that of completions for a number. Each output line
-      carries the input's number and id. A line that cannot be served becomes one record with "error". A second run goes
-      on where the first stopped, and tries again what has an error. Where no line could be served the exit code is 1.
+      OpenAI's shapes: that of chat completions for "logprobs": true, beside which alone "top_logprobs" may stand, that of
+      completions for a number. Each output line carries the input's number and id. A line that cannot be served becomes
+      one record with "error". A second run goes on where the first stopped, and tries again what has an error. Where no
+      line could be served the exit code is 1.
 
         godwit batch --input in.jsonl --output out.jsonl
         godwit batch --model runs/code-hyena.safetensors --input in.jsonl --output out.jsonl
@@ -213,17 +214,19 @@ struct BatchCommand: ParsableCommand {
   }
 
   /// Reads `logprobs` and `top_logprobs`: the shape wanted, and how many alternatives.
-  private func probabilities(_ node: JSONNode) throws -> (shape: LogProbabilities.Shape, count: Int)? {
+  static func probabilities(_ node: JSONNode) throws -> (shape: LogProbabilities.Shape, count: Int)? {
     let range = 0...LogProbabilities.maximumAlternatives
-    let top = try node.optional("top_logprobs")?.integer(in: range)
+    let top = try node.optional("top_logprobs")
+    let count = try top?.integer(in: range)
     guard let wanted = try node.optional("logprobs") else {
       guard top == nil else {
         throw FormatError.missingKey(file: node.file, key: "logprobs: true (for top_logprobs)")
       }
       return nil
     }
-    if case .bool(let isWanted) = wanted.json { return isWanted ? (.chat, top ?? 0) : nil }
-    return (.completion, try wanted.integer(in: range))
+    if wanted.json == true { return (.chat, count ?? 0) }
+    if let top { throw top.wrong("no such key beside logprobs: \(wanted.json.summary), only beside true") }
+    return wanted.json == false ? nil : (.completion, try wanted.integer(in: range))
   }
 
   private func parse(
@@ -250,7 +253,7 @@ struct BatchCommand: ParsableCommand {
     }
     request.stopTokens = reading.stopTokens
     var record = Record(number: number, id: try node.optional("id")?.json ?? .null, prompt: prompt.count)
-    if let (shape, count) = try probabilities(node) {
+    if let (shape, count) = try Self.probabilities(node) {
       record.probabilities = shape
       request.alternatives = count
     }

@@ -27,6 +27,11 @@ struct DeviceOptions: ParsableArguments {
     if let threads, !(1...256).contains(threads) {
       throw ValidationError("--threads is \(threads); use 1 to 256.")
     }
+    guard device == .cpu else { return }
+    for (name, isGiven) in [("--gpu-memory", gpuMemory != nil), ("--nvrtc", nvrtc != nil)] where isGiven {
+      throw ValidationError(
+        "\(name) means nothing with --device cpu, which uses no GPU. Leave one of them out.")
+    }
   }
 
   /// The executor that the options ask for; `auto` falls back to the CPU and never fails for want of a GPU.

@@ -44,9 +44,9 @@ struct InspectCommand: ParsableCommand {
         file.file, "gguf \(file.version)", keys: file.metadata.keys.count, tensors: file.tensors.count, bytes)
     }
     Output.write("GGUF \(file.version), \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
-    for key in file.metadata.keys { Output.write("\(key) = \(try file.metadata.summary(key))\n") }
+    for key in file.metadata.keys { try line("\(key) = \(file.metadata.summary(key))") }
     for tensor in file.tensors where tensors {
-      Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
+      line("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)")
     }
   }
 
@@ -57,29 +57,33 @@ struct InspectCommand: ParsableCommand {
         file.file, "safetensors", keys: file.metadata.count, tensors: file.tensors.count, bytes)
     }
     Output.write("safetensors, \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
-    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) { Output.write("\(key) = \(value)\n") }
+    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) { line("\(key) = \(value)") }
     for tensor in file.tensors where tensors {
-      Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
+      line("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)")
     }
   }
 
   private func show(_ file: PyTorchFile) throws {
     // Tied weights lie in the file once.
     let sizes = Dictionary(file.tensors.map { ($0.byteOffset, $0.byteCount) }) { max($0, $1) }
-    let bytes = sizes.values.reduce(0, +)
+    // Views that repeat numbers may claim any size.
+    let bytes = Sizes.sum(sizes.values)
     if json {
       return summarise(
         file.file, "pytorch", keys: file.settings.object?.count ?? 0, tensors: file.tensors.count, bytes)
     }
     Output.write("PyTorch, \(file.tensors.count) tensors, \(bytes) bytes of weights\n")
     for member in file.settings.object?.members ?? [] {
-      Output.write("\(member.key) = \(member.value.summary)\n")
+      line("\(member.key) = \(member.value.summary)")
     }
-    for name in file.foreign { Output.write("left out: object of \(name)\n") }
+    for name in file.foreign { line("left out: object of \(name)") }
     for tensor in file.tensors where tensors {
-      Output.write("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)\n")
+      line("\(tensor.name)  \(tensor.type.name)  \(tensor.shape)")
     }
   }
+
+  /// Writes a line of what a file says.
+  private func line(_ text: String) { Output.write(Output.visible(text) + "\n") }
 
   private func summarise(_ file: String, _ format: String, keys: Int, tensors: Int, _ bytes: Int) {
     Output.json([

@@ -45,16 +45,11 @@ struct LogProbabilities {
   }
 
   private func completion(_ choices: [Sampling.Choice]) -> JSON {
-    var offsets: [JSON] = []
-    var offset = 0
-    for choice in choices {
-      offsets.append(.integer(offset))
-      offset += text(choice.token).unicodeScalars.count
-    }
+    let offsets = tokenizer.textOffsets(of: choices.map(\.token))
     return [
       "tokens": .array(choices.map { .string(text($0.token)) }),
       "token_logprobs": .array(choices.map { number($0.logProbability) }),
-      "top_logprobs": .array(choices.map(alternatives)), "text_offset": .array(offsets),
+      "top_logprobs": .array(choices.map(alternatives)), "text_offset": .array(offsets.map { .integer($0) }),
     ]
   }
 

@@ -100,7 +100,7 @@ struct ModelOptions: ParsableArguments {
     case .cuda: return try load(source) { .gpu(try machine.gpu()) }
     case .cpu: return try load(source, reason: nil)
     case .auto:
-      let needed = source.weightBytes(exact: exact) + cacheBytes
+      let needed = Sizes.sum([source.weightBytes(exact: exact), cacheBytes])
       do { return try load(source) { try .gpu(machine.gpu(), needed: needed) } } catch {
         // What is wrong with the files is wrong here too, and is thrown then.
         return try load(source, reason: "\(error)")
@@ -158,14 +158,18 @@ struct ModelOptions: ParsableArguments {
     /// Bytes that weights take on a GPU at most: as in the file, and rounded to 16 bits unless `exact`.
     func weightBytes(exact: Bool) -> Int {
       func bytes(_ shape: [Int], stored: Int) -> Int {
-        exact ? stored : max(2 * shape.reduce(1, *), stored)
+        exact ? stored : max(Sizes.product([2] + shape), stored)
       }
       switch self {
       case .gguf(let file):
-        return file.tensors.reduce(0) { $0 + bytes($1.shape, stored: $1.byteCount ?? 0) }
+        // Tensors of unknown types are never loaded: their shapes are claims that nothing in the file bounds.
+        return Sizes.sum(
+          file.tensors.lazy.compactMap { tensor in
+            tensor.byteCount.map { bytes(tensor.shape, stored: $0) }
+          })
       case .directory(let folder):
         let tensors = (try? folder.openWeights())?.tensors ?? []
-        return tensors.reduce(0) { $0 + bytes($1.shape, stored: $1.byteCount) }
+        return Sizes.sum(tensors.lazy.map { bytes($0.shape, stored: $0.byteCount) })
       }
     }
 

@@ -9,6 +9,20 @@ enum Output {
   /// Text to standard output at once.
   static func write(_ text: String) { send(text, to: STDOUT_FILENO) }
 
+  /// The text with its control and format characters written out, such as `\u{1B}`, so that a file cannot steer the
+  /// terminal that shows it.
+  static func visible(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars {
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator:
+        result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
+  }
+
   /// Writes all bytes; a reader that has gone away ends the program quietly.
   private static func send(_ text: String, to descriptor: Int32) {
     var text = text

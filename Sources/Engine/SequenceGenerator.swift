@@ -56,8 +56,11 @@ public struct SequenceGenerator {
   ) throws {
     precondition(maximumBatch >= 1, "\(maximumBatch) sequences at a time")
     for request in requests { try check(request) }
-    // Prompts of one length go through the network together.
-    let order = requests.indices.sorted { (requests[$0].prompt.count, $0) < (requests[$1].prompt.count, $1) }
+    // Prompts of one length go through the network together, where it convolves those that end at one length, too.
+    func place(_ index: Int) -> (Int, Int, Int) {
+      (requests[index].prompt.count, requests[index].longestLength, index)
+    }
+    let order = requests.indices.sorted { place($0) < place($1) }
     for start in stride(from: 0, to: order.count, by: maximumBatch) {
       try runTogether(
         order[start..<min(start + maximumBatch, order.count)].map { ($0, requests[$0]) }, receive)
@@ -70,14 +73,14 @@ public struct SequenceGenerator {
   private func runTogether(
     _ requests: [(number: Int, request: GenerationRequest)], _ receive: (GenerationEvent) throws -> Bool
   ) throws {
-    let capacity = requests.map { $0.request.prompt.count + $0.request.maximumTokens }.max() ?? 0
-    let session = try SequenceSession(network, capacity: capacity)
+    let capacities = requests.map(\.request.longestLength)
+    let session = try SequenceSession(network, capacity: capacities.max() ?? 0)
     var rows = requests.map { Row($0.number, $0.request) }
     for row in rows {
       let reuse = PrefixReuse(promptTokens: row.request.prompt.count, reusedTokens: 0, end: .disabled)
       _ = try receive(.started(request: row.number, reuse))
     }
-    var logits = try session.begin(requests.map(\.request.prompt))
+    var logits = try session.begin(requests.map(\.request.prompt), capacities: capacities)
     while requests.allSatisfy(\.request.isPlain) {
       let steps = min(Self.stepsAtOnce, rows.map(\.missing).max() ?? 0)
       guard steps > 0 else { return }
@@ -189,4 +192,7 @@ public struct SequenceGenerator {
 extension GenerationRequest {
   /// Whether nothing but the likeliest tokens is wanted.
   fileprivate var isPlain: Bool { sampling.isGreedy && alternatives == 0 }
+
+  /// Positions of the prompt with all that may follow.
+  fileprivate var longestLength: Int { prompt.count + maximumTokens }
 }

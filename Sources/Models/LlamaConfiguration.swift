@@ -96,7 +96,12 @@ extension LlamaConfiguration {
     }
     feedForwardSize = try file.metadata.integer(key("feed_forward_length"))
     contextLength = try file.metadata.integer(key("context_length"))
-    vocabularySize = try file.tensor("token_embd.weight").shape[0]
+    let embedding = try file.tensor("token_embd.weight").shape
+    guard embedding.count == 2 else {
+      throw ModelError.invalid(
+        key: "the shape of token_embd.weight", value: "\(embedding)", allowed: "[tokens, \(hiddenSize)]")
+    }
+    vocabularySize = embedding[0]
     normEpsilon = Float(try file.metadata.number(key("attention.layer_norm_rms_epsilon")))
     rotarySize = try file.metadata.integerIfPresent(key("rope.dimension_count")) ?? headSize
     try Self.requireNeutral(file.metadata, architecture: name)

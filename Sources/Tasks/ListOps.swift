@@ -69,24 +69,23 @@ public struct ListOps: Sendable {
   ///   ``TaskError/tooFewDistinct(task:wanted:found:duplicates:)`` when there are not so many expressions, and
   ///   ``TaskError/parameter(task:name:value:rule:)`` for a count below 0 or beyond any memory.
   public func examples(_ count: Int, seed: UInt64) throws(TaskError) -> LabelledExamples<Int32> {
+    var draws = try draws(count, seed: seed)
+    return try draws.next(count)
+  }
+
+  /// The same examples, some at a time.
+  ///
+  /// - Parameter count: how many there will be in all.
+  /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` for a count below 0 or beyond any memory.
+  public func draws(_ count: Int, seed: UInt64) throws(TaskError) -> ListOpsDraws {
     try TaskError.requireCount(count, of: settings.width, task: "ListOps")
-    var generator = SeededNumbers(seed: seed)
-    var examples = LabelledExamples<Int32>(width: settings.width, classes: 10)
-    var distinct = DistinctSequences(task: "ListOps", wanted: count)
-    var expression = ListOpsExpression(settings)
-    while examples.count < count {
-      try draw(&expression, using: &generator)
-      if try distinct.insert(expression.tokens) {
-        examples.append(expression.tokens + [Self.end], label: expression.value, padding: Self.pad)
-      }
-    }
-    return examples
+    return ListOpsDraws(self, count, seed: seed)
   }
 
   /// At the defaults 1 draw in 12 has a wanted length; settings where 1 in 1000 has one fail once in e²⁰.
   private static let mostDraws = 20_000
 
-  private func draw(
+  fileprivate func draw(
     _ expression: inout ListOpsExpression, using generator: inout some RandomNumberGenerator
   ) throws(TaskError) {
     for _ in 0..<Self.mostDraws {
@@ -95,5 +94,46 @@ public struct ListOps: Sendable {
     throw .unreachable(
       task: "ListOps", goal: "\(settings.lengths.lowerBound) to \(settings.lengths.upperBound) tokens",
       draws: Self.mostDraws, remedy: "Allow other lengths, more depth, more arguments or more operators.")
+  }
+}
+
+/// Expressions in the order in which a seed draws them, of which fingerprints are kept.
+public struct ListOpsDraws: Sendable {
+  private let task: ListOps
+  private var generator: SeededNumbers
+  private var distinct: DistinctSequences
+  private var expression: ListOpsExpression
+
+  fileprivate init(_ task: ListOps, _ count: Int, seed: UInt64) {
+    self.task = task
+    generator = SeededNumbers(seed: seed)
+    distinct = DistinctSequences(task: "ListOps", wanted: count)
+    expression = ListOpsExpression(task.settings)
+  }
+
+  /// The next `count` expressions with their values.
+  ///
+  /// - Throws: ``TaskError/unreachable(task:goal:draws:remedy:)`` and
+  ///   ``TaskError/tooFewDistinct(task:wanted:found:duplicates:)``, as ``ListOps/examples(_:seed:)``.
+  public mutating func next(_ count: Int) throws(TaskError) -> LabelledExamples<Int32> {
+    var examples = LabelledExamples<Int32>(width: task.settings.width, classes: 10)
+    while examples.count < count {
+      try draw()
+      examples.append(
+        expression.tokens + [ListOps.end], label: expression.value, padding: ListOps.pad)
+    }
+    return examples
+  }
+
+  /// Leaves out the next `count` expressions.
+  ///
+  /// - Throws: as ``next(_:)``.
+  public mutating func skip(_ count: Int) throws(TaskError) {
+    for _ in 0..<count { try draw() }
+  }
+
+  /// Draws until an expression is new.
+  private mutating func draw() throws(TaskError) {
+    repeat { try task.draw(&expression, using: &generator) } while try !distinct.insert(expression.tokens)
   }
 }

@@ -42,21 +42,17 @@ public struct Pathfinder: Sendable {
   /// - Throws: ``TaskError/unreachable(task:goal:draws:remedy:)`` when the long snakes find no room, and
   ///   ``TaskError/parameter(task:name:value:rule:)`` for a count below 0 or beyond any memory.
   public func examples(_ count: Int, seed: UInt64) throws(TaskError) -> LabelledExamples<Float> {
+    var draws = try draws(count, seed: seed)
+    return try draws.next(count)
+  }
+
+  /// The same pictures, some at a time.
+  ///
+  /// - Parameter count: how many there will be in all.
+  /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` for a count below 0 or beyond any memory.
+  public func draws(_ count: Int, seed: UInt64) throws(TaskError) -> PathfinderDraws {
     try TaskError.requireCount(count, of: settings.size * settings.size, task: "Pathfinder")
-    var seeds = SeededNumbers(seed: seed)
-    var examples = LabelledExamples<Float>(width: settings.size * settings.size, classes: 2)
-    // Pictures wait in arrays of their own before they are put in line: not all of them at once.
-    let round = 4096
-    for first in stride(from: 0, to: count, by: round) {
-      let starts = (first..<min(first + round, count)).map { _ in seeds.next() }
-      let drawn = try concurrentMap(starts.count) { index throws(TaskError) in
-        var generator = SeededNumbers(seed: starts[index])
-        let scene = try scene(using: &generator)
-        return (pixels: scene.pixels(settings), label: scene.label)
-      }
-      for picture in drawn { examples.append(picture.pixels, label: picture.label, padding: 0) }
-    }
-    return examples
+    return PathfinderDraws(self, seed: seed)
   }
 
   /// How often the two long snakes may be begun anew. At 64, the tightest of the listed sizes, they fit about once in
@@ -88,5 +84,42 @@ public struct Pathfinder: Sendable {
         "room for two snakes of \(settings.contourLength) paddles in \(settings.size) × \(settings.size) pixels",
       draws: Self.mostDraws,
       remedy: "Make the picture larger, or paddles, margins or snakes shorter.")
+  }
+}
+
+/// Pictures in the order in which a seed draws them.
+public struct PathfinderDraws: Sendable {
+  private let task: Pathfinder
+  /// Each picture takes one, from which all its own numbers follow.
+  private var seeds: SeededNumbers
+
+  fileprivate init(_ task: Pathfinder, seed: UInt64) {
+    self.task = task
+    seeds = SeededNumbers(seed: seed)
+  }
+
+  /// The next `count` pictures.
+  ///
+  /// - Throws: ``TaskError/unreachable(task:goal:draws:remedy:)`` when the long snakes find no room.
+  public mutating func next(_ count: Int) throws(TaskError) -> LabelledExamples<Float> {
+    let (task, settings) = (task, task.settings)
+    var examples = LabelledExamples<Float>(width: settings.size * settings.size, classes: 2)
+    // Pictures wait in arrays of their own before they are put in line: not all of them at once.
+    let round = 4096
+    for first in stride(from: 0, to: count, by: round) {
+      let starts = (first..<min(first + round, count)).map { _ in seeds.next() }
+      let drawn = try concurrentMap(starts.count) { index throws(TaskError) in
+        var generator = SeededNumbers(seed: starts[index])
+        let scene = try task.scene(using: &generator)
+        return (pixels: scene.pixels(settings), label: scene.label)
+      }
+      for picture in drawn { examples.append(picture.pixels, label: picture.label, padding: 0) }
+    }
+    return examples
+  }
+
+  /// Leaves out the next `count` pictures, which need not be drawn for that.
+  public mutating func skip(_ count: Int) {
+    for _ in 0..<count { _ = seeds.next() }
   }
 }

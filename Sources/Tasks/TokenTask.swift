@@ -39,21 +39,63 @@ extension TokenTask {
   /// - Throws: ``TaskError/tooFewDistinct(task:wanted:found:duplicates:)`` when the task cannot give so many, and
   ///   ``TaskError/parameter(task:name:value:rule:)`` for a count below 0 or beyond any memory.
   public func examples(_ count: Int, seed: UInt64, scored: Scoring) throws(TaskError) -> TokenExamples {
+    var draws = try draws(count, seed: seed, scored: scored)
+    return try draws.next(count)
+  }
+
+  /// The same examples, some at a time.
+  ///
+  /// - Parameter count: how many there will be in all.
+  /// - Throws: ``TaskError/parameter(task:name:value:rule:)`` for a count below 0 or beyond any memory.
+  public func draws(_ count: Int, seed: UInt64, scored: Scoring) throws(TaskError) -> TokenDraws {
     try TaskError.requireCount(count, of: length + 1, task: name)
-    let positions =
+    return TokenDraws(self, count, seed: seed, scored: scored)
+  }
+}
+
+/// Examples of a task on tokens in the order in which a seed draws them, of which fingerprints are kept.
+public struct TokenDraws: Sendable {
+  private let task: any TokenTask
+  private let positions: Range<Int>
+  private var generator: SeededNumbers
+  private var distinct: DistinctSequences
+  private var sequence: [Int32] = []
+
+  fileprivate init(_ task: any TokenTask, _ count: Int, seed: UInt64, scored: Scoring) {
+    self.task = task
+    positions =
       switch scored {
-      case .all: trained
-      case .answer: answer
+      case .all: task.trained
+      case .answer: task.answer
       }
-    var generator = SeededNumbers(seed: seed)
-    var examples = TokenExamples(length: length)
-    var distinct = DistinctSequences(task: name, wanted: count)
-    var sequence: [Int32] = []
+    generator = SeededNumbers(seed: seed)
+    distinct = DistinctSequences(task: task.name, wanted: count)
+  }
+
+  /// The next `count` examples.
+  ///
+  /// - Throws: ``TaskError/tooFewDistinct(task:wanted:found:duplicates:)`` when the task cannot give so many.
+  public mutating func next(_ count: Int) throws(TaskError) -> TokenExamples {
+    var examples = TokenExamples(length: task.length)
     while examples.count < count {
-      sequence.removeAll(keepingCapacity: true)
-      append(to: &sequence, using: &generator)
-      if try distinct.insert(sequence) { examples.append(sequence, scored: positions) }
+      try draw()
+      examples.append(sequence, scored: positions)
     }
     return examples
+  }
+
+  /// Leaves out the next `count` examples.
+  ///
+  /// - Throws: as ``next(_:)``.
+  public mutating func skip(_ count: Int) throws(TaskError) {
+    for _ in 0..<count { try draw() }
+  }
+
+  /// Draws until a sequence is new.
+  private mutating func draw() throws(TaskError) {
+    repeat {
+      sequence.removeAll(keepingCapacity: true)
+      task.append(to: &sequence, using: &generator)
+    } while try !distinct.insert(sequence)
   }
 }

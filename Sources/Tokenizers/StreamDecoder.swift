@@ -1,7 +1,7 @@
 /// Turns ids into text as they come, never splitting a character.
 public struct StreamDecoder: Sendable {
   private let tokenizer: Tokenizer
-  private var pending: [UInt8] = []
+  fileprivate var pending: [UInt8] = []
   /// Whether the next text is the first, whose leading space encoding may have put there.
   private var isAtStart: Bool
   private let showsControl: Bool
@@ -48,5 +48,37 @@ public struct StreamDecoder: Sendable {
       return needed > length ? length : 0
     }
     return 0
+  }
+}
+
+extension Tokenizer {
+  /// Where each token begins in the text that ``decode(_:showsControl:)`` gives of all, in Unicode scalars: one that
+  /// begins within a character, where that begins.
+  public func textOffsets(of ids: some Sequence<Int32>) -> [Int] {
+    var decoder = StreamDecoder(self)
+    var starts: [Int] = []
+    for token in ids {
+      starts.append(decoder.pending.count)
+      decoder.take(token)
+    }
+    let bytes = decoder.pending
+    var parser = Unicode.UTF8.ForwardParser()
+    var source = bytes.makeIterator()
+    var offsets: [Int] = []
+    // Bytes and scalars up to the end of what was parsed last.
+    var (end, scalars) = (0, 0)
+    while offsets.count < starts.count {
+      switch parser.parseScalar(from: &source) {
+      case .valid(let scalar): end += scalar.count
+      // Each becomes one U+FFFD.
+      case .error(let length): end += length
+      case .emptyInput:
+        offsets += [Int](repeating: scalars, count: starts.count - offsets.count)
+        continue
+      }
+      while offsets.count < starts.count, starts[offsets.count] < end { offsets.append(scalars) }
+      scalars += 1
+    }
+    return offsets
   }
 }

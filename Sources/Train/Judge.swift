@@ -30,10 +30,23 @@ public struct Judge {
       throw TrainError.data(
         what: "new examples", why: "a corpus has no others than its own. Leave --examples out")
     }
-    let known = newExamples == nil ? recipe.trainCount : recipe.trainCount + recipe.testCount
-    let test = try recipe.task.examples(
-      train: known, test: newExamples ?? recipe.testCount, seed: recipe.dataSeed
-    ).test
-    return try network.evaluate(test, batch: recipe.evaluationBatch(of: test.count), report)
+    let (task, seed) = (recipe.task, recipe.dataSeed)
+    guard let newExamples else {
+      let test = try task.examples(train: recipe.trainCount, test: recipe.testCount, seed: seed).test
+      return try network.evaluate(test, batch: recipe.evaluationBatch(of: test.count), report)
+    }
+    let known = recipe.trainCount + recipe.testCount
+    let (all, overflow) = known.addingReportingOverflow(newExamples)
+    guard !overflow else {
+      throw TrainError.data(
+        what: "new examples",
+        why: "\(newExamples) behind the recipe's \(known) are more than can be counted. Ask for fewer")
+    }
+    let batch = recipe.evaluationBatch(of: newExamples)
+    guard var drawn = try task.draws(behind: known, all: all, seed: seed) else {
+      return try network.evaluate(
+        task.examples(train: known, test: newExamples, seed: seed).test, batch: batch, report)
+    }
+    return try network.evaluate(newExamples, batch: batch, report) { try drawn.batch(of: $0.count) }
   }
 }

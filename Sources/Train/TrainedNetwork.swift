@@ -70,16 +70,28 @@ public struct TrainedNetwork {
   func evaluate(
     _ examples: any ExampleSource, batch: Int, _ report: (_ done: Int, _ all: Int) -> Void = { _, _ in }
   ) throws -> Training.Evaluation {
+    try evaluate(examples.count, batch: batch, report) { try examples.examples($0, pass: 0) }
+  }
+
+  /// The same of examples that come batch by batch.
+  ///
+  /// - Parameters:
+  ///   - all: how many there are.
+  ///   - examples: gives those at some places, which follow each other and are asked for once.
+  func evaluate(
+    _ all: Int, batch: Int, _ report: (_ done: Int, _ all: Int) -> Void = { _, _ in },
+    _ examples: (Range<Int>) throws -> ExampleBatch
+  ) throws -> Training.Evaluation {
     let device = parameters.device
     return try device.evaluating {
       var (loss, correct, count) = (0.0, 0.0, 0)
-      for start in stride(from: 0, to: examples.count, by: batch) {
-        let found = try losses(
-          ExampleFeed(examples.examples(start..<min(start + batch, examples.count), pass: 0)))
+      for start in stride(from: 0, to: all, by: batch) {
+        let end = start + min(batch, all - start)
+        let found = try losses(ExampleFeed(examples(start..<end)))
         loss += try device.numbers(found.losses).reduce(0) { $0 + Double($1) }
         correct += try device.numbers(found.correct).reduce(0) { $0 + Double($1) }
         count += found.count
-        report(min(start + batch, examples.count), examples.count)
+        report(end, all)
       }
       let divisor = Double(max(1, count))
       return Training.Evaluation(loss: loss / divisor, accuracy: correct / divisor, count: count)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TestSupport
 import Testing
 
 @testable import CLI
@@ -41,11 +42,21 @@ import Testing
     ["train", "a.yaml", "--compile-only", "--out", "b"],
     ["train", "a.yaml", "-t", "0"],
     ["train", "a.yaml", "--compile-only", "-t", "2"],
+    ["generate", "--device", "cpu", "--gpu-memory", "1GiB"],
+    ["eval", "a", "--device", "cpu", "--nvrtc", "b"],
     ["train", "a.yaml", "--seed", "1", "--seed", "1"], ["train", "a.yaml", "--resume", "--overwrite"],
   ])
   func argumentsThatCannotBeAreRefused(arguments: [String]) {
     let answer = Self.answer(arguments)
     #expect(answer.code == 64 && answer.text.contains("Error: "), "\(answer)")
+  }
+
+  /// Swift's own arguments have replacement characters where bytes are no text.
+  @Test func argumentsThatAreNoTextAreRefused() throws {
+    try Godwit.requireText([])
+    try Godwit.requireText(["generate", "--prompt", "größe 𝔸", ""].map { Array($0.utf8) })
+    let broken = [Array("-p".utf8), Array("ab".utf8) + [0xFF, 0xFE]]
+    #expect(message { try Godwit.requireText(broken) }.contains("argument 2 is not UTF-8: its byte 2 is 255"))
   }
 
   @Test func theVersionNamesItsCommit() {

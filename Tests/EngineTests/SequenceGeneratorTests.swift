@@ -80,6 +80,35 @@ import TilesCUDA
     }
   }
 
+  /// Convolutions are transformed over all that may follow, and round accordingly: what may follow others must not
+  /// count.
+  @Test(arguments: [
+    hyena, .longConv(LongConvolutionSettings()),
+    .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: true),
+  ])
+  func convolutionsRoundAsIfAlone(mixer: SequenceSettings.Mixer) throws {
+    let network = try network(mixer)
+    func choices(_ requests: [GenerationRequest], atOnce: Int = 64) throws -> [[Sampling.Choice]] {
+      var found = requests.map { _ in [Sampling.Choice]() }
+      var generator = SequenceGenerator(network)
+      generator.maximumBatch = atOnce
+      try generator.run(requests) { event in
+        if case .token(let request, let choice) = event { found[request].append(choice) }
+        return true
+      }
+      return found
+    }
+    let requests = [
+      GenerationRequest(prompt: [3, 1, 4], maximumTokens: 3),
+      GenerationRequest(prompt: [2, 7, 1], maximumTokens: 40),
+      GenerationRequest(prompt: [9, 2, 6, 5, 3, 5, 8, 9], maximumTokens: 50),
+      GenerationRequest(prompt: [8, 2, 8], maximumTokens: 3),
+    ]
+    let alone = try requests.map { try choices([$0])[0] }
+    #expect(alone.map(\.count) == [3, 40, 50, 3])
+    for atOnce in [64, 2] { #expect(try choices(requests, atOnce: atOnce) == alone) }
+  }
+
   /// Nothing is computed where one request cannot be served.
   @Test func aBadRequestAmongOthersIsRefused() throws {
     let good = GenerationRequest(prompt: [1], maximumTokens: 2)

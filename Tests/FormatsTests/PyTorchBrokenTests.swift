@@ -236,6 +236,17 @@ import Testing
     #expect(peakResidentBytes() - before < 16 << 20)
   }
 
+  /// A list of 1000 numbers that is referred to 5000 times beside 4 MiB of text: texts allow for no values.
+  @Test func textsDoNotPayForSharedContainers() throws {
+    let list = P.code("](") + (0..<1000).flatMap { _ in [0x4B, 1] } + P.code("eq\u{1}")
+    let shared = P.code("](") + list + (0..<5000).flatMap { _ in [0x68, 1] } + P.code("e")
+    let texts = (0..<4).flatMap { _ in P.text(String(repeating: "a", count: 1 << 20)) }
+    let bytes = Self.pickle(P.dictionary([("a", shared), ("p", P.code("](") + texts + P.code("e"))]))
+    #expect(message { _ = try PyTorchFile(try storage(bytes), name: "f") }.contains("shared so often"))
+    let plain = Self.pickle(P.dictionary([("a", list), ("p", P.code("](") + texts + P.code("e"))]))
+    #expect(try PyTorchFile(try storage(plain), name: "f").settings["a"]?.summary == "an array of 1000")
+  }
+
   /// One name after the other, with all objects left out.
   @Test func foreignNamesAreBounded() throws {
     let code = (0..<300).flatMap { P.global("m", "n\($0)") }

@@ -80,6 +80,20 @@ private struct BrokenSetting: Sendable, CustomTestStringConvertible {
     }
   }
 
+  /// Rows of the embedding say how many tokens there are.
+  @Test(arguments: [[], [8], [2, 2, 2]] as [[UInt64]]) func embeddingsAreMatrices(shape: [UInt64]) throws {
+    let file = GGUFBytes(
+      [
+        "general.architecture": .text("llama"), "llama.block_count": .integer(1),
+        "llama.embedding_length": .integer(32), "llama.attention.head_count": .integer(2),
+        "llama.feed_forward_length": .integer(64), "llama.context_length": .integer(128),
+        "llama.attention.layer_norm_rms_epsilon": .number(1e-5),
+      ], [.init("token_embd.weight", shape, type: 24)])
+    let gguf = try GGUF(HeapStorage(copying: file.bytes.span), name: "f")
+    let text = message { _ = try LlamaConfiguration(gguf) }
+    #expect(text == "the shape of token_embd.weight is \(shape); allowed is [tokens, 32].")
+  }
+
   private static let gpt2: [BrokenSetting] = [
     BrokenSetting("n_head", 5, "n_head is 5"), BrokenSetting("n_head", 0, "n_head"),
     BrokenSetting("n_layer", 0, "n_layer"), BrokenSetting("n_embd", 1_000_000, "n_embd"),

@@ -50,6 +50,9 @@ import Testing
       #expect(part.count == 40 && part.input(5) == examples.input(25)[...] && part.length == task.length)
       #expect(Array(part.target(39)) == Array(examples.target(59)))
       #expect(try task.examples(0, seed: 2, scored: .all).count == 0)
+      var draws = try task.draws(60, seed: 2, scored: .all)
+      try draws.skip(7)
+      for range in [7..<8, 8..<30, 30..<60] { #expect(try draws.next(range.count) == examples.part(range)) }
     }
   }
 

@@ -121,6 +121,25 @@ private let smolLM2Path: String? = {
     }
   }
 
+  @Test func offsetsAreThoseOfTheWholeText() throws {
+    let tokenizers = [
+      try GoldenTokenizer("gpt2").huggingFace, try GoldenTokenizer("sentencepiece").pieceFile().tokenizer,
+    ]
+    for tokenizer in tokenizers {
+      for text in ["", "one two", " é👩‍👩‍👧‍👦 日本語𠀀."] {
+        let ids = tokenizer.encode(text)
+        // Of a character that has only begun, replacements stand at the end.
+        let begun = ids.indices.map {
+          tokenizer.decode(ids[..<$0]).unicodeScalars.filter { $0 != "\u{FFFD}" }.count
+        }
+        #expect(tokenizer.textOffsets(of: ids) == begun, "\(text)")
+      }
+    }
+    let broken: [Int32] = [0x61, 0xC3, 0xA9, 0xE2, 0x62, 0xFF, 0, 0xC3]
+    #expect(Tokenizer.bytes.decode(broken) == "aé\u{FFFD}b\u{FFFD}\u{FFFD}")
+    #expect(Tokenizer.bytes.textOffsets(of: broken) == [0, 1, 1, 2, 3, 4, 5, 5])
+  }
+
   @Test func anUnfinishedCharacterIsReplaced() throws {
     let tokenizer = try GoldenTokenizer("gpt2").huggingFace
     let ids = tokenizer.encode("\u{1D7C7}")

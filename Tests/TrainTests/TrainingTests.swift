@@ -163,6 +163,33 @@ private func folder() throws -> String {
     let judge = try Judge(recipe(), Checkpoint(path: path), on: cores())
     #expect(try judge.evaluate().loss == training.evaluate().loss)
     #expect(try judge.evaluate(newExamples: 50).count == 50)
+    // Whatever is asked for is counted before anything is drawn.
+    let most = message { _ = try judge.evaluate(newExamples: .max) }
+    #expect(most.contains("9223372036854775807 behind the recipe's 128 are more"), "\(most)")
+    let many = message { _ = try judge.evaluate(newExamples: 1 << 50) }
+    #expect(many.contains("the number of examples is 1125899906842752, it must be in 0…"), "\(many)")
+  }
+
+  /// New examples are drawn batch by batch: those that one draw of all gives.
+  @Test(arguments: [
+    #"{"recall": {"vocabulary": 10, "tokens": 12}}"#,
+    #"{"listops": {"depth": 2, "arguments": [2, 3], "tokens": [4, 11]}}"#,
+    #"{"pathfinder": {"size": 16, "contour": 3}}"#,
+  ])
+  func newExamplesComeInBatches(task: String) throws {
+    let task = try TrainingTask(JSONNode(JSON.parse(task, file: "test"), file: "test"))
+    let whole = try task.examples(train: 10, test: 12, seed: 3).test
+    var draws = try #require(try task.draws(behind: 10, all: 22, seed: 3))
+    for places in [0..<5, 5..<10, 10..<12] {
+      let (found, expected) = (try draws.batch(of: places.count), try whole.examples(places, pass: 0))
+      #expect(found.count == places.count && found.targets == expected.targets)
+      #expect(found.lengths == expected.lengths)
+      switch (found.input, expected.input) {
+      case (.tokens(let a), .tokens(let b)): #expect(a == b)
+      case (.numbers(let a), .numbers(let b)): #expect(a == b)
+      default: Issue.record("\(found.input)")
+      }
+    }
   }
 
   /// New examples are what the seed draws behind those that a network has seen.

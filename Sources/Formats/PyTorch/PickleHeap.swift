@@ -66,6 +66,8 @@ struct PickleHeap {
   var tensors: [View] = []
   /// Names that were asked for and left out.
   var foreign: [String] = []
+  /// Bytes of the pickle's texts, which make no values beside themselves.
+  var textBytes = 0
   /// Of storages by their key.
   var places: [String: Int] = [:]
 }

@@ -216,7 +216,9 @@ extension PickleMachine {
       throw .tooLarge(
         file: file, item: "the length of a text", limit: Self.maximumTextBytes, found: count)
     }
-    return .string(try reader.text(count, "a text of the pickle"))
+    let text = try reader.text(count, "a text of the pickle")
+    heap.textBytes += text.utf8.count
+    return .string(text)
   }
 
   /// A little-endian number in two's complement of up to 8 bytes.

@@ -17,12 +17,14 @@ struct PyTorchTree {
   private var values: Int
   private var nameBytes: Int
 
-  /// - Parameter pickleBytes: size of the pickle, to which the result stays in proportion.
+  /// - Parameter pickleBytes: size of the pickle, to which the result stays in proportion: values to its instructions
+  ///   alone, so that long texts do not allow for more of them.
   init(_ root: PickleValue, _ heap: PickleHeap, pickleBytes: Int, file: String) throws(FormatError) {
     self.heap = heap
     self.file = file
-    values = 64 + 4 * pickleBytes
-    nameBytes = 4096 + 16 * pickleBytes
+    let instructionBytes = pickleBytes - heap.textBytes
+    values = 64 + 4 * instructionBytes
+    nameBytes = 4096 + 16 * instructionBytes + heap.textBytes
     settings = try list(root, name: "", depth: 0)
   }
 

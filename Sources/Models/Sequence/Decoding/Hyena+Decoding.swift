@@ -2,6 +2,8 @@ internal import Kernels
 internal import Tensors
 
 extension Hyena: DecodableMixer {
+  var roundsByCapacity: Bool { true }
+
   func begun(_ u: Variable, capacity: Int) throws -> (mixed: Variable, decoder: any MixerDecoder) {
     var histories: [ConvolutionHistory] = []
     let filters = try u.device.precisely { try filter(length: capacity) }

@@ -2,6 +2,8 @@ internal import Kernels
 internal import Tensors
 
 extension LongConv: DecodableMixer {
+  var roundsByCapacity: Bool { true }
+
   func begun(_ u: Variable, capacity: Int) throws -> (mixed: Variable, decoder: any MixerDecoder) {
     guard settings.ends == .causal, transforms == nil else {
       throw ModelError.unsupported(

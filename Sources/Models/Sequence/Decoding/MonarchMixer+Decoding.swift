@@ -2,6 +2,8 @@ internal import Kernels
 internal import Tensors
 
 extension MonarchMixer: DecodableMixer {
+  var roundsByCapacity: Bool { true }
+
   func begun(_ u: Variable, capacity: Int) throws -> (mixed: Variable, decoder: any MixerDecoder) {
     guard settings.isCausal else {
       throw ModelError.unsupported(feature: "continuing what sees later positions")

@@ -12,6 +12,8 @@ public final class SequenceSession {
   public let capacity: Int
   /// Positions of each sequence so far.
   public private(set) var positions: [Int] = []
+  /// Positions that each sequence can have.
+  private var capacities: [Int] = []
   private var state = State.nothing
 
   private enum State {
@@ -45,15 +47,21 @@ public final class SequenceSession {
 
   /// Takes up sequences, in place of those before.
   ///
-  /// Prompts of one length beside each other are computed together.
+  /// Prompts of one length beside each other are computed together. Where convolutions are transformed, rounding depends
+  /// on how many positions there will be: with capacities of their own sequences get the bits that they get alone, and
+  /// only those of one capacity are computed together.
   ///
-  /// - Parameter prompts: one or more, each of 1 to ``capacity`` tokens below the vocabulary's size.
+  /// - Parameters:
+  ///   - prompts: one or more, each of 1 or more tokens below the vocabulary's size, up to its capacity.
+  ///   - capacities: positions that each sequence can have, up to ``capacity``, which they have where nothing is said.
   /// - Returns: logits of the next token of each, `[sequences, rows of the embedding]`, for use before the next step.
-  public func begin(_ prompts: [[Int32]]) throws -> Variable {
+  public func begin(_ prompts: [[Int32]], capacities: [Int]? = nil) throws -> Variable {
+    let own = capacities ?? prompts.map { _ in capacity }
     precondition(
-      !prompts.isEmpty && prompts.allSatisfy { (1...capacity).contains($0.count) },
-      "prompts of \(prompts.map(\.count)) positions, \(capacity) are possible")
-    positions = prompts.map(\.count)
+      !prompts.isEmpty && own.count == prompts.count
+        && zip(prompts, own).allSatisfy { (1...capacity).contains($1) && (1...$1).contains($0.count) },
+      "prompts of \(prompts.map(\.count)) positions, \(own) of \(capacity) are possible")
+    (positions, self.capacities) = (prompts.map(\.count), own)
     let device = network.parameters.device
     return try device.evaluating {
       guard ReplayedSteps.suits(network) else {
@@ -84,7 +92,9 @@ public final class SequenceSession {
   }
 
   private func beginGroups(_ prompts: [[Int32]]) throws -> Variable {
-    let groups = try runs(prompts, limit: .max).map { run in
+    let isApart = network.blocks.contains { ($0.mixer as? any DecodableMixer)?.roundsByCapacity ?? false }
+    let groups = try runs(prompts, isApart: isApart, limit: .max).map { run in
+      let capacity = isApart ? capacities[run.lowerBound] : capacity
       var decoders: [any MixerDecoder] = []
       let last = try network.last(prompts[run].flatMap { $0 }, batch: run.count) { number, u in
         guard let mixer = network.blocks[number].mixer as? any DecodableMixer else {
@@ -105,10 +115,13 @@ public final class SequenceSession {
   }
 
   /// Runs of prompts of one length, of no more positions than `limit` unless a single one has more.
-  private func runs(_ prompts: [[Int32]], limit: Int) -> [Range<Int>] {
+  ///
+  /// - Parameter isApart: whether capacities must be one, too.
+  private func runs(_ prompts: [[Int32]], isApart: Bool = false, limit: Int) -> [Range<Int>] {
     var result: [Range<Int>] = []
     for (number, prompt) in prompts.enumerated() {
       if let last = result.last, prompts[last.lowerBound].count == prompt.count,
+        !isApart || capacities[last.lowerBound] == capacities[number],
         (last.count + 1).multipliedReportingOverflow(by: prompt.count).partialValue <= limit
       {
         result[result.count - 1] = last.lowerBound..<number + 1
@@ -125,8 +138,9 @@ public final class SequenceSession {
   /// - Returns: logits of the one after, `[sequences, rows of the embedding]`, for use before the next step.
   public func step(_ tokens: [Int32?]) throws -> Variable {
     precondition(
-      tokens.count == positions.count && zip(tokens, positions).allSatisfy { $0 == nil || $1 < capacity },
-      "\(tokens.count) tokens for \(positions.count) sequences at \(positions.max() ?? 0) of \(capacity)")
+      tokens.count == positions.count
+        && tokens.indices.allSatisfy { tokens[$0] == nil || positions[$0] < capacities[$0] },
+      "\(tokens.count) tokens for \(positions.count) sequences at \(positions) of \(capacities)")
     let device = network.parameters.device
     return try device.evaluating {
       switch state {
