@@ -36,7 +36,7 @@ struct ConvertCommand: ParsableCommand {
   )
   var tokenizer: String?
 
-  @Option(help: "Heads of attention.")
+  @Option(help: "Heads of attention, where layers have it.")
   var heads: Int?
 
   @Option(help: "Longest sequence.")
@@ -57,7 +57,7 @@ struct ConvertCommand: ParsableCommand {
       "Leave out objects of Python that are no tensors, which checkpoints of training hold. Nothing is run.")
   var skipObjects = false
 
-  @Flag(help: "Replace a checkpoint that is in the folder.")
+  @Flag(help: "Replace a checkpoint that is in the folder, and take away what was measured of it.")
   var overwrite = false
 
   @Flag(help: "Print a JSON line.")
@@ -91,6 +91,7 @@ struct ConvertCommand: ParsableCommand {
     let network = try found.network(on: Device(try CPUExecutor(threads: 1)))
     try folder.prepare()
     try found.save(network, tokenizer: description, to: folder.checkpoint)
+    try folder.clearMeasurements()
     try report(found, network, folder)
   }
 
@@ -116,6 +117,7 @@ struct ConvertCommand: ParsableCommand {
     try folder.prepare()
     let count = try found.save(
       on: Device(try CPUExecutor(threads: 1)), tokenizer: description, to: folder.checkpoint)
+    try folder.clearMeasurements()
     guard !json else {
       return Output.json([
         "file": JSONField(found.file), "layout": JSONField(found.layout), "parameters": JSONField(count),

@@ -39,7 +39,15 @@ struct RunFolder {
 
   /// Takes away what an earlier run left, the checkpoint first: what is there in between is never that of two runs.
   func clear() throws {
-    for file in [checkpoint, metrics, report] where FileManager.default.fileExists(atPath: file) {
+    try remove([checkpoint])
+    try clearMeasurements()
+  }
+
+  /// Takes away what was measured of a network that is no longer there.
+  func clearMeasurements() throws { try remove([metrics, report]) }
+
+  private func remove(_ files: [String]) throws {
+    for file in files where FileManager.default.fileExists(atPath: file) {
       do { try FileManager.default.removeItem(atPath: file) } catch {
         throw CommandFailure("\(file) cannot be removed: \(error.localizedDescription)")
       }

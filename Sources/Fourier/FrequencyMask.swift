@@ -21,6 +21,8 @@ public struct FrequencyMask: Sendable, Hashable {
     }
     var size = 1
     for (factor, kept) in zip(factors, keep) {
+      // First, since what is longer may be a product of more small transforms than there are levels.
+      guard factor <= ConvolutionShape.longest else { throw refuse("the transform would be too long") }
       guard factor >= 1, Radices(of: factor) != nil else {
         throw refuse("\(factor) is no product of 2, 3, 5 and 7")
       }

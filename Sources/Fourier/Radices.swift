@@ -21,7 +21,7 @@ public struct Radices: Sendable, Hashable {
     length = list.reduce(1, *)
   }
 
-  /// Radices whose product is `length`, with eights last, or `nil` where a prime above 7 divides it.
+  /// Radices whose product is `length`, with eights last, or `nil` where a prime above 7 divides it or they are more than 24.
   public init?(of length: Int) {
     guard length >= 1 else { return nil }
     var rest = length
@@ -43,6 +43,7 @@ public struct Radices: Sendable, Hashable {
     }
     let eights = bits % 3 == 1 && bits >= 4 ? (bits - 4) / 3 : bits / 3
     list += Array(repeating: 8, count: eights)
+    guard list.count <= Self.most else { return nil }
     self.init(list)
   }
 

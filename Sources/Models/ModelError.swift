@@ -11,6 +11,10 @@ public enum ModelError: Error, Equatable {
   case unknownLayout(file: String, names: [String])
   case unstated(setting: String, file: String, advice: String)
   case otherNumbers(tensor: String, file: String, expected: String)
+  /// A number that float32 does not have: NaN, an infinity, or one beyond its range.
+  case notFinite(tensor: String, index: Int, value: Double)
+  /// Something that was said of a network and that nothing in it depends on.
+  case pointless(setting: String, value: String, why: String)
   /// A parameter beyond the host's memory, all before it included.
   case tooLarge(tensor: String, shape: [Int], memory: Int)
 }
@@ -43,6 +47,11 @@ extension ModelError: CustomStringConvertible {
         + "Make the network narrower or its longest sequence shorter."
     case .otherNumbers(let tensor, let file, let expected):
       "\(file): the numbers of \(tensor) are not \(expected): it would run a different network."
+    case .notFinite(let tensor, let index, let value):
+      "number \(index) of tensor \(tensor) is \(value), which is no number of float32: all that a network computes with it "
+        + "would be none either. Take a file from before training went wrong."
+    case .pointless(let setting, let value, let why):
+      "\(setting)\(value.isEmpty ? "" : " \(value)") changes nothing: \(why). Leave it out."
     }
   }
 }

@@ -1,4 +1,5 @@
 import Formats
+import Foundation
 import TestSupport
 import Testing
 
@@ -34,6 +35,22 @@ import Testing
     for file in [folder.checkpoint, folder.report] { try Files.write("", to: file) }
     try folder.clear()
     #expect(folder.lines().isEmpty && !folder.isUsed)
+    #expect(throws: (any Error).self) { try Files.text(folder.report) }
+  }
+
+  /// A network that takes the place of a trained one does not inherit its curves.
+  @Test func convertingOverARunTakesItsMeasurementsAway() throws {
+    let folder = RunFolder(path: Scratch.path("converted"))
+    try folder.prepare()
+    try folder.add(line(2))
+    for file in [folder.checkpoint, folder.report] { try Files.write("old", to: file) }
+    let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
+    let published = "\(tests)/ModelsTests/Golden/published/hyenadna"
+    let arguments = [published, "--window-shift", "0", "--out", folder.path]
+    #expect(throws: (any Error).self) { try ConvertCommand.parse(arguments).run() }
+    #expect(folder.lines() == [line(2)])
+    try ConvertCommand.parse(arguments + ["--overwrite"]).run()
+    #expect(folder.isUsed && folder.lines().isEmpty)
     #expect(throws: (any Error).self) { try Files.text(folder.report) }
   }
 

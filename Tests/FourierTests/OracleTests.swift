@@ -67,6 +67,9 @@ func numbers(_ count: Int, seed: UInt64) -> [Double] {
     #expect(radices.frequencies == (0..<48).map { MonarchTransform([3, 8, 2]).frequency(at: $0) })
     #expect(Radices(of: 1)?.list == [])
     #expect(Radices(of: 22) == nil)
+    // 3^24 has as many levels as there may be, 3^25 one more.
+    #expect(Radices(of: 282_429_536_481)?.list.count == 24)
+    #expect(Radices(of: 847_288_609_443) == nil)
   }
 
   @Test func masksKeepABoxOfDigits() throws {
@@ -87,6 +90,11 @@ func numbers(_ count: Int, seed: UInt64) -> [Double] {
     }
     #expect(throws: (any Error).self) { try FrequencyMask(factors: [4, 11], keep: [4, 4]) }
     #expect(throws: (any Error).self) { try FrequencyMask(factors: [4, 4], keep: [4, 0]) }
+    for factor in [847_288_609_443, 16_777_216, Int.max] {
+      #expect(
+        throws: ConvolutionError.mask(factors: [factor], keep: [1], why: "the transform would be too long")
+      ) { try FrequencyMask(factors: [factor], keep: [1]) }
+    }
     #expect("\(ConvolutionError.filterLength(9, length: 8))".contains("9 taps for 8"))
   }
 }

@@ -64,7 +64,7 @@ import TilesCPU
 
   private func hints() -> PublicHints {
     var hints = PublicHints()
-    (hints.longest, hints.windowShift) = (24, 0)
+    hints.longest = 24
     return hints
   }
 
@@ -187,7 +187,7 @@ import TilesCPU
     var hints = PublicHints()
     (hints.heads, hints.vocabulary, hints.longest) = (3, 11, 40)
     if case .hyena(_, _, _, _, let hasWindow, _, _, let shift) = mixer {
-      (hints.hasWindow, hints.windowShift) = (hasWindow, shift)
+      (hints.hasWindow, hints.windowShift) = (hasWindow, hasWindow ? shift : nil)
     }
     let found = try PublicCheckpoint(state, hints: hints)
     #expect(found.settings == settings)
@@ -218,8 +218,13 @@ import TilesCPU
       for shape in shapes where shape != entry.tensor.shape {
         let changed = state.adding(entry.name, try Tensor(zeros: .float32, shape))
         for configuration in [config, nil] {
-          var hints = hintsWithHeads()
-          (hints.longest, hints.hasWindow) = (name == "hyena" ? nil : 24, true)
+          var hints = PublicHints()
+          switch name {
+          case "hyena": (hints.hasWindow, hints.windowShift) = (true, 0)
+          case "attention": hints.heads = 2
+          case "hybrid": (hints.heads, hints.longest) = (2, 24)
+          default: hints.longest = 24
+          }
           do {
             let found = try PublicCheckpoint(changed, configuration: configuration, hints: hints)
             let network = try found.network(on: device)

@@ -108,8 +108,38 @@ import TilesCPU
     for part in ["filter_fn2.bias", "filter_fn.implicit_filter_rev.0.weight"] {
       #expect(found(state.without("bert.encoder.layer.0.attention.\(part)")).contains("not supported"))
     }
+    for (settings, words) in [
+      (#"{"layer_norm_eps": 0.1}"#, "layer_norm_eps = 0.1"), (#"{"hidden_act": "relu"}"#, "hidden_act"),
+      (#"{"vocab_size": 7}"#, "vocab_size is 7 in config; allowed is 24"),
+      (#"{"vocab_size": 25}"#, "vocab_size is 25"),
+      (#"{"type_vocab_size": 9}"#, "type_vocab_size is 9 in config; allowed is 2"),
+      (#"{"hyena_emb_dim": 7}"#, "hyena_emb_dim is 7"), (#"{"bidirectional": false}"#, "bidirectional"),
+      (#"{"use_glu_mlp": false}"#, "use_glu_mlp"), (#"{"residual_long_conv": false}"#, "residual_long_conv"),
+      (#"{"hyena_w_mod": 2}"#, "hyena_w_mod"), (#"{"pad_token_id": 1}"#, "pad_token_id"),
+      (#"{"hyena_training_additions": true}"#, "hyena_training_additions"),
+      (#"{"use_positional_encodings": false}"#, "use_positional_encodings"),
+    ] { #expect(found(state, settings).contains(words), "\(settings)") }
+    // What files say, with the vocabulary before it is padded or after, is no hindrance.
+    let whole = try #require(golden.file.metadata["config"])
+    for settings in [whole, #"{"vocab_size": 18, "layer_norm_eps": 1e-12, "type_vocab_size": 2}"#] {
+      #expect(found(state, settings).isEmpty, "\(found(state, settings))")
+    }
     let embedding = "bert.embeddings.word_embeddings.weight"
     #expect(!found(state.without(embedding)).isEmpty && !found(state.adding(embedding, other)).isEmpty)
+  }
+
+  /// Any number of kinds of segments is kept.
+  @Test func segmentsAreKept() throws {
+    let golden = try GoldenCase("m6-masked-lm")
+    let segments = "bert.embeddings.token_type_embeddings.weight"
+    let four = try tensor((0..<64).map { Float($0) / 64 }, [4, 16])
+    let found = try PublicMonarchMixer(published(golden, prefix: "").adding(segments, four))
+    #expect(found.settings.segments == 4)
+    let path = Scratch.path("segments.safetensors")
+    _ = try found.save(on: cores(), to: path)
+    let json = try JSON.parse(
+      try #require(Safetensors(path: path).metadata["godwit.model"]), file: path)
+    #expect(try MonarchMixerSettings(JSONNode(json, file: path)) == found.settings)
   }
 
   private func cores() throws -> Device { Device(try CPUExecutor(threads: 2)) }

@@ -76,6 +76,10 @@ import TilesCPU
     #expect(throws: ConvolutionError.self) {
       try ConvolutionStream(filters: k, pieceLength: 11, batch: 1, on: executor)
     }
+    // 3^25: a product of more small transforms than there are levels.
+    #expect(throws: ConvolutionError.length(847_288_609_443)) {
+      try ConvolutionStream(filters: k, pieceLength: 847_288_609_443, batch: 1, on: executor)
+    }
     #expect(throws: ConvolutionError.self) {
       try ConvolutionStream(filters: k, pieceLength: 8, batch: 0, on: executor)
     }

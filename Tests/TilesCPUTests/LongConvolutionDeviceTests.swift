@@ -115,7 +115,7 @@ import TilesCPU
   @Test func aSecondFilterIsNeededWhereThereAreTwoSides() throws {
     let shape = try ConvolutionShape(mode: .bidirectional(lagZero: .both), length: 64, filterLength: 64)
     let convolution = try LongConvolution(shape, channels: 1, type: .float16, on: machine())
-    #expect(throws: ExecutionError.self) {
+    #expect(throws: ConvolutionError.self) {
       try convolution.spectrum(of: ConvolutionFilters(Tensor(zeros: .float32, [1, 64])))
     }
   }

@@ -215,7 +215,7 @@ struct ConvolutionCase {
     let rows = ConvolutionRows(try uniform([1, 2, 16], seed: 1))
     #expect(throws: ConvolutionError.self) { try convolution.apply(rows, k, into: poisoned([1, 2, 17])) }
     let other = LongConvolution.Filter.taps(ConvolutionFilters(try uniform([3, 16], seed: 1)))
-    #expect(throws: ExecutionError.self) { try convolution.apply(rows, other, into: y) }
+    #expect(throws: ConvolutionError.self) { try convolution.apply(rows, other, into: y) }
     #expect(throws: ExecutionError.self) {
       try convolution.apply(rows, .spectrum(try uniform([2, 3], seed: 1)), into: y)
     }

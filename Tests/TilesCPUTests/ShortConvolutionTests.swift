@@ -98,6 +98,28 @@ import TilesCPU
     #expect(values(before)[20 * row] != values(after)[20 * row])
   }
 
+  /// A step whose output takes the place of its input, which enters the state all the same.
+  @Test(arguments: [ElementType.float32, .bfloat16], [false, true])
+  func stepsMayTakeThePlaceOfInputs(type: ElementType, appliesSiLU: Bool) throws {
+    for executor in executors {
+      let convolution = try ShortConvolution(
+        ShortConvolutionShape(width: 3, type: type, appliesSiLU: appliesSiLU), on: executor)
+      let filter = ShortConvolution.Filter(
+        weights: try uniform([300, 3], seed: 2), bias: try uniform([300], seed: 3))
+      let states = try (0..<2).map { _ in try Tensor(zeros: type, [9, 2, 300]) }
+      for step in 0..<3 {
+        let (x, inPlace) = (
+          try uniform(type, [9, 300], seed: UInt64(4 + step)),
+          try uniform(type, [9, 300], seed: UInt64(4 + step))
+        )
+        let y = try poisoned(type, [9, 300])
+        try convolution.step(x, filter, state: states[0], into: y)
+        try convolution.step(inPlace, filter, state: states[1], into: inPlace)
+        #expect(values(inPlace) == values(y) && values(states[1]) == values(states[0]), "step \(step)")
+      }
+    }
+  }
+
   @Test func whatDoesNotFitIsNamed() throws {
     #expect(throws: ConvolutionError.self) { try ShortConvolutionShape(width: 1) }
     do { _ = try ShortConvolutionShape(width: 17) } catch {

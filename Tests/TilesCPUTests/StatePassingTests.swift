@@ -50,6 +50,23 @@ import TilesCPU
     #expect(throws: ConvolutionError.self) { try passing.push(u, into: u) }
   }
 
+  /// Pieces that take the place of what they were made of leave the states that others leave.
+  @Test func outputsMayTakeThePlaceOfInputs() throws {
+    let executor = try CPUExecutor(threads: 2)
+    let space = try Self.space(channels: 3, states: 2)
+    let apart = try StatePassing(space, pieceLength: 16, batch: 2, on: executor)
+    let inPlace = try StatePassing(space, pieceLength: 16, batch: 2, on: executor)
+    for piece in 0..<3 {
+      let (u, v) = (
+        try uniform([2, 3, 16], seed: UInt64(40 + piece)), try uniform([2, 3, 16], seed: UInt64(40 + piece))
+      )
+      let y = try poisoned([2, 3, 16])
+      try apart.push(u, into: y)
+      try inPlace.push(v, into: v)
+      #expect(values(v) == values(y), "piece \(piece)")
+    }
+  }
+
   @Test func badSpacesAreRefused() {
     #expect(throws: StateSpaceError.unstable(index: 0, size: 2)) {
       try DiagonalStateSpace(channels: 1, poles: [(2, 0)], residues: [(1, 0)])

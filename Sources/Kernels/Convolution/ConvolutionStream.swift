@@ -35,6 +35,9 @@ public final class ConvolutionStream {
     filters: Tensor, pieceLength: Int, batch: Int, type: ElementType = .float32, on executor: any Executor
   ) throws {
     try ConvolutionFilters.validate(filters, batch: batch)
+    guard (1...ConvolutionShape.longest).contains(pieceLength) else {
+      throw ConvolutionError.length(pieceLength)
+    }
     guard Radices(of: pieceLength) != nil else {
       throw ConvolutionError.operand(
         name: "piece", why: "\(pieceLength) numbers, which is no product of 2, 3, 5 and 7")

@@ -41,7 +41,7 @@ public struct LongConvolution: Sendable {
   public let type: ElementType
   /// Where the channels lie.
   public let layout: Layout
-  private let executor: any Executor
+  let executor: any Executor
   private let prepared: any PreparedConvolution
 
   /// How it is computed.
@@ -92,14 +92,11 @@ public struct LongConvolution: Sendable {
     }
   }
 
-  /// Transforms filters `[H, taps]`, float32, to be used many times.
+  /// Transforms filters `[H, taps]`, float32, to be used many times. They may have any strides.
   ///
   /// - Returns: float32 numbers in an order of the machine's own, about two for each number of the transform.
   public func spectrum(of filters: ConvolutionFilters) throws -> Tensor {
-    guard filters.forward.shape == [channels, shape.filterLength] else {
-      throw ConvolutionError.tensor(
-        name: "filter", found: "\(filters.forward.shape)", expected: "[\(channels), \(shape.filterLength)]")
-    }
+    let filters = try checked(filters)
     let spectrum = try executor.tensor(.float32, prepared.spectrumShape(channels: channels))
     try prepared.transform(filters, into: spectrum)
     return spectrum
@@ -111,11 +108,12 @@ public struct LongConvolution: Sendable {
   ///   - rows: inputs and gates in the layout and the type it was made for; skip factors `[H]`, float32.
   ///   - filter: filters `[H, taps]`, or their spectrum.
   ///   - output: where results go; as the input, and not the same memory.
+  /// - Throws: ``Fourier/ConvolutionError`` where a tensor does not fit, ``Tiles/ExecutionError``.
   public func apply(_ rows: ConvolutionRows, _ filter: Filter, into output: Tensor) throws {
     let rows = try checked(rows)
     let output = try row(output, "output", like: rows.input)
     switch filter {
-    case .taps(let filters): try prepared.run(rows, filters: filters, into: output)
+    case .taps(let filters): try prepared.run(rows, filters: checked(filters), into: output)
     case .spectrum(let spectrum): try prepared.run(rows, spectrum: spectrum, into: output)
     }
   }
@@ -130,49 +128,16 @@ public struct LongConvolution: Sendable {
   ///   - spectrum: of the filters it convolved with.
   ///   - outputGradient: as the output.
   ///   - gradients: where gradients go; what is `nil` is not computed.
+  /// - Throws: ``Fourier/ConvolutionError`` where a tensor does not fit, ``Tiles/ExecutionError``.
   public func gradients(
     of rows: ConvolutionRows, spectrum: Tensor, outputGradient: Tensor, into gradients: ConvolutionGradients
   ) throws {
     let rows = try checked(rows)
-    var targets = gradients
-    targets.input = try gradients.input.map { try row($0, "gradient of the input", like: rows.input) }
-    targets.inputGate = try gradients.inputGate.map {
-      try row($0, "gradient of the input's gate", like: rows.input)
-    }
-    targets.outputGate = try gradients.outputGate.map {
-      try row($0, "gradient of the output's gate", like: rows.input)
-    }
+    let targets = try checked(gradients, like: rows.input)
     try prepared.gradients(
       of: rows, spectrum: spectrum,
       outputGradient: row(outputGradient, "gradient of the output", like: rows.input),
       into: targets)
-  }
-
-  private func checked(_ rows: ConvolutionRows) throws(ConvolutionError) -> ConvolutionRows {
-    var rows = rows
-    let (first, second) = layout == .channelsFirst ? (channels, shape.length) : (shape.length, channels)
-    let found = rows.input.shape
-    guard found.count == 3, found[0] >= 0, found[1] == first, found[2] == second else {
-      throw .tensor(name: "input", found: "\(found)", expected: "[B, \(first), \(second)]")
-    }
-    let like = rows.input
-    rows.input = try row(rows.input, "input", like: like, turn: true)
-    if let gate = rows.inputGate { rows.inputGate = try row(gate, "gate of the input", like: rows.input) }
-    if let gate = rows.outputGate { rows.outputGate = try row(gate, "gate of the output", like: rows.input) }
-    return rows
-  }
-
-  /// The tensor as `[B, H, L]`.
-  private func row(
-    _ tensor: Tensor, _ name: String, like: Tensor, turn: Bool = false
-  ) throws(ConvolutionError) -> Tensor {
-    guard tensor.type == type else {
-      throw .tensor(name: name, found: tensor.type.rawValue, expected: type.rawValue)
-    }
-    let turned = layout == .channelsLast && tensor.shape.count == 3 ? tensor.permuted([0, 2, 1]) : tensor
-    guard turn || turned.shape == like.shape else {
-      throw .tensor(name: name, found: "\(turned.shape)", expected: "\(like.shape), as [B, H, L]")
-    }
-    return turned
+    try copyStrided(targets, into: gradients)
   }
 }

@@ -59,7 +59,7 @@ public struct ShortConvolution: Sendable {
   }
 
   /// Writes y `[B, H]` for one more position x `[B, H]` and brings the state `[B, K − 1, H]` up to date. Before a sequence's
-  /// first number the state is zero.
+  /// first number the state is zero. y may be x itself.
   ///
   /// - Throws: ``Fourier/ConvolutionError`` where a tensor does not fit or the convolution is not causal,
   ///   ``Tiles/ExecutionError``.

@@ -27,7 +27,7 @@ extension ShortConvolutionShape {
   /// y `[B, H]` at one more position from x `[B, H]` there, of causal convolutions.
   ///
   /// Arguments: x, filter, bias where there is one, the state `[B, K − 1, H]`, y. The state holds the K − 1 numbers before,
-  /// oldest first, and is brought up to date; it starts with zeros. Equal to the whole sequence's results to the bit.
+  /// oldest first, and is brought up to date; it starts with zeros. Equal to the whole sequence's results to the bit. y may be x.
   public func step() throws(TileError) -> Kernel {
     try Kernel("short_convolution_step_\(title)") { k in
       let sides = SignalSides(batch: k.extent("B"), channels: k.extent("H"), length: 1, isLast: true)
@@ -47,11 +47,12 @@ extension ShortConvolutionShape {
         }
         windows.append(
           k.load(x, at: [place.batch, place.channel], rows: block.rows, columns: block.columns))
-        k.store(activated(convolved(windows, taps, k), k), to: y, at: [place.batch, place.channel])
+        // First, since y may be x: it is read where it lies.
         for number in 0..<stateLength {
           k.store(
             windows[number + 1], to: state, at: [place.batch, Index(number), place.channel], rowAxis: 0)
         }
+        k.store(activated(convolved(windows, taps, k), k), to: y, at: [place.batch, place.channel])
       }
     }
   }

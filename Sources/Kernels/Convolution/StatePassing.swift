@@ -79,7 +79,7 @@ public final class StatePassing {
   ///
   /// - Parameters:
   ///   - input: `[B, H, N]`, float32, gates applied.
-  ///   - output: `[B, H, N]`, float32, dense.
+  ///   - output: `[B, H, N]`, float32, dense; it may be the input.
   public func push(_ input: Tensor, into output: Tensor) throws {
     let shape = [batch, space.channels, pieceLength]
     for (tensor, name) in [(input, "input"), (output, "output")] {
@@ -89,23 +89,27 @@ public final class StatePassing {
           expected: "float32 \(shape), rows dense")
       }
     }
-    try convolution.apply(ConvolutionRows(input), .spectrum(spectrum), into: output)
-    let parts = 2 * space.states
-    let added = try Tensor(zeros: .float32, [batch, pieceLength])
-    let entered = try Tensor(zeros: .float32, [batch, parts])
+    // What enters the states first: the output may be the input.
+    let entered = try Tensor(zeros: .float32, states.shape)
     for channel in 0..<space.channels {
-      func part(_ tensor: Tensor) -> Tensor {
-        tensor.sliced(axis: 0, channel..<channel + 1).reshaped(Array(tensor.shape.dropFirst()))
-      }
-      try product.run([part(states), part(outward), added])
-      try product.run([row(input, channel), part(inward), entered])
+      try product.run([row(input, channel), part(inward, channel), part(entered, channel)])
+    }
+    try convolution.apply(ConvolutionRows(input), .spectrum(spectrum), into: output)
+    let added = try Tensor(zeros: .float32, [batch, pieceLength])
+    for channel in 0..<space.channels {
+      try product.run([part(states, channel), part(outward, channel), added])
       add(added, to: row(output, channel))
-      advance(part(states), channel, entered)
+      advance(part(states, channel), channel, part(entered, channel))
     }
   }
 
   /// Forgets all that was read.
   public func restart() throws { try executor.clear(states) }
+
+  /// A channel's matrix.
+  private func part(_ tensor: Tensor, _ channel: Int) -> Tensor {
+    tensor.sliced(axis: 0, channel..<channel + 1).reshaped(Array(tensor.shape.dropFirst()))
+  }
 
   private func row(_ tensor: Tensor, _ channel: Int) -> Tensor {
     let part = tensor.sliced(axis: 1, channel..<channel + 1).permuted([1, 0, 2])

@@ -18,8 +18,9 @@ extension PublicCheckpoint {
   /// - Parameters:
   ///   - network: from ``network(on:)``.
   ///   - tokenizer: `bytes`, or the contents of a `tokenizer.json`, which continuing prompts takes.
-  /// - Throws: ``Formats/FormatError``; `path` is then as it was.
+  /// - Throws: ``Formats/FormatError``, and ``ModelError`` for settings that such a checkpoint cannot have; `path` is then as it was.
   public func save(_ network: SequenceNetwork, tokenizer: String? = nil, to path: String) throws {
+    try settings.json.requireReadable(as: settings, file) { try SequenceSettings($0) }
     try network.parameters.save(
       model: settings.json, origin: (file, layout.rawValue), tokenizer: tokenizer, to: path)
   }

@@ -33,7 +33,7 @@ public struct PublicCheckpoint {
   /// - Parameters:
   ///   - tensors: the file.
   ///   - configuration: a `config.json` or what a training framework keeps in its place.
-  ///   - hints: what else is known; it has precedence.
+  ///   - hints: what else is known; it has precedence, and is an error where nothing depends on it.
   /// - Throws: ``ModelError`` and ``Formats/FormatError`` naming the tensor or setting.
   public init(
     _ tensors: any NamedTensors, configuration: JSONNode? = nil, hints: PublicHints = PublicHints()
@@ -52,7 +52,8 @@ public struct PublicCheckpoint {
 
   /// The network with the file's numbers.
   ///
-  /// - Throws: ``ModelError`` for a tensor that is missing, misshapen, of a type without float32 values or left over.
+  /// - Throws: ``ModelError`` for a tensor that is missing, misshapen, of a type without float32 values or left over, or has numbers
+  ///   that are none.
   public func network(on device: Device) throws -> SequenceNetwork {
     var unused = Set(names.places.keys)
     let source = ParameterSet.Source.read { name, shape in
@@ -85,10 +86,21 @@ public struct PublicCheckpoint {
 
 extension Tensor {
   /// The numbers of a dense tensor of any floating-point type.
+  ///
+  /// - Throws: ``ModelError/notFinite(tensor:index:value:)`` for the first that float32 does not have.
   func floats(_ name: String) throws -> [Float] {
     if type == .float64 {
-      return withElements(as: Double.self) { span in span.indices.map { Float(span[$0]) } }
+      let numbers = withElements(as: Double.self) { span in span.indices.map { span[$0] } }
+      let rounded = numbers.map { Float($0) }
+      if let index = rounded.firstIndex(where: { !$0.isFinite }) {
+        throw ModelError.notFinite(tensor: name, index: index, value: numbers[index])
+      }
+      return rounded
     }
-    return try asFloat32(name).withElements(as: Float.self) { span in span.indices.map { span[$0] } }
+    let numbers = try asFloat32(name).withElements(as: Float.self) { span in span.indices.map { span[$0] } }
+    if let index = numbers.firstIndex(where: { !$0.isFinite }) {
+      throw ModelError.notFinite(tensor: name, index: index, value: Double(numbers[index]))
+    }
+    return numbers
   }
 }

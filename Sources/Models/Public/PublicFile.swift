@@ -53,6 +53,19 @@ public struct PublicFile {
   }
 }
 
+extension JSON {
+  /// Checks that a checkpoint with these settings can be read again, as what it was written from.
+  ///
+  /// - Throws: what is wrong with a setting, which may be within bounds of tensors alone.
+  func requireReadable<Settings: Equatable>(
+    as settings: Settings, _ file: String, _ read: (JSONNode) throws -> Settings
+  ) throws {
+    guard try read(JSONNode(self, file: "\(file), as a checkpoint of Godwit")) == settings else {
+      throw ModelError.unsupported(feature: "\(file): a network whose settings no checkpoint of Godwit holds")
+    }
+  }
+}
+
 extension ParameterSet {
   /// Writes the parameters in the form in which `godwit train` keeps checkpoints: float32, with the settings in the header.
   ///

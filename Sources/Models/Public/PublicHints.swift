@@ -20,9 +20,9 @@ public struct PublicHints: Sendable {
 /// A `config.json` of the repositories that the layouts come from, as far as it decides what a network computes.
 struct PublicConfiguration {
   /// The object itself.
-  private let node: JSONNode?
+  let node: JSONNode?
   /// Settings of the mixers.
-  private let layer: JSONNode?
+  let layer: JSONNode?
 
   /// - Parameter node: an object such as `{"d_model": 128, "layer": {"l_max": 1026}}`, alone or below `model`; `nil` where
   ///   there is none.
@@ -74,19 +74,5 @@ struct PublicConfiguration {
     throw ModelError.invalid(
       key: key, value: "\(stated) in \(node?.file ?? "the configuration")",
       allowed: "\(found), as the tensors have it")
-  }
-
-  /// Checks what every network here has alike.
-  func requireKnown() throws {
-    if let epsilon = try node?.optional("layer_norm_epsilon"), abs(try epsilon.positiveNumber() - 1e-5) > 1e-8
-    {
-      throw epsilon.wrong("1e-5")
-    }
-    if let normalised = try layer?.optional("normalized"), try normalised.bool() {
-      throw normalised.wrong("false")
-    }
-    for key in ["num_heads", "num_blocks", "inner_factor"] {
-      if let count = try layer?.optional(key), try count.integer() != 1 { throw count.wrong("1") }
-    }
   }
 }

@@ -89,8 +89,9 @@ public struct PublicMonarchMixer {
   ///
   /// - Parameter tokenizer: the contents of a `tokenizer.json`.
   /// - Returns: how many parameters it has.
-  /// - Throws: ``Formats/FormatError``; `path` is then as it was.
+  /// - Throws: ``Formats/FormatError``, and ``ModelError`` for settings that such a checkpoint cannot have; `path` is then as it was.
   public func save(on device: Device, tokenizer: String? = nil, to path: String) throws -> Int {
+    try settings.json.requireReadable(as: settings, file) { try MonarchMixerSettings($0) }
     let parameters =
       switch head {
       case .masked: try maskedLanguageModel(on: device).parameters

@@ -10,6 +10,15 @@ struct PublicMonarchMixerReading {
 
   private static let mixer = "bert.encoder.layer.0.attention"
 
+  /// Settings that decide what a network computes and of which there is one value here.
+  private static let neutralSettings: [(key: String, value: JSON)] = [
+    ("layer_norm_eps", 1e-12), ("hidden_act", "gelu"), ("pad_token_id", 0),
+    ("use_positional_encodings", true),
+    ("monarch_mixer_sequence_mixing", true), ("bidirectional", true), ("residual_long_conv", true),
+    ("use_glu_mlp", true), ("use_monarch_mlp", true), ("use_learnable_monarch", false), ("hyena_w_mod", 1),
+    ("attention_pooling", false), ("use_cls_token", false), ("sequence_token_planting", false),
+  ]
+
   private func shape(_ name: String, axes: Int) throws -> [Int] {
     guard let stored = places[name], let shape = tensors.shape(stored) else {
       throw ModelError.missing(tensor: name, expected: [])
@@ -53,20 +62,37 @@ struct PublicMonarchMixerReading {
         tensor: "\(Self.mixer).filter_fn.pos_emb.z", found: features,
         expected: [1, settings.longest, features[2]])
     }
+    if let configuration { try require(settings, in: configuration) }
+    return (settings, try head())
+  }
+
+  /// Checks a configuration against what the tensors tell, and refuses what they do not and the network does not do.
+  private func require(_ settings: MonarchMixerSettings, in configuration: JSONNode) throws {
+    try configuration.requireNeutral(
+      Self.neutralSettings + [("hyena_training_additions", .bool(settings.normalisesFirst))])
+    if let stated = try configuration.optional("vocab_size")?.positiveInteger() {
+      // Rows are padded to a multiple of eight; files state the number before or after.
+      guard stated == settings.vocabularySize || (stated + 7) / 8 * 8 == settings.vocabularySize else {
+        throw disagreement("vocab_size", stated, settings.vocabularySize, configuration)
+      }
+    }
     for (key, found) in [
+      ("type_vocab_size", settings.segments), ("hyena_emb_dim", settings.features),
       ("hidden_size", settings.width), ("num_hidden_layers", settings.layers),
       ("intermediate_size", settings.feedForward), ("max_position_embeddings", settings.longest),
       ("long_conv_l_max", settings.longest), ("hyena_filter_order", settings.filterWidth),
       ("monarch_mlp_nblocks", settings.feedForwardBlocks),
     ] {
-      guard let stated = try configuration?.optional(key)?.positiveInteger(), stated != found else {
-        continue
-      }
-      throw ModelError.invalid(
-        key: key, value: "\(stated) in \(configuration?.file ?? "the configuration")",
-        allowed: "\(found), as the tensors have it")
+      guard let stated = try configuration.optional(key)?.positiveInteger(), stated != found else { continue }
+      throw disagreement(key, stated, found, configuration)
     }
-    return (settings, try head())
+  }
+
+  private func disagreement(
+    _ key: String, _ stated: Int, _ found: Int, _ configuration: JSONNode
+  ) -> ModelError {
+    .invalid(
+      key: key, value: "\(stated) in \(configuration.file)", allowed: "\(found), as the tensors have it")
   }
 
   /// Refuses what the paper's code can also build and nobody has published.

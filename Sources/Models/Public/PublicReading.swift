@@ -54,12 +54,32 @@ struct PublicReading {
     (settings.vocabularySize, settings.vocabularyMultiple) = try vocabulary(rows: rows)
     if settings.attends { settings.heads = try heads(settings) }
     settings.longest = try longest(layout, settings, positions: positions?[0], first: first)
+    try requireUse(of: settings)
+    try configuration.requireKnown(of: layout, settings)
     settings.embeddingDropout = try configuration.share("embed_dropout") ?? 0
     settings.residualDropout = try configuration.share("resid_dropout") ?? 0
     try configuration.agree("d_model", width)
     try configuration.agree("n_layer", layers.count)
     try configuration.agree("d_inner", settings.feedForward)
     return (layout, settings)
+  }
+
+  /// Refuses hints that nothing in the network depends on.
+  private func requireUse(of settings: SequenceSettings) throws {
+    if let heads = hints.heads, !settings.attends {
+      throw ModelError.pointless(
+        setting: "--heads", value: "\(heads)", why: "no layer of \(tensors.file) has attention")
+    }
+    var why = "\(tensors.file) has no filters of Hyena"
+    if case .hyena(_, _, _, _, let hasWindow, _, _, _) = settings.mixer {
+      guard !hasWindow else { return }
+      why = "the filters of \(tensors.file) have no window (modulate is false)"
+    } else if let hasWindow = hints.hasWindow {
+      throw ModelError.pointless(setting: hasWindow ? "--window" : "--no-window", value: "", why: why)
+    }
+    if let shift = hints.windowShift {
+      throw ModelError.pointless(setting: "--window-shift", value: "\(shift)", why: why)
+    }
   }
 
   /// What mixes positions in a layer.
@@ -196,13 +216,13 @@ struct PublicReading {
     if layout == .hyena {
       let length = try shape("backbone.layers.\(first).mixer.filter_fn.pos_emb.z", axes: 3)[1]
       try configuration.agree("l_max", length, ofMixer: true)
-      if let longest = hints.longest, longest != length {
-        throw ModelError.invalid(
-          key: "longest", value: "\(longest)", allowed: "\(length), as the filters have it")
-      }
+      try requireLongest(length, of: "filters")
       return length
     }
-    if let positions { return positions }
+    if let positions {
+      try requireLongest(positions, of: "embeddings of positions")
+      return positions
+    }
     if let stated = try hints.longest ?? configuration.integer("l_max", ofMixer: true) { return stated }
     if published(settings) != nil {
       assumptions.append("sequences of up to 2048 tokens, as the published H3 was trained")
@@ -210,6 +230,13 @@ struct PublicReading {
     }
     throw ModelError.unstated(
       setting: "how long its sequences are", file: tensors.file, advice: "Say --longest.")
+  }
+
+  /// Refuses a hint of another length than tensors have.
+  private func requireLongest(_ length: Int, of tensors: String) throws {
+    guard let longest = hints.longest, longest != length else { return }
+    throw ModelError.invalid(
+      key: "longest", value: "\(longest)", allowed: "\(length), as the \(tensors) have it")
   }
 
   /// The shape of a tensor that must be there.

@@ -57,12 +57,12 @@ extension MonarchMixerSettings {
   ///   - vocabulary: rows of the embedding where the object does not say, and the least there may be.
   ///   - longest: likewise of positions.
   ///   - node: keys `vocabulary`, `width`, `layers`, `longest`, and optionally `feed_forward`, `blocks`, `filter_width`,
-  ///   `features`, `frequency`, `norm_first`, `dropout`.
+  ///   `features`, `frequency`, `norm_first`, `dropout`, `segments`.
   /// - Throws: ``Formats/FormatError`` naming the key; unknown keys are errors.
   public init(_ node: JSONNode, vocabulary: Int? = nil, longest: Int? = nil) throws(FormatError) {
     try node.requireKeys([
       "vocabulary", "width", "layers", "longest", "feed_forward", "blocks", "filter_width", "features",
-      "frequency", "norm_first", "dropout",
+      "frequency", "norm_first", "dropout", "segments",
     ])
     let width = try node.required("width").positiveInteger()
     self.init(
@@ -76,6 +76,7 @@ extension MonarchMixerSettings {
     frequency = Float(try node.optional("frequency")?.positiveNumber() ?? 10)
     normalisesFirst = try node.optional("norm_first")?.bool() ?? false
     dropout = try node.share("dropout") ?? 0.1
+    segments = try node.optional("segments")?.positiveInteger() ?? 2
   }
 
   /// The object that gives these settings.
@@ -85,7 +86,7 @@ extension MonarchMixerSettings {
       "longest": .integer(longest), "feed_forward": .integer(feedForward),
       "blocks": .integer(feedForwardBlocks), "filter_width": .integer(filterWidth),
       "features": .integer(features), "frequency": .float(frequency), "norm_first": .bool(normalisesFirst),
-      "dropout": .float(dropout),
+      "dropout": .float(dropout), "segments": .integer(segments),
     ]
   }
 }
