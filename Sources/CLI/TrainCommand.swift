@@ -24,8 +24,8 @@ struct TrainCommand: ParsableCommand {
 
       Several seeds are trained beside each other, each in a folder of its own: small networks leave most of a machine idle.
 
-      The first run on a GPU compiles its kernels one after the other. To have that done beforehand, on all cores and on any machine, such
-      as for an image that starts on rented GPUs (GODWIT_CACHE names the folder that has to come along):
+      The first run on a GPU compiles its kernels, on all cores. To have that done beforehand and on any machine, such as for an image
+      that starts on rented GPUs (GODWIT_CACHE names the folder that has to come along):
 
         GODWIT_CACHE=kernels godwit train Recipes/code-hyena.yaml --compile-only
       """)
