@@ -35,6 +35,45 @@ import Tiles
     #expect(program.plan[0].contains("rows in registers, 32 lanes a row, 8 rows at a time of 8"))
   }
 
+  /// Rows that a group goes through one after the other read weights once and, where they are whole, several at a time.
+  @Test func rowsOneAfterTheOtherShareWhatTheyCan() throws {
+    func body(_ kernel: Kernel) throws -> String {
+      let source = try SimpleLowering.emit(kernel, target: .sm_90a).source
+      return String(try #require(source.split(separator: "extern \"C\"").last))
+    }
+    func count(_ text: String, _ part: String) -> Int { text.ranges(of: part).count }
+    let several = try body(scaling(rows: 32, width: 256, type: .bfloat16))
+    // Whole rows and ragged ones: the weight's load stands before the loop of both.
+    let loops = several.ranges(of: "for (int pass = 0; pass < 4; ++pass)")
+    let weights = several.ranges(of: "(t1,")
+    #expect(loops.count == 2 && weights.count == 2)
+    #expect(zip(weights, loops).allSatisfy { $0.lowerBound < $1.lowerBound })
+    #expect(count(several, "#pragma unroll 4") == 1 && count(several, "#pragma unroll 1\n") == 1)
+    // Wide rows have fewer under way, and one at a time has nothing to share.
+    let wide = try body(scaling(rows: 32, width: 1024))
+    #expect(count(wide, "#pragma unroll 4") == 0)
+    let single = try body(scaling(rows: 8, width: 256, type: .bfloat16))
+    #expect(!single.contains("int pass") && single.contains("const int row = group;"))
+  }
+
+  /// A tile that is also written is each row's own, whatever is loaded into it.
+  @Test func whatIsWrittenIsNotShared() throws {
+    let kernel = try Kernel("running") { k in
+      let m = k.extent("M")
+      let x = k.update("x", .float32, [m, 256])
+      let w = k.update("w", .float32, [256])
+      k.grid([m.ceilDiv(32)]) { task in
+        let total = k.load(w, at: [0], columns: 256)
+        let rows = k.load(x, at: [task[0] * 32, 0], rows: 32, columns: 256)
+        k.store(k.map(.add, rows, total), to: x, at: [task[0] * 32, 0])
+      }
+    }
+    let source = try SimpleLowering.emit(kernel, target: .sm_90a).source
+    let loop = try #require(source.firstRange(of: "for (int pass"))
+    let load = try #require(source.firstRange(of: "(t0,"))
+    #expect(loop.lowerBound < load.lowerBound)
+  }
+
   /// Lanes add up what is theirs, and each other's once a loop is done: not in every turn.
   @Test func sumsOfALoopAreJoinedAtItsEnd() throws {
     let kernel = try Kernel("summing") { k in
