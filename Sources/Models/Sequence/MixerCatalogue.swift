@@ -5,7 +5,7 @@ extension SequenceSettings.Mixer {
   ///
   /// Those that published checkpoints are told apart by are cases of ``SequenceSettings/Mixer``.
   static let catalogue: [any MixerSettings.Type] = [
-    LinearAttention.Settings.self
+    LinearAttention.Settings.self, MovingAverage.Settings.self,
   ]
 
   /// Small ones of the whole catalogue, which tests judge like all others.
