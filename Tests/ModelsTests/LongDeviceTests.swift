@@ -9,15 +9,15 @@ import TilesCPU
 /// Mixers at lengths that take each of the long convolutions' forms, as a GPU runs them: 16-bit factors, memory apart, transforms by
 /// matrices. The cores' own transforms in float32 are the judge.
 @Suite struct LongDeviceTests {
-  private static let mixers: [SequenceSettings.Mixer] = [
-    .h3(states: 8, headWidth: 1), .h3(states: 8, headWidth: 4), .s4d(states: 8),
-    .s4d(states: 8, sets: 2, isGated: true), .attention,
-    .hyena(order: 2, filterWidth: 16, features: 5, frequency: 5, hasWindow: true),
-    .hyena(order: 3, filterWidth: 16, features: 5, frequency: 5, hasWindow: true),
-    .longConv(LongConvolutionSettings()), .longConv(Self.averaged),
-    .monarchMixer(filterWidth: 16, features: 5, frequency: 5, normalises: true),
-    .linearAttention(features: 4),
-  ]
+  private static let mixers: [SequenceSettings.Mixer] =
+    [
+      .h3(states: 8, headWidth: 1), .h3(states: 8, headWidth: 4), .s4d(states: 8),
+      .s4d(states: 8, sets: 2, isGated: true), .attention,
+      .hyena(order: 2, filterWidth: 16, features: 5, frequency: 5, hasWindow: true),
+      .hyena(order: 3, filterWidth: 16, features: 5, frequency: 5, hasWindow: true),
+      .longConv(LongConvolutionSettings()), .longConv(Self.averaged),
+      .monarchMixer(filterWidth: 16, features: 5, frequency: 5, normalises: true),
+    ] + SequenceSettings.Mixer.listedExamples
 
   private static var averaged: LongConvolutionSettings {
     var settings = LongConvolutionSettings()

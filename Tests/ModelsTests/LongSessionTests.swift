@@ -9,14 +9,14 @@ import TilesCPU
 /// Prompts of 9,000 tokens and steps behind them as a GPU runs them, 16-bit factors and memory apart; whole sequences on the cores in
 /// float32 are the judge.
 @Suite struct LongSessionTests {
-  private static let mixers: [SequenceSettings.Mixer] = [
-    .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 8),
-    .s4d(states: 8, isGated: true), .attention,
-    .hyena(order: 3, filterWidth: 16, features: 5, frequency: 5, hasWindow: true),
-    .longConv(LongConvolutionSettings()),
-    .monarchMixer(filterWidth: 16, features: 5, frequency: 5, normalises: true),
-    .linearAttention(features: 4),
-  ]
+  private static let mixers: [SequenceSettings.Mixer] =
+    [
+      .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 8),
+      .s4d(states: 8, isGated: true), .attention,
+      .hyena(order: 3, filterWidth: 16, features: 5, frequency: 5, hasWindow: true),
+      .longConv(LongConvolutionSettings()),
+      .monarchMixer(filterWidth: 16, features: 5, frequency: 5, normalises: true),
+    ] + SequenceSettings.Mixer.listedExamples
   private static let length = 9000
   private let next: [Int32] = [3, 0, 5]
 

@@ -9,12 +9,12 @@ import TilesCPU
 
 /// Classifiers of sequences: gradients, batches, lengths, direction, settings.
 @Suite struct SequenceClassifierTests {
-  static let mixers: [SequenceSettings.Mixer] = [
-    .longConv(longConv(learns: false)), .longConv(longConv(learns: true)),
-    .s4d(states: 4, sets: 2, isGated: true), .attention,
-    .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false),
-    .linearAttention(features: 2),
-  ]
+  static let mixers: [SequenceSettings.Mixer] =
+    [
+      .longConv(longConv(learns: false)), .longConv(longConv(learns: true)),
+      .s4d(states: 4, sets: 2, isGated: true), .attention,
+      .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false),
+    ] + SequenceSettings.Mixer.listedExamples.filter(\.canBeTwoSided)
 
   private static func longConv(learns: Bool) -> LongConvolutionSettings {
     var settings = LongConvolutionSettings()
@@ -141,7 +141,7 @@ import TilesCPU
     mixers.filter { $0 != .longConv(longConv(learns: true)) } + [
       .h3(states: 8, headWidth: 2),
       .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
-    ]
+    ] + SequenceSettings.Mixer.listedExamples.filter { !$0.canBeTwoSided }
 
   /// The last position of a causal classifier knows no filling; the first of a two-sided one knows every position.
   @Test(arguments: causalMixers)

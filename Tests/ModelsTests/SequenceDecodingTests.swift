@@ -10,14 +10,15 @@ import TilesCPU
 
 /// Networks that continue sequences position by position: steps give what whole sequences give.
 @Suite struct SequenceDecodingTests {
-  static let mixers: [SequenceSettings.Mixer] = [
-    .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 6), .attention,
-    .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
-    .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
-    .s4d(states: 6, isGated: true), .longConv(LongConvolutionSettings()),
-    .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false),
-    .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: true), .linearAttention(features: 3),
-  ]
+  static let mixers: [SequenceSettings.Mixer] =
+    [
+      .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 6), .attention,
+      .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
+      .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
+      .s4d(states: 6, isGated: true), .longConv(LongConvolutionSettings()),
+      .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false),
+      .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: true),
+    ] + SequenceSettings.Mixer.listedExamples
 
   /// - Parameter isHybrid: whether the second of the two layers is attention.
   private func network(

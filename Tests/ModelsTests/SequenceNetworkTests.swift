@@ -10,16 +10,16 @@ import TilesCPU
 
 /// Networks that train: gradients, causality, and what published parameter totals say.
 @Suite struct SequenceNetworkTests {
-  static let mixers: [SequenceSettings.Mixer] = [
-    .h3(states: 8, headWidth: 1), .h3(states: 8, headWidth: 2), .s4d(states: 6), .attention,
-    .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
-    .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
-    .s4d(states: 4, sets: 2, isGated: true), .longConv(longConv()), .longConv(longConv(.average)),
-    .longConv(longConv(.frequency)),
-    .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: false),
-    .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: true),
-    .linearAttention(features: 3),
-  ]
+  static let mixers: [SequenceSettings.Mixer] =
+    [
+      .h3(states: 8, headWidth: 1), .h3(states: 8, headWidth: 2), .s4d(states: 6), .attention,
+      .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
+      .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
+      .s4d(states: 4, sets: 2, isGated: true), .longConv(longConv()), .longConv(longConv(.average)),
+      .longConv(longConv(.frequency)),
+      .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: false),
+      .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: true),
+    ] + SequenceSettings.Mixer.listedExamples
 
   private static func longConv(
     _ smoothing: LongConvolutionSettings.Smoothing = .none

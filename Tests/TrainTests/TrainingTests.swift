@@ -34,9 +34,8 @@ private func folder() throws -> String {
 }
 
 @Suite struct TrainingTests {
-  @Test(arguments: ["h3", "s4d", "attention", "hyena"]) func resumedRunsAreTheSameBitForBit(mixer: String)
-    throws
-  {
+  @Test(arguments: ["h3", "s4d", "attention", "hyena", "moving_average"])
+  func resumedRunsAreTheSameBitForBit(mixer: String) throws {
     let recipe = try recipe(
       #"{"model": {"mixer": "\#(mixer)", "width": 16, "layers": 2, "feed_forward": 32, "positions": "learned"}}"#
     )

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Kernels
 internal import Tensors
 
@@ -9,6 +10,18 @@ internal import Tensors
 ///
 /// Arora et al., “Simple linear attention language models balance the recall-throughput tradeoff”, 2024, arXiv:2402.18668.
 struct LinearAttention: SequenceMixer {
+  /// What a layer is built with.
+  struct Settings: MixerSettings {
+    static let name = "linear_attention"
+    static let canBeTwoSided = true
+    static let isRecurrent = true
+    static let hasHeads = true
+    static let examples = [Settings(features: 3)]
+
+    /// Numbers of a head's queries and keys.
+    var features = 16
+  }
+
   /// Positions of a chunk.
   var chunk = 64
   let queries: AffineLayer
@@ -110,5 +123,27 @@ struct LinearAttention: SequenceMixer {
       [chunks, chunks])
     return try sums.permuted([0, 2, 3, 1]).product(before)
       .reshaped([g, rows, columns, chunks]).permuted([0, 3, 1, 2])
+  }
+}
+
+extension LinearAttention.Settings {
+  init(_ node: JSONNode?) throws(FormatError) {
+    try node?.requireKeys(["features"])
+    features = try node?.optional("features")?.integer(in: 1...256) ?? 16
+  }
+
+  var json: JSON { ["features": .integer(features)] }
+
+  func make(_ scope: ParameterScope, _ context: MixerContext) throws -> any SequenceMixer {
+    try LinearAttention(
+      scope, width: context.width, heads: context.heads, features: features, isCausal: context.isCausal,
+      deviation: context.deviation)
+  }
+}
+
+extension SequenceSettings.Mixer {
+  /// Attention with weights of second order instead of exponentials: numbers of a head's queries and keys.
+  public static func linearAttention(features: Int) -> Self {
+    .listed(ListedMixer(LinearAttention.Settings(features: features)))
   }
 }

@@ -74,10 +74,7 @@ extension SequenceSettings.Mixer {
         settings: MonarchMixer.Settings(
           isCausal: context.isCausal, normalises: normalises, dropout: context.dropout, filter: filter),
         deviation: context.deviation)
-    case .linearAttention(let features):
-      return try LinearAttention(
-        scope, width: width, heads: context.heads, features: features, isCausal: context.isCausal,
-        deviation: context.deviation)
+    case .listed(let mixer): return try mixer.settings.make(scope, context)
     }
   }
 }

@@ -19,8 +19,8 @@ extension SequenceSettings {
     /// Monarch Mixer's gated convolution, and one beside it: width, features and frequency of the filters' networks, whether the
     /// input is normalised again.
     case monarchMixer(filterWidth: Int, features: Int, frequency: Float, normalises: Bool)
-    /// Attention with weights of second order instead of exponentials: numbers of a head's queries and keys.
-    case linearAttention(features: Int)
+    /// One that stands in the catalogue with settings of its own.
+    case listed(ListedMixer)
 
     /// Its name in recipes.
     public var name: String {
@@ -31,7 +31,7 @@ extension SequenceSettings {
       case .hyena: "hyena"
       case .longConv: "longconv"
       case .monarchMixer: "monarch_mixer"
-      case .linearAttention: "linear_attention"
+      case .listed(let mixer): mixer.kind.name
       }
     }
 
@@ -39,23 +39,26 @@ extension SequenceSettings {
     public var canBeTwoSided: Bool {
       switch self {
       case .h3, .hyena: false
-      case .s4d, .attention, .longConv, .monarchMixer, .linearAttention: true
+      case .s4d, .attention, .longConv, .monarchMixer: true
+      case .listed(let mixer): mixer.kind.canBeTwoSided
       }
     }
 
     /// Whether it goes on for any number of positions, since none of its parameters belongs to a position.
     var isRecurrent: Bool {
       switch self {
-      case .h3, .s4d, .attention, .linearAttention: true
+      case .h3, .s4d, .attention: true
       case .hyena, .longConv, .monarchMixer: false
+      case .listed(let mixer): mixer.kind.isRecurrent
       }
     }
 
     /// Whether it has heads.
     public var hasHeads: Bool {
       switch self {
-      case .attention, .linearAttention: true
+      case .attention: true
       case .h3, .s4d, .hyena, .longConv, .monarchMixer: false
+      case .listed(let mixer): mixer.kind.hasHeads
       }
     }
   }
@@ -63,9 +66,8 @@ extension SequenceSettings {
 
 extension SequenceSettings.Mixer {
   /// Names of all.
-  public static let names = [
-    "h3", "s4d", "attention", "hyena", "longconv", "monarch_mixer", "linear_attention",
-  ]
+  public static let names =
+    ["h3", "s4d", "attention", "hyena", "longconv", "monarch_mixer"] + catalogue.map { $0.name }
 
   init(_ node: JSONNode) throws(FormatError) {
     let (name, settings) = try node.named()
@@ -109,10 +111,11 @@ extension SequenceSettings.Mixer {
         features: try settings?.oddInteger("features", in: 3...1025) ?? 5,
         frequency: Float(try settings?.optional("frequency")?.positiveNumber() ?? 10),
         normalises: try settings?.optional("norm_first")?.bool() ?? false)
-    case "linear_attention":
-      try settings?.requireKeys(["features"])
-      self = .linearAttention(features: try settings?.optional("features")?.integer(in: 1...256) ?? 16)
-    default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")
+    default:
+      guard let kind = Self.catalogue.first(where: { $0.name == name }) else {
+        throw node.wrong("one of \(Self.names.joined(separator: ", "))")
+      }
+      self = .listed(ListedMixer(try kind.init(settings)))
     }
   }
 
@@ -164,7 +167,7 @@ extension SequenceSettings.Mixer {
           "norm_first": .bool(normalises),
         ]
       ]
-    case .linearAttention(let features): ["linear_attention": ["features": .integer(features)]]
+    case .listed(let mixer): [mixer.kind.name: mixer.settings.json]
     }
   }
 }
