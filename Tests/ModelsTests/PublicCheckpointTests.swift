@@ -218,13 +218,7 @@ import TilesCPU
       for shape in shapes where shape != entry.tensor.shape {
         let changed = state.adding(entry.name, try Tensor(zeros: .float32, shape))
         for configuration in [config, nil] {
-          var hints = PublicHints()
-          switch name {
-          case "hyena": (hints.hasWindow, hints.windowShift) = (true, 0)
-          case "attention": hints.heads = 2
-          case "hybrid": (hints.heads, hints.longest) = (2, 24)
-          default: hints.longest = 24
-          }
+          let hints = PublicHints(ofGolden: name)
           do {
             let found = try PublicCheckpoint(changed, configuration: configuration, hints: hints)
             let network = try found.network(on: device)
@@ -312,5 +306,18 @@ extension PublicCheckpointTests.StateDictionary {
     var copy = self
     copy.entries += other.entries
     return copy
+  }
+}
+
+extension PublicHints {
+  /// What the tensors and the configuration of a reference network leave open.
+  init(ofGolden name: String) {
+    self.init()
+    switch name {
+    case "hyena": (hasWindow, windowShift) = (true, 0)
+    case "attention": heads = 2
+    case "hybrid": (heads, longest) = (2, 24)
+    default: longest = 24
+    }
   }
 }

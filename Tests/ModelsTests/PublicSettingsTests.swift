@@ -20,13 +20,7 @@ import TilesCPU
   private func refusal(
     _ name: String, _ text: String = "{}", _ change: (inout PublicHints) -> Void = { _ in }
   ) throws -> String {
-    var hints = PublicHints()
-    switch name {
-    case "hyena": (hints.hasWindow, hints.windowShift) = (true, 0)
-    case "attention": hints.heads = 2
-    case "hybrid": (hints.heads, hints.longest) = (2, 24)
-    default: hints.longest = 24
-    }
+    var hints = PublicHints(ofGolden: name)
     change(&hints)
     let (state, settings) = (try State(GoldenCase("r10-lm-\(name)")), try node(text))
     return message { _ = try PublicCheckpoint(state, configuration: settings, hints: hints) }

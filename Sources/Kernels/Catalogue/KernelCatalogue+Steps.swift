@@ -90,6 +90,13 @@ extension KernelCatalogue {
       CatalogueEntry("normalisation_rms_bfloat16", tolerance: .bfloat16, cases: [Case(["M": 9])]) {
         try Normalisation.rms(epsilon: 1e-5).kernel(width: 576, output: .bfloat16)
       },
+      // So many rows a task that each lane goes through several, whole and ragged.
+      CatalogueEntry(
+        "normalisation_layer_rounds_bfloat16", tolerance: .bfloat16,
+        cases: [1, 31, 32, 65, 131].map { Case(["M": $0]) }
+      ) {
+        try Normalisation.layer(epsilon: 1e-5).kernel(width: 512, output: .bfloat16, rounds: 4)
+      },
       CatalogueEntry("split_sum_activated", tolerance: .bfloat16, cases: [Case(["M": 9, "N": 140])]) {
         try SplitSum.kernel(splits: 3, epilogue: .bias, activation: .geluTanh, output: .bfloat16)
       },

@@ -14,8 +14,8 @@ public enum Normalisation: Sendable, Hashable {
   ///
   /// Arguments: x, weight, bias (layer only), y.
   ///
-  /// - Parameter rounds: rows of a task, in so many rows as a machine has in hand at a time: of many rows, each task then reads weight
-  ///   and bias once.
+  /// - Parameter rounds: by how much a task has more rows than usual. Where there are many, each task then reads weight and bias once
+  ///   for all of its own.
   public func kernel(
     width: Int, input: ElementType = .float32, output: ElementType = .float32, rounds: Int = 1
   ) throws(TileError) -> Kernel {
