@@ -94,8 +94,8 @@ extension MonarchConvolution {
           wholes[number].isLater ? "gradient of later" : "gradient", .float32, shape.channels)
       }
     }
-    if let wide, sumsChunks {
-      let sums = try wideSums(wide.wide, factors, gates, keeping: products)
+    if let wide = try sumsOfChunks() {
+      let sums = try wideSums(wide, factors, gates, keeping: products)
       for whole in wholes { try wide.finish(sums, into: whole) }
     } else if let stages {
       try longFilterGradients(stages, factors, gates, into: wholes)
@@ -167,30 +167,29 @@ extension MonarchConvolution {
 
   /// ``sums(_:gates:isComplex:)`` of rows of 8,192 points, or of two chunks of as many.
   private func wideSums(
-    _ matrices: [Tensor], _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor]
+    _ wide: MonarchWhole, _ factors: [Tensor], _ gates: [Tensor], keeping products: [Tensor]
   ) throws -> [Tensor] {
     var gradient = MonarchWideGradient.Shape(
       type: shape.type, isGated: !gates.isEmpty, keepsProducts: !products.isEmpty)
-    gradient.chunks = chunks
+    gradient.chunks = wide.chunks
     let kernel =
       try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
     wideGradients[gradient] = kernel
     let share = Self.share(batch: shape.batch, tiles: shape.channels, slots: executor.cores)
     let parts = (shape.batch + share - 1) / share
-    let rows = [shape.batch, chunked.channels * MonarchWide.height, MonarchConstants.side]
+    let rows = [shape.batch, shape.channels * wide.chunks * MonarchWide.height, MonarchConstants.side]
     let sums = try accumulators([parts] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
-      matrices + inputs.map { $0.cutIntoRows(rows) }
+      wide.wide + inputs.map { $0.cutIntoRows(rows) }
         + sums.map { $0.reshaped([parts, rows[1], 2, MonarchTile.width]) }
-        + products.map { $0.reshaped(rows) } + (try keptSums(parts)),
+        + products.map { $0.reshaped(rows) } + (wide.chunks > 1 ? try keptSums(parts) : []),
       integers: [share])
     return sums
   }
 
-  /// Tensors of ``MonarchSums/Kept``, where rows are two chunks.
+  /// Tensors of ``MonarchSums/Kept``.
   private func keptSums(_ parts: Int) throws -> [Tensor] {
-    guard chunks > 1 else { return [] }
     let sizes = [shape.channels, parts, 4, MonarchWide.height, MonarchTile.width]
     if laterSums.first?.shape != sizes {
       laterSums = try [ElementType.float32, shape.type].map { try executor.tensor($0, sizes) }

@@ -44,8 +44,10 @@ package final class MonarchConvolution {
 
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
     var chunks: (count: Int, shape: Shape) {
-      let count = points / (MonarchWide.height * MonarchConstants.side)
-      guard mode == .causal, isCuttable, count == 2 || count == 4 else { return (1, self) }
+      let tile = MonarchConstants.side * MonarchConstants.side
+      guard mode == .causal, isCuttable, let count = [2 * tile: 2, 4 * tile: 2, 8 * tile: 4][points] else {
+        return (1, self)
+      }
       return (
         count,
         Shape(batch: batch, channels: channels * count, length: points / count, mode: mode, type: type)
@@ -73,7 +75,7 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
-  /// Chunks of which causal rows are: two or four of 8,192 points, each with a transform of its own, or one.
+  /// Chunks of which causal rows are, each with a transform of its own: two of 4,096 points, two or four of 8,192, or one.
   let chunks: Int
   /// Rows of which each is a chunk, as the transforms see them.
   let chunked: Shape
@@ -87,6 +89,8 @@ package final class MonarchConvolution {
   let stages: MonarchStages?
   /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters of more than two chunks.
   let wide: MonarchWhole?
+  /// The same for filters' gradients of rows of two chunks of 4,096 points.
+  private var uncut: MonarchWhole?
   /// The innermost stage of filters' transforms, of which 8,192 points have another.
   private let spectra: (any CompiledKernel)?
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
@@ -212,6 +216,7 @@ package final class MonarchConvolution {
     var fused = MonarchFused.Shape(constants, type: shape.type, isComplex: stages != nil)
     fused.isConjugated = isConjugated
     guard let stages else {
+      fused.chunks = chunks
       fused.isWhole = shape.channels * constants.radix % MonarchConstants.side == 0
       (fused.isGatedBefore, fused.gatesAfter) = (before != nil, after.count)
       return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
@@ -240,7 +245,9 @@ package final class MonarchConvolution {
     let rows = [inputs[0].shape[0], spectrum.re.shape[0], side]
     let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
     kernels[fused] = kernel
-    let share = Self.share(batch: rows[0], tiles: (rows[1] + side - 1) / side, slots: 2 * executor.cores)
+    let height = side * fused.chunks
+    let share = Self.share(
+      batch: rows[0], tiles: (rows[1] + height - 1) / height, slots: 2 * executor.cores)
     try kernel.run(
       [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) },
       integers: [share])
@@ -263,7 +270,19 @@ package final class MonarchConvolution {
   var takesStridedBatches: Bool { shape.length == shape.points && (stages == nil || sumsChunks) }
 
   /// Whether gradients of filters are summed tile by tile of 8,192 points.
-  var sumsChunks: Bool { wide != nil && chunks <= 2 }
+  var sumsChunks: Bool {
+    shape.points == MonarchWide.height * MonarchConstants.side || wide != nil && chunks <= 2
+  }
+
+  /// Kernels for that.
+  func sumsOfChunks() throws -> MonarchWhole? {
+    guard sumsChunks else { return nil }
+    if let known = wide ?? uncut { return known }
+    var whole = shape
+    whole.isCuttable = false
+    uncut = try MonarchWhole(whole, executor: executor)
+    return uncut
+  }
 
   // MARK: Other lengths
 

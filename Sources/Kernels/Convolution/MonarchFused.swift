@@ -1,7 +1,8 @@
 package import Memory
 package import Tiles
 
-/// Convolution with filters whose spectra are known, of up to 4,096 points, in one pass over memory.
+/// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
+/// pass over memory.
 ///
 /// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch. Floor: 4 bytes a point
 /// (8 with gates) over the bandwidth; 12 products of 64 by 64 by 64 a tile (16 where numbers are complex), 1,536
@@ -23,17 +24,24 @@ package enum MonarchFused {
     package var isConjugated = false
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
+    /// Tiles of a channel's row: one, or two chunks of 4,096 points, of which spectra are each its own.
+    package var chunks = 1
 
     /// A convolution without gates.
     package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false) {
       (self.constants, self.type, self.isComplex) = (constants, type, isComplex)
     }
 
+    /// Whether there are registers for a half of the filter's spectrum in float32.
+    fileprivate func isPrecise(half: Int) -> Bool {
+      chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
+    }
+
     /// What kernels of the shape are named by.
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
       return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
-        + "\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
     }
 
     /// Tensors that a call takes before its results: inputs, gate before, gates after.
@@ -50,7 +58,7 @@ package enum MonarchFused {
   }
 
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 32, 2]`, inputs `[B, R, 64]`, where there are, the gate before
-  /// and the gates after of that shape, then results likewise; R rows are channels · radix. Integer: how many rows of the
+  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Integer: how many rows of the
   /// batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_fused_\(shape.variant)") { k in
@@ -70,28 +78,31 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
-      k.grid([rows.ceilDiv(Index(side)), batch.ceilDiv(share)], schedule: schedule) { task in
-        let row = task[0] * Index(side)
+      let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
+      let height = Index(side * shape.chunks)
+      k.grid([rows.ceilDiv(height), batch.ceilDiv(share)], schedule: schedule) { task in
+        let row = task[0] * height
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
         }
         let halves = [0, 1].map { half in
-          let parts = filters.map {
+          MonarchFilter(
+            k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half)
+          ) { part, chunk in
             k.load(
-              $0, at: [row, 0, Index(half)], rows: side, columns: MonarchTile.width, rowAxis: 0,
-              columnAxis: 1,
-              validRows: valid)
+              filters[part], at: [row + Index(side) * chunk, 0, Index(half)], rows: side,
+              columns: MonarchTile.width, rowAxis: 0, columnAxis: 1, validRows: valid)
           }
-          return MonarchTile.Pair(re: parts[0], im: parts[1])
         }
         let first = task[1] * share
+        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: side) }
         k.pipeline(
-          steps: (batch - first).min(share), stages: shape.isGatedBefore ? 1 : 2,
-          load: { step in (inputs + before).map { load($0, [first + step, row, 0]) } },
+          steps: (batch - first).min(share) * Index(shape.chunks), stages: shape.isGatedBefore ? 1 : 2,
+          load: { step in (inputs + before).map { load($0, at(step)) } },
           compute: { step, tiles in
-            let at = [first + step, row, 0]
+            let at = at(step)
             let gates = after.map { load($0, at) }
             let turned: MonarchTile.Pair
             if shape.isComplex {
@@ -104,9 +115,9 @@ package enum MonarchFused {
             }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
             let backs = [0, 1].map { half in
-              let product = tile.product(
-                tile.pair(spectra[half]), halves[half], conjugated: shape.isConjugated)
-              return tile.back(tile.factor(product), half: half)
+              let product = halves[half].factor(
+                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
+              return tile.back(product, half: half)
             }
             let returned = tile.returned(backs)
             let y = tile.real(returned)

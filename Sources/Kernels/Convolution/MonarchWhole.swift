@@ -10,7 +10,7 @@ final class MonarchWhole {
   /// Those of ``MonarchBroad``.
   private let broad: [Tensor]
   private let spectrumConstants: [Tensor]
-  private let spectra: any CompiledKernel
+  private var spectra: (any CompiledKernel)?
   /// By whether the filter is of later positions.
   private var inverses: [Bool: any CompiledKernel] = [:]
   private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
@@ -24,16 +24,20 @@ final class MonarchWhole {
     wide = try place(try MonarchWide.constants(shape.type))
     broad = try place(try MonarchBroad.constants(shape.type))
     spectrumConstants = try place(try MonarchWideSpectrum.constants())
-    spectra = try executor.compile(try MonarchWideSpectrum.kernel(isCircular: shape.mode == .circular))
   }
 
-  private var chunks: Int { shape.chunks.count }
+  /// Of which rows are.
+  var chunks: Int { shape.chunks.count }
 
   /// Spectra of filters of whole rows.
   func prepare(_ filter: Tensor, re: Tensor, im: Tensor) throws {
     let channels = shape.channels * chunks
     let rows = channels * MonarchWide.height
-    try spectra.run(
+    let kernel =
+      try spectra
+      ?? executor.compile(try MonarchWideSpectrum.kernel(isCircular: shape.mode == .circular))
+    spectra = kernel
+    try kernel.run(
       spectrumConstants + [filter.reshaped([rows, MonarchConstants.side])]
         + [re, im].map { $0.reshaped([rows, 2, MonarchTile.width]) },
       integers: [(channels + executor.cores - 1) / executor.cores])
