@@ -85,7 +85,8 @@ import TilesCPU
 
   static let replayed: [SequenceSettings.Mixer] = [
     .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 6), .s4d(states: 64),
-    .attention,
+    .attention, .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
+    .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
   ]
 
   /// As on a GPU, where a step is started as one: states stay where they are, and positions are data.

@@ -5,7 +5,7 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Kernels of a step of networks that continue sequences by states.
-  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + states + chunks + lists
+  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + states + chunks + lists
 
   private static let h3: [CatalogueEntry] = [
     (ElementType.float32, 8, 4, [1, 3]), (.bfloat16, 64, 32, [1, 9]), (.bfloat16, 64, 32, [64]),
@@ -52,6 +52,32 @@ extension KernelCatalogue {
       try DiagonalStep.kernel(
         DiagonalStep.Shape(width: width, modes: modes, activation: .gelu, type: type))
     }
+  }
+
+  private static let longSteps: [CatalogueEntry] = [
+    (false, ElementType.float32), (true, .bfloat16), (true, .float16),
+  ]
+  .flatMap { isGated, kept in
+    let input = LongConvolutionStep.Input(isGated: isGated, kept: kept)
+    var result = LongConvolutionStep.Result(input, output: kept)
+    (result.isGated, result.addsTerm) = (isGated, isGated)
+    result.activation = isGated ? nil : .gelu
+    let positions: [String: CatalogueEntry.Fill] = ["positions": .integers([0, 511, 512, 513, 1, 1200])]
+    let capacity = 1201
+    let sizes = [(1, 3), (6, 41), (3, 256)].map { (batch: Int, channels: Int) in
+      ["B": batch, "D": channels, "spans": LongConvolutionStep.parts(of: capacity)]
+    }
+    return [
+      CatalogueEntry(
+        "long_convolution_step_parts_\(input.title)", tolerance: .sums(LongConvolutionStep.span),
+        cases: sizes.map { Case($0.merging(["C": capacity]) { $1 }, positions) }
+      ) { try LongConvolutionStep.parts(input) },
+      CatalogueEntry(
+        "long_convolution_step_\(input.title)",
+        tolerance: kept == .float32 ? .sums(8) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
+        cases: sizes.map { Case($0, positions) }
+      ) { [result] in try LongConvolutionStep.result(result) },
+    ]
   }
 
   private static let chunks: [CatalogueEntry] = [

@@ -40,21 +40,25 @@ struct Hyena: SequenceMixer {
     filter = try ImplicitFilter(long, channels: width * (order - 1), settings: settings.filter)
   }
 
-  func callAsFunction(_ u: Variable) throws -> Variable { try mix(u, nil) }
+  func callAsFunction(_ u: Variable) throws -> Variable { try mix(input.channels(of: u), nil) }
 
   /// Mixed sequences.
   ///
-  /// - Parameter visit: is shown what each long filter is convolved with, `[B, D, L]`.
-  func mix(_ u: Variable, _ visit: ((_ step: Int, _ input: Variable) throws -> Void)?) throws -> Variable {
-    let (length, d) = (u.shape[1], u.shape[2])
-    let z = try input.channels(of: u).shortConvolved(
+  /// - Parameters:
+  ///   - projected: what ``input`` makes of them, `[B, (O + 1) · D, L]`.
+  ///   - visit: is shown what each long filter is convolved with, `[B, D, L]`.
+  func mix(_ projected: Variable, _ visit: ((_ step: Int, _ input: Variable) throws -> Void)?) throws
+    -> Variable
+  {
+    let (length, d) = (projected.shape[2], projected.shape[1] / (order + 1))
+    let z = try projected.shortConvolved(
       shortFilter.reshaped([(order + 1) * d, shortTaps]), bias: shortBias)
     let parts = try z.split(axis: 1, order + 1)
     var made: Variable?
     // Channels of filters have the number of the convolution fastest.
     func taps(_ step: Int) throws -> Variable {
       let all =
-        try made ?? u.device.precisely { try filter(length: length) }.reshaped([d, order - 1, length])
+        try made ?? z.device.precisely { try filter(length: length) }.reshaped([d, order - 1, length])
       made = all
       return try all.sliced(axis: 1, step..<step + 1).reshaped([d, length])
     }

@@ -3,8 +3,12 @@ internal import Memory
 internal import Tensors
 internal import Tiles
 
-/// Steps of attention as kernels on memory that stays where it is: keys and values in pages, as in the engine.
-final class AttentionSteps {
+extension SelfAttention: ReplayableMixer {
+  func steps(_ shared: StepMemory) throws -> any MixerSteps { try AttentionSteps(self, shared) }
+}
+
+/// Steps of attention: keys and values in pages, as in the engine.
+final class AttentionSteps: MixerSteps {
   /// Sizes that all layers of a network share.
   struct Shape {
     let heads: Rotary.Shape
@@ -14,25 +18,28 @@ final class AttentionSteps {
     /// Chunks of a sequence.
     let chunks: Int
 
-    init(_ shared: StepMemory, width: Int, heads: Int, capacity: Int) {
+    fileprivate init(_ shared: StepMemory, width: Int, heads: Int) {
       self.heads = Rotary.Shape(kvHeads: heads, group: 1, headSize: width / heads, rotarySize: 0)
       cache = shared.isSixteenBit ? .float16 : .float32
-      chunks = (capacity + PagedAttention.chunkTokens - 1) / PagedAttention.chunkTokens
+      chunks = (shared.capacity + PagedAttention.chunkTokens - 1) / PagedAttention.chunkTokens
       // Chunks are whole pages of the list.
       pages = chunks * PagedAttention.chunkTokens / self.heads.pageTokens
     }
   }
 
   private let mixer: SelfAttention
-  private let shape: Shape
+  /// Equal in all layers of a network.
+  let shape: Shape
   private let shared: StepMemory
   private let projection: LinearLayer
   private let core: AttentionCore
   private let fill: any CompiledKernel
   private let cache: PagedCache
 
-  init(_ mixer: SelfAttention, _ shape: Shape, _ shared: StepMemory) throws {
-    (self.mixer, self.shape, self.shared) = (mixer, shape, shared)
+  fileprivate init(_ mixer: SelfAttention, _ shared: StepMemory) throws {
+    (self.mixer, self.shared) = (mixer, shared)
+    let shape = Shape(shared, width: mixer.output.weight.shape[0], heads: mixer.heads)
+    self.shape = shape
     projection = try shared.linear(mixer.projection.weight, mixer.projection.bias)
     core = try AttentionCore(
       shape.heads, cache: shape.cache, scale: 1 / Float(shape.heads.headSize).squareRoot(), window: nil,
@@ -49,7 +56,6 @@ final class AttentionSteps {
   /// Type of the queries that ``AttentionWork`` has room for.
   var queryType: ElementType { core.factor }
 
-  /// Mixed prompts of sequences from `first` on, whose keys and values are kept.
   func begin(_ u: Variable, first: Int) throws -> Variable {
     try mixer.mix(u) { keys, values in
       let parts = try [keys, values].map { try $0.converted(to: shared.device.factors).value }
@@ -57,7 +63,6 @@ final class AttentionSteps {
     }
   }
 
-  /// What the output projection takes of the next position, of normalised rows `[B, D]`.
   func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor {
     guard let work = input.attention else { preconditionFailure("a step of attention without its work list") }
     let (batch, width) = (normed.shape[0], normed.shape[1])

@@ -3,8 +3,14 @@ internal import Memory
 internal import Tensors
 internal import Tiles
 
-/// Steps of H3 as kernels on memory that stays where it is.
-final class H3Steps {
+extension H3: ReplayableMixer {
+  var hasReplayableSteps: Bool { settings.headWidth == 1 }
+
+  func steps(_ shared: StepMemory) throws -> any MixerSteps { try H3Steps(self, shared) }
+}
+
+/// Steps of H3.
+private final class H3Steps: MixerSteps {
   private let mixer: H3
   private let shared: StepMemory
   private let projection: LinearLayer
@@ -56,7 +62,6 @@ final class H3Steps {
     prompt = try H3Prompt(mixer, modes: modesKnown, shared)
   }
 
-  /// Mixed prompts of sequences from `first` on, whose states are kept.
   func begin(_ u: Variable, first: Int) throws -> Variable {
     let rows = first..<first + u.shape[0]
     return try prompt(u, state: state.map { $0.sliced(axis: 0, rows) }) { try keepKeys($0, rows) }
@@ -77,7 +82,6 @@ final class H3Steps {
     }
   }
 
-  /// What the output projection takes of the next position, of normalised rows `[B, D]`.
   func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor {
     let (batch, width) = (normed.shape[0], normed.shape[1])
     let z = try shared.workspace.tensor("projected", .float32, [batch, 3 * width])

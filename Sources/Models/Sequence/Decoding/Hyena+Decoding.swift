@@ -8,11 +8,12 @@ extension Hyena: DecodableMixer {
     var histories: [ConvolutionHistory] = []
     let filters = try u.device.precisely { try filter(length: capacity) }
       .reshaped([u.shape[2], order - 1, capacity])
-    let mixed = try mix(u) { step, input in
+    let z = try input.channels(of: u)
+    let mixed = try mix(z) { step, input in
       let taps = try filters.sliced(axis: 1, step..<step + 1).reshaped([u.shape[2], capacity])
       histories.append(try ConvolutionHistory(filter: taps, after: input, capacity: capacity))
     }
-    return (mixed, try HyenaDecoder(self, histories, after: u))
+    return (mixed, try HyenaDecoder(self, histories, after: z))
   }
 }
 
@@ -22,12 +23,12 @@ private final class HyenaDecoder: MixerDecoder {
   private let histories: [ConvolutionHistory]
   private let short: RecentPositions
 
-  init(_ mixer: Hyena, _ histories: [ConvolutionHistory], after u: Variable) throws {
+  /// - Parameter z: what the short filter took, `[B, (O + 1) · D, L]`.
+  init(_ mixer: Hyena, _ histories: [ConvolutionHistory], after z: Variable) throws {
     self.mixer = mixer
     self.histories = histories
-    let channels = (mixer.order + 1) * u.shape[2]
     short = try RecentPositions(
-      taps: mixer.shortFilter.reshaped([channels, mixer.shortTaps]), after: mixer.input.channels(of: u))
+      taps: mixer.shortFilter.reshaped([z.shape[1], mixer.shortTaps]), after: z)
   }
 
   func step(_ u: Variable) throws -> Variable {

@@ -10,6 +10,8 @@ struct StepMemory {
   let workspace: Workspace
   /// Sequences.
   let batch: Int
+  /// Positions that each can have.
+  let capacity: Int
 
   /// Whether products are of 16-bit factors.
   var isSixteenBit: Bool { device.factors != device.scalar && device.executor.prefersSixteenBit }
@@ -44,8 +46,8 @@ struct StepInput {
 
 /// Steps of a network as kernels on memory that stays where it is, so that a GPU starts a whole step as one.
 ///
-/// For networks of H3, S4D and attention with dense feed-forward layers, on machines with memory of their own. Prompts go through the
-/// network as when it trains; states are handed over. Positions are data: sequences may be of different lengths.
+/// For networks of mixers that are ``ReplayableMixer`` with dense feed-forward layers, on machines with memory of their own. Prompts go
+/// through the network as when it trains; states are handed over. Positions are data: sequences may be of different lengths.
 final class ReplayedSteps {
   /// Sequences.
   let batch: Int
@@ -68,18 +70,12 @@ final class ReplayedSteps {
   static let longestRun = 32
 
   private struct Layer {
-    let mixer: Mixer
+    let mixer: any MixerSteps
     /// From the mixer to the feed-forward layers.
     let middle: StepSeam
     let up: LinearLayer
     /// From those to the next layer, or the head.
     let end: StepSeam
-  }
-
-  private enum Mixer {
-    case h3(H3Steps)
-    case attention(AttentionSteps)
-    case s4d(S4DSteps)
   }
 
   /// Lists that attention's work is made of.
@@ -101,11 +97,7 @@ final class ReplayedSteps {
     guard !device.executor.sharesHostMemory, device.scalar == .float32 else { return false }
     return network.blocks.allSatisfy { block in
       guard case .dense = block.feedForward else { return false }
-      return switch block.mixer {
-      case let mixer as H3: mixer.settings.headWidth == 1
-      case let mixer as S4D: S4DSteps.suits(mixer)
-      default: block.mixer is SelfAttention
-      }
+      return (block.mixer as? any ReplayableMixer)?.hasReplayableSteps ?? false
     }
   }
 
@@ -117,28 +109,24 @@ final class ReplayedSteps {
     let executor = device.executor
     let preparation = Preparation(executor)
     let shared = StepMemory(
-      device: device, preparation: preparation, workspace: Workspace(executor), batch: batch)
+      device: device, preparation: preparation, workspace: Workspace(executor), batch: batch,
+      capacity: capacity)
     (self.network, self.batch, self.shared, self.capacity) = (network, batch, shared, capacity)
     replay = StepReplay(executor, shared.workspace)
     let width = network.settings.width
     head = try shared.linear(network.embedding, nil)
-    let shape = AttentionSteps.Shape(shared, width: width, heads: network.settings.heads, capacity: capacity)
     let norms = network.blocks.map(\.mixerNorm) + [network.norm]
     layers = try network.blocks.enumerated().map { number, block in
       guard case .dense(let up, let down) = block.feedForward else {
         preconditionFailure("steps of other feed-forward layers than dense ones")
       }
-      let (mixer, output): (Mixer, AffineLayer)
-      switch block.mixer {
-      case let attention as SelfAttention:
-        (mixer, output) = (.attention(try AttentionSteps(attention, shape, shared)), attention.output)
-      case let h3 as H3: (mixer, output) = (.h3(try H3Steps(h3, shared)), h3.output)
-      case let s4d as S4D: (mixer, output) = (.s4d(try S4DSteps(s4d, shared)), s4d.output)
-      default: preconditionFailure("steps of other mixers than H3, S4D and attention")
+      guard let mixer = block.mixer as? any ReplayableMixer else {
+        preconditionFailure("steps of a mixer that has none")
       }
       return Layer(
-        mixer: mixer,
-        middle: try StepSeam(output.weight, output.bias, norm: block.feedForwardNorm, shared),
+        mixer: try mixer.steps(shared),
+        middle: try StepSeam(
+          mixer.output.weight, mixer.output.bias, norm: block.feedForwardNorm, shared),
         up: try shared.linear(up.weight, up.bias, activation: .geluTanh, output: shared.activation),
         end: try StepSeam(down.weight, down.bias, norm: norms[number + 1], shared))
     }
@@ -156,11 +144,8 @@ final class ReplayedSteps {
       try preparation.kernel("likeliest parts") { try LikeliestToken.parts() },
       try preparation.kernel("likeliest") { try LikeliestToken.kernel() }
     )
-    let attention = layers.lazy.compactMap { layer -> AttentionSteps? in
-      guard case .attention(let steps) = layer.mixer else { return nil }
-      return steps
-    }.first
-    lists = try attention.map { try Self.lists(shape, $0.queryType, shared) }
+    let attention = layers.lazy.compactMap { $0.mixer as? AttentionSteps }.first
+    lists = try attention.map { try Self.lists($0.shape, $0.queryType, shared) }
   }
 
   private static func lists(
@@ -185,13 +170,7 @@ final class ReplayedSteps {
   ///
   /// - Parameter tokens: `[count, L]`, row by row.
   func begin(_ tokens: [Int32], count: Int, first: Int) throws {
-    let last = try network.last(tokens, batch: count) { number, u in
-      switch layers[number].mixer {
-      case .h3(let steps): try steps.begin(u, first: first)
-      case .attention(let steps): try steps.begin(u, first: first)
-      case .s4d(let steps): try steps.begin(u, first: first)
-      }
-    }
+    let last = try network.last(tokens, batch: count) { try layers[$0].mixer.begin($1, first: first) }
     let rows = try last.converted(to: shared.activation).dense().value
     try head(rows, into: logits.sliced(axis: 0, first..<first + count))
   }
@@ -293,13 +272,7 @@ final class ReplayedSteps {
     let hidden = try shared.workspace.tensor(
       "hidden", shared.activation, [batch, network.settings.feedForward])
     for layer in layers {
-      let mixed =
-        switch layer.mixer {
-        case .h3(let steps): try steps.step(normed, input)
-        case .attention(let steps): try steps.step(normed, input)
-        case .s4d(let steps): try steps.step(normed)
-        }
-      try layer.middle(mixed, adding: x, into: y, normalised: normed)
+      try layer.middle(layer.mixer.step(normed, input), adding: x, into: y, normalised: normed)
       try layer.up(normed, into: hidden)
       try layer.end(hidden, adding: y, into: x, normalised: normed)
     }

@@ -3,8 +3,15 @@ internal import Memory
 internal import Tensors
 internal import Tiles
 
-/// Steps of S4D as kernels on memory that stays where it is.
-final class S4DSteps {
+extension S4D: ReplayableMixer {
+  /// One state space for each channel, one way, and no gate behind the linear layer.
+  var hasReplayableSteps: Bool { settings.sets == 1 && !settings.isTwoSided && !settings.isGated }
+
+  func steps(_ shared: StepMemory) throws -> any MixerSteps { try S4DSteps(self, shared) }
+}
+
+/// Steps of S4D.
+private final class S4DSteps: MixerSteps {
   private let mixer: S4D
   private let shared: StepMemory
   private let step: any CompiledKernel
@@ -13,11 +20,6 @@ final class S4DSteps {
   private let constants: [Tensor]
   /// Real and imaginary, `[B, D, N]`.
   private let state: [Tensor]
-
-  /// Whether there is such a form: one state space for each channel, one way, and no gate behind the linear layer.
-  static func suits(_ mixer: S4D) -> Bool {
-    mixer.settings.sets == 1 && !mixer.settings.isTwoSided && !mixer.settings.isGated
-  }
 
   init(_ mixer: S4D, _ shared: StepMemory) throws {
     (self.mixer, self.shared) = (mixer, shared)
@@ -38,15 +40,13 @@ final class S4DSteps {
     state = try (0..<2).map { _ in try device.executor.tensor(.float32, [shared.batch, width, modes]) }
   }
 
-  /// Mixed prompts of sequences from `first` on, whose states are kept.
   func begin(_ u: Variable, first: Int) throws -> Variable {
     let rows = first..<first + u.shape[0]
     try powers.bring(state.map { $0.sliced(axis: 0, rows) }, to: u.permuted([0, 2, 1]))
     return try mixer(u)
   }
 
-  /// What the output projection takes of the next position, of normalised rows `[B, D]`.
-  func step(_ normed: Tensor) throws -> Tensor {
+  func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor {
     let mixed = try shared.workspace.tensor("mixed", shared.activation, normed.shape)
     try step.run([normed] + constants + state + [mixed])
     return mixed
