@@ -130,17 +130,21 @@ struct TrainCommand: ParsableCommand {
       return RunFolder(path: path + suffix)
     }
     try prepare(folders)
+    try check(folders, recipes)
     let executors = try options.executors(recipes.count)
     let work = "train \(try recipes[0].source.serialized())"
     KernelRehearsal(options: options, work: work).run(before: executors[0]) {
       try rehearse(recipes[0], contents, on: $0)
     }
+    Output.hint("\(recipes[0].trainCount + recipes[0].testCount) examples are prepared")
+    let examples = try recipes[0].examples()
+    Output.hint("")
     let board = ProgressBoard(name, runs: recipes.count)
     // A GPU is the executor's; what trains on it belongs to one thread.
     let failures = Beside.run(recipes.count) { number in
       let progress = RunProgress(board, run: number)
       defer { progress.end() }
-      try train(recipes[number], folders[number], on: executors[number], progress, name)
+      try train(recipes[number], folders[number], on: executors[number], examples, progress, name)
     }
     board.finish()
     guard let first = failures.compactMap({ $0 }).first else { return }
@@ -176,13 +180,12 @@ struct TrainCommand: ParsableCommand {
 
   /// A step, an epoch's last step and an evaluation, where nothing runs.
   private func rehearse(_ whole: Recipe, _ contents: JSON, on executor: CompilingExecutor) throws {
-    // One batch, and as few examples more as an epoch's last step has.
-    let (count, rest) = (whole.trainCount, whole.trainCount % whole.batch)
+    let fewest = whole.fewestExamples
     let recipe = try RecipeFile.recipe(
       contents, file: recipe, seed: whole.seed,
-      settings: settings + ["examples.train=\(min(count, whole.batch + rest))"])
+      settings: settings + ["examples.train=\(fewest.train)", "examples.test=\(fewest.test)"])
     let training = try Training(recipe, on: Device(executor, factors: recipe.precision), from: nil)
-    try training.advance(through: min(recipe.steps, rest > 0 && count > rest ? 2 : 1)) { _ in }
+    try training.advance(through: min(recipe.steps, recipe.stepsPerEpoch)) { _ in }
     _ = try training.evaluate()
   }
 
@@ -199,16 +202,22 @@ struct TrainCommand: ParsableCommand {
     for folder in folders { try folder.prepare() }
   }
 
+  /// Whether checkpoints that are gone on from are of their recipes, before examples are prepared, which may take minutes.
+  private func check(_ folders: [RunFolder], _ recipes: [Recipe]) throws {
+    for (folder, recipe) in zip(folders, recipes) where resume && folder.isUsed {
+      try Checkpoint(path: folder.checkpoint).require(recipe)
+    }
+  }
+
   private func train(
-    _ recipe: Recipe, _ folder: RunFolder, on executor: any Executor, _ progress: RunProgress,
-    _ name: String
+    _ recipe: Recipe, _ folder: RunFolder, on executor: any Executor, _ examples: RecipeExamples,
+    _ progress: RunProgress, _ name: String
   ) throws {
     let kernels = (executor as? CPUExecutor)?.profile ?? (executor as? CUDAExecutor)?.profile
     kernels?.isOn.store(profile, ordering: .relaxed)
     let device = Device(executor, factors: recipe.precision)
     let checkpoint = resume && folder.isUsed ? try Checkpoint(path: folder.checkpoint) : nil
-    progress.hint("\(recipe.trainCount + recipe.testCount) examples are prepared")
-    let training = try Training(recipe, on: device, from: checkpoint)
+    let training = try Training(recipe, on: device, from: checkpoint, examples: examples)
     training.startsStepsAsOne = !startsOneByOne
     if overwrite { try folder.clear() }
     try folder.forgetMetrics(after: training.step)

@@ -14,6 +14,8 @@ struct SnakeField {
   private let clearance: Double
   /// All dashes, in the order they were put down.
   private var paddles: [Paddle] = []
+  /// Where a dash may point, and sums of odds up to each: for one dash, in memory of all.
+  private var choices: (directions: [Direction], sums: [Double]) = ([], [])
 
   /// An empty picture.
   init(_ settings: PathfinderSettings, margin: Double) {
@@ -90,8 +92,8 @@ struct SnakeField {
     // An end for every pixel of the circle's length, unless that is finer than anybody sees.
     let ends = min(Int((2 * Double.pi * radius).rounded(.up)), 512)
     let first = generator.unit()
-    var directions: [Direction] = []
-    var sums: [Double] = []
+    choices.directions.removeAll(keepingCapacity: true)
+    choices.sums.removeAll(keepingCapacity: true)
     for index in 0..<ends {
       let angle = 2 * Double.pi * (Double(index) + first) / Double(ends)
       let turn = snake.direction.turn(to: angle) * settings.continuity
@@ -99,13 +101,14 @@ struct SnakeField {
       let direction = Direction(angle: angle)
       guard isFree(pivot.moved(radius, direction), besides: last) else { continue }
       let weight = Elementary.cosine(turn)
-      directions.append(direction)
-      sums.append((sums.last ?? 0) + weight * weight)
+      choices.directions.append(direction)
+      choices.sums.append((choices.sums.last ?? 0) + weight * weight)
     }
-    guard let total = sums.last, total > 1e-4 else { return false }
+    guard let total = choices.sums.last, total > 1e-4 else { return false }
     for _ in 0..<Self.tries {
       let mark = generator.unit() * total
-      let direction = directions[sums.firstIndex { $0 > mark } ?? sums.count - 1]
+      let place = choices.sums.firstIndex { $0 > mark } ?? choices.sums.count - 1
+      let direction = choices.directions[place]
       let paddle = Paddle(start: pivot.moved(margin, direction), end: pivot.moved(radius, direction))
       guard isFree(paddle, besides: last) else { continue }
       paddles.append(paddle)
@@ -125,7 +128,11 @@ struct SnakeField {
   private func isFree(_ point: Point, besides last: Paddle) -> Bool {
     guard isInside(point) else { return false }
     let bound = (clearance - settings.thickness / 2) * (clearance - settings.thickness / 2)
-    return !paddles.contains { $0 != last && $0.squaredDistance(to: point) < bound }
+    // No part of a dash that begins farther away comes near.
+    let far = settings.paddleLength + clearance
+    return !paddles.contains {
+      $0.start.squaredDistance(to: point) < far * far && $0.squaredDistance(to: point) < bound && $0 != last
+    }
   }
 
   /// Whether a dash may lie there; `last` is what it goes on from.
@@ -134,8 +141,8 @@ struct SnakeField {
     // All dashes have one length: starts that are farther apart than two of them and the clearance cannot come near.
     let far = 2 * settings.paddleLength + clearance
     return !paddles.contains {
-      $0 != last && $0.start.squaredDistance(to: paddle.start) < far * far
-        && $0.isNearer(than: clearance, to: paddle)
+      $0.start.squaredDistance(to: paddle.start) < far * far && $0.isNearer(than: clearance, to: paddle)
+        && $0 != last
     }
   }
 }

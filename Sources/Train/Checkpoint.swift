@@ -53,8 +53,10 @@ public struct Checkpoint {
     }.reduce(0) { $0 + $1.shape.reduce(1, *) }
   }
 
-  /// - Throws: ``TrainError/otherRecipe(file:key:)`` where it was not trained by that recipe, ``TrainError/otherData(file:checkpoint:)``.
-  func require(_ recipe: Recipe) throws {
+  /// Whether that recipe trained it.
+  ///
+  /// - Throws: ``TrainError/otherRecipe(file:key:)`` where another did, ``TrainError/otherData(file:checkpoint:)``.
+  public func require(_ recipe: Recipe) throws {
     for key in [
       "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision", "epochs",
       "steps",

@@ -15,7 +15,7 @@ public final class Training {
   public private(set) var step = 0
   private let device: Device
   private let optimizer: Optimizer
-  private let data: (train: any ExampleSource, test: any ExampleSource)
+  private let data: RecipeExamples
   private let dataMark: String?
   private var order: (epoch: Int, places: [Int]) = (-1, [])
   private var next: (step: Int, parts: [ExampleBatch])?
@@ -50,18 +50,21 @@ public final class Training {
 
   /// Begins anew, or where a checkpoint ended.
   ///
-  /// - Parameter isMeasured: whether steps are only timed: parameters are drawn on the device then, which takes no time, and differ
-  ///   from what the seed gives otherwise.
+  /// - Parameters:
+  ///   - examples: those of a recipe that differs in its seed at most; drawn or read now where `nil`.
+  ///   - isMeasured: whether steps are only timed: parameters are drawn on the device then, which takes no time, and differ
+  ///     from what the seed gives otherwise.
   /// - Throws: ``TrainError`` for a checkpoint of another recipe, what is wrong with data or memory.
   public init(
-    _ recipe: Recipe, on device: Device, from checkpoint: Checkpoint? = nil, isMeasured: Bool = false
+    _ recipe: Recipe, on device: Device, from checkpoint: Checkpoint? = nil, examples: RecipeExamples? = nil,
+    isMeasured: Bool = false
   ) throws {
     self.recipe = recipe
     self.device = device
     device.isDeterministic = recipe.isDeterministic
     try checkpoint?.require(recipe)
     dataMark = try recipe.task.dataMark()
-    data = try recipe.task.examples(train: recipe.trainCount, test: recipe.testCount, seed: recipe.dataSeed)
+    data = try examples ?? recipe.examples()
     let source: ParameterSet.Source =
       checkpoint.map { checkpoint in .read { try checkpoint.numbers($0, $1) } }
       ?? (isMeasured ? .drawnOnDevice(seed: recipe.seed) : .drawn(seed: recipe.seed))

@@ -176,35 +176,36 @@ public enum TrainingTask: Sendable {
   /// Examples to train on, and others to be judged by.
   func examples(
     train: Int, test: Int, seed: UInt64
-  ) throws -> (train: any ExampleSource, test: any ExampleSource) {
+  ) throws -> RecipeExamples {
     switch self {
     case .listOps(let task):
       let all = try task.examples(train + test, seed: seed)
-      return (
-        LabelledTokens(examples: all.part(0..<train)),
-        LabelledTokens(examples: all.part(train..<train + test))
-      )
+      return RecipeExamples(
+        train: LabelledTokens(examples: all.part(0..<train)),
+        test: LabelledTokens(examples: all.part(train..<train + test)))
     case .pathfinder(let task):
       let all = try task.examples(train + test, seed: seed)
-      return (LabelledPixels(all.part(0..<train)), LabelledPixels(all.part(train..<train + test)))
-    case .pictures(let pictures): return try pictures.examples(train: train, test: test, seed: seed)
+      return RecipeExamples(
+        train: LabelledPixels(all.part(0..<train)), test: LabelledPixels(all.part(train..<train + test)))
+    case .pictures(let pictures):
+      let parts = try pictures.examples(train: train, test: test, seed: seed)
+      return RecipeExamples(train: parts.train, test: parts.test)
     case .corpus(let corpus, let length):
-      return (
-        TextWindows(corpus.train, length: length, most: train),
-        TextWindows(corpus.test, length: length, most: test)
-      )
+      return RecipeExamples(
+        train: TextWindows(corpus.train, length: length, most: train),
+        test: TextWindows(corpus.test, length: length, most: test))
     case .masked(let corpus, let length, let share):
       func masked(_ run: TokenRun, _ most: Int) -> MaskedWindows {
         MaskedWindows(
           windows: TextWindows(run, length: length, most: most), share: share,
           vocabularySize: corpus.vocabularySize)
       }
-      return (masked(corpus.train, train), masked(corpus.test, test))
+      return RecipeExamples(train: masked(corpus.train, train), test: masked(corpus.test, test))
     case .tokens(let task):
       // One draw for both, so that no example is in both.
       let trained = try task.examples(train + test, seed: seed, scored: .all)
       let judged = try task.examples(train + test, seed: seed, scored: .answer)
-      return (trained.part(0..<train), judged.part(train..<train + test))
+      return RecipeExamples(train: trained.part(0..<train), test: judged.part(train..<train + test))
     }
   }
 }
