@@ -1,0 +1,34 @@
+internal import Formats
+
+extension OptimizerSettings {
+  /// Keys of the object that gives these settings.
+  static let keys = [
+    SettingKey("rate", .positive, "Learning rate, the largest over the schedule."),
+    SettingKey(
+      "betas", .words("two numbers from 0 and below 1", example: [0.9, 0.98]), default: [0.9, 0.999],
+      "Decay of the mean of gradients, and of the mean of their squares."),
+    SettingKey("epsilon", .positive, default: 1e-8, "Keeps quotients finite."),
+    SettingKey("decay", .nonNegative, default: 0, "Weight decay, times the rate at each step."),
+    SettingKey(
+      "clip", .positive, otherwise: "any norm",
+      "Largest norm of all gradients together; longer ones are scaled down."),
+    SettingKey(
+      "groups", .object(groupKeys), default: [:],
+      "Rates and decays of parameters that move otherwise than most; only groups that the network has."),
+  ]
+
+  /// Keys of `groups`.
+  static let groupKeys = [
+    group("state_space", rate: "`rate`, 0.001 at most", "Poles and decays of state spaces."),
+    group("filter", rate: "`rate`", "Taps that are parameters."),
+    group("positions", rate: "1e-5", "Numbers by which the networks of M2-BERT's filters know a lag."),
+  ]
+
+  private static func group(_ name: String, rate: String, _ meaning: String) -> SettingKey {
+    let keys = [
+      SettingKey("rate", .nonNegative, otherwise: rate, "Learning rate of the group; 0 leaves it as it is."),
+      SettingKey("decay", .nonNegative, default: 0, "Weight decay of the group."),
+    ]
+    return SettingKey(name, .object(keys), default: [:], meaning)
+  }
+}
