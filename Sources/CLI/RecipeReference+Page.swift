@@ -32,24 +32,43 @@ extension RecipeReference {
     """
 
   private func section(_ part: Part) -> String {
-    let name = part.path.isEmpty ? "The recipe" : "`\(part.path)`"
-    let networks = part.networks.isEmpty ? "" : " of networks: " + part.networks.joined(separator: ", ")
-    let depth = min(4, 2 + part.path.count { $0 == "." })
-    let start = "\n\(String(repeating: "#", count: depth)) \(name)\(networks)\n\n"
     switch part.content {
     case .keys(let keys):
       if keys.isEmpty { return "" }
       let rows = keys.map { key in
         let standard = if case .value = key.standard { "`\(key.standardText)`" } else { key.standardText }
-        return "| `\(part.path(of: key.name))` | \(key.values) | \(standard) | \(key.meaning) |\n"
+        return "| \(link(part.path(of: key.name))) | \(key.values) | \(standard) | \(key.meaning) |\n"
       }
-      let meaning = part.path.isEmpty ? "" : "\(part.meaning)\n\n"
-      return start + meaning + "| Key | Values | Default | Meaning |\n|---|---|---|---|\n" + rows.joined()
+      return start(of: part) + "| Key | Values | Default | Meaning |\n|---|---|---|---|\n" + rows.joined()
     case .forms(let forms):
-      let rows = forms.map { "| `\($0.name)` | \($0.meaning) |\n" }
-      return start + "\(part.meaning) One of these names, or an object of one with keys of its own:\n\n"
+      let rows = forms.map { "| \(link(part.path(of: $0.name), as: $0.name)) | \($0.meaning) |\n" }
+      return start(of: part) + "One of these names, or an object of one with its keys:\n\n"
         + "| Name | Meaning |\n|---|---|\n" + rows.joined()
-    case .kinds: return start + "\(part.meaning)\n"
+    case .kinds(let forms):
+      let rows = forms.map { "- [\($0.name)](#\(Self.anchor(part.path, $0.name))): \($0.meaning)\n" }
+      return start(of: part) + rows.joined()
     }
+  }
+
+  /// Heading and what it is about.
+  private func start(of part: Part) -> String {
+    let depth = min(4, 2 + part.path.count { $0 == "." })
+    let name = part.path.isEmpty ? "The recipe" : "`\(part.path)`"
+    // Kinds of a network have the same path.
+    let kind = parts.count { $0.path == part.path } > 1 ? part.networks.map { ", \($0)" }.joined() : ""
+    let heading = "\n\(String(repeating: "#", count: depth)) \(name)\(kind)\n\n"
+    return part.path.isEmpty ? heading : "\(heading)\(part.meaning)\n\n"
+  }
+
+  /// A path, which leads to its keys where it has any.
+  private func link(_ path: String, as name: String? = nil) -> String {
+    let code = "`\(name ?? path)`"
+    let hasPart = parts.contains { $0.path == path && $0.content != .keys([]) }
+    return hasPart ? "[\(code)](#\(Self.anchor(path, nil)))" : code
+  }
+
+  /// What leads to a heading.
+  private static func anchor(_ path: String, _ kind: String?) -> String {
+    path.filter { $0 != "." } + (kind.map { "-\($0)" } ?? "")
   }
 }

@@ -19,16 +19,21 @@ extension OptimizerSettings {
 
   /// Keys of `groups`.
   static let groupKeys = [
-    group("state_space", rate: "`rate`, 0.001 at most", "Poles and decays of state spaces."),
-    group("filter", rate: "`rate`", "Taps that are parameters."),
-    group("positions", rate: "1e-5", "Numbers by which the networks of M2-BERT's filters know a lag."),
+    group(
+      "state_space", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`, 0.001 at most", rate),
+      "Poles and decays of state spaces."),
+    group(
+      "filter", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`", rate),
+      "Taps that are parameters."),
+    group(
+      "positions", SettingKey("rate", .nonNegative, default: 1e-5, rate),
+      "Numbers by which the networks of M2-BERT's filters know a lag."),
   ]
 
-  private static func group(_ name: String, rate: String, _ meaning: String) -> SettingKey {
-    let keys = [
-      SettingKey("rate", .nonNegative, otherwise: rate, "Learning rate of the group; 0 leaves it as it is."),
-      SettingKey("decay", .nonNegative, default: 0, "Weight decay of the group."),
-    ]
-    return SettingKey(name, .object(keys), default: [:], meaning)
+  private static let rate = "Learning rate of the group; 0 leaves it as it is."
+
+  private static func group(_ name: String, _ rate: SettingKey, _ meaning: String) -> SettingKey {
+    let decay = SettingKey("decay", .nonNegative, default: 0, "Weight decay of the group.")
+    return SettingKey(name, .object([rate, decay]), default: [:], meaning)
   }
 }

@@ -27,7 +27,7 @@ protocol MixerSettings: Sendable, Hashable {
   static var isRecurrent: Bool { get }
   /// Whether it has heads.
   static var hasHeads: Bool { get }
-  /// Small ones by which tests judge it, each of its forms once.
+  /// Small ones by which tests judge it, each of its variants once.
   static var examples: [Self] { get }
 
   /// - Parameter node: what stands behind the name, with no keys but the form's; `nil` where the name stands alone.
