@@ -23,6 +23,9 @@ extension RecipeReference {
     \(example)
     ```
 
+    A path is a key within objects: `model.mixer.hyena.order` is 3 in `model: {mixer: {hyena: {order: 3}}}`. Where a name may stand,
+    `mixer: hyena` is hyena with its defaults.
+
     `Recipes/` has those of published results. `--set KEY=VALUE` puts a value in place of a recipe's, for example
     `--set task.induction.tokens=60`. A key that nobody reads is an error that lists those that may stand there.
 

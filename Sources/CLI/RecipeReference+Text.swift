@@ -21,13 +21,15 @@ extension RecipeReference {
 
   /// A key as a terminal shows it.
   static func text(_ entry: Entry) -> String {
+    // Where the same key of another network may differ.
+    let networks = entry.part.networks.count == 1 ? networks(entry.part) : ""
     let standard =
       switch entry.key.standard {
       case .required: "required"
       case .value: "default \(entry.key.standardText)"
       case .words: "default: \(plain(entry.key.standardText))"
       }
-    return "  \(entry.path)\(networks(entry.part))  (\(plain(entry.key.values.description)); \(standard))\n"
+    return "  \(entry.path)\(networks)  (\(plain(entry.key.values.description)); \(standard))\n"
       + "      \(plain(entry.key.meaning))\n"
   }
 

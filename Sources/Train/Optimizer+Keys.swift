@@ -3,7 +3,7 @@ internal import Formats
 extension OptimizerSettings {
   /// Keys of the object that gives these settings.
   static let keys = [
-    SettingKey("rate", .positive, "Learning rate, the largest over the schedule."),
+    SettingKey("rate", .positive, "Learning rate, before the schedule changes it."),
     SettingKey(
       "betas", .words("two numbers from 0 and below 1", example: [0.9, 0.98]), default: [0.9, 0.999],
       "Decay of the mean of gradients, and of the mean of their squares."),
@@ -21,10 +21,10 @@ extension OptimizerSettings {
   static let groupKeys = [
     group(
       "state_space", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`, 0.001 at most", rate),
-      "Poles and decays of state spaces."),
+      "Poles and decays, of state spaces and of moving averages."),
     group(
       "filter", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`", rate),
-      "Taps that are parameters."),
+      "Taps of filters that are parameters themselves."),
     group(
       "positions", SettingKey("rate", .nonNegative, default: 1e-5, rate),
       "Numbers by which the networks of M2-BERT's filters know a lag."),

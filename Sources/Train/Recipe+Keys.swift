@@ -35,7 +35,7 @@ extension Recipe {
   /// Keys of `examples`.
   static let exampleKeys = [
     SettingKey(
-      "train", .count, otherwise: "5000; of a file all, for `pictures` without those of `test`",
+      "train", .count, otherwise: "5000; of a text all, of `pictures` those that do not judge",
       "Examples to train on; of a text, windows spread over it."),
     SettingKey("test", .count, default: 500, "Other examples to be judged by."),
     SettingKey("seed", seeds, default: 0, "Decides the examples; not for texts, which are what they are."),

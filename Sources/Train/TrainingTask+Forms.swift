@@ -10,7 +10,9 @@ extension TrainingTask {
   static let networks = [
     SettingForm(
       "language", tasks("A network that continues sequences", languageForms), keys: SequenceSettings.keys),
-    SettingForm("masked", tasks("M2-BERT", [maskedForm]), keys: MonarchMixerSettings.keys),
+    SettingForm(
+      "masked", tasks("M2-BERT, which tells masked tokens from all others", [maskedForm]),
+      keys: MonarchMixerSettings.keys),
     SettingForm(
       "classifier", tasks("A network that sorts sequences into classes", classifierForms),
       keys: ClassifierSettings.keys),
@@ -28,7 +30,7 @@ extension TrainingTask {
         SettingKey("copied", .integer(1...1 << 13), default: 1, "Tokens that are repeated."),
         SettingKey(
           "triggers", .integer(1...1 << 13), default: 1,
-          "How often “=>” and what is repeated stand in half of the sequences."),
+          "How often “=>” and what is repeated stand before the question, in half of the sequences."),
       ]),
     SettingForm(
       "recall", "Associative recall: keys and values in pairs, then a key is asked.",

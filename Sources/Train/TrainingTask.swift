@@ -17,9 +17,6 @@ public enum TrainingTask: Sendable {
   /// Pictures of a file are to be told apart.
   case pictures(Pictures)
 
-  /// Names in recipes.
-  public static let names = forms.map(\.name)
-
   /// Settings of the network from a recipe's, with what the data say.
   func network(_ node: JSONNode) throws(FormatError) -> NetworkSettings {
     func classifier(_ input: ClassifierSettings.Input, _ classes: Int) throws(FormatError) -> NetworkSettings

@@ -66,8 +66,9 @@ import Train
   @Test func aPartIsPrinted() throws {
     #expect(
       try printed("model.mixer.moving_average") == """
-        model.mixer.moving_average (language, classifier): Damped moving averages of each channel behind a gate.
-          model.mixer.moving_average.averages (language, classifier)  (integer from 1 to 256; default 4)
+        model.mixer.moving_average (language, classifier): Damped moving averages of each channel behind a gate \
+        (arXiv:2209.10655).
+          model.mixer.moving_average.averages  (integer from 1 to 256; default 4)
               Averages of each channel.
 
         """)
@@ -76,7 +77,7 @@ import Train
     #expect(
       try printed("optimizer.rate", "--json") == """
         {"key": "optimizer.rate", "type": "number", "values": "number above 0", "above": 0.0, "required": true, \
-        "meaning": "Learning rate, the largest over the schedule."}
+        "meaning": "Learning rate, before the schedule changes it."}
 
         """)
     // Of two kinds of networks.

@@ -90,7 +90,7 @@ extension ClassifierSettings {
     SettingKey("mixer", .named(SequenceSettings.Mixer.forms), "What mixes the positions of a block."),
     SettingKey(
       "direction", .choice(["both", "causal"]), default: "both",
-      "Whether positions see all others or only earlier ones; mixers without a two-sided form want `causal`."),
+      "Whether positions see all others or, `causal`, only earlier ones; some mixers have no other form."),
     SettingKey("width", .count, "Numbers of a position."),
     SettingKey("layers", .integer(1...1000), "Blocks."),
     SettingKey(
@@ -101,13 +101,13 @@ extension ClassifierSettings {
       "What the feed-forward layers are, where `feed_forward` is not 0."),
     SettingKey(
       "norm", .choice(Norm.allCases.map(\.rawValue)), default: "pre",
-      "Whether a block normalises its input, or the sum of its input and its result."),
+      "What a block normalises: `pre` its input, `post` the sum of its input and its result."),
     SettingKey(
       "normaliser", .choice(Normaliser.allCases.map(\.rawValue)), default: "layer",
-      "What a position is normalised by: its own numbers, or those of all positions of a batch."),
+      "What a position is normalised by: `layer` its own numbers, `batch` those of all positions of a batch."),
     SettingKey(
       "pool", .choice(Pool.allCases.map(\.rawValue)), default: "mean",
-      "Which state of a sequence is classified: the mean over its positions, its first or its last."),
+      "What of a sequence is classified: the mean over its positions, its first or its last."),
     SettingKey(
       "heads", .count, default: 1, "Heads of attention; a divisor of `width`, where the mixer has heads."),
     SettingKey(
@@ -122,8 +122,8 @@ extension ClassifierSettings {
       "Different tokens, where the data are tokens; no fewer than the data have."),
     SettingKey(
       "channels", .count, otherwise: "the data's",
-      "Numbers at a position of the data, where the data are numbers; the data's own."),
-    SettingKey("classes", .count, otherwise: "the data's", "Classes; the data's own."),
+      "Numbers at a position, where the data are numbers; as many as the data have."),
+    SettingKey("classes", .count, otherwise: "the data's", "Classes; as many as the data have."),
     SettingKey(
       "longest", .count, otherwise: "the data's",
       "Positions of the longest sequence it is made for; no fewer than the data have."),

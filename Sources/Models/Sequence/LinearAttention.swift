@@ -13,7 +13,8 @@ struct LinearAttention: SequenceMixer {
   /// What a layer is built with.
   struct Settings: MixerSettings {
     static let form = SettingForm(
-      "linear_attention", "Attention with weights of second order instead of exponentials.",
+      "linear_attention",
+      "Attention with weights of second order instead of exponentials (arXiv:2402.18668).",
       keys: [
         SettingKey("features", .integer(1...256), default: 16, "Numbers of a head's queries and keys.")
       ])

@@ -38,7 +38,7 @@ public struct LongConvolutionSettings: Sendable, Hashable {
 
   /// Its name in recipes, and its keys.
   static let form = SettingForm(
-    "longconv", "Convolutions with filters as long as the sequence, whose taps are parameters.",
+    "longconv", "LongConv: filters as long as the sequence, whose taps are parameters (arXiv:2302.06646).",
     keys: [
       SettingKey("filters", .integer(1...64), default: 2, "Filters for each channel."),
       SettingKey(
@@ -46,12 +46,12 @@ public struct LongConvolutionSettings: Sendable, Hashable {
         "What is taken off the size of every tap, those below becoming 0; 0 leaves filters as they are."),
       SettingKey(
         "smoothing", .choice(Smoothing.allCases.map(\.rawValue)), default: "none",
-        "What makes neighbouring taps alike before: a mean of seven taps, or a Gaussian over seven frequencies."
+        "What makes neighbouring taps alike before: `average`, a mean of seven taps; `frequency`: a Gaussian over seven frequencies."
       ),
       SettingKey("tap_dropout", .share, default: 0.2, "Share of taps dropped in training."),
       SettingKey(
         "initial", .choice(Initial.allCases.map(\.rawValue)), default: "random",
-        "How taps begin: Gaussian of deviation 0.002, or of 0.02 decaying over the lags."),
+        "How taps begin: Gaussian, `random` of deviation 0.002, `decaying` from 0.02 over the lags."),
       SettingKey(
         "learned_transform", .truth, default: false,
         "Whether sequences and filters go through learned transforms instead of fixed ones; for `direction: both`."

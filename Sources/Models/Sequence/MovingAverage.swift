@@ -13,7 +13,7 @@ struct MovingAverage: SequenceMixer {
   /// What a layer is built with.
   struct Settings: MixerSettings {
     static let form = SettingForm(
-      "moving_average", "Damped moving averages of each channel behind a gate.",
+      "moving_average", "Damped moving averages of each channel behind a gate (arXiv:2209.10655).",
       keys: [SettingKey("averages", .integer(1...256), default: 4, "Averages of each channel.")])
     static let isRecurrent = true
     static let examples = [Settings(averages: 1), Settings(averages: 3)]

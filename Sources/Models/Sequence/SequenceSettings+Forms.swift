@@ -4,13 +4,14 @@ extension SequenceSettings.Mixer {
   /// What recipes may say, those of the catalogue last.
   static let forms =
     [
-      SettingForm("h3", "State spaces between gates.", keys: h3Keys),
-      SettingForm("s4d", "Diagonal state spaces of each channel.", keys: s4dKeys),
+      SettingForm("h3", "H3: state spaces between gates (arXiv:2212.14052).", keys: h3Keys),
+      SettingForm("s4d", "S4D: diagonal state spaces of each channel (arXiv:2206.11893).", keys: s4dKeys),
       SettingForm("attention", "Softmax attention; `heads` and `attention_dropout` stand beside `mixer`."),
-      SettingForm("hyena", "Long implicit filters between gates.", keys: hyenaKeys),
+      SettingForm("hyena", "Hyena: long implicit filters between gates (arXiv:2302.10866).", keys: hyenaKeys),
       LongConvolutionSettings.form,
       SettingForm(
-        "monarch_mixer", "Monarch Mixer: a long implicit filter between gates, and another beside it.",
+        "monarch_mixer",
+        "Monarch Mixer: a long implicit filter between gates, and another beside it (arXiv:2310.12109).",
         keys: monarchMixerKeys),
     ] + catalogue.map { $0.form }
 
@@ -47,7 +48,7 @@ extension SequenceSettings.Mixer {
 
   private static let monarchMixerKeys =
     ImplicitFilter.keys(width: 128) + [
-      SettingKey("norm_first", .truth, default: false, "Whether the input is normalised once more.")
+      SettingKey("norm_first", .truth, default: false, "Whether the mixer normalises its input once more.")
     ]
 }
 

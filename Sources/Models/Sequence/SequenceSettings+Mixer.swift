@@ -65,9 +65,6 @@ extension SequenceSettings {
 }
 
 extension SequenceSettings.Mixer {
-  /// Names of all.
-  public static let names = forms.map(\.name)
-
   /// - Parameter node: one of ``forms``.
   init(_ node: JSONNode) throws(FormatError) {
     let (name, settings) = try node.named(Self.forms)
