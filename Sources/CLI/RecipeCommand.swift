@@ -24,14 +24,14 @@ struct RecipeCommand: ParsableCommand {
 
     static func help(for value: Format) -> ArgumentHelp? {
       switch value {
-      case .text: "Print text, two lines a key; the default."
+      case .text: "Print text, two lines a key."
       case .json: "Print a JSON line a key."
       case .markdown: "Print the whole as a page of Markdown."
       }
     }
   }
 
-  @Argument(help: "A key, those around it before it, joined by dots; by default all are printed.")
+  @Argument(help: "A key with those around it, joined by dots; by default all.")
   var key: String?
 
   @Flag(help: "How to print it.")

@@ -63,6 +63,7 @@ public struct Schedule: Sendable, Hashable {
 
   /// - Parameter node: one of ``forms``.
   init(_ node: JSONNode) throws(FormatError) {
+    // Said here, because the form has no such key and could only call it unknown.
     let known = try node.named()
     if known.name == Shape.constant.rawValue, let unused = try known.settings?.optional("floor") {
       throw unused.wrong("no such key, since a constant rate has no end")
