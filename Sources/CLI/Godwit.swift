@@ -16,7 +16,8 @@ struct Godwit: ParsableCommand {
     version: "0.1.0 (\(builtCommit))",
     subcommands: [
       AskCommand.self, GenerateCommand.self, ScoreCommand.self, TokenizeCommand.self, InspectCommand.self,
-      BatchCommand.self, CorpusCommand.self, TrainCommand.self, EvalCommand.self, ExportCommand.self,
+      BatchCommand.self, CorpusCommand.self, TrainCommand.self, RecipeCommand.self, EvalCommand.self,
+      ExportCommand.self,
       ConvertCommand.self, ReportCommand.self,
       InfoCommand.self, BenchCommand.self, PlotCommand.self, KernelsCommand.self,
     ])

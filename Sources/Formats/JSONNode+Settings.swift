@@ -9,6 +9,19 @@ extension JSONNode {
     }
   }
 
+  /// - Throws: as ``requireKeys(_:)-([String])`` for the first member whose key is none of these.
+  public func requireKeys(_ known: [SettingKey]) throws(FormatError) { try requireKeys(known.map(\.name)) }
+
+  /// The name of one of these forms, with settings or alone; settings have no keys but the form's.
+  public func named(_ forms: [SettingForm]) throws(FormatError) -> (name: String, settings: JSONNode?) {
+    let (name, settings) = try named()
+    guard let form = forms.first(where: { $0.name == name }) else {
+      throw wrong("one of \(forms.map(\.name).joined(separator: ", "))")
+    }
+    try settings?.requireKeys(form.keys)
+    return (name, settings)
+  }
+
   /// A name, with settings or alone: `name` or `{name: {…}}`.
   public func named() throws(FormatError) -> (name: String, settings: JSONNode?) {
     if case .string(let name) = json { return (name, nil) }

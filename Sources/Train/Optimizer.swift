@@ -44,9 +44,9 @@ public struct OptimizerSettings: Sendable, Hashable {
     }
   }
 
-  /// - Parameter node: keys `rate`, `betas`, `epsilon`, `decay`, `clip`, `groups`.
+  /// - Parameter node: an object with keys of ``keys``.
   init(_ node: JSONNode) throws(FormatError) {
-    try node.requireKeys(["rate", "betas", "epsilon", "decay", "clip", "groups"])
+    try node.requireKeys(Self.keys)
     rate = try node.required("rate").positiveFloat()
     epsilon = try node.optional("epsilon")?.positiveFloat() ?? 1e-8
     decay = try node.optional("decay")?.nonNegative() ?? 0
@@ -60,11 +60,10 @@ public struct OptimizerSettings: Sendable, Hashable {
       }
     }
     guard let stated = try node.optional("groups") else { return }
-    let names = ["state_space", "filter", "positions"]
-    try stated.requireKeys(names)
-    for (name, group) in zip(names, [ParameterGroup.stateSpace, .filter, .positions]) {
-      guard let numbers = try stated.optional(name) else { continue }
-      try numbers.requireKeys(["rate", "decay"])
+    try stated.requireKeys(Self.groupKeys)
+    for (key, group) in zip(Self.groupKeys, [ParameterGroup.stateSpace, .filter, .positions]) {
+      guard let numbers = try stated.optional(key.name) else { continue }
+      if case .object(let keys) = key.values { try numbers.requireKeys(keys) }
       groups[group] = Group(
         rate: try numbers.optional("rate")?.nonNegative(), decay: try numbers.optional("decay")?.nonNegative()
       )

@@ -50,22 +50,17 @@ public struct Recipe: Sendable {
   }
 
   /// - Parameters:
-  ///   - json: an object with keys `task`, `examples`, `model`, `optimizer`, `schedule`, `batch`, `microbatch`,
-  ///     `precision`, `deterministic`, `recompute_blocks`, `epochs` or `steps`, `seed`, `evaluate` and `stop`.
+  ///   - json: an object with keys of ``keys``.
   ///   - file: for messages.
   ///   - seed: in place of the recipe's own.
   /// - Throws: ``Formats/FormatError`` naming the key, what is wrong with a task.
   public init(_ json: JSON, file: String, seed: UInt64? = nil) throws {
     let node = JSONNode(json, file: file)
-    try node.requireKeys([
-      "task", "examples", "model", "optimizer", "schedule", "batch", "microbatch", "precision",
-      "deterministic",
-      "recompute_blocks", "epochs", "steps", "seed", "evaluate", "stop",
-    ])
+    try node.requireKeys(Self.keys)
     source = json
     task = try TrainingTask(node.required("task"))
     let examples = try node.optional("examples")
-    try examples?.requireKeys(["train", "test", "seed"])
+    try examples?.requireKeys(Self.exampleKeys)
     if task.isText, let unused = try examples?.optional("seed") {
       throw unused.wrong("no such key, since a corpus is what it is")
     }
@@ -88,7 +83,7 @@ public struct Recipe: Sendable {
     let part = try node.optional("microbatch")
     microbatch = try part?.positiveInteger() ?? batch
     if let part, microbatch > batch { throw part.wrong("at most the batch, \(batch)") }
-    let types: [ElementType] = [.float32, .bfloat16]
+    let types = Self.precisions
     precision = try node.optional("precision").map { types[try $0.choice(types.map(\.rawValue))] } ?? .float32
     isDeterministic = try node.optional("deterministic")?.bool() ?? true
     let recomputes = try node.optional("recompute_blocks")
@@ -111,7 +106,7 @@ public struct Recipe: Sendable {
     }
     self.seed = try seed ?? UInt64(node.optional("seed")?.integer(in: 0...Int.max) ?? 0)
     let evaluate = try node.optional("evaluate")
-    try evaluate?.requireKeys(["every", "steps"])
+    try evaluate?.requireKeys(Self.evaluationKeys)
     if let interval = try evaluate?.optional("steps") {
       if let other = try evaluate?.optional("every") { throw other.wrong("no such key beside steps") }
       evaluationInterval = try interval.positiveInteger()
@@ -123,7 +118,7 @@ public struct Recipe: Sendable {
       evaluationInterval = product
     }
     let stop = try node.optional("stop")
-    try stop?.requireKeys(["accuracy"])
+    try stop?.requireKeys(Self.stopKeys)
     if let accuracy = try stop?.required("accuracy") {
       let value = try accuracy.positiveNumber()
       guard value <= 1 else { throw accuracy.wrong("a number up to 1") }

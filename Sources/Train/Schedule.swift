@@ -47,19 +47,30 @@ public struct Schedule: Sendable, Hashable {
   /// No change.
   public init() {}
 
-  /// - Parameter node: a shape's name, or an object of one with keys `warmup` and `floor`.
+  /// What recipes may say.
+  static let forms = [
+    SettingForm("constant", "After the warmup the rate stays.", keys: [warmupKey]),
+    SettingForm(
+      "linear", "After the warmup the rate falls in a straight line.", keys: [warmupKey, floorKey]),
+    SettingForm(
+      "cosine", "The rate falls as half a cosine that is counted from the first step.",
+      keys: [warmupKey, floorKey]),
+  ]
+  private static let warmupKey = SettingKey(
+    "warmup", .share, default: 0, "Share of the steps over which the rate rises from 1e-6.")
+  private static let floorKey = SettingKey(
+    "floor", .share, default: 0, "Where the rate ends, as a share of `optimizer.rate`, for every group.")
+
+  /// - Parameter node: one of ``forms``.
   init(_ node: JSONNode) throws(FormatError) {
-    let (name, settings) = try node.named()
-    guard let shape = Shape(rawValue: name) else {
-      throw node.wrong("one of \(Shape.allCases.map(\.rawValue).joined(separator: ", "))")
-    }
-    self.shape = shape
-    guard let settings else { return }
-    try settings.requireKeys(["warmup", "floor"])
-    warmup = Double(try settings.share("warmup") ?? 0)
-    floor = Double(try settings.share("floor") ?? 0)
-    if shape == .constant, let unused = try settings.optional("floor") {
+    // Said here, because the form has no such key and could only call it unknown.
+    let known = try node.named()
+    if known.name == Shape.constant.rawValue, let unused = try known.settings?.optional("floor") {
       throw unused.wrong("no such key, since a constant rate has no end")
     }
+    let (name, settings) = try node.named(Self.forms)
+    shape = Shape(rawValue: name) ?? .constant
+    warmup = Double(try settings?.share("warmup") ?? 0)
+    floor = Double(try settings?.share("floor") ?? 0)
   }
 }

@@ -17,12 +17,6 @@ public enum TrainingTask: Sendable {
   /// Pictures of a file are to be told apart.
   case pictures(Pictures)
 
-  /// Names in recipes.
-  public static let names = [
-    "induction", "recall", "majority", "counting", "addition", "corpus", "masked", "listops", "pathfinder",
-    "pictures",
-  ]
-
   /// Settings of the network from a recipe's, with what the data say.
   func network(_ node: JSONNode) throws(FormatError) -> NetworkSettings {
     func classifier(_ input: ClassifierSettings.Input, _ classes: Int) throws(FormatError) -> NetworkSettings
@@ -56,23 +50,23 @@ public enum TrainingTask: Sendable {
     }
   }
 
-  /// - Parameter node: a task's name, or an object of one with the task's settings.
+  /// - Parameter node: one of ``forms``.
   init(_ node: JSONNode) throws {
-    let (name, settings) = try node.named()
+    let (name, settings) = try node.named(Self.forms)
     func number(_ key: String, _ standard: Int) throws(FormatError) -> Int {
       try settings?.optional(key)?.positiveInteger() ?? standard
     }
     switch name {
     case "induction":
-      try settings?.requireKeys(["vocabulary", "tokens", "copied", "triggers"])
       self = .tokens(
         try InductionHeads(
           vocabularySize: number("vocabulary", 20), tokens: number("tokens", 30), copied: number("copied", 1),
           triggers: number("triggers", 1)))
     case "recall":
-      try settings?.requireKeys(["vocabulary", "tokens", "key_tokens", "length"])
       if let length = try settings?.optional("length") {
-        try settings?.requireKeys(["vocabulary", "length"])
+        for key in ["tokens", "key_tokens"] {
+          if let other = try settings?.optional(key) { throw other.wrong("no such key beside length") }
+        }
         self = .tokens(
           try AssociativeRecall.hyena(
             vocabularySize: number("vocabulary", 30), length: length.positiveInteger()))
@@ -83,26 +77,21 @@ public enum TrainingTask: Sendable {
             keyTokens: number("key_tokens", 1)))
       }
     case "majority":
-      try settings?.requireKeys(["vocabulary", "tokens"])
       self = .tokens(try Majority(vocabularySize: number("vocabulary", 10), tokens: number("tokens", 64)))
     case "counting":
-      try settings?.requireKeys(["vocabulary", "tokens", "most"])
       self = .tokens(
         try Counting(
           vocabularySize: number("vocabulary", 10), tokens: number("tokens", 64), most: number("most", 9)))
     case "addition":
-      try settings?.requireKeys(["digits"])
       self = .tokens(try DigitAddition(digits: number("digits", 3)))
     case "listops": self = .listOps(try ListOps(settings))
     case "pathfinder": self = .pathfinder(try Pathfinder(settings))
     case "pictures":
       guard let settings else { throw node.wrong("an object with the pictures' file") }
-      try settings.requireKeys(["file", "channels"])
       self = .pictures(
         try Pictures(path: settings.required("file").string(), channels: number("channels", 1)))
     case "corpus", "masked":
       guard let settings else { throw node.wrong("an object with the corpus's file and length") }
-      try settings.requireKeys(name == "masked" ? ["file", "length", "share"] : ["file", "length"])
       let corpus = try Corpus(path: settings.required("file").string())
       let length = try settings.required("length").positiveInteger()
       for (run, name) in [(corpus.train, "train on"), (corpus.test, "be judged by")]
@@ -118,7 +107,7 @@ public enum TrainingTask: Sendable {
       self =
         name == "masked"
         ? .masked(corpus, length: length, share: Float(share)) : .corpus(corpus, length: length)
-    default: throw node.wrong("one of \(Self.names.joined(separator: ", "))")
+    default: preconditionFailure("the task \(name) is described, and nothing reads it")
     }
   }
 

@@ -2,7 +2,7 @@ public import Formats
 
 /// What a ``SequenceClassifier`` is built with.
 ///
-/// Written into checkpoints and read from recipes; see ``init(_:input:classes:longest:)`` for the keys.
+/// Written into checkpoints and read from recipes; see ``keys``.
 public struct ClassifierSettings: Sendable, Hashable {
   /// What stands at a position.
   public enum Input: Sendable, Hashable {
@@ -85,12 +85,54 @@ public struct ClassifierSettings: Sendable, Hashable {
 }
 
 extension ClassifierSettings {
+  /// Keys of the object that gives these settings.
+  public static let keys = [
+    SettingKey("mixer", .named(SequenceSettings.Mixer.forms), "What mixes the positions of a block."),
+    SettingKey(
+      "direction", .choice(["both", "causal"]), default: "both",
+      "Whether positions see all others or, `causal`, only earlier ones; some mixers have no other form."),
+    SettingKey("width", .count, "Numbers of a position."),
+    SettingKey("layers", .integer(1...1000), "Blocks."),
+    SettingKey(
+      "feed_forward", .integer(0...1_000_000), default: 0,
+      "Inner width of the feed-forward layers; 0 for blocks without any."),
+    SettingKey(
+      "mlp", .named(FeedForwardKind.forms), default: "dense",
+      "What the feed-forward layers are, where `feed_forward` is not 0."),
+    SettingKey(
+      "norm", .choice(Norm.allCases.map(\.rawValue)), default: "pre",
+      "What a block normalises: `pre` its input, `post` the sum of its input and its result."),
+    SettingKey(
+      "normaliser", .choice(Normaliser.allCases.map(\.rawValue)), default: "layer",
+      "What a position is normalised by: `layer` its own numbers, `batch` those of all positions of a batch."),
+    SettingKey(
+      "pool", .choice(Pool.allCases.map(\.rawValue)), default: "mean",
+      "What of a sequence is classified: the mean over its positions, its first or its last."),
+    SettingKey(
+      "heads", .count, default: 1, "Heads of attention; a divisor of `width`, where the mixer has heads."),
+    SettingKey(
+      "positions", .choice(["none", "learned"]), default: "none", "Whether positions have learned embeddings."
+    ),
+    SettingKey("dropout", .share, default: 0, "Share of numbers dropped inside mixers and before each sum."),
+    SettingKey(
+      "attention_dropout", .share, default: 0, "Share of attention's weights dropped, for `mixer: attention`."
+    ),
+    SettingKey(
+      "vocabulary", .count, otherwise: "the data's",
+      "Different tokens, where the data are tokens; no fewer than the data have."),
+    SettingKey(
+      "channels", .count, otherwise: "the data's",
+      "Numbers at a position, where the data are numbers; as many as the data have."),
+    SettingKey("classes", .count, otherwise: "the data's", "Classes; as many as the data have."),
+    SettingKey(
+      "longest", .count, otherwise: "the data's",
+      "Positions of the longest sequence it is made for; no fewer than the data have."),
+  ]
+
   /// Settings from an object.
   ///
   /// - Parameters:
-  ///   - node: keys `mixer` (a name or an object of one), `width`, `layers`, and optionally `direction` (both or causal),
-  ///     `feed_forward`, `mlp` (see ``FeedForwardKind``), `norm` (pre or post), `normaliser` (layer or batch), `pool` (mean, first or last), `heads`,
-  ///     `positions` (none or learned), `dropout`, `attention_dropout`, `vocabulary` or `channels`, `classes`, `longest`.
+  ///   - node: an object with keys of ``keys``.
   ///   - input: what is known of it elsewhere.
   ///   - classes: likewise.
   ///   - longest: likewise.
@@ -98,11 +140,7 @@ extension ClassifierSettings {
   public init(
     _ node: JSONNode, input: Input? = nil, classes: Int? = nil, longest: Int? = nil
   ) throws(FormatError) {
-    try node.requireKeys([
-      "mixer", "direction", "width", "layers", "feed_forward", "mlp", "norm", "normaliser", "pool", "heads",
-      "positions",
-      "dropout", "attention_dropout", "vocabulary", "channels", "classes", "longest",
-    ])
+    try node.requireKeys(Self.keys)
     self.init(
       input: try Self.input(node, known: input),
       classes: try node.number("classes", known: classes, isExact: true),

@@ -13,18 +13,36 @@ public enum FeedForwardKind: Sendable, Hashable {
 }
 
 extension FeedForwardKind {
+  /// What recipes may say.
+  static let forms = [
+    SettingForm("dense", "Two linear layers with GELU between them."),
+    SettingForm(
+      "block_diagonal", "Block-diagonal and gated, as in Monarch Mixer.",
+      keys: [
+        SettingKey(
+          "blocks", .count, default: 4,
+          "Blocks of each matrix; they divide `width` and `feed_forward`, and have to be stated where four do not."
+        )
+      ]),
+    SettingForm(
+      "monarch", "Two Monarch matrices with GELU between them.",
+      keys: [
+        SettingKey(
+          "blocks", .count, default: 4,
+          "Blocks of each factor; they divide `width` and `feed_forward`, and their square the smaller of the two."
+        )
+      ]),
+  ]
+
   /// - Parameters:
-  ///   - node: `dense`, `{block_diagonal: {blocks: …}}` or `{monarch: {blocks: …}}`.
+  ///   - node: one of ``forms``.
   ///   - width: of a position.
   ///   - inner: between the layers.
   init(_ node: JSONNode, width: Int, inner: Int) throws(FormatError) {
-    let (name, settings) = try node.named()
+    let (name, settings) = try node.named(Self.forms)
     switch name {
-    case "dense":
-      try settings?.requireKeys([])
-      self = .dense
-    case "block_diagonal", "monarch":
-      try settings?.requireKeys(["blocks"])
+    case "dense": self = .dense
+    default:
       let blocks = try settings?.blocks(dividing: width, inner) ?? 4
       guard width % blocks == 0, inner % blocks == 0 else {
         throw node.wrong("blocks that divide the width, \(width), and feed_forward, \(inner)")
@@ -34,7 +52,6 @@ extension FeedForwardKind {
         throw node.wrong("blocks whose square divides \(smaller)")
       }
       self = name == "monarch" ? .monarch(blocks: blocks) : .blockDiagonal(blocks: blocks)
-    default: throw node.wrong("one of dense, block_diagonal, monarch")
     }
   }
 

@@ -12,7 +12,12 @@ internal import Tensors
 struct LinearAttention: SequenceMixer {
   /// What a layer is built with.
   struct Settings: MixerSettings {
-    static let name = "linear_attention"
+    static let form = SettingForm(
+      "linear_attention",
+      "Attention with weights of second order instead of exponentials (arXiv:2402.18668).",
+      keys: [
+        SettingKey("features", .integer(1...256), default: 16, "Numbers of a head's queries and keys.")
+      ])
     static let canBeTwoSided = true
     static let isRecurrent = true
     static let hasHeads = true
@@ -128,7 +133,6 @@ struct LinearAttention: SequenceMixer {
 
 extension LinearAttention.Settings {
   init(_ node: JSONNode?) throws(FormatError) {
-    try node?.requireKeys(["features"])
     features = try node?.optional("features")?.integer(in: 1...256) ?? 16
   }
 

@@ -1,9 +1,6 @@
 internal import Formats
 
 /// What the filters of ``SequenceSettings/Mixer/longConv(_:)`` are made of.
-///
-/// Keys in recipes, all optional: `filters`, `squash`, `smoothing` (none, average or frequency), `tap_dropout`, `initial` (random or
-/// decaying), `learned_transform`.
 public struct LongConvolutionSettings: Sendable, Hashable {
   /// What makes taps alike that are close.
   public enum Smoothing: String, Sendable, Hashable, CaseIterable {
@@ -39,9 +36,31 @@ public struct LongConvolutionSettings: Sendable, Hashable {
   /// As in the best published models.
   public init() {}
 
+  /// Its name in recipes, and its keys.
+  static let form = SettingForm(
+    "longconv", "LongConv: filters as long as the sequence, whose taps are parameters (arXiv:2302.06646).",
+    keys: [
+      SettingKey("filters", .integer(1...64), default: 2, "Filters for each channel."),
+      SettingKey(
+        "squash", .nonNegative, default: 0.003,
+        "What is taken off the size of every tap, those below becoming 0; 0 leaves filters as they are."),
+      SettingKey(
+        "smoothing", .choice(Smoothing.allCases.map(\.rawValue)), default: "none",
+        "What makes neighbouring taps alike before: `average`, a mean of seven taps; `frequency`: a Gaussian over seven frequencies."
+      ),
+      SettingKey("tap_dropout", .share, default: 0.2, "Share of taps dropped in training."),
+      SettingKey(
+        "initial", .choice(Initial.allCases.map(\.rawValue)), default: "random",
+        "How taps begin: Gaussian, `random` of deviation 0.002, `decaying` from 0.02 over the lags."),
+      SettingKey(
+        "learned_transform", .truth, default: false,
+        "Whether sequences and filters go through learned transforms instead of fixed ones; for `direction: both`."
+      ),
+    ])
+
+  /// - Parameter node: an object with no keys but the form's; `nil` for the usual.
   init(_ node: JSONNode?) throws(FormatError) {
     guard let node else { return }
-    try node.requireKeys(["filters", "squash", "smoothing", "tap_dropout", "initial", "learned_transform"])
     sets = try node.optional("filters")?.integer(in: 1...64) ?? sets
     if let stated = try node.optional("squash") {
       let value = try stated.number()

@@ -19,19 +19,19 @@ extension SequenceSettings.Mixer {
 
 /// What a mixer is built with, as its own file says it.
 protocol MixerSettings: Sendable, Hashable {
-  /// Its name in recipes.
-  static var name: String { get }
+  /// Its name in recipes, what it is, and its keys; recipes may say no others.
+  static var form: SettingForm { get }
   /// Whether there is a form in which positions see later ones too.
   static var canBeTwoSided: Bool { get }
   /// Whether it goes on for any number of positions, since none of its parameters belongs to a position.
   static var isRecurrent: Bool { get }
   /// Whether it has heads.
   static var hasHeads: Bool { get }
-  /// Small ones by which tests judge it, each of its forms once.
+  /// Small ones by which tests judge it, each of its variants once.
   static var examples: [Self] { get }
 
-  /// - Parameter node: what stands behind the name; `nil` where the name stands alone.
-  /// - Throws: ``Formats/FormatError`` naming the key; unknown keys are errors.
+  /// - Parameter node: what stands behind the name, with no keys but the form's; `nil` where the name stands alone.
+  /// - Throws: ``Formats/FormatError`` naming the key.
   init(_ node: JSONNode?) throws(FormatError)
   /// The object that gives these settings.
   var json: JSON { get }
@@ -40,6 +40,7 @@ protocol MixerSettings: Sendable, Hashable {
 }
 
 extension MixerSettings {
+  static var name: String { form.name }
   static var canBeTwoSided: Bool { false }
   static var isRecurrent: Bool { false }
   static var hasHeads: Bool { false }

@@ -51,19 +51,41 @@ public struct MonarchMixerSettings: Sendable, Hashable {
 }
 
 extension MonarchMixerSettings {
+  /// Keys of the object that gives these settings.
+  public static let keys =
+    [
+      SettingKey(
+        "vocabulary", .count, otherwise: "the data's and a mask", "Different tokens; no fewer than those."),
+      SettingKey("width", .count, "Numbers of a position."),
+      SettingKey("layers", .integer(1...1000), "Blocks."),
+      SettingKey(
+        "longest", .count, otherwise: "the data's",
+        "Positions that have embeddings; no fewer than the data have."),
+      SettingKey(
+        "feed_forward", .count, otherwise: "4 × `width`", "Inner width of the gated feed-forward layers."),
+      SettingKey(
+        "blocks", .count, default: 4,
+        "Blocks of each block-diagonal matrix; they divide `width` and `feed_forward`, and have to be stated where four do not."
+      ),
+    ] + ImplicitFilter.keys(width: 128) + [
+      SettingKey(
+        "norm_first", .truth, default: false,
+        "Whether each layer normalises its input first and drops numbers around its convolution."),
+      SettingKey(
+        "dropout", .share, default: 0.1,
+        "Share of numbers dropped behind the embedding and in the gated layers."),
+      SettingKey("segments", .count, default: 2, "Kinds of segments that have embeddings."),
+    ]
+
   /// Settings from an object.
   ///
   /// - Parameters:
   ///   - vocabulary: rows of the embedding where the object does not say, and the least there may be.
   ///   - longest: likewise of positions.
-  ///   - node: keys `vocabulary`, `width`, `layers`, `longest`, and optionally `feed_forward`, `blocks`, `filter_width`,
-  ///   `features`, `frequency`, `norm_first`, `dropout`, `segments`.
+  ///   - node: an object with keys of ``keys``.
   /// - Throws: ``Formats/FormatError`` naming the key; unknown keys are errors.
   public init(_ node: JSONNode, vocabulary: Int? = nil, longest: Int? = nil) throws(FormatError) {
-    try node.requireKeys([
-      "vocabulary", "width", "layers", "longest", "feed_forward", "blocks", "filter_width", "features",
-      "frequency", "norm_first", "dropout", "segments",
-    ])
+    try node.requireKeys(Self.keys)
     let width = try node.required("width").positiveInteger()
     self.init(
       vocabularySize: try node.number("vocabulary", known: vocabulary), width: width,

@@ -12,7 +12,9 @@ internal import Tensors
 struct MovingAverage: SequenceMixer {
   /// What a layer is built with.
   struct Settings: MixerSettings {
-    static let name = "moving_average"
+    static let form = SettingForm(
+      "moving_average", "Damped moving averages of each channel behind a gate (arXiv:2209.10655).",
+      keys: [SettingKey("averages", .integer(1...256), default: 4, "Averages of each channel.")])
     static let isRecurrent = true
     static let examples = [Settings(averages: 1), Settings(averages: 3)]
 
@@ -81,7 +83,6 @@ struct MovingAverage: SequenceMixer {
 
 extension MovingAverage.Settings {
   init(_ node: JSONNode?) throws(FormatError) {
-    try node?.requireKeys(["averages"])
     averages = try node?.optional("averages")?.integer(in: 1...256) ?? 4
   }
 

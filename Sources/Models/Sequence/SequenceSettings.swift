@@ -2,7 +2,7 @@ public import Formats
 
 /// What a sequence model is built with: the skeleton that all share, and what mixes positions.
 ///
-/// Written into checkpoints and read from recipes; see ``init(_:)`` for the keys.
+/// Written into checkpoints and read from recipes; see ``keys``.
 public struct SequenceSettings: Sendable, Hashable {
   /// Different tokens.
   public var vocabularySize: Int
@@ -45,21 +45,46 @@ public struct SequenceSettings: Sendable, Hashable {
 }
 
 extension SequenceSettings {
+  /// Keys of the object that gives these settings.
+  public static let keys = [
+    SettingKey("mixer", .named(Mixer.forms), "What mixes the positions of a block."),
+    SettingKey("width", .count, "Numbers of a position."),
+    SettingKey("layers", .integer(1...1000), "Blocks."),
+    SettingKey(
+      "feed_forward", .count, otherwise: "4 × `width`", "Inner width of the feed-forward layers."),
+    SettingKey("mlp", .named(FeedForwardKind.forms), default: "dense", "What the feed-forward layers are."),
+    SettingKey(
+      "attention_layers", .words("list of integers from 0 to below `layers`", example: [0]), default: [],
+      "Blocks that have attention instead of the mixer, counted from 0."),
+    SettingKey(
+      "heads", .count, default: 1, "Heads of attention; a divisor of `width`, where a block has heads."),
+    SettingKey(
+      "positions", .choice(["none", "learned"]), default: "none", "Whether positions have learned embeddings."
+    ),
+    SettingKey("embedding_dropout", .share, default: 0.1, "Share of numbers dropped behind the embedding."),
+    SettingKey("residual_dropout", .share, default: 0, "Share of numbers dropped before each later sum."),
+    SettingKey(
+      "attention_dropout", .share, default: 0,
+      "Share of softmax attention's weights dropped, where a block has it."),
+    SettingKey(
+      "vocabulary_multiple", .count, default: 8,
+      "Rows of the embedding are the vocabulary rounded up to a multiple of this."),
+    SettingKey(
+      "vocabulary", .count, otherwise: "the data's", "Different tokens; no fewer than the data have."),
+    SettingKey(
+      "longest", .count, otherwise: "the data's",
+      "Positions of the longest sequence it is made for; no fewer than the data have."),
+  ]
+
   /// Settings from an object.
   ///
   /// - Parameters:
-  ///   - node: keys `mixer` (a name or an object of one), `width`, `layers`, and optionally `feed_forward`, `attention_layers`,
-  ///     `heads`, `positions` (learned or none), `mlp` (see ``FeedForwardKind``), `embedding_dropout`, `residual_dropout`,
-  ///     `attention_dropout`, `vocabulary_multiple`, `vocabulary`, `longest`.
+  ///   - node: an object with keys of ``keys``.
   ///   - vocabulary: what is known of it elsewhere.
   ///   - longest: likewise.
   /// - Throws: ``Formats/FormatError`` naming the key; unknown keys are errors.
   public init(_ node: JSONNode, vocabulary: Int? = nil, longest: Int? = nil) throws(FormatError) {
-    try node.requireKeys([
-      "mixer", "width", "layers", "feed_forward", "mlp", "attention_layers", "heads", "positions",
-      "embedding_dropout", "residual_dropout", "attention_dropout", "vocabulary_multiple", "vocabulary",
-      "longest",
-    ])
+    try node.requireKeys(Self.keys)
     width = try node.required("width").positiveInteger()
     layers = try node.required("layers").integer(in: 1...1000)
     feedForward = try node.optional("feed_forward")?.positiveInteger() ?? 4 * width
