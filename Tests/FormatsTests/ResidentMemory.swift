@@ -1,6 +1,6 @@
 import Glibc
 
-/// Memory of this process that is in RAM now, in bytes; starts the peak anew.
+/// Memory of this process that is in RAM now, in bytes; starts the peak anew. For tests in a process of their own.
 func residentBytes() -> Int {
   if let file = fopen("/proc/self/clear_refs", "w") {
     fputs("5", file)

@@ -20,14 +20,18 @@ import TilesCPU
       .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: true),
     ] + SequenceSettings.Mixer.listedExamples
 
-  /// - Parameter isHybrid: whether the second of the two layers is attention.
+  /// - Parameters:
+  ///   - isHybrid: whether the second of the two layers is attention.
+  ///   - blocks: of feed-forward layers; dense ones where `nil`.
   private func network(
-    _ mixer: SequenceSettings.Mixer, on device: Device, isHybrid: Bool = false
+    _ mixer: SequenceSettings.Mixer, on device: Device, isHybrid: Bool = false, blocks: Int? = nil
   ) throws -> SequenceNetwork {
-    let settings = SequenceSettings(
-      vocabularySize: 11, vocabularyMultiple: 8, width: 8, layers: 2, feedForward: 12, mixer: mixer,
+    var settings = SequenceSettings(
+      vocabularySize: 11, vocabularyMultiple: 8, width: blocks == nil ? 8 : 32, layers: 2,
+      feedForward: blocks == nil ? 12 : 64, mixer: mixer,
       attentionLayers: isHybrid || mixer == .s4d(states: 6) ? [1] : [], heads: 2, longest: 160,
       learnsPositions: mixer == .attention, embeddingDropout: 0)
+    if let blocks { settings.feedForwardKind = .blockDiagonal(blocks: blocks) }
     var generator = SeededGenerator(seed: 3)
     let source = ParameterSet.Source.read { (name: String, shape: [Int]) -> [Float] in
       let shift: Float = name.hasSuffix("log_dt") ? -2 : 0
@@ -87,6 +91,8 @@ import TilesCPU
     .h3(states: 8, headWidth: 1), .h3(states: 64, headWidth: 1), .s4d(states: 6), .s4d(states: 64),
     .attention, .hyena(order: 2, filterWidth: 6, features: 3, frequency: 3, hasWindow: true),
     .hyena(order: 3, filterWidth: 6, features: 5, frequency: 3, hasWindow: false),
+    .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false),
+    .monarchMixer(filterWidth: 6, features: 5, frequency: 3, normalises: true),
   ]
 
   /// As on a GPU, where a step is started as one: states stay where they are, and positions are data.
@@ -103,6 +109,21 @@ import TilesCPU
       #expect(try worstStep(network, prompt: sizes.0, steps: sizes.1) < bound)
       // The first step is started kernel by kernel, the second noted.
       #expect(executor.replays == sizes.1 - 1)
+    }
+  }
+
+  /// Block-diagonal layers go block by block, where those begin where copies can.
+  @Test func replayedStepsOfBlocksAreTheWhole() throws {
+    let mixer = SequenceSettings.Mixer.monarchMixer(
+      filterWidth: 6, features: 3, frequency: 3, normalises: false)
+    for (isSixteenBit, length, bound) in [(false, 60, 1e-4), (true, 130, 0.05)] {
+      let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: isSixteenBit)
+      let device = Device(executor, factors: isSixteenBit ? .bfloat16 : .float32)
+      let network = try network(mixer, on: device, blocks: 4)
+      #expect(ReplayedSteps.suits(network))
+      #expect(try worstStep(network, prompt: length - 5, steps: 5) < bound)
+      #expect(executor.replays == 4)
+      #expect(try !ReplayedSteps.suits(self.network(mixer, on: device, blocks: 8)))
     }
   }
 

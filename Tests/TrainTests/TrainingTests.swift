@@ -107,6 +107,26 @@ private func folder() throws -> String {
     #expect(losses[0] == losses[1] && losses[0] != losses[2])
   }
 
+  @Test func examplesOfOneSeedServeOthers() throws {
+    let shared = try recipe().examples()
+    let (own, given) = (
+      try Training(recipe(seed: 1), on: cores()), try Training(recipe(seed: 1), on: cores(), examples: shared)
+    )
+    #expect(try own.advance().loss == given.advance().loss && own.evaluate().loss == given.evaluate().loss)
+  }
+
+  /// Batches of 20 of 96 examples, the last of 16, and the like.
+  @Test(arguments: [
+    ("{}", 36), (#"{"batch": 32}"#, 32), (#"{"batch": 200, "microbatch": 7}"#, 96),
+    (#"{"examples": {"train": 7, "test": 1000}, "batch": 2}"#, 3),
+  ]) func fewExamplesHaveTheShapesOfAll(changes: String, train: Int) throws {
+    let recipe = try recipe(changes)
+    let (fewest, judged) = (recipe.fewestExamples, recipe.evaluationBatch(of: recipe.testCount))
+    #expect(fewest.train == train && fewest.train % recipe.batch == recipe.trainCount % recipe.batch)
+    #expect((judged..<2 * judged).contains(fewest.test) && fewest.test % judged == recipe.testCount % judged)
+    #expect(recipe.evaluationBatch(of: fewest.test) == judged)
+  }
+
   @Test func groupsThatTheNetworkLacksAreRefused() throws {
     let recipe = try recipe(#"{"optimizer": {"rate": 0.1, "groups": {"filter": {"rate": 0.2}}}}"#)
     #expect(message { _ = try Training(recipe, on: cores()) }.contains("no parameter of the group filter"))
@@ -207,10 +227,10 @@ private func folder() throws -> String {
         }
       }
     }
-    let (train, test) = try task.examples(train: 12, test: 8, seed: 3)
-    let (known, new) = try task.examples(train: 20, test: 10, seed: 3)
-    #expect(try rows(known, 0..<20) == rows(train, 0..<12) + rows(test, 0..<8))
-    #expect(try Set(rows(new, 0..<10)).isDisjoint(with: rows(known, 0..<20)))
+    let few = try task.examples(train: 12, test: 8, seed: 3)
+    let more = try task.examples(train: 20, test: 10, seed: 3)
+    #expect(try rows(more.train, 0..<20) == rows(few.train, 0..<12) + rows(few.test, 0..<8))
+    #expect(try Set(rows(more.test, 0..<10)).isDisjoint(with: rows(more.train, 0..<20)))
   }
 
   @Test(arguments: [

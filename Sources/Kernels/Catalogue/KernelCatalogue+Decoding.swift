@@ -5,7 +5,7 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Kernels of a step of networks that continue sequences by states.
-  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + states + chunks + lists
+  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + gates + states + chunks + lists
 
   private static let h3: [CatalogueEntry] = [
     (ElementType.float32, 8, 4, [1, 3]), (.bfloat16, 64, 32, [1, 9]), (.bfloat16, 64, 32, [64]),
@@ -79,6 +79,16 @@ extension KernelCatalogue {
       ) { [result] in try LongConvolutionStep.result(result) },
     ]
   }
+
+  private static let gates: [CatalogueEntry] = [(Activation.gelu, ElementType.float32), (.silu, .bfloat16)]
+    .map {
+      activation, type in
+      CatalogueEntry(
+        "gated_halves_\(activation.rawValue)_\(type.rawValue)",
+        tolerance: type == .float32 ? .sums(8) : CatalogueEntry.Tolerance(absolute: 0x1p-7, relative: 0x1p-8),
+        cases: [(1, 1), (3, 257), (2, 1376)].map { Case(["M": $0.0, "N": $0.1]) }
+      ) { try GatedHalves.kernel(activation, output: type) }
+    }
 
   private static let chunks: [CatalogueEntry] = [
     (ElementType.float32, 5), (.bfloat16, 4), (.bfloat16, 32), (.float16, 20),

@@ -10,17 +10,23 @@ public enum LongConvolutionStep {
   public struct Input: Sendable, Hashable {
     /// Whether there is a gate.
     public var isGated: Bool
+    /// Type of u and its gate.
+    public var type: ElementType
     /// What inputs are kept as: float32, bfloat16 or float16.
     public var kept: ElementType
 
     /// Inputs of a convolution.
-    public init(isGated: Bool, kept: ElementType) { (self.isGated, self.kept) = (isGated, kept) }
+    public init(isGated: Bool, type: ElementType = .float32, kept: ElementType) {
+      (self.isGated, self.type, self.kept) = (isGated, type, kept)
+    }
 
-    var title: String { "\(kept.rawValue)\(isGated ? "_gated" : "")" }
+    var title: String {
+      "\(type == .float32 ? "" : "\(type.rawValue)_")\(kept.rawValue)\(isGated ? "_gated" : "")"
+    }
 
-    /// Parameters: the input and where there is one its gate, float32 `[B, D]` each.
+    /// Parameters: the input and where there is one its gate, `[B, D]` each.
     fileprivate func parameters(_ k: Recorder, _ batch: Index, _ channels: Index) -> [TensorParameter] {
-      (["u"] + (isGated ? ["gate"] : [])).map { k.input($0, .float32, [batch, channels]) }
+      (["u"] + (isGated ? ["gate"] : [])).map { k.input($0, type, [batch, channels]) }
     }
 
     /// The product, as it is kept: what is kept is what counts, now as later.
@@ -62,7 +68,7 @@ public enum LongConvolutionStep {
   /// Parts that so many positions may have.
   public static func parts(of capacity: Int) -> Int { (capacity + span - 1) / span }
 
-  /// Arguments: positions int32 `[B]`; u, where there is one the gate, float32 `[B, D]`; inputs so far `[B, D, C]`, which are read, and
+  /// Arguments: positions int32 `[B]`; u, where there is one the gate, `[B, D]`; inputs so far `[B, D, C]`, which are read, and
   /// again, where x is written; the filter's last tap first, float32 `[D, C]`: tap l at C − 1 − l; parts float32 `[B, spans, D]`, of which
   /// those that have begun are written, Σ k[l] x_{p−l} over l > 0 that fall into the span.
   ///
@@ -92,7 +98,7 @@ public enum LongConvolutionStep {
             k.rowSum(k.map(.multiply, past, taps)), to: parts, at: [sequence, task[1], channel], rowAxis: 2)
           k.when(position, lessThan: first + Index(span)) {
             let x = input.product(
-              k, { k.load($0, at: [sequence, channel], rows: rows, rowAxis: 1) }, factors)
+              k, { k.load($0, at: [sequence, channel], rows: rows, rowAxis: 1, as: .float32) }, factors)
             k.store(x, to: written, at: [sequence, channel, position], rowAxis: 1)
           }
         }
@@ -118,7 +124,7 @@ public enum LongConvolutionStep {
       k.grid([channels.ceilDiv(Index(columns)), batch], schedule: .early) { task in
         let (channel, sequence) = (task[0] * Index(columns), task[1])
         func load(_ tensor: TensorParameter) -> Tile {
-          k.load(tensor, at: [sequence, channel], columns: columns)
+          k.load(tensor, at: [sequence, channel], columns: columns, as: .float32)
         }
         let x = shape.input.product(k, load, factors)
         let sum = k.map(.multiply, x, k.load(newest, at: [channel], columns: columns))

@@ -6,8 +6,8 @@ internal import Tensors
 /// Parameters `weight` `[blocks, out / blocks, in / blocks]` and `bias` `[out]`. Widths that blocks do not divide are rounded
 /// up inside: missing inputs are 0, outputs too many are not given. One batched product, in · out / blocks multiply-adds a row.
 struct BlockDiagonalLayer {
-  private let weight: Variable
-  private let bias: Variable?
+  let weight: Variable
+  let bias: Variable?
   private let inputs: Int
   private let outputs: Int
 
@@ -19,14 +19,19 @@ struct BlockDiagonalLayer {
     bias = hasBias ? try scope("bias", [outputs], .uniform(-biasBound...biasBound)) : nil
   }
 
+  /// Whether blocks divide both widths.
+  var isWhole: Bool {
+    weight.shape[0] * weight.shape[2] == inputs && weight.shape[0] * weight.shape[1] == outputs
+  }
+
   /// `[…, in]` → `[…, out]`.
   ///
   /// - Parameter residual: as the result, added to it.
   func callAsFunction(_ x: Variable, adding residual: Variable? = nil) throws -> Variable {
-    let (blocks, q, p) = (weight.shape[0], weight.shape[1], weight.shape[2])
-    guard blocks * p != inputs || blocks * q != outputs else {
+    if isWhole {
       return try x.product(blocks: weight.asFactor(), bias: bias, adding: residual)
     }
+    let (blocks, p) = (weight.shape[0], weight.shape[2])
     let rows = x.shape.dropLast().reduce(1, *)
     let flat = try x.reshaped([rows, inputs]).padded(axis: 1, after: blocks * p - inputs)
     let y = try flat.product(blocks: weight.asFactor()).sliced(axis: 1, 0..<outputs)
@@ -36,8 +41,7 @@ struct BlockDiagonalLayer {
 
   /// act(g) · h of the halves of the results, of layers without bias: `[…, in]` → `[…, out / 2]`.
   func gated(_ x: Variable, _ activation: Activation) throws -> Variable {
-    let blocks = weight.shape[0]
-    if bias == nil, blocks * weight.shape[2] == inputs, blocks * weight.shape[1] == outputs {
+    if bias == nil, isWhole {
       return try x.gatedProduct(blocks: weight.asFactor(), activation)
     }
     let halves = try self(x).split(axis: x.shape.count - 1, 2)

@@ -9,8 +9,11 @@ internal import Tensors
 ///
 /// Fu et al., “Monarch Mixer: a simple sub-quadratic GEMM-based architecture”, 2023, arXiv:2310.12109.
 struct GatedBlockLayer {
-  private let up: BlockDiagonalLayer
-  private let down: BlockDiagonalLayer
+  /// What gates go through.
+  static let activation = Activation.gelu
+
+  let up: BlockDiagonalLayer
+  let down: BlockDiagonalLayer
 
   init(_ scope: ParameterScope, width: Int, inner: Int, blocks: Int) throws {
     up = try BlockDiagonalLayer(
@@ -25,7 +28,7 @@ struct GatedBlockLayer {
   ///   - residual: as the result, added to it.
   func callAsFunction(_ x: Variable, dropout: Float = 0, adding residual: Variable? = nil) throws -> Variable
   {
-    try down(up.gated(x, .gelu).dropout(dropout), adding: residual)
+    try down(up.gated(x, Self.activation).dropout(dropout), adding: residual)
   }
 }
 

@@ -80,11 +80,23 @@ struct MonarchMixer: SequenceMixer {
   }
 
   func callAsFunction(_ u: Variable) throws -> Variable {
-    let d = u.shape[2]
-    let u = try norm.map { try $0(u) } ?? u
-    let z = try input.channels(of: u).shortConvolved(
-      shortFilter.reshaped([3 * d, Self.shortTaps]), bias: shortBias)
+    let rows = try norm.map { try $0(u) } ?? u
+    return try mix(rows, input.channels(of: rows))
+  }
+
+  /// Mixed sequences.
+  ///
+  /// - Parameters:
+  ///   - u: `[B, L, D]`, normalised where the mixer does so.
+  ///   - projected: what ``input`` makes of them, `[B, 3 · D, L]`.
+  ///   - visit: is shown what the filter between the gates is convolved with, `[B, D, L]`.
+  func mix(_ u: Variable, _ projected: Variable, _ visit: ((Variable) throws -> Void)? = nil) throws
+    -> Variable
+  {
+    let z = try projected.shortConvolved(
+      shortFilter.reshaped([3 * u.shape[2], Self.shortTaps]), bias: shortBias)
     let parts = try z.split(axis: 1, 3)
+    if let visit { try visit(parts[0] * parts[2]) }
     var y: Variable
     if settings.dropout > 0 {
       let gated = try (parts[0] * parts[2]).dropout(settings.dropout)

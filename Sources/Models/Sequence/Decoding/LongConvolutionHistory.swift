@@ -53,7 +53,7 @@ final class LongConvolutionHistory {
   /// Takes up the next position and writes what is made of the sum there.
   ///
   /// - Parameters:
-  ///   - u: float32 `[B, D]`, and its gate likewise, where inputs have one.
+  ///   - u: `[B, D]`, and its gate likewise, where inputs have one.
   ///   - others: the gate of the result and the term, where it has them.
   func step(_ u: [Tensor], _ others: [Tensor], at positions: Tensor, into y: Tensor) throws {
     let sizes = [shared.batch, LongConvolutionStep.parts(of: shared.capacity), newest.shape[0]]

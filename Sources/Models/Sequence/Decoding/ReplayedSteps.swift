@@ -20,8 +20,12 @@ struct StepMemory {
   var activation: ElementType { (isSixteenBit ? Linear.Arithmetic.sixteenBit : .exact).activation }
 
   /// A normalisation that hands its result on as linear layers take it.
-  func norm(_ kind: Normalisation, width: Int) throws -> any CompiledKernel {
-    try preparation.kernel("norm \(kind) \(width)") { try kind.kernel(width: width, output: activation) }
+  ///
+  /// - Parameter input: type of what it takes.
+  func norm(_ kind: Normalisation, width: Int, input: ElementType = .float32) throws -> any CompiledKernel {
+    try preparation.kernel("norm \(kind) \(width) \(input)") {
+      try kind.kernel(width: width, input: input, output: activation)
+    }
   }
 
   /// A linear layer of parameters.
@@ -46,7 +50,7 @@ struct StepInput {
 
 /// Steps of a network as kernels on memory that stays where it is, so that a GPU starts a whole step as one.
 ///
-/// For networks of mixers that are ``ReplayableMixer`` with dense feed-forward layers, on machines with memory of their own. Prompts go
+/// For networks of mixers that are ``ReplayableMixer``, with dense or gated block-diagonal feed-forward layers, on machines with memory of their own. Prompts go
 /// through the network as when it trains; states are handed over. Positions are data: sequences may be of different lengths.
 final class ReplayedSteps {
   /// Sequences.
@@ -73,9 +77,8 @@ final class ReplayedSteps {
     let mixer: any MixerSteps
     /// From the mixer to the feed-forward layers.
     let middle: StepSeam
-    let up: LinearLayer
-    /// From those to the next layer, or the head.
-    let end: StepSeam
+    /// Those, to the next layer or the head.
+    let feedForward: FeedForwardSteps
   }
 
   /// Lists that attention's work is made of.
@@ -96,8 +99,8 @@ final class ReplayedSteps {
     let device = network.parameters.device
     guard !device.executor.sharesHostMemory, device.scalar == .float32 else { return false }
     return network.blocks.allSatisfy { block in
-      guard case .dense = block.feedForward else { return false }
-      return (block.mixer as? any ReplayableMixer)?.hasReplayableSteps ?? false
+      FeedForwardSteps.suits(block.feedForward)
+        && (block.mixer as? any ReplayableMixer)?.hasReplayableSteps ?? false
     }
   }
 
@@ -117,9 +120,6 @@ final class ReplayedSteps {
     head = try shared.linear(network.embedding, nil)
     let norms = network.blocks.map(\.mixerNorm) + [network.norm]
     layers = try network.blocks.enumerated().map { number, block in
-      guard case .dense(let up, let down) = block.feedForward else {
-        preconditionFailure("steps of other feed-forward layers than dense ones")
-      }
       guard let mixer = block.mixer as? any ReplayableMixer else {
         preconditionFailure("steps of a mixer that has none")
       }
@@ -127,8 +127,7 @@ final class ReplayedSteps {
         mixer: try mixer.steps(shared),
         middle: try StepSeam(
           mixer.output.weight, mixer.output.bias, norm: block.feedForwardNorm, shared),
-        up: try shared.linear(up.weight, up.bias, activation: .geluTanh, output: shared.activation),
-        end: try StepSeam(down.weight, down.bias, norm: norms[number + 1], shared))
+        feedForward: try FeedForwardSteps(block.feedForward, norm: norms[number + 1], shared))
     }
     norm = (
       try shared.norm(.layer(epsilon: norms[0].epsilon), width: width),
@@ -269,12 +268,9 @@ final class ReplayedSteps {
     }
     let normed = try shared.workspace.tensor("normed", shared.activation, x.shape)
     try norm.kernel.run([x] + norm.weights + [normed])
-    let hidden = try shared.workspace.tensor(
-      "hidden", shared.activation, [batch, network.settings.feedForward])
     for layer in layers {
       try layer.middle(layer.mixer.step(normed, input), adding: x, into: y, normalised: normed)
-      try layer.up(normed, into: hidden)
-      try layer.end(hidden, adding: y, into: x, normalised: normed)
+      try layer.feedForward(normed, adding: y, into: x)
     }
     try head(normed, into: logits)
     try findLikeliest(input)

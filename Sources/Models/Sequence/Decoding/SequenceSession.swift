@@ -3,8 +3,9 @@ public import Tensors
 
 /// Sequences that a network continues, all by one position at a time.
 ///
-/// What a step gives is what the network gives for whole sequences, within rounding. On a GPU a step of H3, S4D, Hyena and attention is started as
-/// one; other mixers and machines go through ``MixerDecoder`` operation by operation, a group of sequences of one length at a time.
+/// What a step gives is what the network gives for whole sequences, within rounding. On a GPU a step of H3, S4D, Hyena, Monarch Mixer and
+/// attention is started as one; other mixers and machines go through ``MixerDecoder`` operation by operation, a group of sequences of one
+/// length at a time.
 public final class SequenceSession {
   /// The network.
   public let network: SequenceNetwork
