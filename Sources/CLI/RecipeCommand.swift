@@ -63,9 +63,10 @@ struct RecipeCommand: ParsableCommand {
   private func unknown(_ path: String, _ reference: RecipeReference) -> CommandFailure {
     let known = reference.paths(like: path)
     guard !known.isEmpty else {
-      return CommandFailure("recipes have no key \(path). `godwit recipe` lists all.")
+      return CommandFailure("recipes have no key “\(path)”. `godwit recipe` lists all.")
     }
     return CommandFailure(
-      "recipes have no key \(path). Near to it: \(known.joined(separator: ", ")). `godwit recipe` lists all.")
+      "recipes have no key “\(path)”. Near to it: \(known.joined(separator: ", ")). `godwit recipe` lists all."
+    )
   }
 }

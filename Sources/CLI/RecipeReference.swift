@@ -96,16 +96,18 @@ struct RecipeReference {
     return (parts.map(\.path) + entries.map(\.path)).filter { !$0.isEmpty && known.insert($0).inserted }
   }
 
-  /// Known paths like one that is not: those whose last keys differ from it least, if little.
+  /// Known paths like one that is not, five at most: those whose last keys differ from it least, if little, whatever letters are capital.
   func paths(like path: String) -> [String] {
-    let wanted = path.split(separator: ".").count
+    let names = path.lowercased().split(whereSeparator: { $0 == "." || $0.isWhitespace })
+    guard !names.isEmpty else { return [] }
+    let wanted = names.joined(separator: ".")
     let ranked = paths.map { known in
-      let end = known.split(separator: ".").suffix(wanted).joined(separator: ".")
-      return (path: known, distance: changes(from: path, to: end))
+      let end = known.split(separator: ".").suffix(names.count).joined(separator: ".")
+      return (path: known, distance: changes(from: wanted, to: end))
     }
     let least = ranked.map(\.distance).min() ?? 0
-    guard least <= max(2, path.count / 4) else { return [] }
-    return ranked.filter { $0.distance == least }.map(\.path)
+    guard least <= max(2, wanted.count / 4) else { return [] }
+    return Array(ranked.filter { $0.distance == least }.map(\.path).prefix(5))
   }
 
   /// Characters that have to be inserted, deleted or replaced.

@@ -13,8 +13,9 @@ struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train", abstract: "Train a sequence model by a recipe.",
     discussion: """
-      A recipe is a YAML file: the task, the model, the optimizer. Its keys are explained by `godwit recipe` and in
-      Documentation/Recipes.md. The folder gets a checkpoint after every evaluation, metrics.jsonl and report.html. A run that was stopped goes on with --resume, with the same numbers as one that was not.
+      A recipe is a YAML file: the task, the model, the optimizer. Its keys are explained by `godwit recipe` and in Documentation/Recipes.md. \
+      The folder gets a checkpoint after every evaluation, metrics.jsonl and report.html. A run that was stopped goes on with --resume, with \
+      the same numbers as one that was not.
 
         godwit train Recipes/induction-h3.yaml
         godwit train Recipes/induction-h3.yaml --seed 1 --out runs/h3-1 --json
@@ -53,7 +54,10 @@ struct TrainCommand: ParsableCommand {
       valueName: "KEY=VALUE"))
   var settings: [String] = []
 
-  @Flag(help: "Go on from the folder's checkpoint. Of several, those that have none begin anew.")
+  @Flag(
+    help:
+      "Go on from the folder's checkpoint. Of several, those that have none begin anew; none begins where one has a checkpoint that is not its own."
+  )
   var resume = false
 
   @Flag(help: "Train anew in a folder that has a checkpoint.")
@@ -136,9 +140,7 @@ struct TrainCommand: ParsableCommand {
     KernelRehearsal(options: options, work: work).run(before: executors[0]) {
       try rehearse(recipes[0], contents, on: $0)
     }
-    Output.hint("\(recipes[0].trainCount + recipes[0].testCount) examples are prepared")
-    let examples = try recipes[0].examples()
-    Output.hint("")
+    let examples = try examples(of: recipes[0])
     let board = ProgressBoard(name, runs: recipes.count)
     // A GPU is the executor's; what trains on it belongs to one thread.
     let failures = Beside.run(recipes.count) { number in
@@ -200,6 +202,12 @@ struct TrainCommand: ParsableCommand {
       throw CommandFailure("\(paths): no checkpoint to resume.")
     }
     for folder in folders { try folder.prepare() }
+  }
+
+  private func examples(of recipe: Recipe) throws -> RecipeExamples {
+    Output.hint("\(recipe.trainCount + recipe.testCount) examples are prepared")
+    defer { Output.hint("") }
+    return try recipe.examples()
   }
 
   /// Whether checkpoints that are gone on from are of their recipes, before examples are prepared, which may take minutes.

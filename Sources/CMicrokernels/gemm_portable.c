@@ -13,6 +13,23 @@ void gw_matmul_f32_portable(long m, long n, long k, const float *a, ptrdiff_t a_
     }
 }
 
+void gw_matmul_rows_portable(gw_type type, long m, long n, long k, const float *a, ptrdiff_t a_row,
+                             ptrdiff_t a_column, const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row,
+                             int accumulate) {
+  float chunk[256];
+  for (long j = 0; j < n; j++)
+    for (long i = 0; i < m; i++) {
+      const uint8_t *row = (const uint8_t *)w + j * w_row_bytes;
+      float sum = accumulate ? c[i * c_row + j] : 0;
+      for (long p = 0; p < k; p += 256) {
+        long count = k - p < 256 ? k - p : 256;
+        gw_to_float_portable(type, count, row + p * gw_block_bytes(type), chunk);
+        for (long q = 0; q < count; q++) sum = fmaf(a[i * a_row + (p + q) * a_column], chunk[q], sum);
+      }
+      c[i * c_row + j] = sum;
+    }
+}
+
 void gw_pack_columns_portable(gw_type type, long k, long n, const void *src, ptrdiff_t src_row_bytes, float *dst) {
   gw_pack_widened(gw_to_float_portable, type, k, n, src, src_row_bytes, dst);
 }

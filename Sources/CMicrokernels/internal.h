@@ -11,6 +11,9 @@
   void gw_matmul_f32_##suffix(long m, long n, long k, const float *a, ptrdiff_t a_row, ptrdiff_t a_column,         \
                               const float *b, ptrdiff_t b_row, ptrdiff_t b_panel, float *c, ptrdiff_t c_row,       \
                               int accumulate);                                                                     \
+  void gw_matmul_rows_##suffix(gw_type type, long m, long n, long k, const float *a, ptrdiff_t a_row,              \
+                               ptrdiff_t a_column, const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, \
+                               int accumulate);                                                                    \
   void gw_pack_rows_##suffix(gw_type type, long n, long k, const void *src, ptrdiff_t src_row_bytes, float *dst);  \
   void gw_pack_columns_##suffix(gw_type type, long k, long n, const void *src, ptrdiff_t src_row_bytes,            \
                                 float *dst);                                                                       \

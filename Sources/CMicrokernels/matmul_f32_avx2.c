@@ -1,12 +1,7 @@
 // Float32 products in blocks of 6 x 16: 12 accumulators, 2 columns of B and one broadcast fill the 16 registers.
-#include "internal.h"
+#include "rows_avx2.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
-#define INLINE AVX2 static inline __attribute__((always_inline))
-
 static const int32_t lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 
 // The first `count` (0..8) lanes.
@@ -100,31 +95,35 @@ AVX2 void gw_matmul_f32_avx2(long m, long n, long k, const float *a, ptrdiff_t a
                                     b + j / 16 * b_panel, b_row, c + i * c_row + j, c_row, accumulate);
 }
 
-// Transposes 8 x 8: row r of the result is column r of the 8 rows.
-INLINE void transpose_8(__m256 r[8]) {
-  __m256 t[8], u[8];
-  for (int i = 0; i < 4; i++) {
-    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+// Eight rows of numbers without blocks to every other half of 16 columns. Memory is asked for half a kilobyte ahead.
+#define PACK_8(name, type)                                                                                           \
+  AVX2 static void name(long k, const uint8_t *src, ptrdiff_t row_bytes, float *dst) {                               \
+    for (long p = 0; p + 8 <= k; p += 8) {                                                                           \
+      __m256 r[8];                                                                                                   \
+      const uint8_t *at = src + p * SCALAR_BYTES(type);                                                              \
+      for (int l = 0; l < 8; l++) _mm_prefetch((const char *)at + l * row_bytes + 512, _MM_HINT_T0);                 \
+      columns_8(type, at, row_bytes, r);                                                                             \
+      for (int l = 0; l < 8; l++) _mm256_storeu_ps(dst + (p + l) * 16, r[l]);                                        \
+    }                                                                                                                \
   }
-  for (int i = 0; i < 2; i++) {
-    u[4 * i + 0] = _mm256_shuffle_ps(t[4 * i + 0], t[4 * i + 2], 0x44);
-    u[4 * i + 1] = _mm256_shuffle_ps(t[4 * i + 0], t[4 * i + 2], 0xEE);
-    u[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-    u[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xEE);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
-    r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
-  }
-}
+PACK_8(pack_8_f32, GW_F32)
+PACK_8(pack_8_f16, GW_F16)
+PACK_8(pack_8_bf16, GW_BF16)
 
 AVX2 void gw_pack_rows_avx2(gw_type type, long n, long k, const void *src, ptrdiff_t src_row_bytes, float *dst) {
   long step = gw_block_elements(type) ? gw_block_elements(type) : 64;
   float chunk[8][256];
   for (long j = 0; j < (n + 15) / 16 * 16; j += 8) {
     float *column = dst + j / 16 * 16 * k + j % 16;
-    for (long p = 0; p < k; p += step) {
+    long first = 0;
+    if (j + 8 <= n && (type == GW_F32 || type == GW_F16 || type == GW_BF16)) {
+      const uint8_t *rows = (const uint8_t *)src + j * src_row_bytes;
+      if (type == GW_F32) pack_8_f32(k, rows, src_row_bytes, column);
+      else if (type == GW_F16) pack_8_f16(k, rows, src_row_bytes, column);
+      else pack_8_bf16(k, rows, src_row_bytes, column);
+      first = k / 8 * 8;
+    }
+    for (long p = first; p < k; p += step) {
       long count = k - p < step ? k - p : step;
       for (int l = 0; l < 8; l++) {
         const uint8_t *row = (const uint8_t *)src + (j + l) * src_row_bytes;
@@ -136,8 +135,7 @@ AVX2 void gw_pack_rows_avx2(gw_type type, long n, long k, const void *src, ptrdi
       long q = 0;
       for (; q + 8 <= count; q += 8) {
         __m256 r[8];
-        for (int l = 0; l < 8; l++) r[l] = _mm256_loadu_ps(chunk[l] + q);
-        transpose_8(r);
+        columns_8(GW_F32, (const uint8_t *)(chunk[0] + q), sizeof chunk[0], r);
         for (int l = 0; l < 8; l++) _mm256_storeu_ps(column + (p + q + l) * 16, r[l]);
       }
       for (; q < count; q++)

@@ -2,8 +2,8 @@
 #include "internal.h"
 
 #define TABLE(suffix)                                                                                              \
-  {#suffix, gw_matmul_f32_##suffix, gw_pack_rows_##suffix, gw_pack_columns_##suffix, gw_to_float_##suffix,         \
-   gw_from_float_##suffix, gw_quantize_rows_##suffix, gw_matmul_q16_##suffix, gw_map_##suffix}
+  {#suffix, gw_matmul_f32_##suffix, gw_matmul_rows_##suffix, gw_pack_rows_##suffix, gw_pack_columns_##suffix,      \
+   gw_to_float_##suffix, gw_from_float_##suffix, gw_quantize_rows_##suffix, gw_matmul_q16_##suffix, gw_map_##suffix}
 
 static const gw_microkernels portable = TABLE(portable);
 #if defined(__x86_64__)

@@ -67,7 +67,7 @@ extension Device {
     guard inner > 0 else {
       return try write(tensor([Float(0)], [1, 1, 1]).broadcast(to: result.shape), into: result)
     }
-    let (a, b) = (try converted(a, to: form.factors), try converted(b, to: form.factors))
+    let (a, b) = (try converted(a, to: form.factors), try rightFactor(b, form))
     let mayBeCut = hasManyCores && batch == 1 && ending.isEmpty && a.isDense && b.isDense
     // Rows that bulk copies take are whole 16 bytes.
     let isCopied = m % 8 == 0 && n % 8 == 0
@@ -94,6 +94,7 @@ extension Device {
     var kind = kind(form, batch: batch, rows: m, columns: n, inner: inner)
     (kind.sharesA, kind.sharesB) = (a.shape[0] < batch, b.shape[0] < batch)
     (kind.type, kind.output) = (kernelType(a), kernelType(result))
+    kind.otherType = kernelType(b) == kind.type ? nil : b.type
     kind.bias = ending.bias?.kind ?? .none
     (kind.activation, kind.hasResidual) = (ending.activation, ending.residual != nil)
     (kind.plan, kind.sweepsRows) = (kind.plan(withRoomFor: n), hasManyCores && n > m)
@@ -137,6 +138,11 @@ extension Device {
     return try converted(summed(parts, axis: 0), to: form.result)
   }
 
+  /// A right factor as kernels take it: in the form's type, or in the 16 bits in which a weight is kept.
+  func rightFactor(_ tensor: Tensor, _ form: ProductForm) throws -> Tensor {
+    keepsWeightsInHalf && Self.halves.contains(tensor.type) ? tensor : try converted(tensor, to: form.factors)
+  }
+
   private func kind(
     _ form: ProductForm, batch: Int, rows m: Int, columns n: Int, inner: Int
   ) -> BatchedProduct {
@@ -159,6 +165,10 @@ extension Device {
   private func plan(batch: Int, rows m: Int, columns n: Int, inner: Int) -> Gemm.Plan {
     guard !hasManyCores else { return Gemm.Plan(rows: 64, columns: 64, inner: 32) }
     var plan = Gemm.Plan.cpu(rows: m, columns: n, threads: batch >= 4 ? 1 : 2)
+    if m <= 6 {
+      // Such rows are multiplied with the other factor as it lies: long stretches of few rows of it come from memory fastest.
+      (plan.columns, plan.inner) = (128, 4096)
+    }
     // No wider than there are numbers: what a tile can hold is memory of each thread.
     plan.rows = min(plan.rows, max(8, m.nextPowerOfTwo))
     plan.columns = min(plan.columns, max(16, n.nextPowerOfTwo))
@@ -236,7 +246,7 @@ extension Variable {
     let (own, others) = (value.type, other.value.type)
     // Rounded once, for the gradients too.
     let (a, b) = (
-      try device.converted(value, to: form.factors), try device.converted(other.value, to: form.factors)
+      try device.converted(value, to: form.factors), try device.rightFactor(other.value, form)
     )
     let result = try device.product(a, b, form, bias: bias?.value)
     return device.note(result, from: [self, other] + (bias.map { [$0] } ?? [])) { g in

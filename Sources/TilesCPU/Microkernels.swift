@@ -10,6 +10,11 @@ internal import Memory
       Int, Int, Int, UnsafePointer<Float>?, Int, Int, UnsafePointer<Float>?, Int, Int,
       UnsafeMutablePointer<Float>?, Int, Int32
     ) -> Void
+  let matmulRows:
+    @convention(c) (
+      gw_type, Int, Int, Int, UnsafePointer<Float>?, Int, Int, UnsafeRawPointer?, Int,
+      UnsafeMutablePointer<Float>?, Int, Int32
+    ) -> Void
   let packRows:
     @convention(c) (
       gw_type, Int, Int, UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?
@@ -41,12 +46,14 @@ internal import Memory
       let name = unsafe String(cString: table.pointee.name)
       if wanted == nil || wanted == name {
         guard let matmul = unsafe table.pointee.matmul_f32, let packRows = unsafe table.pointee.pack_rows,
+          let matmulRows = unsafe table.pointee.matmul_rows,
           let packColumns = unsafe table.pointee.pack_columns,
           let toFloat = unsafe table.pointee.to_float, let quantizeRows = unsafe table.pointee.quantize_rows,
           let matmulInteger = unsafe table.pointee.matmul_q16, let map = unsafe table.pointee.map
         else { return nil }
         self.name = name
         unsafe self.matmul = matmul
+        unsafe self.matmulRows = matmulRows
         unsafe self.packRows = packRows
         unsafe self.packColumns = packColumns
         unsafe self.toFloat = toFloat

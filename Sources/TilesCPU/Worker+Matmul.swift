@@ -47,7 +47,15 @@ extension Worker {
     let inner = plan.transposesRight ? right.columnStride : right.rowStride
     let outer = plan.transposesRight ? right.rowStride : right.columnStride
     let packed = unsafe workspace.assumingMemoryBound(to: Float.self)
+    // Rows of few products are read where they lie: packed they would be stored and read again for each of them.
     let type = gw_type(plan.rightType)
+    if inner == 1, outer != 1, m <= Self.fewRows, [GW_F32, GW_F16, GW_BF16].contains(type), a.type == GW_F32,
+      !a.isNegated
+    {
+      return unsafe microkernels.matmulRows(
+        type, m, n, k, a.base.assumingMemoryBound(to: Float.self), a.row, a.column, right.base,
+        outer * type.scalarBytes, c, target.rowStride, continuing)
+    }
     var bRow = 16
     var bPanel = 16 * k
     if plan.blockElements == 1 && (outer == 1 || n == 1) {
@@ -127,6 +135,8 @@ extension Worker {
     for index in 0..<count { unsafe numbers[index] = -numbers[index] }
   }
 
+  /// Rows of the left operand for which the right one's are not packed.
+  static let fewRows = 6
   /// Rows of the left operand that are multiplied while the panels pass by.
   static let rowBlock = 96
   /// Elements between rows of their copy, so that rows do not fall on the same cache sets.

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 
 extension OptimizerSettings {
   /// Keys of the object that gives these settings.
@@ -17,18 +18,30 @@ extension OptimizerSettings {
       "Rates and decays of parameters that move otherwise than most; only groups that the network has."),
   ]
 
-  /// Keys of `groups`.
-  static let groupKeys = [
-    group(
-      "state_space", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`, 0.001 at most", rate),
-      "Poles and decays, of state spaces and of moving averages."),
-    group(
-      "filter", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`", rate),
-      "Taps of filters that are parameters themselves."),
-    group(
-      "positions", SettingKey("rate", .nonNegative, default: 1e-5, rate),
-      "Numbers by which the networks of M2-BERT's filters know a lag."),
+  /// Groups, and their keys in `groups`.
+  static let groupsOfKeys: [(group: ParameterGroup, key: SettingKey)] = [
+    (
+      .stateSpace,
+      group(
+        "state_space", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`, 0.001 at most", rate),
+        "Poles and decays, of state spaces and of moving averages.")
+    ),
+    (
+      .filter,
+      group(
+        "filter", SettingKey("rate", .nonNegative, otherwise: "`optimizer.rate`", rate),
+        "Taps that are parameters, and the networks that give the filters of Hyena and Monarch Mixer.")
+    ),
+    (
+      .positions,
+      group(
+        "positions", SettingKey("rate", .nonNegative, default: 1e-5, rate),
+        "Numbers by which the networks of M2-BERT's filters know a lag.")
+    ),
   ]
+
+  /// Keys of `groups`.
+  static let groupKeys = groupsOfKeys.map(\.key)
 
   private static let rate = "Learning rate of the group; 0 leaves it as it is."
 

@@ -61,7 +61,7 @@ public struct OptimizerSettings: Sendable, Hashable {
     }
     guard let stated = try node.optional("groups") else { return }
     try stated.requireKeys(Self.groupKeys)
-    for (key, group) in zip(Self.groupKeys, [ParameterGroup.stateSpace, .filter, .positions]) {
+    for (group, key) in Self.groupsOfKeys {
       guard let numbers = try stated.optional(key.name) else { continue }
       if case .object(let keys) = key.values { try numbers.requireKeys(keys) }
       groups[group] = Group(

@@ -4,7 +4,7 @@ internal import Glibc
 /// How the learning rate changes over the steps.
 public struct Schedule: Sendable, Hashable {
   /// What follows the warmup.
-  public enum Shape: String, Sendable, Hashable, CaseIterable {
+  public enum Shape: String, Sendable, Hashable {
     /// The rate stays.
     case constant
     /// It falls in a straight line to the floor.
@@ -69,7 +69,10 @@ public struct Schedule: Sendable, Hashable {
       throw unused.wrong("no such key, since a constant rate has no end")
     }
     let (name, settings) = try node.named(Self.forms)
-    shape = Shape(rawValue: name) ?? .constant
+    guard let shape = Shape(rawValue: name) else {
+      preconditionFailure("schedule \(name) is described, not read")
+    }
+    self.shape = shape
     warmup = Double(try settings?.share("warmup") ?? 0)
     floor = Double(try settings?.share("floor") ?? 0)
   }

@@ -89,7 +89,7 @@ import Train
     #expect(failure.code == 1 && failure.text.contains("Near to it: model.mixer.hyena."), "\(failure)")
     #expect(complaint("hyena.order").text.contains("Near to it: model.mixer.hyena.order."))
     #expect(complaint("dropout").text.contains("Near to it: model.dropout."))
-    #expect(complaint("xylophone").text.contains("no key xylophone. `godwit recipe` lists all."))
+    #expect(complaint("xylophone").text.contains("no key “xylophone”. `godwit recipe` lists all."))
     #expect(complaint("").code == 0 && complaint(".").code == 1)
     #expect(complaint("batch", "--markdown").code == 64 && complaint("--json", "--markdown").code == 64)
   }

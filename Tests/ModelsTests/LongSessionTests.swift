@@ -6,7 +6,7 @@ import TilesCPU
 @testable import Models
 @testable import Tensors
 
-/// Prompts of 9,000 tokens and steps behind them as a GPU runs them, 16-bit factors and memory apart; whole sequences on the cores in
+/// Prompts of 9,215 tokens, after which spans of 512 positions begin anew, and steps behind them as a GPU runs them, 16-bit factors and memory apart; whole sequences on the cores in
 /// float32 are the judge.
 @Suite struct LongSessionTests {
   private static let mixers: [SequenceSettings.Mixer] =
@@ -17,7 +17,7 @@ import TilesCPU
       .longConv(LongConvolutionSettings()),
       .monarchMixer(filterWidth: 16, features: 5, frequency: 5, normalises: true),
     ] + SequenceSettings.Mixer.listedExamples
-  private static let length = 9000
+  private static let length = 9215
   private let next: [Int32] = [3, 0, 5]
 
   private func network(_ mixer: SequenceSettings.Mixer, on device: Device) throws -> SequenceNetwork {

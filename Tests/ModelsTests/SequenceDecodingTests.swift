@@ -198,10 +198,12 @@ import TilesCPU
   }
 
   /// What goes on gives what it gives beside sequences that go on too.
-  @Test(arguments: [false, true]) func sequencesEnd(isDevice: Bool) throws {
+  @Test(arguments: [false, true], replayed) func sequencesEnd(
+    isDevice: Bool, mixer: SequenceSettings.Mixer
+  ) throws {
     let cores = try CPUExecutor(threads: 2)
     let device = Device(isDevice ? DeviceExecutor(cores) : cores)
-    let network = try network(.h3(states: 8, headWidth: 1), on: device, isHybrid: true)
+    let network = try network(mixer, on: device, isHybrid: true)
     let rows = network.settings.embeddingRows
     func run(_ ends: [Int]) throws -> [[Float]] {
       // No longer than the first, which ends at its capacity.
@@ -234,9 +236,11 @@ import TilesCPU
   }
 
   /// Steps without the host in between are those that the host asks for one by one, across runs and up to the capacity.
-  @Test func likeliestStepsAreStepsWithTheLikeliestTokens() throws {
+  @Test(arguments: replayed) func likeliestStepsAreStepsWithTheLikeliestTokens(
+    mixer: SequenceSettings.Mixer
+  ) throws {
     let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
-    let network = try network(.h3(states: 8, headWidth: 1), on: device, isHybrid: true)
+    let network = try network(mixer, on: device, isHybrid: true)
     let prompts: [[Int32]] = [[1, 2, 3], [4], [5, 6]]
     let session = try SequenceSession(network, capacity: 43)
     var logits = try session.begin(prompts)

@@ -106,6 +106,34 @@ import TilesCPU
     #expect(try !x.turned().value.isDense || length == 1 || channels == 1)
   }
 
+  /// On cores weights whose numbers are ones of 16 bits are kept in those, and products have the same bits.
+  @Test(arguments: [ElementType.float32, .float16, .bfloat16], [1, 3, 7, 40]) func keptHalvesGiveTheSameBits(
+    type: ElementType, rows: Int
+  ) throws {
+    let device = Device(try CPUExecutor(threads: 2))
+    let weight = try leaf([24, 37], 1, on: device)
+    try weight.assign(
+      device.numbers(device.converted(device.converted(weight.value, to: type), to: .float32)))
+    let blocks = try leaf([3, 8, 16], 2, on: device)
+    try blocks.assign(
+      device.numbers(device.converted(device.converted(blocks.value, to: type), to: .float32)))
+    let (x, y) = (try leaf([rows, 37], 3, on: device), try leaf([rows, 48], 4, on: device))
+    func results() throws -> [[Float]] {
+      try device.evaluating {
+        try [
+          x.product(weight.asRightFactor(), transposesOther: true), y.product(blocks: blocks.asRightFactor()),
+        ].map { try device.numbers($0.value) }
+      }
+    }
+    let before = try results()
+    device.keepsWhatParametersGive = true
+    let kept = try device.evaluating { try [weight, blocks].map { try $0.asRightFactor().value.type } }
+    #expect(kept == [type, type])
+    for _ in 0..<2 { #expect(try results() == before) }
+    try weight.assign(numbers(24 * 37, seed: 9))
+    #expect(try device.evaluating { try weight.asRightFactor().value.type } == .float32)
+  }
+
   @Test func resultsOfParametersAreKeptUntilOneIsWritten() throws {
     let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)), factors: .bfloat16)
     let weight = try leaf([3, 5], 1, on: device)

@@ -53,6 +53,7 @@ import Tiles
     Plan.Shape(batch: 1, channels: 3, length: 1000, filterLength: 17, type: .float16),
     Plan.Shape(batch: 1, channels: 2, length: 2048, mode: .circular),
     Plan.Shape(batch: 2, channels: 1, length: 8192, type: .float16),
+    Plan.Shape(batch: 3, channels: 2, length: 5000),
     Plan.Shape(batch: 1, channels: 1, length: 16384, type: .float16),
     Plan.Shape(batch: 1, channels: 2, length: 8192, filterLength: 5000, mode: .circular, type: .float16),
   ]

@@ -90,6 +90,10 @@ typedef struct {
   void (*matmul_f32)(long m, long n, long k, const float *a, ptrdiff_t a_row, ptrdiff_t a_column, const float *b,
                      ptrdiff_t b_row, ptrdiff_t b_panel, float *c, ptrdiff_t c_row, int accumulate);
 
+  // The same with W's n rows of k contiguous numbers of F32, F16 or BF16 (B = W transposed) as they lie, for few rows of A.
+  void (*matmul_rows)(gw_type type, long m, long n, long k, const float *a, ptrdiff_t a_row, ptrdiff_t a_column,
+                      const void *w, ptrdiff_t w_row_bytes, float *c, ptrdiff_t c_row, int accumulate);
+
   // Panels of 16 columns from the n rows of k numbers of W (B = W transposed): dst[(j / 16) * 16 * k + p * 16 + j % 16]
   // = float(W(j, p)); lanes past n are zero. Any type but I32. src advances src_row_bytes a row.
   void (*pack_rows)(gw_type type, long n, long k, const void *src, ptrdiff_t src_row_bytes, float *dst);

@@ -24,7 +24,9 @@ extension KernelCatalogue {
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 32) { ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true) },
       shape(radix: 64, type: .float16) { $0.chunks = 2 },
+      shape(radix: 64) { ($0.chunks, $0.isConjugated) = (2, true) },
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.chunks) = (true, 2) },
+      shape(radix: 64) { ($0.isGatedBefore, $0.chunks, $0.isConjugated) = (true, 2, true) },
       shape(radix: 64, type: .float16) { ($0.gatesAfter, $0.chunks) = (1, 2) },
       shape(radix: 64, type: .float16) { ($0.gatesAfter, $0.chunks, $0.isConjugated) = (2, 2, true) },
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.gatesAfter, $0.chunks) = (true, 1, 2) },
@@ -42,7 +44,7 @@ extension KernelCatalogue {
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
         cases: [
           Case(
-            ["B": 3, "R": shape.isWhole ? 64 * shape.chunks : 88, "share": 2],
+            ["B": 3, "R": !shape.isWhole ? 88 : shape.chunks > 1 ? 2 * 64 * shape.chunks : 64, "share": 2],
             matrices(MonarchTile.parts(shape.constants)))
         ]
       ) { try MonarchFused.kernel(shape) }

@@ -83,10 +83,11 @@ struct MonarchFilter {
     for chunk in [Index(0), 1] {
       alone {
         let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
-        largest.append(k.map(.max, parts[0], parts[1]))
+        largest.append(k.map(.multiply, k.map(.max, parts[0], parts[1]), 4.0))
       }
     }
-    // What K₁ − i·K₀ cannot exceed, and K₀ less so.
+    // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is no larger than a quarter of T(u), so that in float16 it
+    // does not overflow before the results do.
     let scale = k.map(.max, k.map(.add, largest[0], largest[1]), 0x1p-100)
     let factor = k.map(.reciprocal, scale)
     func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }

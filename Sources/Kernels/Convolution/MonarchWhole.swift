@@ -26,7 +26,7 @@ final class MonarchWhole {
     spectrumConstants = try place(try MonarchWideSpectrum.constants())
   }
 
-  /// Of which rows are.
+  /// Chunks of 8,192 points of which rows are.
   var chunks: Int { shape.chunks.count }
 
   /// Spectra of filters of whole rows.

@@ -24,6 +24,8 @@ public struct BatchedProduct: Sendable, Hashable {
   public var hasResidual = false
   /// Type of A and B: float32, or 16 bits for machines with units for such products.
   public var type = ElementType.float32
+  /// Type of B where that is another: 16 bits, which are widened, for cores.
+  public var otherType: ElementType?
   /// Type of C; sums are float32.
   public var output = ElementType.float32
   /// Whether tasks near in time are those of different rows of C and the same columns, so that B is read from memory once and A
@@ -53,10 +55,12 @@ public struct BatchedProduct: Sendable, Hashable {
     let ending =
       (bias == .none ? "" : "_bias_\(bias.rawValue)") + (activation.map { "_\($0.rawValue)" } ?? "")
       + (hasResidual ? "_residual" : "") + (sweepsRows ? "_down" : "") + (sumsBatch ? "_summed" : "")
+      + (otherType.map { "_by_\($0.rawValue)" } ?? "")
     return try Kernel("product_\(sides)_\(type.rawValue)\(ending)") { k in
       let (batch, m, n, inner) = (k.extent("batch"), k.extent("M"), k.extent("N"), k.extent("K"))
       let a = k.input("A", type, [sharesA ? 1 : batch] + (transposesA ? [inner, m] : [m, inner]))
-      let b = k.input("B", type, [sharesB ? 1 : batch] + (transposesB ? [n, inner] : [inner, n]))
+      let b = k.input(
+        "B", otherType ?? type, [sharesB ? 1 : batch] + (transposesB ? [n, inner] : [inner, n]))
       let vector: TensorParameter? =
         switch bias {
         case .none: nil

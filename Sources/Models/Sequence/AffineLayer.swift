@@ -25,7 +25,7 @@ struct AffineLayer {
   ) throws -> Variable {
     guard isScaling, activation == nil, residual == nil, !x.device.keepsChannelsApart else {
       return try x.product(
-        weight.asFactor(), transposesOther: true, bias: bias, activation: activation, adding: residual)
+        weight.asRightFactor(), transposesOther: true, bias: bias, activation: activation, adding: residual)
     }
     // Matrix units would be given one number of sixteen.
     let (factor, weights) = (
@@ -56,7 +56,7 @@ struct AffineLayer {
     let (b, inputs, length) = (x.shape[0], x.shape[1], x.shape[2])
     guard x.device.keepsChannelsApart else {
       return try x.product(
-        weight.asFactor(), transposesSelf: true, transposesOther: true, bias: bias, activation: nil,
+        weight.asRightFactor(), transposesSelf: true, transposesOther: true, bias: bias, activation: nil,
         adding: residual)
     }
     let flat = try x.permuted([1, 0, 2]).reshaped([inputs, b * length])

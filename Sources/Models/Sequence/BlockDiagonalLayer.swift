@@ -29,12 +29,12 @@ struct BlockDiagonalLayer {
   /// - Parameter residual: as the result, added to it.
   func callAsFunction(_ x: Variable, adding residual: Variable? = nil) throws -> Variable {
     if isWhole {
-      return try x.product(blocks: weight.asFactor(), bias: bias, adding: residual)
+      return try x.product(blocks: weight.asRightFactor(), bias: bias, adding: residual)
     }
     let (blocks, p) = (weight.shape[0], weight.shape[2])
     let rows = x.shape.dropLast().reduce(1, *)
     let flat = try x.reshaped([rows, inputs]).padded(axis: 1, after: blocks * p - inputs)
-    let y = try flat.product(blocks: weight.asFactor()).sliced(axis: 1, 0..<outputs)
+    let y = try flat.product(blocks: weight.asRightFactor()).sliced(axis: 1, 0..<outputs)
     let z = try (bias.map { try y + $0 } ?? y).reshaped(x.shape.dropLast() + [outputs])
     return try residual.map { try z + $0 } ?? z
   }
@@ -42,7 +42,7 @@ struct BlockDiagonalLayer {
   /// act(g) · h of the halves of the results, of layers without bias: `[…, in]` → `[…, out / 2]`.
   func gated(_ x: Variable, _ activation: Activation) throws -> Variable {
     if bias == nil, isWhole {
-      return try x.gatedProduct(blocks: weight.asFactor(), activation)
+      return try x.gatedProduct(blocks: weight.asRightFactor(), activation)
     }
     let halves = try self(x).split(axis: x.shape.count - 1, 2)
     return try halves[0].map(halves[1]) { activation.apply(to: $0) * $1 }

@@ -42,7 +42,7 @@ extension FeedForwardKind {
     let (name, settings) = try node.named(Self.forms)
     switch name {
     case "dense": self = .dense
-    default:
+    case "block_diagonal", "monarch":
       let blocks = try settings?.blocks(dividing: width, inner) ?? 4
       guard width % blocks == 0, inner % blocks == 0 else {
         throw node.wrong("blocks that divide the width, \(width), and feed_forward, \(inner)")
@@ -52,6 +52,7 @@ extension FeedForwardKind {
         throw node.wrong("blocks whose square divides \(smaller)")
       }
       self = name == "monarch" ? .monarch(blocks: blocks) : .blockDiagonal(blocks: blocks)
+    default: preconditionFailure("feed-forward layers \(name) are described, not read")
     }
   }
 

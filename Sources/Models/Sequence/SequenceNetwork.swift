@@ -72,7 +72,9 @@ public final class SequenceNetwork {
   }
 
   /// Logits of outputs of ``hidden(_:batch:)``.
-  func head(_ hidden: Variable) throws -> Variable { try hidden.product(embedding, transposesOther: true) }
+  func head(_ hidden: Variable) throws -> Variable {
+    try hidden.product(embedding.asRightFactor(), transposesOther: true)
+  }
 
   /// Normalised outputs of the last block, `[batch, L, D]`.
   public func hidden(_ tokens: [Int32], batch: Int) throws -> Variable {

@@ -3,8 +3,6 @@ internal import Memory
 internal import Tensors
 
 extension Hyena: ReplayableMixer {
-  var hasReplayableSteps: Bool { ShortConvolutionShape.widths.contains(shortTaps) }
-
   func steps(_ shared: StepMemory) throws -> any MixerSteps { try HyenaSteps(self, shared) }
 }
 
