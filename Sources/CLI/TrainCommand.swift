@@ -204,6 +204,7 @@ struct TrainCommand: ParsableCommand {
     for folder in folders { try folder.prepare() }
   }
 
+  /// What all seeds are trained on.
   private func examples(of recipe: Recipe) throws -> RecipeExamples {
     Output.hint("\(recipe.trainCount + recipe.testCount) examples are prepared")
     defer { Output.hint("") }

@@ -148,7 +148,8 @@ extension Device {
   ) -> BatchedProduct {
     var kind = BatchedProduct(
       plan: hasManyCores && form.factors != scalar
-        ? .gpu(batch: batch, rows: m, columns: n) : plan(batch: batch, rows: m, columns: n, inner: inner))
+        ? .gpu(batch: batch, rows: m, columns: n)
+        : plan(form, batch: batch, rows: m, columns: n, inner: inner))
     (kind.transposesA, kind.transposesB) = (form.transposesA, form.transposesB)
     return kind
   }
@@ -162,13 +163,10 @@ extension Device {
     }
   }
 
-  private func plan(batch: Int, rows m: Int, columns n: Int, inner: Int) -> Gemm.Plan {
+  private func plan(_ form: ProductForm, batch: Int, rows m: Int, columns n: Int, inner: Int) -> Gemm.Plan {
     guard !hasManyCores else { return Gemm.Plan(rows: 64, columns: 64, inner: 32) }
-    var plan = Gemm.Plan.cpu(rows: m, columns: n, threads: batch >= 4 ? 1 : 2)
-    if m <= 6 {
-      // Such rows are multiplied with the other factor as it lies: long stretches of few rows of it come from memory fastest.
-      (plan.columns, plan.inner) = (128, 4096)
-    }
+    var plan = Gemm.Plan.cpu(
+      rows: m, columns: n, threads: batch >= 4 ? 1 : 2, transposesB: form.transposesB)
     // No wider than there are numbers: what a tile can hold is memory of each thread.
     plan.rows = min(plan.rows, max(8, m.nextPowerOfTwo))
     plan.columns = min(plan.columns, max(16, n.nextPowerOfTwo))

@@ -47,8 +47,8 @@ extension Worker {
     let inner = plan.transposesRight ? right.columnStride : right.rowStride
     let outer = plan.transposesRight ? right.rowStride : right.columnStride
     let packed = unsafe workspace.assumingMemoryBound(to: Float.self)
-    // Rows of few products are read where they lie: packed they would be stored and read again for each of them.
     let type = gw_type(plan.rightType)
+    // For few products rows are read where they lie: packed they would be stored, and read again for each of them.
     if inner == 1, outer != 1, m <= Self.fewRows, [GW_F32, GW_F16, GW_BF16].contains(type), a.type == GW_F32,
       !a.isNegated
     {

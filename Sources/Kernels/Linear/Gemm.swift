@@ -64,7 +64,11 @@ public enum Gemm {
     public static let cpu = Plan(rows: 512, columns: 384, inner: 256)
 
     /// The largest tiles that keep `threads` evenly busy with a product of that size: large tiles pack and copy less.
-    public static func cpu(rows m: Int, columns n: Int, threads: Int) -> Plan {
+    ///
+    /// - Parameter transposesB: whether B lies as `[N, K]`.
+    public static func cpu(rows m: Int, columns n: Int, threads: Int, transposesB: Bool = false) -> Plan {
+      // So few rows are multiplied with B as it lies: long stretches of few of its rows come from memory fastest.
+      if transposesB, m <= 6 { return Plan(rows: 8, columns: 128, inner: 4096) }
       // Tiles wider than the second level pay only where tall ones read each packed step often.
       let tall = m >= 2048 ? [(1024, 768)] : []
       let plans = (tall + [(512, 512), (512, 384), (512, 256), (256, 256), (192, 192), (96, 128)]).map {

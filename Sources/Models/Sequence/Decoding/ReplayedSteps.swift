@@ -50,11 +50,12 @@ struct StepInput {
 
 /// Steps of a network as kernels on memory that stays where it is, so that a GPU starts a whole step as one.
 ///
-/// For networks of mixers that are ``ReplayableMixer``, with dense or gated block-diagonal feed-forward layers, on machines with memory of their own. Prompts go
-/// through the network as when it trains; states are handed over. Positions are data: sequences may be of different lengths.
+/// For networks of mixers that are ``ReplayableMixer``, with dense or gated block-diagonal feed-forward layers, on machines with memory
+/// of their own. Prompts go through the network as when it trains; states are handed over. Positions are data: sequences may be of
+/// different lengths.
 final class ReplayedSteps {
   /// Sequences.
-  let batch: Int
+  var batch: Int { shared.batch }
   private let network: SequenceNetwork
   private let shared: StepMemory
   private let replay: StepReplay
@@ -65,8 +66,6 @@ final class ReplayedSteps {
   private let embed: any CompiledKernel
   private let likeliest: (parts: any CompiledKernel, token: any CompiledKernel)
   private let lists: WorkLists?
-  /// Positions that a sequence can have.
-  private let capacity: Int
   /// The likeliest tokens of some steps and their log-probabilities, `[steps, B]`.
   private let found: (tokens: Tensor, logProbabilities: Tensor)
 
@@ -114,7 +113,7 @@ final class ReplayedSteps {
     let shared = StepMemory(
       device: device, preparation: preparation, workspace: Workspace(executor), batch: batch,
       capacity: capacity)
-    (self.network, self.batch, self.shared, self.capacity) = (network, batch, shared, capacity)
+    (self.network, self.shared) = (network, shared)
     replay = StepReplay(executor, shared.workspace)
     let width = network.settings.width
     head = try shared.linear(network.embedding, nil)
@@ -217,7 +216,7 @@ final class ReplayedSteps {
 
   /// Tokens and positions from the host. What a step leaves there is the likeliest next tokens and their positions.
   private func given(_ tokens: [Int32], at positions: [Int]) throws -> StepInput {
-    let last = capacity - 1
+    let last = shared.capacity - 1
     let inputs = try shared.workspace.inputs(inputParts) { tensors in
       tensors[0].withMutableElements(as: Int32.self) { span in
         for index in tokens.indices { span[index] = tokens[index] }
@@ -285,7 +284,7 @@ final class ReplayedSteps {
     let sums = try shared.workspace.tensor("sums of logits", .float32, [batch, spans])
     try likeliest.parts.run([logits, tops, places, sums], integers: [tokens])
     try likeliest.token.run(
-      [tops, places, sums, input.tokens, logProbabilities, input.positions], integers: [capacity - 1])
+      [tops, places, sums, input.tokens, logProbabilities, input.positions], integers: [shared.capacity - 1])
   }
 
   private var logProbabilities: Tensor {
