@@ -55,13 +55,14 @@ extension KernelCatalogue {
   }
 
   private static let longSteps: [CatalogueEntry] = [
-    (false, ElementType.float32), (true, .bfloat16), (true, .float16),
+    (false, ElementType.float32, ElementType.float32), (true, .float32, .bfloat16),
+    (true, .float32, .float16),
+    (false, .bfloat16, .bfloat16),
   ]
-  .flatMap { isGated, kept in
-    let input = LongConvolutionStep.Input(isGated: isGated, kept: kept)
+  .flatMap { isGated, type, kept in
+    let input = LongConvolutionStep.Input(isGated: isGated, type: type, kept: kept)
     var result = LongConvolutionStep.Result(input, output: kept)
     (result.isGated, result.addsTerm) = (isGated, isGated)
-    result.activation = isGated ? nil : .gelu
     let positions: [String: CatalogueEntry.Fill] = ["positions": .integers([0, 511, 512, 513, 1, 1200])]
     let capacity = 1201
     let sizes = [(1, 3), (6, 41), (3, 256)].map { (batch: Int, channels: Int) in

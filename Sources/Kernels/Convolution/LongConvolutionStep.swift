@@ -1,7 +1,7 @@
 public import Memory
 public import Tiles
 
-/// One position of long convolutions for each sequence, by the sum as it is written: x = gate · u, y = act(Σ_l k[l] x_{p−l} + D x) · gate.
+/// One position of long convolutions for each sequence, by the sum as it is written: x = gate · u, y = (Σ_l k[l] x_{p−l} + D x) · gate + term.
 ///
 /// All inputs so far are kept, and where the position is, is data. The past is cut into spans, so that few sequences keep a whole GPU
 /// busy: ``parts(_:)`` sums each, ``result(_:)`` adds them up. Floor: inputs so far, p·bytes of one·B·D, over the memory bandwidth.
@@ -45,9 +45,7 @@ public enum LongConvolutionStep {
   public struct Result: Sendable, Hashable {
     /// The convolution's input.
     public var input: Input
-    /// What is made of the sum first.
-    public var activation: Activation?
-    /// Whether that is multiplied by a gate.
+    /// Whether it is multiplied by a gate.
     public var isGated = false
     /// Whether something is added at last.
     public var addsTerm = false
@@ -109,8 +107,8 @@ public enum LongConvolutionStep {
   /// Arguments: positions int32 `[B]`; u, where there is one its gate; newest float32 `[D]`, k[0] + D; the parts; where there are, the gate
   /// of the result and the term, float32 `[B, D]` each; y `[B, D]`.
   public static func result(_ shape: Result) throws(TileError) -> Kernel {
-    let form = "\(shape.activation.map { "_\($0.rawValue)" } ?? "")\(shape.isGated ? "_times" : "")"
-    let title = "\(shape.input.title)\(form)\(shape.addsTerm ? "_plus" : "")_\(shape.output.rawValue)"
+    let form = "\(shape.isGated ? "_times" : "")\(shape.addsTerm ? "_plus" : "")"
+    let title = "\(shape.input.title)\(form)_\(shape.output.rawValue)"
     return try Kernel("long_convolution_step_\(title)") { k in
       let (batch, channels, spans) = (k.extent("B"), k.extent("D"), k.extent("spans"))
       let positions = k.input("positions", .int32, [batch])
@@ -132,8 +130,7 @@ public enum LongConvolutionStep {
         k.loop(position / Index(span) + 1) { part in
           k.assign(sum, k.map(.add, sum, k.load(parts, at: [sequence, part, channel], columns: columns)))
         }
-        let whole = shape.activation?.apply(to: sum, k) ?? sum
-        let gated = gate.map { k.map(.multiply, whole, load($0)) } ?? whole
+        let gated = gate.map { k.map(.multiply, sum, load($0)) } ?? sum
         k.store(term.map { k.map(.add, gated, load($0)) } ?? gated, to: y, at: [sequence, channel])
       }
     }
