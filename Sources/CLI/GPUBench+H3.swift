@@ -4,11 +4,12 @@ internal import Tiles
 internal import TilesCUDA
 
 extension GPUBench {
-  /// H3 of whole sequences and of a position more, of 64 sequences at the widths of 125 million and 1.3 billion parameters.
+  /// H3 of whole sequences, of a position more, and of a span's end, of 64 sequences at the widths of 125 million and 1.3 billion parameters.
   func h3() throws {
     for width in [768, 2048] {
       for length in [512, 1536] { try h3Chunks(width: width, length: length) }
       try h3Step(width: width)
+      try h3Span(width: width)
     }
   }
 
@@ -37,32 +38,65 @@ extension GPUBench {
   }
 
   private func h3Step(width: Int) throws {
-    let (batch, modes, taps) = (64, 32, 64)
-    let title = "B=\(batch) D=\(width) N=\(modes) taps=\(taps)"
+    let batch = bench.sequences ?? 64
+    let title = "B=\(batch) D=\(width) C=\(H3Step.span)"
     guard bench.wants("step \(title)") else { return }
-    let positions = try executor.tensor(.int32, [batch])
-    try executor.clear(positions)
+    let clock = try executor.tensor(.int32, [1])
+    try executor.clear(clock)
     let z = try random(.float32, [batch, 3, width], seed: 1)
-    let window = try random(.float32, [width, H3Step.starts, 2 * taps], seed: 2, scale: 0.1)
-    let vectors = try (0..<2).map { try random(.float32, [width], seed: UInt64($0 + 3)) }
-    let known = try (0..<4).map { try random(.float32, [width, modes], seed: UInt64($0 + 5), scale: 0.3) }
     let y = try executor.tensor(.bfloat16, [batch, width])
-    let shape = H3Step.Shape(width: width, taps: taps, modes: modes, keys: .bfloat16, output: .bfloat16)
-    let kernel = try executor.compile(try H3Step.kernel(shape))
-    // States of several layers take turns, as they do in a network, so that the cache is cold.
+    let kernel = try executor.compile(
+      try H3Step.kernel(H3Step.Shape(width: width, keys: .bfloat16, output: .bfloat16)))
+    // Memories of several layers take turns, as they do in a network, so that the cache is cold.
     let calls = try (0..<8).map { number -> () throws -> Void in
-      let ring = try random(.bfloat16, [batch, width, taps], seed: UInt64(number + 30))
-      let states = try (0..<2).map {
-        try random(.float32, [batch, width, modes], seed: UInt64(2 * number + $0 + 40))
+      let halves = try (0..<2).flatMap { half in
+        let seed = UInt64(30 + 6 * number + 3 * half)
+        let memory = try random(.float32, [batch, width, H3Step.span], seed: seed)
+        return [
+          memory, memory,
+          try random(.float32, [width, 2 * H3Step.span], seed: seed + 1, scale: 0.1),
+          try random(.float32, [width], seed: seed + 2),
+        ]
       }
-      return {
-        try kernel.run(
-          [positions, z, ring, ring, window, vectors[0]] + known + [vectors[1]] + states + [y])
-      }
+      return { try kernel.run([clock, z] + halves + [y]) }
     }
     report(
       Figure(
         op: "h3_step", shape: title, seconds: try time(calls),
-        bytes: Double(batch * width * (16 * modes + 2 * taps))))
+        bytes: Double(batch * width * (8 * H3Step.span + 24))))
+  }
+
+  private func h3Span(width: Int) throws {
+    let (batch, modes, taps, span) = (bench.sequences ?? 64, 32, 64, H3Step.span)
+    let title = "B=\(batch) D=\(width) N=\(modes) taps=\(taps)"
+    guard bench.wants("span \(title)") else { return }
+    let clock = try executor.tensor(.int32, [1])
+    try executor.clear(clock)
+    let shape = H3Span.Shape(modes: modes, taps: taps, type: .bfloat16)
+    func factor(_ rows: Int, _ columns: Int, _ seed: UInt64) throws -> Tensor {
+      try random(.bfloat16, [width, shape.parts, rows, columns], seed: seed, scale: 0.05)
+    }
+    let entering = [
+      try factor(2 * shape.places, span, 1), try factor(span, span, 2), try factor(span, modes, 3),
+      try factor(span, modes, 4),
+    ]
+    let turns = try (0..<2).map { try random(.float32, [width, modes], seed: UInt64(5 + $0), scale: 0.3) }
+    let leaving = try (0..<2).map { try factor(modes, span, UInt64(7 + $0)) }
+    let kernel = try executor.compile(try H3Span.kernel(shape))
+    let calls = try (0..<8).map { number -> () throws -> Void in
+      let seed = UInt64(10 + 5 * number)
+      let memories = try (0..<2).map {
+        try random(.float32, [batch, width, span], seed: seed + UInt64($0))
+      }
+      let ring = try random(.bfloat16, [batch, width, shape.places], seed: seed + 2)
+      let states = try (0..<2).map {
+        try random(.float32, [batch, width, modes], seed: seed + 3 + UInt64($0))
+      }
+      return { try kernel.run([clock] + memories + [ring, ring] + entering + turns + states + leaving) }
+    }
+    report(
+      Figure(
+        op: "h3_span", shape: title, seconds: try time(calls),
+        bytes: Double(batch * width * (16 * (modes + span) + 2 * (shape.places + span)))))
   }
 }

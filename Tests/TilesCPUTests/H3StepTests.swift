@@ -19,75 +19,129 @@ import TilesCPU
     return (pow(size, Double(exponent)) * cos(angle), pow(size, Double(exponent)) * sin(angle))
   }
 
-  /// Rings that wrap round, sequences at different positions.
-  @Test(arguments: [(8, 4), (6, 4), (64, 32)]) func stepsAreConvolutions(sizes: (taps: Int, modes: Int))
-    throws
-  {
-    let (batch, width, (taps, modes)) = (3, 5, sizes)
-    let (lag, steps) = ([0, 3, 7], taps + 9)
+  /// Steps from the first position on, over spans whose rings wrap round, and the states that they leave.
+  @Test(arguments: [(8, 4), (6, 4), (40, 5), (64, 32)]) func stepsAreConvolutions(
+    sizes: (taps: Int, modes: Int)
+  ) throws {
+    let (batch, width, span, (taps, modes)) = (3, 5, H3Step.span, sizes)
+    let shape = H3Span.Shape(modes: modes, taps: taps, type: .float32)
+    let places = shape.places
+    let steps = places + 2 * span + 3
     func random(_ shape: [Int], _ seed: UInt64, _ range: ClosedRange<Float> = -1...1) throws -> Tensor {
       try Tensor(random: .float32, shape, seed: seed, in: range)
     }
-    let filter = try values(random([width, taps], 1, -0.3...0.3))
-    let poles = try [random([width, modes], 2, -0.6...0.6), random([width, modes], 3, -0.6...0.6)]
-    let residues = try [random([width, modes], 4, -0.2...0.2), random([width, modes], 5, -0.2...0.2)]
-    let (keySkip, skip) = (try values(random([width], 6)), try random([width], 7))
-    let inputs = try (0..<steps).map { try random([batch, 3, width], UInt64(20 + $0)) }
-    let (window, starts) = (try Tensor(zeros: .float32, [width, H3Step.starts, 2 * taps]), H3Step.starts)
-    let newest = try Tensor(zeros: .float32, [width])
-    window.withMutableElements(as: Float.self) { window in
-      newest.withMutableElements(as: Float.self) { newest in
-        for channel in 0..<width {
-          newest[channel] = Float(filter[channel * taps] + keySkip[channel])
-          for start in 0..<starts {
-            for place in 0..<2 * taps where (start + place) % taps != 0 {
-              window[(channel * starts + start) * 2 * taps + place] = Float(
-                filter[channel * taps + taps - (start + place) % taps])
-            }
+    func tensor(_ shape: [Int], _ number: ([Int]) -> Double) throws -> Tensor {
+      let result = try Tensor(zeros: .float32, shape)
+      result.withMutableElements(as: Float.self) { span in
+        for place in span.indices {
+          var (rest, at) = (place, [Int](repeating: 0, count: shape.count))
+          for axis in shape.indices.reversed() {
+            (rest, at[axis]) = rest.quotientAndRemainder(dividingBy: shape[axis])
           }
+          span[place] = Float(number(at))
         }
       }
+      return result
     }
-    let kernel = try CPUExecutor(threads: 2).compile(
-      H3Step.kernel(H3Step.Shape(width: width, taps: taps, modes: modes, keys: .float32, output: .float32)))
-    let ring = try Tensor(zeros: .float32, [batch, width, taps])
+    let shift = try values(random([width, taps], 1, -0.3...0.3))
+    let p = try [random([width, modes], 2, -0.6...0.6), random([width, modes], 3, -0.6...0.6)].map(values)
+    let c = try [random([width, modes], 4, -0.2...0.2), random([width, modes], 5, -0.2...0.2)].map(values)
+    let (keySkip, skip) = (try values(random([width], 6)), try values(random([width], 7)))
+    func pole(_ channel: Int, _ mode: Int, _ exponent: Int) -> Complex {
+      Self.power((p[0][channel * modes + mode], p[1][channel * modes + mode]), exponent)
+    }
+    func residue(_ channel: Int, _ mode: Int, _ exponent: Int) -> Complex {
+      Self.product(
+        (c[0][channel * modes + mode], c[1][channel * modes + mode]), pole(channel, mode, exponent))
+    }
+    func tap(_ channel: Int, _ lag: Int) -> Double { lag < taps ? shift[channel * taps + lag] : 0 }
+    func filter(_ channel: Int, _ lag: Int) -> Double {
+      (0..<modes).reduce(0) { $0 + residue(channel, $1, lag).real }
+    }
+    func part(_ value: Complex, _ number: Int) -> Double { number == 0 ? value.real : value.imaginary }
+    // What steps take.
+    func line(_ filter: (Int, Int) -> Double) throws -> Tensor {
+      try tensor([width, 2 * span]) { at in
+        at[1] == span ? 1 : at[1] == 0 || at[1] > span ? 0 : filter(at[0], span - at[1])
+      }
+    }
+    let memories = try (0..<2).map { _ in try Tensor(zeros: .float32, [batch, width, span]) }
+    let halves = try [
+      memories[0], memories[0], line(tap), tensor([width]) { tap($0[0], 0) + keySkip[$0[0]] }, memories[1],
+      memories[1], line(filter), tensor([width]) { filter($0[0], 0) + skip[$0[0]] },
+    ]
+    // What ends of spans take.
+    let entering =
+      try [
+        tensor([width, 1, 2 * places, span]) { at in
+          at[2] % places < places - span ? tap(at[0], at[3] + places - at[2] % places) : 0
+        },
+        tensor([width, 1, span, span]) { tap($0[0], $0[3] + span - $0[2]) },
+      ]
+      + (0..<2).map { number in
+        try tensor([width, 1, span, modes]) { part(pole($0[0], $0[3], span - 1 - $0[2]), number) }
+      }
+    let turns = try (0..<2).map { number in
+      try tensor([width, modes]) { part(pole($0[0], $0[1], span), number) }
+    }
+    let leaving = try (0..<2).map { number in
+      try tensor([width, 1, modes, span]) { at in
+        (number == 0 ? 1 : -1) * part(residue(at[0], at[2], at[3] + 1), number)
+      }
+    }
+    let ring = try Tensor(zeros: .float32, [batch, width, places])
     let states = try (0..<2).map { _ in try Tensor(zeros: .float32, [batch, width, modes]) }
+    let executor = try CPUExecutor(threads: 2)
+    let step = try executor.compile(
+      H3Step.kernel(H3Step.Shape(width: width, keys: .float32, output: .float32)))
+    let end = try executor.compile(H3Span.kernel(shape))
+    let inputs = try (0..<steps).map { try random([batch, 3, width], UInt64(20 + $0)) }
     let numbers = inputs.map(values)
-    let (p, c) = (poles.map(values), residues.map(values))
     func input(_ step: Int, _ sequence: Int, _ part: Int, _ channel: Int) -> Double {
       numbers[step][(sequence * 3 + part) * width + channel]
     }
-    for step in 0..<steps {
-      let positions = try Tensor(zeros: .int32, [batch])
-      positions.withMutableElements(as: Int32.self) { span in
-        for sequence in 0..<batch { span[sequence] = Int32(step + lag[sequence]) }
+    /// What the diagonal state space takes.
+    func entered(_ at: Int, _ sequence: Int, _ channel: Int) -> Double {
+      let shifted = (0...min(at, taps - 1)).reduce(0.0) {
+        $0 + tap(channel, $1) * input(at - $1, sequence, 1, channel)
       }
+      return (shifted + keySkip[channel] * input(at, sequence, 1, channel)) * input(at, sequence, 2, channel)
+    }
+    // Sums of some hundred products whose factors stay below a few units.
+    let bound = Double(taps + 2 * modes * 8) * 0x1p-22
+    for number in 0..<steps {
+      let clock = try Tensor(zeros: .int32, [1])
+      clock.withMutableElements(as: Int32.self) { $0[0] = Int32(number) }
       let y = try poisoned(.float32, [batch, width])
-      try kernel.run(
-        [positions, inputs[step], ring, ring, window, newest] + poles + residues + [skip] + states + [y])
+      try step.run([clock, inputs[number]] + halves + [y])
+      if number % span == span - 1 {
+        try end.run([clock] + memories + [ring, ring] + entering + turns + states + leaving)
+      }
       var exact: [Double] = []
       for sequence in 0..<batch {
         for channel in 0..<width {
-          func entering(_ at: Int) -> Double {
-            let shifted = (0...min(at, taps - 1)).reduce(0.0) {
-              $0 + filter[channel * taps + $1] * input(at - $1, sequence, 1, channel)
-            }
-            return (shifted + keySkip[channel] * input(at, sequence, 1, channel))
-              * input(at, sequence, 2, channel)
+          let sum = (0...number).reduce(skip[channel] * entered(number, sequence, channel)) {
+            $0 + filter(channel, number - $1) * entered($1, sequence, channel)
           }
-          var sum = values(skip)[channel] * entering(step)
-          for mode in channel * modes..<(channel + 1) * modes {
-            for at in 0...step {
-              let turned = Self.product(
-                (c[0][mode], c[1][mode]), Self.power((p[0][mode], p[1][mode]), step - at))
-              sum += turned.real * entering(at)
-            }
-          }
-          exact.append(sum * input(step, sequence, 0, channel))
+          exact.append(sum * input(number, sequence, 0, channel))
         }
       }
-      // Sums of some hundred products whose factors stay below a few units.
-      #expect(error(values(y), exact, inUnitsOf: Double(taps + 2 * modes * 8) * 0x1p-22) <= 1, "step \(step)")
+      #expect(error(values(y), exact, inUnitsOf: bound) <= 1, "step \(number)")
+    }
+    let whole = steps / span * span
+    for number in 0..<2 {
+      var exact: [Double] = []
+      for sequence in 0..<batch {
+        for channel in 0..<width {
+          for mode in 0..<modes {
+            exact.append(
+              (0..<whole).reduce(0) {
+                $0 + part(pole(channel, mode, whole - 1 - $1), number) * entered($1, sequence, channel)
+              })
+          }
+        }
+      }
+      #expect(error(values(states[number]), exact, inUnitsOf: bound) <= 1)
     }
   }
 

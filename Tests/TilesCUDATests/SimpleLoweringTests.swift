@@ -144,10 +144,10 @@ import Tiles
     }
     #expect(try RowsLayout(kernel(shift: 0)) != nil)
     #expect(try RowsLayout(kernel(shift: 1)) == nil)
-    let shape = H3Step.Shape(width: 768, taps: 64, modes: 32, keys: .bfloat16, output: .bfloat16)
+    let shape = H3Step.Shape(width: 768, keys: .bfloat16, output: .bfloat16)
     let layout = try #require(RowsLayout(H3Step.kernel(shape)))
-    // Tiles of 32 columns leave no lane without numbers.
-    #expect((layout.lanes, layout.groups, layout.vector) == (4, 32, 8))
+    // Tiles of 16 columns leave no lane without numbers.
+    #expect((layout.lanes, layout.groups, layout.vector) == (4, 32, 4))
   }
 
   @Test func sumsOfRowsAreMadeByLanes() throws {

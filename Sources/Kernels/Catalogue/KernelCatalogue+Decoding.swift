@@ -7,23 +7,33 @@ extension KernelCatalogue {
   /// Kernels of a step of networks that continue sequences by states.
   static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + gates + states + chunks + lists
 
-  private static let h3: [CatalogueEntry] = [
-    (ElementType.float32, 8, 4, [1, 3]), (.bfloat16, 64, 32, [1, 9]), (.bfloat16, 64, 32, [64]),
-  ].map { keys, taps, modes, batches in
-    CatalogueEntry(
-      "h3_step_\(keys.rawValue)_\(taps)_\(modes)\(batches == [64] ? "_whole" : "")",
-      tolerance: keys == .float32
-        ? .sums(4 * (taps + 2 * modes)) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
-      cases: batches.map {
-        Case(
-          ["B": $0], ["positions": .integers([0, 5, 63, 64, 100, 131])])
-      }
-    ) {
-      try H3Step.kernel(
-        H3Step.Shape(
-          width: batches == [64] ? 32 : 41, taps: taps, modes: modes, keys: keys, output: keys))
+  private static let h3: [CatalogueEntry] =
+    [(ElementType.float32, 41, [1, 3]), (.bfloat16, 41, [1, 9]), (.bfloat16, 32, [64])].map {
+      keys, width, batches in
+      CatalogueEntry(
+        "h3_step_\(keys.rawValue)_\(width)",
+        tolerance: keys == .float32
+          ? .sums(8 * H3Step.span) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
+        cases: batches.flatMap { batch in [0, 7, 143].map { Case(["B": batch], ["clock": .integers([$0])]) } }
+      ) { try H3Step.kernel(H3Step.Shape(width: width, keys: keys, output: keys)) }
     }
-  }
+    + [(ElementType.float32, 6, 4), (.bfloat16, 64, 32), (.float16, 40, 12)].map { type, taps, modes in
+      // Factors that do not fall: sums of up to 64 products each.
+      CatalogueEntry(
+        "h3_span_\(taps)_\(modes)_\(type.rawValue)", tolerance: .sums(400),
+        cases: [(1, 15), (3, 31), (70, 63)].map { batch, clock in
+          Case(
+            ["B": batch, "D": 3],
+            [
+              "clock": .integers([clock]), "turnReal": .uniform(-0.7...0.7),
+              "turnImaginary": .uniform(-0.7...0.7), "older": .uniform(-0.3...0.3),
+              "newer": .uniform(-0.3...0.3),
+              "powerReal": .uniform(-0.3...0.3), "powerImaginary": .uniform(-0.3...0.3),
+              "farReal": .uniform(-0.3...0.3), "farImaginary": .uniform(-0.3...0.3),
+            ])
+        }
+      ) { try H3Span.kernel(H3Span.Shape(modes: modes, taps: taps, type: type)) }.large()
+    }
 
   private static let states: [CatalogueEntry] = [
     (ElementType.float32, 5), (.bfloat16, 4), (.bfloat16, 32), (.float16, 20),
@@ -135,21 +145,24 @@ extension KernelCatalogue {
       },
       CatalogueEntry(
         "likeliest_parts", tolerance: CatalogueEntry.Tolerance(absolute: 1e-5, relative: 1e-5),
-        cases: [(1, 1, 1), (3, 2048, 2048), (2, 5000, 4993)].map {
-          Case(["B": $0.0, "V": $0.1, "spans": ($0.2 + 2047) / 2048, "tokens": $0.2])
+        cases: [(1, 1, 1, 41), (3, 2048, 2048, LikeliestToken.clockTurn - 1), (2, 5000, 4993, 0)].map {
+          Case(
+            ["B": $0.0, "V": $0.1, "spans": LikeliestToken.spans(of: $0.2), "tokens": $0.2],
+            ["clock": .integers([$0.3])])
         }
       ) { try LikeliestToken.parts() },
       CatalogueEntry(
         "likeliest_token", tolerance: .sums(8),
         cases: [
           Case(
-            ["B": 5, "spans": 4, "last": 8],
+            ["B": 5, "spans": 4, "R": 8, "last": 8],
             [
+              "clock": .integers([43]),
               "positions": .integers([0, 3, 7, 8, 5]), "sums": .uniform(1...9),
               "tops": .numbers([1, 3, 2, 0, 7, 7, 1, 7, -1, -2, -3, -4, 0, 0, 0, 0, 5, 5, 6, 6]),
               "places": .numbers([100, 2050, 4099, 7000]),
             ])
         ]
-      ) { try LikeliestToken.kernel() },
+      ) { try LikeliestToken.kernel(spans: 4) },
     ]
 }

@@ -80,12 +80,13 @@ struct RowsLayout {
     guard held <= 2 * Self.columnRegisters * 32 * warps else { return nil }
     var lanes = 32 * warps
     if warps == 1 { while lanes > 1, lanes / 2 * vector >= columns { lanes /= 2 } }
+    let quantises = mixesLanes || tiles.contains { $0.type == .q16_rows }
     // A group of 32 numbers shares a scale.
-    self.lanes = max(lanes, 32 / vector)
+    self.lanes = quantises ? max(lanes, 32 / vector) : lanes
     self.rows = rows
     self.vector = vector
     // Lanes that ask each other are whole warps; others are dealt to tasks where there are more than a row's.
-    mixesLanes = mixesLanes || reductions > 0 || tiles.contains { $0.type == .q16_rows }
+    mixesLanes = quantises || reductions > 0
     var groups = 1
     while groups * 2 * self.lanes <= 256, groups < rows || mixesLanes && groups * self.lanes < 32 {
       groups *= 2

@@ -19,15 +19,31 @@ struct DiagonalPowers {
     self.shape = shape
     kernel = try shared.preparation.kernel("\(shape)") { try DiagonalStates.kernel(shape) }
     tensors = try shared.device.precisely {
-      let chunk = shape.chunk
-      // From `[lags, H, N]`.
-      let within = try DiagonalFilter.powers(known, (0..<chunk).map { chunk - 1 - $0 }).map {
-        try Self.parts($0.permuted([1, 0, 2]), shape.type).dense().value
-      }
-      let turn = try DiagonalFilter.powers(known, [chunk]).map {
-        try $0.reshaped([$0.shape[1], modes]).dense().value
-      }
-      return within + turn
+      try Self.entering(known, chunk: shape.chunk, shape.type) + Self.across(known, chunk: shape.chunk)
+    }
+  }
+
+  // From `[lags, H, N]`.
+
+  /// Powers Ā^(chunk − 1 − i) by which inputs of a chunk enter states, real and imaginary, `[H, parts, chunk, N]`.
+  static func entering(_ known: [Variable], chunk: Int, _ type: ElementType) throws -> [Tensor] {
+    try DiagonalFilter.powers(known, (0..<chunk).map { chunk - 1 - $0 }).map {
+      try parts($0.permuted([1, 0, 2]), type).dense().value
+    }
+  }
+
+  /// What states give to the positions of a chunk behind them: the real part of c Ā^(t+1), and minus the imaginary, `[H, parts, N, chunk]`.
+  static func leaving(_ known: [Variable], chunk: Int, _ type: ElementType) throws -> [Tensor] {
+    let turned = try DiagonalFilter.powers(known, Array(1...chunk))
+    return try Variable.pointwise([known[0], known[1]] + turned) { x in
+      [x[0] * x[2] - x[1] * x[3], -(x[0] * x[3] + x[1] * x[2])]
+    }.map { try parts($0.permuted([1, 2, 0]), type).dense().value }
+  }
+
+  /// Ā^chunk, real and imaginary, float32 `[H, N]`.
+  static func across(_ known: [Variable], chunk: Int) throws -> [Tensor] {
+    try DiagonalFilter.powers(known, [chunk]).map {
+      try $0.reshaped(Array($0.shape.dropFirst())).dense().value
     }
   }
 

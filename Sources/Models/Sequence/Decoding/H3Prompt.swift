@@ -36,20 +36,14 @@ struct H3Prompt {
     let (states, chunk) = (mixer.settings.states, H3Chunks.chunk)
     let shape = H3Chunks.Shape(modes: states / 2, type: shared.device.factors)
     let factors = try shared.device.precisely {
-      let turned = try DiagonalFilter.powers(known, Array(1...chunk))
-      // What a state gives to positions behind it, and the direct way is the skip's.
-      let far = try Variable.pointwise([known[0], known[1]] + turned) { x in
-        [x[0] * x[2] - x[1] * x[3], -(x[0] * x[3] + x[1] * x[2])]
-      }
       let filter = try DiagonalFilter(discretisation: .bilinear)(mixer.modes, length: chunk)
       let shift = try mixer.shiftFilter(taps: states)
       let squares = [
         try triangle(shift, skip: mixer.shiftSkip, rows: 2 * chunk, chunk),
         try triangle(filter, skip: mixer.skip, rows: chunk, chunk),
       ]
-      // From `[lags, H, N]`.
-      let all = try squares + far.map { try $0.permuted([1, 2, 0]) }
-      return try all.map { try DiagonalPowers.parts($0, shape.type).dense().value }
+      return try squares.map { try DiagonalPowers.parts($0, shape.type).dense().value }
+        + DiagonalPowers.leaving(known, chunk: chunk, shape.type)
     }
     return Chunks(
       kernel: try shared.preparation.kernel("\(shape)") { try H3Chunks.kernel(shape) }, factors: factors)

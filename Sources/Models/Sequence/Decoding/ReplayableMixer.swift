@@ -18,9 +18,16 @@ extension ReplayableMixer {
 
 /// Steps of one mixer.
 protocol MixerSteps: AnyObject {
+  /// Whether it does more at the end of a span of ``Kernels/H3Step`` than at other positions.
+  var hasSpans: Bool { get }
+
   /// Mixed prompts of sequences from `first` on, `[count, L, D]` → `[count, L, D]`, whose states are kept.
   func begin(_ u: Variable, first: Int) throws -> Variable
 
   /// What the output projection takes of the next position, of normalised rows `[B, D]`.
   func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor
+}
+
+extension MixerSteps {
+  var hasSpans: Bool { false }
 }

@@ -44,6 +44,10 @@ struct StepInput {
   /// int32 `[B]` each.
   let tokens: Tensor
   let positions: Tensor
+  /// Steps since the prompts, int32 `[1]`, from 0 again at ``Kernels/LikeliestToken/clockTurn``.
+  let clock: Tensor
+  /// Whether this is the last step of a span of ``Kernels/H3Step``, and a mixer has such.
+  var endsSpan: Bool
   /// Where any layer attends.
   let attention: AttentionWork?
 }
@@ -66,8 +70,10 @@ final class ReplayedSteps {
   private let embed: any CompiledKernel
   private let likeliest: (parts: any CompiledKernel, token: any CompiledKernel)
   private let lists: WorkLists?
-  /// The likeliest tokens of some steps and their log-probabilities, `[steps, B]`.
+  /// The likeliest tokens of the last steps and their log-probabilities, `[steps, B]`: what step c takes, at c modulo their number.
   private let found: (tokens: Tensor, logProbabilities: Tensor)
+  /// Steps since the prompts.
+  private var stepsTaken = 0
 
   /// Steps that may follow each other before somebody looks.
   static let longestRun = 32
@@ -136,11 +142,14 @@ final class ReplayedSteps {
       try Embedding.kernel(
         width: width, table: .float32, positions: network.positions == nil ? nil : .float32)
     }
-    let shapeOfRun = [Self.longestRun, batch]
+    // Those that nobody has looked at yet, and the next.
+    let shapeOfRun = [2 * Self.longestRun, batch]
     found = (try executor.tensor(.int32, shapeOfRun), try executor.tensor(.float32, shapeOfRun))
     likeliest = (
       try preparation.kernel("likeliest parts") { try LikeliestToken.parts() },
-      try preparation.kernel("likeliest") { try LikeliestToken.kernel() }
+      try preparation.kernel("likeliest") {
+        try LikeliestToken.kernel(spans: LikeliestToken.spans(of: network.settings.vocabularySize))
+      }
     )
     let attention = layers.lazy.compactMap { $0.mixer as? AttentionSteps }.first
     lists = try attention.map { try Self.lists($0.shape, $0.queryType, shared) }
@@ -189,7 +198,9 @@ final class ReplayedSteps {
 
   /// Ends the prompts: finds the likeliest next tokens, for positions behind those.
   func finishPrompts(of lengths: [Int]) throws {
+    stepsTaken = -1
     try findLikeliest(given([Int32](repeating: 0, count: batch), at: lengths.map { $0 - 1 }))
+    stepsTaken = 0
   }
 
   /// Steps of which each takes the likeliest tokens of the one before, without the host in between.
@@ -198,17 +209,18 @@ final class ReplayedSteps {
   /// - Returns: the tokens taken, for each step and sequence, with their log-probabilities.
   func likeliestSteps(_ count: Int) throws -> [[(token: Int32, logProbability: Float)]] {
     let executor = shared.device.executor
-    let input = try self.input
-    for number in 0..<count {
-      try executor.copy(from: input.tokens, into: found.tokens.selecting(axis: 0, number))
-      try executor.copy(from: logProbabilities, into: found.logProbabilities.selecting(axis: 0, number))
+    var input = try self.input
+    let (first, rows) = (stepsTaken, found.tokens.shape[0])
+    for _ in 0..<count {
+      input.endsSpan = endsSpan
       try step(input)
     }
     let tokens = try executor.fetch(found.tokens), logs = try executor.fetch(found.logProbabilities)
     return tokens.withElements(as: Int32.self) { tokens in
       logs.withElements(as: Float.self) { logs in
-        (0..<count).map { step in
-          (0..<batch).map { (tokens[step * batch + $0], logs[step * batch + $0]) }
+        (0..<count).map { step -> [(token: Int32, logProbability: Float)] in
+          let row = (first + step) % rows * batch
+          return (0..<batch).map { (tokens[row + $0], logs[row + $0]) }
         }
       }
     }
@@ -217,6 +229,7 @@ final class ReplayedSteps {
   /// Tokens and positions from the host. What a step leaves there is the likeliest next tokens and their positions.
   private func given(_ tokens: [Int32], at positions: [Int]) throws -> StepInput {
     let last = shared.capacity - 1
+    let clock = Int32(stepsTaken % LikeliestToken.clockTurn)
     let inputs = try shared.workspace.inputs(inputParts) { tensors in
       tensors[0].withMutableElements(as: Int32.self) { span in
         for index in tokens.indices { span[index] = tokens[index] }
@@ -224,11 +237,18 @@ final class ReplayedSteps {
       tensors[1].withMutableElements(as: Int32.self) { span in
         for index in positions.indices { span[index] = Int32(min(positions[index], last)) }
       }
+      tensors[2].withMutableElements(as: Int32.self) { $0[0] = clock }
     }
     return try input(inputs)
   }
 
-  private var inputParts: [(type: ElementType, shape: [Int])] { [(.int32, [batch]), (.int32, [batch])] }
+  private var endsSpan: Bool {
+    stepsTaken % H3Step.span == H3Step.span - 1 && layers.contains(where: \.mixer.hasSpans)
+  }
+
+  private var inputParts: [(type: ElementType, shape: [Int])] {
+    [(.int32, [batch]), (.int32, [batch]), (.int32, [1])]
+  }
 
   /// What the last step left to the next.
   private var input: StepInput {
@@ -236,13 +256,17 @@ final class ReplayedSteps {
   }
 
   private func input(_ tensors: [Tensor]) throws -> StepInput {
-    StepInput(tokens: tensors[0], positions: tensors[1], attention: try work(tensors[1]))
+    StepInput(
+      tokens: tensors[0], positions: tensors[1], clock: tensors[2],
+      endsSpan: endsSpan, attention: try work(tensors[1]))
   }
 
   private func step(_ input: StepInput) throws {
     let x = try shared.workspace.tensor("x", .float32, [batch, network.settings.width])
-    let shape = StepReplay.Shape(extents: [batch], phases: [], chunks: lists?.shape.chunks ?? 0)
+    let shape = StepReplay.Shape(
+      extents: [batch], phases: [], chunks: lists?.shape.chunks ?? 0, endsSpan: input.endsSpan)
     try replay.run(shape, cache: logits.storage) { try run(input, x) }
+    stepsTaken += 1
   }
 
   private func work(_ positions: Tensor) throws -> AttentionWork? {
@@ -278,17 +302,14 @@ final class ReplayedSteps {
   /// Makes the likeliest next tokens, and their positions, the input of the next step.
   private func findLikeliest(_ input: StepInput) throws {
     let tokens = network.settings.vocabularySize
-    let spans = (tokens + LikeliestToken.span - 1) / LikeliestToken.span
+    let spans = LikeliestToken.spans(of: tokens)
     let tops = try shared.workspace.tensor("tops of logits", .float32, [batch, spans])
     let places = try shared.workspace.tensor("places of logits", .float32, [batch, spans])
     let sums = try shared.workspace.tensor("sums of logits", .float32, [batch, spans])
-    try likeliest.parts.run([logits, tops, places, sums], integers: [tokens])
+    try likeliest.parts.run([logits, tops, places, sums, input.clock], integers: [tokens])
     try likeliest.token.run(
-      [tops, places, sums, input.tokens, logProbabilities, input.positions], integers: [shared.capacity - 1])
-  }
-
-  private var logProbabilities: Tensor {
-    get throws { try shared.workspace.tensor("log-probabilities", .float32, [batch]) }
+      [tops, places, sums, input.clock, input.tokens, input.positions, found.tokens, found.logProbabilities],
+      integers: [shared.capacity - 1])
   }
 
   /// The likeliest next tokens, once they are known; past the vocabulary where logits are not numbers.

@@ -1,0 +1,133 @@
+public import Memory
+public import Tiles
+
+/// The end of a span of ``H3Step``: its inputs go into the states, and these give the next span what they give to it.
+///
+/// s ← Ā^C s + Σ_j Ā^(C−1−j) x_j, b_t = Re Σ_n c_n Ā_n^(t+1) s_n, a_t = Σ_{l>t} K[l] k_{−l}, with positions counted from the next
+/// span's beginning. A task takes a channel of up to 64 sequences, for which all of these are products of matrices; factors of 16 bits
+/// come as sums of two such numbers, and so do numbers of float32 that they are multiplied with.
+/// Earlier keys lie in a ring of whole spans, the one of these that began c steps after the prompt at place c modulo its length.
+/// Floor: states read and written, the ring read, both memories read and written, 16·(N + C) + bytes of a key·(T + C) for each channel
+/// and sequence, over the memory bandwidth; once in C steps.
+///
+/// Fu et al., 2022, arXiv:2212.14052, state passing.
+public enum H3Span {
+  /// Sizes that are fixed while recording.
+  public struct Shape: Sendable, Hashable {
+    /// Complex modes of a channel, N.
+    public var modes: Int
+    /// Taps of the shift state space.
+    public var taps: Int
+    /// What keys and factors are kept as: float32, or 16 bits, for which factors come as sums of two such numbers.
+    public var type: ElementType
+    /// Sequences of a task.
+    public var rows = 64
+    /// How groups of threads share a task.
+    public var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 4)
+
+    /// Sizes with the default tiles.
+    public init(modes: Int, taps: Int, type: ElementType) {
+      (self.modes, self.taps, self.type) = (modes, taps, type)
+    }
+
+    /// Places of a ring, T: a power of two of spans, so that clocks may begin anew at any larger one.
+    public var places: Int {
+      var places = H3Step.span
+      while places < taps { places *= 2 }
+      return places
+    }
+
+    /// Numbers that a factor is the sum of.
+    public var parts: Int { type == .float32 ? 1 : 2 }
+
+    /// Columns of a tile of modes.
+    var columns: Int { (modes + 15) / 16 * 16 }
+  }
+
+  /// Arguments: clock int32 `[1]`, the steps before the span's last; memories of keys and of inputs, float32 `[B, D, C]`, as ``H3Step``
+  /// leaves and takes them; the ring `[B, D, T]` of the factors' type, which is read, and again, where the span is written; factors of
+  /// the ring, `[D, parts, 2T, C]`, `older[a, t] = K[t + T − a mod T]`, 0 where the span's own place is, a mod T ≥ T − C, and of the span,
+  /// `[D, parts, C, C]`, `newer[j, t] = K[t + C − j]`; powers Ā^(C−1−j), real and imaginary, `[D, parts, C, N]`; Ā^C, real and
+  /// imaginary, float32 `[D, N]`; states, likewise, float32 `[B, D, N]`; what states give, real and imaginary parts,
+  /// `[D, parts, N, C]`: the real part of c Ā^(t+1), and minus the imaginary.
+  ///
+  /// The place that is written is read too, by factor 0, so both views of the ring may be one memory.
+  public static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
+    try Kernel("h3_span_\(shape.taps)_\(shape.modes)_\(shape.type.rawValue)") { k in
+      let (batch, d) = (k.extent("B"), k.extent("D"))
+      let (n, t, c) = (Index(shape.modes), Index(shape.places), Index(H3Step.span))
+      let (parts, rows, span) = (Index(shape.parts), Index(shape.rows), H3Step.span)
+      let clock = k.input("clock", .int32, [1])
+      let memories = ["keys", "inputs"].map { k.update($0, .float32, [batch, d, c]) }
+      let ring = k.input("ring", shape.type, [batch, d, t])
+      let written = k.update("written", shape.type, [batch, d, t])
+      let older = k.input("older", shape.type, [d, parts, 2 * t, c])
+      let newer = k.input("newer", shape.type, [d, parts, c, c])
+      let powers = ["powerReal", "powerImaginary"].map { k.input($0, shape.type, [d, parts, c, n]) }
+      let turns = ["turnReal", "turnImaginary"].map { k.input($0, .float32, [d, n]) }
+      let states = ["real", "imaginary"].map { k.update($0, .float32, [batch, d, n]) }
+      let far = ["farReal", "farImaginary"].map { k.input($0, shape.type, [d, parts, n, c]) }
+      k.grid([d, batch.ceilDiv(rows)], schedule: shape.schedule) { task in
+        let (channel, first) = (task[0], task[1] * rows)
+        let valid = (batch - first).min(rows)
+        let place = Index.element(tensor: clock.number, at: [0]) / c * c % t
+        /// The sequences' rows of a channel.
+        func load(_ tensor: TensorParameter, _ columns: Int, valid validColumns: Index) -> Tile {
+          k.load(
+            tensor, at: [first, channel, 0], rows: shape.rows, columns: columns, rowAxis: 0, validRows: valid,
+            validColumns: validColumns)
+        }
+        /// The parts of a channel's factor.
+        func factor(
+          _ tensor: TensorParameter, from row: Index = 0, rows: (tile: Int, valid: Index),
+          columns: (tile: Int, valid: Index)
+        ) -> [Tile] {
+          (0..<shape.parts).map {
+            k.load(
+              tensor, at: [channel, Index($0), row, 0], rows: rows.tile, columns: columns.tile,
+              validRows: rows.valid, validColumns: columns.valid)
+          }
+        }
+        func zeros(_ columns: Int, valid columnsThere: Index) -> Tile {
+          k.filled(0, rows: shape.rows, columns: columns, validRows: valid, validColumns: columnsThere)
+        }
+        /// Adds the product of float32 numbers and a factor.
+        func add(_ numbers: Tile, times parts: [Tile], to sum: Tile) {
+          let near = k.cast(numbers, to: shape.type)
+          for part in parts { k.matmul(into: sum, near, part) }
+          guard shape.parts > 1 else { return }
+          k.matmul(into: sum, k.cast(k.map(.subtract, numbers, near), to: shape.type), parts[0])
+        }
+        let ofSpan = (tile: span, valid: c), ofModes = (tile: shape.columns, valid: n)
+        // Keys: rounded already.
+        let keys = k.cast(load(memories[0], span, valid: c), to: shape.type)
+        let shifted = zeros(span, valid: c)
+        let past = load(ring, shape.places, valid: t)
+        let turned = (2 * t - place - c) % t
+        for part in factor(older, from: turned, rows: (shape.places, t), columns: ofSpan) {
+          k.matmul(into: shifted, past, part)
+        }
+        for part in factor(newer, rows: ofSpan, columns: ofSpan) { k.matmul(into: shifted, keys, part) }
+        k.store(keys, to: written, at: [first, channel, place], rowAxis: 0)
+        k.store(shifted, to: memories[0], at: [first, channel, 0], rowAxis: 0)
+        // States.
+        let inputs = load(memories[1], span, valid: c)
+        let before = states.map { load($0, shape.columns, valid: n) }
+        let turn = turns.map { k.load($0, at: [channel, 0], columns: shape.columns, validColumns: n) }
+        let sums = states.map { _ in zeros(shape.columns, valid: n) }
+        let lost = k.map(.negate, k.map(.multiply, turn[1], before[1]))
+        k.assign(sums[0], k.map(.fma, turn[0], before[0], lost))
+        k.assign(sums[1], k.map(.fma, turn[0], before[1], k.map(.multiply, turn[1], before[0])))
+        for (sum, power) in zip(sums, powers) {
+          add(inputs, times: factor(power, rows: ofSpan, columns: ofModes), to: sum)
+        }
+        let given = zeros(span, valid: c)
+        for (sum, (state, tensor)) in zip(sums, zip(states, far)) {
+          k.store(sum, to: state, at: [first, channel, 0], rowAxis: 0)
+          add(sum, times: factor(tensor, rows: ofModes, columns: ofSpan), to: given)
+        }
+        k.store(given, to: memories[1], at: [first, channel, 0], rowAxis: 0)
+      }
+    }
+  }
+}
