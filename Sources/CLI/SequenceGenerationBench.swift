@@ -1,4 +1,5 @@
 internal import Formats
+internal import Kernels
 internal import Memory
 internal import Models
 internal import Synchronization
@@ -8,8 +9,8 @@ internal import Tiles
 /// Times of whole generations, prompt and steps, of a hybrid of H3 against a Transformer of equal size: random weights, the likeliest token.
 ///
 /// Floor of a step: what it reads and writes over the bandwidth. Weights of 16 bits are read once; a layer of attention reads 4·D bytes
-/// a position and sequence, one of H3 reads and writes 8·N·D bytes of states (N/2 complex modes) and reads 2·N·D of keys, whatever the
-/// position. Of a prompt no floor is stated: it is bound by products, alike for both.
+/// a position and sequence, one of H3 whatever the position 8·(C + 1)·D, and once in the C positions of a span 8·N·D bytes of states
+/// (N/2 complex modes), 2·N·D of keys and 16·C·D of what is handed on. Of a prompt no floor is stated: it is bound by products, alike for both.
 struct SequenceGenerationBench {
   private let bench: BenchCommand
   let executor: any Executor
@@ -41,7 +42,7 @@ struct SequenceGenerationBench {
 
   private static let states = 64
 
-  /// The paper's batch of 64, and its size of 1.3 billion parameters; on cores something that ends.
+  /// The paper's batch of 64, and its sizes of up to 1.3 billion parameters; on cores something that ends.
   private var sizes: [Size] {
     guard !executor.sharesHostMemory else {
       return [
@@ -54,6 +55,9 @@ struct SequenceGenerationBench {
     return [
       Size(
         name: "125M", width: 768, layers: 12, heads: 12, vocabulary: 50257, prompts: prompts, batch: 64,
+        generated: 128),
+      Size(
+        name: "355M", width: 1024, layers: 24, heads: 16, vocabulary: 50257, prompts: prompts, batch: 64,
         generated: 128),
       Size(
         name: "1.3B", width: 2048, layers: 24, heads: 16, vocabulary: 50257, prompts: prompts, batch: 64,
@@ -156,7 +160,9 @@ struct SequenceGenerationBench {
       size.layers * (4 * size.width + 2 * settings.feedForward) * size.width
       + settings.embeddingRows * size.width
     let scalarBytes = executor.sharesHostMemory ? 4 : 2
-    let states = (8 * Self.states + scalarBytes * Self.states) * size.width
+    let span = H3Step.span
+    let handedOn = (8 * Self.states + scalarBytes * Self.states + 16 * span) / span
+    let states = (8 * (span + 1) + handedOn) * size.width
     let keys = cache(size, prompt + size.generated / 2) / 2 * scalarBytes
     return weights * scalarBytes + batch * (attending * keys + (size.layers - attending) * states)
   }
