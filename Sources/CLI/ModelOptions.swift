@@ -288,9 +288,3 @@ private final class MeasuredCosts {
     return measured
   }
 }
-
-/// What this machine is.
-enum Machine {
-  /// Cores the process may use.
-  static var cores: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
-}

@@ -74,7 +74,7 @@ final class CPUKernel: CompiledKernel, @unchecked Sendable {
             }
           }
         }
-        if count == 1 { work(0) } else { executor.pool.run(work) }
+        if count == 1 { work(0) } else { executor.pool.share(work) }
       }
     }
   }

@@ -1,7 +1,10 @@
+import Glibc
+import Synchronization
 import TestSupport
 import Testing
 import Tiles
-import TilesCPU
+
+@testable import TilesCPU
 
 @Suite struct ThreadPoolTests {
   /// An executor may be gone before its threads have run at all.
@@ -24,5 +27,29 @@ import TilesCPU
     let y = try tensor([997]) { _ in 0 }
     for _ in 0..<50 { try compiled.run([y]) }
     #expect(values(y).enumerated().allSatisfy { $0.element == 50 * (1 + Double($0.offset)) })
+  }
+
+  /// Jobs for all and jobs for those that come, in turn, with more threads than cores: nobody is at one twice, or at one that is over.
+  @Test func threadsJoinAJobOnce() {
+    let pool = ThreadPool(count: 6)
+    let current = Atomic<Int>(0)
+    let counts = Mutex([Int](repeating: 0, count: 6))
+    for job in 0..<3000 {
+      current.store(job, ordering: .sequentiallyConsistent)
+      func work(_ number: Int) {
+        #expect(current.load(ordering: .sequentiallyConsistent) == job)
+        counts.withLock { $0[number] += 1 }
+        // Others lose their cores here.
+        if job % 7 == number { sched_yield() }
+      }
+      if job % 3 == 0 { pool.run(work) } else { pool.share(work) }
+      let seen = counts.withLock { counts in
+        defer { counts = [Int](repeating: 0, count: 6) }
+        return counts
+      }
+      #expect(seen[0] == 1 && seen.allSatisfy { $0 == 1 || $0 == 0 && job % 3 != 0 }, "\(seen) at job \(job)")
+      // Long enough for them to sleep.
+      if job % 500 == 499 { usleep(2000) }
+    }
   }
 }

@@ -73,7 +73,7 @@ final class CPUConvolution: PreparedConvolution, @unchecked Sendable {
       return
     }
     let next = Atomic<Int>(0)
-    executor.pool.run { thread in
+    executor.pool.share { thread in
       let row = steps(.solo(thread))
       while true {
         let channel = next.wrappingAdd(1, ordering: .relaxed).oldValue
