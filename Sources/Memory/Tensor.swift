@@ -146,6 +146,23 @@ public struct Tensor: Sendable {
 }
 
 extension Tensor {
+  /// `count` runs of `length` numbers along the last axis, of which the first begins at `first` and each other `step` behind the one before
+  /// it: an axis before the last. Numbers may be in several runs, so it is for reading.
+  ///
+  /// - Precondition: all runs lie within the axis, and numbers are no blocks.
+  public func windows(_ count: Int, of length: Int, from first: Int, step: Int) -> Tensor {
+    let axis = shape.count - 1
+    let starts = [first, first + max(0, count - 1) * step]
+    precondition(
+      count >= 1 && length >= 0 && starts.allSatisfy { (0...shape[axis] - length).contains($0) },
+      "\(count) runs of \(length) numbers from \(first) by \(step) leave an axis of \(shape[axis])")
+    precondition(type.blockElements == 1, "runs cut blocks of \(type.rawValue)")
+    let start = byteOffset + first * strides[axis] * type.blockBytes
+    return Tensor(
+      unchecked: storage, byteOffset: start, type: type, shape: shape.dropLast() + [count, length],
+      strides: strides.dropLast() + [step * strides[axis], strides[axis]])
+  }
+
   /// The part at one index of an axis, without that axis.
   public func selecting(axis: Int, _ index: Int) -> Tensor {
     let part = sliced(axis: axis, index..<(index + 1))

@@ -99,10 +99,13 @@ public enum H3Span {
           k.matmul(into: sum, k.cast(k.map(.subtract, numbers, near), to: shape.type), parts[0])
         }
         let ofSpan = (tile: span, valid: c), ofModes = (tile: shape.columns, valid: n)
-        // Keys: rounded already.
-        let keys = k.cast(load(memories[0], span, valid: c), to: shape.type)
-        let shifted = zeros(span, valid: c)
+        // Asked for together.
         let past = load(ring, shape.places, valid: t)
+        let known = memories.map { load($0, span, valid: c) }
+        let before = states.map { load($0, shape.columns, valid: n) }
+        // Rounded already.
+        let keys = k.cast(known[0], to: shape.type)
+        let shifted = zeros(span, valid: c)
         let turned = (2 * t - place - c) % t
         for part in factor(older, from: turned, rows: (shape.places, t), columns: ofSpan) {
           k.matmul(into: shifted, past, part)
@@ -111,15 +114,13 @@ public enum H3Span {
         k.store(keys, to: written, at: [first, channel, place], rowAxis: 0)
         k.store(shifted, to: memories[0], at: [first, channel, 0], rowAxis: 0)
         // States.
-        let inputs = load(memories[1], span, valid: c)
-        let before = states.map { load($0, shape.columns, valid: n) }
         let turn = turns.map { k.load($0, at: [channel, 0], columns: shape.columns, validColumns: n) }
         let sums = states.map { _ in zeros(shape.columns, valid: n) }
         let lost = k.map(.negate, k.map(.multiply, turn[1], before[1]))
         k.assign(sums[0], k.map(.fma, turn[0], before[0], lost))
         k.assign(sums[1], k.map(.fma, turn[0], before[1], k.map(.multiply, turn[1], before[0])))
         for (sum, power) in zip(sums, powers) {
-          add(inputs, times: factor(power, rows: ofSpan, columns: ofModes), to: sum)
+          add(known[1], times: factor(power, rows: ofSpan, columns: ofModes), to: sum)
         }
         let given = zeros(span, valid: c)
         for (sum, (state, tensor)) in zip(sums, zip(states, far)) {

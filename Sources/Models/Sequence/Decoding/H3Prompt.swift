@@ -62,10 +62,8 @@ struct H3Prompt {
     let all = taps > 1 ? try Variable.joined([first, filter.sliced(axis: 1, 1..<taps)], axis: 1) : first
     // Lags 1 − columns and more, in a line: each row begins a place before the one above it.
     let line = try all.padded(axis: 1, before: columns - 1, after: rows - taps)
-    let rowsBack = try (0..<rows).map { row in
-      try line.sliced(axis: 1, rows - 1 - row..<rows - 1 - row + columns).reshaped([h, 1, columns])
-    }
-    return try .joined(rowsBack, axis: 1)
+    return Variable(
+      try line.dense().value.windows(rows, of: columns, from: rows - 1, step: -1), on: filter.device)
   }
 
   /// Mixed prompts `[B, L, D]`, whose states are written.

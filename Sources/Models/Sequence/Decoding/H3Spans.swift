@@ -58,17 +58,16 @@ final class H3Spans {
   /// Factors of the ring and of a span for the span behind it.
   private static func products(_ shift: Variable, _ shape: H3Span.Shape) throws -> [Tensor] {
     let (width, span, places) = (shift.shape[0], H3Step.span, shape.places)
-    let line = try shift.padded(axis: 1, before: 0, after: places + span - shift.shape[1])
-    /// What a key gives that lies so many positions before the span.
-    func row(_ lag: Int) throws -> Variable {
-      try line.sliced(axis: 1, lag..<lag + span).reshaped([width, 1, span])
+    let line = try shift.padded(axis: 1, before: 0, after: places + span - shift.shape[1]).dense().value
+    /// What so many keys give, of which the first lies `lag` positions before the span.
+    func rows(_ count: Int, from lag: Int) -> Variable {
+      Variable(line.windows(count, of: span, from: lag, step: -1), on: shift.device)
     }
     let nothing = try shift.device.constant(
       [Float](repeating: 0, count: width * span * span), [width, span, span])
-    let turn = try stride(from: places, to: span, by: -1).map(row) + [nothing]
-    let newer = try stride(from: span, to: 0, by: -1).map(row)
-    return try [turn + turn, newer].map {
-      try DiagonalPowers.parts(.joined($0, axis: 1), shape.type).dense().value
+    let turn = (places > span ? [rows(places - span, from: places)] : []) + [nothing]
+    return try [.joined(turn + turn, axis: 1), rows(span, from: span)].map {
+      try DiagonalPowers.parts($0, shape.type).dense().value
     }
   }
 
