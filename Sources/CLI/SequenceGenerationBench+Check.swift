@@ -10,7 +10,7 @@ extension SequenceGenerationBench {
     let size = Size(
       name: "small", width: 256, layers: 4, heads: 4, vocabulary: 1000, prompts: [700], batch: 3,
       generated: 70)
-    for mixer in ["h3", "attention"] {
+    for mixer in ["h3", "s4d", "hyena", "monarch_mixer", "attention"] {
       let network = try network(mixer, size)
       let limit = executor.sharesHostMemory ? 1e-3 : 0.05
       // Enough of one length for the kernels of many sequences, and one that goes through those of few.
