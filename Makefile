@@ -52,7 +52,9 @@ peers: setup
 	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .peers/bin/python Scripts/peers/openblas.py
 	@.peers/bin/python Scripts/peers/fftw.py
 
-# Handwritten digits from a PyPI package, a pixel a position, told apart by S4D; about two minutes on two cores.
+# Handwritten digits from a PyPI package, told apart by S4D, a pixel a position, and by ViT and M2-ViT in patches, and a page that compares
+# them; some three minutes on two cores.
 digits: build
 	@test -e digits.jsonl || Scripts/fetch-digits digits.jsonl
-	@$(GODWIT) train Recipes/digits-s4d.yaml --overwrite
+	@for model in s4d vit m2-vit; do $(GODWIT) train Recipes/digits-$$model.yaml --overwrite || exit 1; done
+	@$(GODWIT) report runs/digits-s4d-seed0 runs/digits-vit-seed0 runs/digits-m2-vit-seed0 --title "Handwritten digits" --out runs/digits.html

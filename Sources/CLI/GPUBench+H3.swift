@@ -51,9 +51,8 @@ extension GPUBench {
     let calls = try (0..<8).map { number -> () throws -> Void in
       let halves = try (0..<2).flatMap { half in
         let seed = UInt64(30 + 6 * number + 3 * half)
-        let memory = try random(.float32, [batch, width, H3Step.span], seed: seed)
         return [
-          memory, memory,
+          try random(.float32, [batch, width, H3Step.span], seed: seed),
           try random(.float32, [width, 2 * H3Step.span], seed: seed + 1, scale: 0.1),
           try random(.float32, [width], seed: seed + 2),
         ]
@@ -63,7 +62,7 @@ extension GPUBench {
     report(
       Figure(
         op: "h3_step", shape: title, seconds: try time(calls),
-        bytes: Double(batch * width * (8 * H3Step.span + 24))))
+        bytes: Double(batch * width * (16 * H3Step.span + 14))))
   }
 
   private func h3Span(width: Int) throws {

@@ -7,7 +7,7 @@ enum Machine {
     func read(_ path: String) -> String? { try? Files.text(path) }
     // What it is bound to may name cores that are not there.
     let online = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    return max(1, [online, bound(read), share(read)].compactMap { $0 }.min() ?? 1)
+    return max(1, [online, bound(read), share(read)].compactMap { $0 }.filter { $0 > 0 }.min() ?? 1)
   }()
 
   /// Cores that the scheduler may put it on.
@@ -34,15 +34,18 @@ enum Machine {
       guard parts.count == 3 else { continue }
       let isFirst = parts[1].split(separator: ",").contains("cpu")
       guard isFirst || parts[1].isEmpty else { continue }
-      let root = isFirst ? "/sys/fs/cgroup/cpu" : "/sys/fs/cgroup"
+      // Of the first version folders bear the names of their controllers, all of them or one.
+      let roots = isFirst ? ["cpu", String(parts[1])].map { "/sys/fs/cgroup/\($0)" } : ["/sys/fs/cgroup"]
       var path = parts[2].split(separator: "/")
       while true {
-        let folder = ([root] + path.map(String.init)).joined(separator: "/")
-        let numbers =
-          isFirst
-          ? [read("\(folder)/cpu.cfs_quota_us"), read("\(folder)/cpu.cfs_period_us")].compactMap { $0 }
-          : (read("\(folder)/cpu.max") ?? "").split(separator: " ").map(String.init)
-        if let limit = cores(numbers) { limits.append(limit) }
+        for root in roots {
+          let folder = ([root] + path.map(String.init)).joined(separator: "/")
+          let numbers =
+            isFirst
+            ? [read("\(folder)/cpu.cfs_quota_us"), read("\(folder)/cpu.cfs_period_us")].compactMap { $0 }
+            : (read("\(folder)/cpu.max") ?? "").split(separator: " ").map(String.init)
+          if let limit = cores(numbers) { limits.append(limit) }
+        }
         guard path.popLast() != nil else { break }
       }
     }

@@ -9,7 +9,7 @@ internal import Tiles
 /// Times of whole generations, prompt and steps, of a hybrid of H3 against a Transformer of equal size: random weights, the likeliest token.
 ///
 /// Floor of a step: what it reads and writes over the bandwidth. Weights of 16 bits are read once; a layer of attention reads 4·D bytes
-/// a position and sequence, one of H3 whatever the position 8·(C + 1)·D, and once in the C positions of a span 8·N·D bytes of states
+/// a position and sequence, one of H3 whatever the position 16·C·D, and once in the C positions of a span 8·N·D bytes of states
 /// (N/2 complex modes), 2·N·D of keys and 16·C·D of what is handed on. Of a prompt no floor is stated: it is bound by products, alike for both.
 struct SequenceGenerationBench {
   private let bench: BenchCommand
@@ -162,7 +162,7 @@ struct SequenceGenerationBench {
     let scalarBytes = executor.sharesHostMemory ? 4 : 2
     let span = H3Step.span
     let handedOn = (8 * Self.states + scalarBytes * Self.states + 16 * span) / span
-    let states = (8 * (span + 1) + handedOn) * size.width
+    let states = (16 * span + handedOn) * size.width
     let keys = cache(size, prompt + size.generated / 2) / 2 * scalarBytes
     return weights * scalarBytes + batch * (attending * keys + (size.layers - attending) * states)
   }

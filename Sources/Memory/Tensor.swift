@@ -154,7 +154,7 @@ extension Tensor {
     let axis = shape.count - 1
     let starts = [first, first + max(0, count - 1) * step]
     precondition(
-      count >= 1 && length >= 0 && starts.allSatisfy { (0...shape[axis] - length).contains($0) },
+      count >= 1 && length >= 0 && starts.allSatisfy { $0 >= 0 && $0 <= shape[axis] - length },
       "\(count) runs of \(length) numbers from \(first) by \(step) leave an axis of \(shape[axis])")
     precondition(type.blockElements == 1, "runs cut blocks of \(type.rawValue)")
     let start = byteOffset + first * strides[axis] * type.blockBytes

@@ -32,6 +32,13 @@ import Testing
       ),
       (
         [
+          "/proc/self/cgroup": "4:cpu,cpuacct:/1\n",
+          "/sys/fs/cgroup/cpu,cpuacct/1/cpu.cfs_quota_us": "300000\n",
+          "/sys/fs/cgroup/cpu,cpuacct/1/cpu.cfs_period_us": "100000\n",
+        ], 3
+      ),
+      (
+        [
           "/proc/self/cgroup": "4:cpu,cpuacct:/\n", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
           "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
         ], nil

@@ -180,8 +180,72 @@ import TilesCPU
         (settings.norm, settings.pool, settings.learnsPositions) = (.post, .last, true)
         (settings.dropout, settings.isCausal) = (0.25, false)
         #expect(try ClassifierSettings(JSONNode(settings.json, file: "x")) == settings)
+        guard case .numbers = input else { continue }
+        settings.patches = PicturePatches(side: 2, row: 6)
+        settings.feedForwardKind = .blockDiagonal(blocks: 2, isGated: false)
+        #expect(try ClassifierSettings(JSONNode(settings.json, file: "x")) == settings)
       }
     }
+  }
+
+  /// Pictures of 4 by 6 pixels of 2 channels in patches of 2 by 2: what sequences of six positions of eight numbers give, which are put
+  /// together here one by one.
+  @Test(arguments: [
+    SequenceSettings.Mixer.attention,
+    .monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false),
+  ])
+  func patchesArePositions(mixer: SequenceSettings.Mixer) throws {
+    var settings = settings(mixer, .numbers(2), longest: 6)
+    (settings.feedForward, settings.feedForwardKind) = (8, .blockDiagonal(blocks: 2, isGated: false))
+    (settings.learnsPositions, settings.layers) = (true, 1)
+    settings.patches = PicturePatches(side: 2, row: 6)
+    let pixels: [Float] = (0..<96).map { (place: Int) -> Float in Float((place * 29) % 31) / 16 - 1 }
+    let judge = NetworkJudge { parameters in
+      try SequenceClassifier(settings, parameters).logits(pixels, batch: 2).crossEntropy([2, 0]).loss
+    }
+    try judge.expectDifferenceQuotients()
+    try judge.expectCoresAgree()
+    var plain = settings
+    (plain.patches, plain.input) = (nil, .numbers(8))
+    var patches: [Float] = []
+    for picture in 0..<2 {
+      for (top, left): (Int, Int) in [(0, 0), (0, 2), (0, 4), (2, 0), (2, 2), (2, 4)] {
+        for (y, x): (Int, Int) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+          let row: Int = picture * 4 + top + y
+          let place: Int = (row * 6 + left + x) * 2
+          patches += pixels[place..<place + 2]
+        }
+      }
+    }
+    let (network, device) = try network(settings)
+    let (other, _) = try self.network(plain)
+    #expect(
+      try device.numbers(network.logits(pixels, batch: 2).value)
+        == other.parameters.device.numbers(other.logits(patches, batch: 2).value))
+  }
+
+  /// What patches may not be, and what a recipe is told.
+  @Test(
+    arguments: [
+      (["patch": 3], 100, "a divisor of 10"), (["patch": 2], 99, "99 pixels are no square"),
+      (["patch": 2, "picture_row": 7], 98, "a divisor of 7 and of 14"),
+      (["patch": 2, "picture_row": 8], 100, "a divisor of the data's 100 pixels"),
+      (["picture_row": 10], 100, "since there is no patch"), (["patch": 0], 100, "patch"),
+      (["patch": 5000], 100, "patch"), (["patch": 2, "longest": 24], 100, "at least the data's 25"),
+    ] as [(JSON, Int, String)])
+  func badPatchesAreRefused(changes: JSON, pixels: Int, message: String) throws {
+    let size: JSON = ["width": 4, "layers": 2, "mixer": "longconv"]
+    func settings(_ changes: JSON, _ input: ClassifierSettings.Input) throws -> ClassifierSettings {
+      let object = JSON.object(try #require(JSONObject(size.object!.members + changes.object!.members)))
+      return try ClassifierSettings(
+        JSONNode(object, file: "recipe"), input: input, classes: 10, longest: pixels)
+    }
+    let error = try #require(throws: FormatError.self) { try settings(changes, .numbers(3)) }
+    #expect("\(error)".contains(message), "\(error)")
+    let whole = try settings(["patch": 1, "picture_row": .integer(pixels)], .numbers(3))
+    #expect(whole.longest == pixels && whole.patches == PicturePatches(side: 1, row: pixels))
+    let tokens = try #require(throws: FormatError.self) { try settings(["patch": 2], .tokens(9)) }
+    #expect("\(tokens)".contains("the data are tokens"), "\(tokens)")
   }
 
   /// What a recipe may not say, and what it is told.

@@ -25,14 +25,15 @@ import TilesCPU
   ///   - isHybrid: whether the second of the two layers is attention.
   ///   - blocks: of feed-forward layers; dense ones where `nil`.
   private func network(
-    _ mixer: SequenceSettings.Mixer, on device: Device, isHybrid: Bool = false, blocks: Int? = nil
+    _ mixer: SequenceSettings.Mixer, on device: Device, isHybrid: Bool = false, blocks: Int? = nil,
+    gatesBlocks: Bool = true
   ) throws -> SequenceNetwork {
     var settings = SequenceSettings(
       vocabularySize: 11, vocabularyMultiple: 8, width: blocks == nil ? 8 : 32, layers: 2,
       feedForward: blocks == nil ? 12 : 64, mixer: mixer,
       attentionLayers: isHybrid || mixer == .s4d(states: 6) ? [1] : [], heads: 2, longest: 160,
       learnsPositions: mixer == .attention, embeddingDropout: 0)
-    if let blocks { settings.feedForwardKind = .blockDiagonal(blocks: blocks) }
+    if let blocks { settings.feedForwardKind = .blockDiagonal(blocks: blocks, isGated: gatesBlocks) }
     var generator = SeededGenerator(seed: 3)
     let source = ParameterSet.Source.read { (name: String, shape: [Int]) -> [Float] in
       let shift: Float = name.hasSuffix("log_dt") ? -2 : 0
@@ -116,13 +117,13 @@ import TilesCPU
   }
 
   /// Block-diagonal layers go block by block, where those begin where copies can.
-  @Test func replayedStepsOfBlocksAreTheWhole() throws {
+  @Test(arguments: [false, true]) func replayedStepsOfBlocksAreTheWhole(isGated: Bool) throws {
     let mixer = SequenceSettings.Mixer.monarchMixer(
       filterWidth: 6, features: 3, frequency: 3, normalises: false)
     for (isSixteenBit, length, bound) in [(false, 60, 1e-4), (true, 130, 0.05)] {
       let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: isSixteenBit)
       let device = Device(executor, factors: isSixteenBit ? .bfloat16 : .float32)
-      let network = try network(mixer, on: device, blocks: 4)
+      let network = try network(mixer, on: device, blocks: 4, gatesBlocks: isGated)
       #expect(ReplayedSteps.suits(network))
       #expect(try worstStep(network, prompt: length - 5, steps: 5) < bound)
       #expect(executor.replays == 4)
@@ -169,7 +170,7 @@ import TilesCPU
   @Test(arguments: [8, 64], [5, 64, 70, 130]) func manyPromptsAreTheirSequences(states: Int, length: Int)
     throws
   {
-    let (rows, batch, steps) = (16, H3Prompt.leastSequences + 1, 3)
+    let (rows, batch, steps) = (16, H3Prompt.leastSequences + 1, H3Step.span + 2)
     let tokens: [[Int32]] = (0..<batch).map { (number: Int) -> [Int32] in
       (0..<length + steps).map { (place: Int) -> Int32 in Int32((number + place * place + place / 7) % 11) }
     }
@@ -210,14 +211,14 @@ import TilesCPU
     let rows = network.settings.embeddingRows
     func run(_ ends: [Int]) throws -> [[Float]] {
       // No longer than the first, which ends at its capacity.
-      let session = try SequenceSession(network, capacity: 12)
-      _ = try session.begin([[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [2], [5], [6, 7]])
-      return try (0..<8).map { step in
-        let logits = try session.step(ends.map { step < $0 ? Int32(step) : nil })
+      let session = try SequenceSession(network, capacity: 44)
+      _ = try session.begin([(0..<42).map { Int32($0 % 11) }, [2], [5], [6, 7]])
+      return try (0..<40).map { step in
+        let logits = try session.step(ends.map { step < $0 ? Int32(step % 11) : nil })
         return Array(try device.numbers(logits.value)[rows..<2 * rows])
       }
     }
-    #expect(try run([2, 8, 8, 8]) == run([2, 8, 3, 0]))
+    #expect(try run([2, 40, 40, 40]) == run([2, 40, 3, 0]))
   }
 
   @Test func theDeviceFindsTheLikeliestTokens() throws {
@@ -245,10 +246,11 @@ import TilesCPU
     let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
     let network = try network(mixer, on: device, isHybrid: true)
     let prompts: [[Int32]] = [[1, 2, 3], [4], [5, 6]]
-    let session = try SequenceSession(network, capacity: 43)
+    let count = 90
+    let session = try SequenceSession(network, capacity: count + 3)
     var logits = try session.begin(prompts)
     var expected: [[Int32]] = []
-    for _ in 0..<40 {
+    for _ in 0..<count {
       expected.append(try #require(try session.likeliestTokens()))
       logits = try session.step(expected[expected.count - 1])
     }
@@ -257,9 +259,16 @@ import TilesCPU
     for round in 0..<2 {
       logits = try session.begin(prompts)
       let first = try device.numbers(logits.value)
-      let found = try #require(try session.likeliestSteps(40))
+      var found = try #require(try session.likeliestSteps(round == 0 ? count : 21))
+      if round == 1 {
+        // The host says what comes in between.
+        for step in 21..<30 { _ = try session.step(expected[step].map { Optional($0) }) }
+        #expect(try session.likeliestTokens() == expected[30])
+        found += expected[21..<30].map { $0.map { ($0, 0) } }
+        found += try #require(try session.likeliestSteps(count - 30))
+      }
       #expect(found.map { $0.map(\.token) } == expected, "round \(round)")
-      #expect(session.positions == [43, 41, 42])
+      #expect(session.positions == [count + 3, count + 1, count + 2])
       #expect(try device.numbers(logits.value) == last)
       // Of the tokens alone, not of what pads the embedding.
       let own = (0..<3).map { first[$0 * rows..<$0 * rows + 11].map { Double($0) } }
@@ -277,11 +286,11 @@ import TilesCPU
   @Test func replayedSessionsBeginAnew() throws {
     let device = Device(DeviceExecutor(try CPUExecutor(threads: 2)))
     for mixer in Self.replayed {
-      let session = try SequenceSession(network(mixer, on: device, isHybrid: true), capacity: 70)
+      let session = try SequenceSession(network(mixer, on: device, isHybrid: true), capacity: 90)
       func run(_ prompts: [[Int32]]) throws -> [[Float]] {
         let first = try device.numbers(session.begin(prompts).value)
         return try [first]
-          + (0..<3).map { _ in
+          + (0..<20).map { _ in
             try device.numbers(session.step([Int32](repeating: 7, count: prompts.count)).value)
           }
       }

@@ -75,7 +75,9 @@ import TilesCPU
   }
 
   /// M2-GPT, and Monarch matrices in the place of dense ones.
-  @Test(arguments: [FeedForwardKind.blockDiagonal(blocks: 2), .monarch(blocks: 2)])
+  @Test(arguments: [
+    FeedForwardKind.blockDiagonal(blocks: 2), .blockDiagonal(blocks: 2, isGated: false), .monarch(blocks: 2),
+  ])
   func feedForwardKinds(kind: FeedForwardKind) throws {
     var settings = settings(.monarchMixer(filterWidth: 6, features: 3, frequency: 3, normalises: false))
     (settings.feedForwardKind, settings.feedForward, settings.layers) = (kind, 8, 1)

@@ -67,8 +67,8 @@ import TilesCPU
     }
     let memories = try (0..<2).map { _ in try Tensor(zeros: .float32, [batch, width, span]) }
     let halves = try [
-      memories[0], memories[0], line(tap), tensor([width]) { tap($0[0], 0) + keySkip[$0[0]] }, memories[1],
-      memories[1], line(filter), tensor([width]) { filter($0[0], 0) + skip[$0[0]] },
+      memories[0], line(tap), tensor([width]) { tap($0[0], 0) + keySkip[$0[0]] }, memories[1],
+      line(filter), tensor([width]) { filter($0[0], 0) + skip[$0[0]] },
     ]
     // What ends of spans take.
     let entering =

@@ -34,6 +34,7 @@ import Tiles
     let pool = ThreadPool(count: 6)
     let current = Atomic<Int>(0)
     let counts = Mutex([Int](repeating: 0, count: 6))
+    var joined = 0
     for job in 0..<3000 {
       current.store(job, ordering: .sequentiallyConsistent)
       func work(_ number: Int) {
@@ -48,8 +49,11 @@ import Tiles
         return counts
       }
       #expect(seen[0] == 1 && seen.allSatisfy { $0 == 1 || $0 == 0 && job % 3 != 0 }, "\(seen) at job \(job)")
+      if job % 3 != 0 { joined += seen.dropFirst().reduce(0, +) }
       // Long enough for them to sleep.
       if job % 500 == 499 { usleep(2000) }
     }
+    // Those that come may take part.
+    #expect(joined > 0)
   }
 }

@@ -51,7 +51,9 @@ import Testing
       case .value(let standard): value = standard
       case .words:
         guard let stated = place.stated else {
-          #expect(["epochs", "steps", "stop", "optimizer.clip"].contains(place.name), "\(place.name)")
+          #expect(
+            ["epochs", "steps", "stop", "optimizer.clip", "model.patch"].contains(place.name), "\(place.name)"
+          )
           continue
         }
         value = stated

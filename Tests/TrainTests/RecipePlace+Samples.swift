@@ -61,6 +61,9 @@ extension RecipePlace {
     case ("model.longest", "masked"): ([10, 2_147_483_647], [9, 2_147_483_648])
     case ("model.longest", _): ([2048, 2_147_483_647], [2047, 2_147_483_648])
     case ("model.channels", _): ([1], [0, 2])
+    // Divisors of 32, and of 1,024 pixels.
+    case ("model.patch", _): ([1, 2, 32], [0, 3, 64, 4097, "2"])
+    case ("model.picture_row", _): ([32, 64, 1024], [0, 3, 2048])
     case ("model.classes", _): ([10], [9, 11])
     // Divisors of 2³¹ − 1, which is prime.
     case ("model.heads", _), ("model.mixer.h3.head_width", _): ([1, 2_147_483_647], [0, 2])
@@ -89,7 +92,8 @@ extension RecipePlace {
     // Four blocks of monarch's factors want 16.
     case ("model.mlp", _): return [model("width", 16), model("feed_forward", 64)]
     case ("model.width", "masked"), ("model.feed_forward", "masked"): return [model("blocks", 1)]
-    case ("model.channels", _): return [(["task"], "pathfinder")]
+    case ("model.channels", _), ("model.patch", _): return [(["task"], "pathfinder")]
+    case ("model.picture_row", _): return [(["task"], "pathfinder"), model("patch", 1)]
     case ("task.induction.copied", _), ("task.induction.triggers", _): return [beside("tokens", 268_435_456)]
     case ("task.recall.key_tokens", _): return [beside("vocabulary", 4), beside("tokens", 2_097_152)]
     case ("task.recall.length", _): return [beside("vocabulary", 20)]
@@ -117,6 +121,7 @@ extension RecipePlace {
     case ("model.longest", "masked"): 10
     case ("model.longest", _): 2048
     case ("model.channels", _): 1
+    case ("model.picture_row", _): 32
     case ("model.classes", _): 10
     case ("optimizer.groups.state_space.rate", _): 0.001
     case ("optimizer.groups.filter.rate", _): 0.002

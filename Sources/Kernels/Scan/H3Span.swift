@@ -22,9 +22,6 @@ public enum H3Span {
     public var type: ElementType
     /// Sequences of a task.
     public var rows = 64
-    /// How groups of threads share a task.
-    public var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 4)
-
     /// Sizes with the default tiles.
     public init(modes: Int, taps: Int, type: ElementType) {
       (self.modes, self.taps, self.type) = (modes, taps, type)
@@ -40,9 +37,17 @@ public enum H3Span {
     /// Numbers that a factor is the sum of.
     public var parts: Int { type == .float32 ? 1 : 2 }
 
-    /// Columns of a tile of modes.
-    var columns: Int { (modes + 15) / 16 * 16 }
+    /// Modes that are in registers at a time.
+    fileprivate var piece: Int { min(32, (modes + 15) / 16 * 16) }
+
+    /// How groups of threads share a task: four tasks a core where there are registers and room for what they multiply with.
+    fileprivate var schedule: Kernel.Schedule {
+      Kernel.Schedule(groups: 1, tasksPerCore: modes <= piece && places <= 64 ? 4 : 1)
+    }
   }
+
+  /// States, which are taps and twice the modes, of which a task has room for all that it multiplies with.
+  public static let mostStates = 256
 
   /// Arguments: clock int32 `[1]`, the steps before the span's last; memories of keys and of inputs, float32 `[B, D, C]`, as ``H3Step``
   /// leaves and takes them; the ring `[B, D, T]` of the factors' type, which is read, and again, where the span is written; factors of
@@ -72,19 +77,23 @@ public enum H3Span {
         let valid = (batch - first).min(rows)
         let place = Index.element(tensor: clock.number, at: [0]) / c * c % t
         /// The sequences' rows of a channel.
-        func load(_ tensor: TensorParameter, _ columns: Int, valid validColumns: Index) -> Tile {
+        func load(
+          _ tensor: TensorParameter, from column: Int = 0, _ columns: Int, valid validColumns: Index
+        ) -> Tile {
           k.load(
-            tensor, at: [first, channel, 0], rows: shape.rows, columns: columns, rowAxis: 0, validRows: valid,
+            tensor, at: [first, channel, Index(column)], rows: shape.rows, columns: columns, rowAxis: 0,
+            validRows: valid,
             validColumns: validColumns)
         }
         /// The parts of a channel's factor.
         func factor(
-          _ tensor: TensorParameter, from row: Index = 0, rows: (tile: Int, valid: Index),
+          _ tensor: TensorParameter, from row: Index = 0, _ column: Index = 0,
+          rows: (tile: Int, valid: Index),
           columns: (tile: Int, valid: Index)
         ) -> [Tile] {
           (0..<shape.parts).map {
             k.load(
-              tensor, at: [channel, Index($0), row, 0], rows: rows.tile, columns: columns.tile,
+              tensor, at: [channel, Index($0), row, column], rows: rows.tile, columns: columns.tile,
               validRows: rows.valid, validColumns: columns.valid)
           }
         }
@@ -98,11 +107,14 @@ public enum H3Span {
           guard shape.parts > 1 else { return }
           k.matmul(into: sum, k.cast(k.map(.subtract, numbers, near), to: shape.type), parts[0])
         }
-        let ofSpan = (tile: span, valid: c), ofModes = (tile: shape.columns, valid: n)
+        let ofSpan = (tile: span, valid: c)
         // Asked for together.
         let past = load(ring, shape.places, valid: t)
         let known = memories.map { load($0, span, valid: c) }
-        let before = states.map { load($0, shape.columns, valid: n) }
+        func kept(from start: Int) -> [Tile] {
+          states.map { load($0, from: start, shape.piece, valid: (n - Index(start)).min(Index(shape.piece))) }
+        }
+        let earliest = kept(from: 0)
         // Rounded already.
         let keys = k.cast(known[0], to: shape.type)
         let shifted = zeros(span, valid: c)
@@ -113,19 +125,32 @@ public enum H3Span {
         for part in factor(newer, rows: ofSpan, columns: ofSpan) { k.matmul(into: shifted, keys, part) }
         k.store(keys, to: written, at: [first, channel, place], rowAxis: 0)
         k.store(shifted, to: memories[0], at: [first, channel, 0], rowAxis: 0)
-        // States.
-        let turn = turns.map { k.load($0, at: [channel, 0], columns: shape.columns, validColumns: n) }
-        let sums = states.map { _ in zeros(shape.columns, valid: n) }
-        let lost = k.map(.negate, k.map(.multiply, turn[1], before[1]))
-        k.assign(sums[0], k.map(.fma, turn[0], before[0], lost))
-        k.assign(sums[1], k.map(.fma, turn[0], before[1], k.map(.multiply, turn[1], before[0])))
-        for (sum, power) in zip(sums, powers) {
-          add(known[1], times: factor(power, rows: ofSpan, columns: ofModes), to: sum)
-        }
         let given = zeros(span, valid: c)
-        for (sum, (state, tensor)) in zip(sums, zip(states, far)) {
-          k.store(sum, to: state, at: [first, channel, 0], rowAxis: 0)
-          add(sum, times: factor(tensor, rows: ofModes, columns: ofSpan), to: given)
+        func takeUp(_ number: Int, _ before: [Tile]) {
+          let start = Index(number)
+          let ofModes = (tile: shape.piece, valid: (n - start).min(Index(shape.piece)))
+          let turn = turns.map {
+            k.load($0, at: [channel, start], columns: shape.piece, validColumns: ofModes.valid)
+          }
+          let sums = states.map { _ in zeros(shape.piece, valid: ofModes.valid) }
+          let lost = k.map(.negate, k.map(.multiply, turn[1], before[1]))
+          k.assign(sums[0], k.map(.fma, turn[0], before[0], lost))
+          k.assign(sums[1], k.map(.fma, turn[0], before[1], k.map(.multiply, turn[1], before[0])))
+          for (sum, power) in zip(sums, powers) {
+            add(known[1], times: factor(power, from: 0, start, rows: ofSpan, columns: ofModes), to: sum)
+          }
+          for (sum, (state, tensor)) in zip(sums, zip(states, far)) {
+            k.store(sum, to: state, at: [first, channel, start], rowAxis: 0)
+            add(sum, times: factor(tensor, from: start, rows: ofModes, columns: ofSpan), to: given)
+          }
+        }
+        for number in stride(from: 0, to: shape.modes, by: shape.piece) {
+          guard number > 0 else {
+            takeUp(number, earliest)
+            continue
+          }
+          // One piece after the other: at once they would fill the registers, so each has a condition, which holds.
+          k.when(Index(number), lessThan: batch + n) { takeUp(number, kept(from: number)) }
         }
         k.store(given, to: memories[1], at: [first, channel, 0], rowAxis: 0)
       }

@@ -7,7 +7,7 @@ public import Tiles
 /// (``H3Span``); a step adds what came since, so that states are read and written once a span: with f positions before this one,
 /// k̃ = a_f + Σ_{j<f} K[f−j] k_j + (K[0] + D_k) k_f, x_f = k̃ v, y = (b_f + Σ_{j<f} h[f−j] x_j + (h[0] + D) x_f) q.
 /// Each half of it has a memory of one number a position: k_j or x_j where they are known, a_j or b_j where they are not yet.
-/// Floor: both memories once, 8·C·B·D bytes, the step's rows and results, 24·B·D, over the memory bandwidth.
+/// Floor: both memories read and written, 16·C·B·D bytes, the step's rows and results, 14·B·D, over the memory bandwidth.
 ///
 /// Fu et al., 2022, arXiv:2212.14052: the recurrence of its section 3, with the spans of its state passing.
 public enum H3Step {
@@ -34,10 +34,10 @@ public enum H3Step {
   }
 
   /// Arguments: clock int32 `[1]`, the steps before this one; z float32 `[B, 3, D]` (queries, keys, values); then for the keys and for
-  /// the inputs x of the diagonal state space a memory float32 `[B, D, C]`, which is read, and again, where one place is written, taps
-  /// float32 `[D, 2C]`, and the factor of the number itself, `[D]`; y `[B, D]`. Both views of a memory are one.
+  /// the inputs x of the diagonal state space a memory float32 `[B, D, C]`, of which one place is changed, taps float32 `[D, 2C]`, and the
+  /// factor of the number itself, `[D]`; y `[B, D]`.
   ///
-  /// `taps[i]` is the filter's number C − i up to C, 1 at C, and 0 behind, so that a row of C of them that begins at C − f has all
+  /// `taps[i]` is the filter's number C − i for 0 < i < C, 1 at C, and 0 elsewhere, so that a row of C of them that begins at C − f has all
   /// factors of a memory in it.
   public static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("h3_step_\(shape.keys.rawValue)_\(shape.output.rawValue)") { k in
@@ -45,12 +45,10 @@ public enum H3Step {
       let (d, c) = (Index(shape.width), Index(Self.span))
       let clock = k.input("clock", .int32, [1])
       let z = k.input("z", .float32, [batch, 3, d])
-      func half(
-        _ name: String
-      ) -> (memory: TensorParameter, written: TensorParameter, taps: TensorParameter, own: TensorParameter) {
+      func half(_ name: String) -> (memory: TensorParameter, taps: TensorParameter, own: TensorParameter) {
         (
-          k.input(name, .float32, [batch, d, c]), k.update("\(name)Written", .float32, [batch, d, c]),
-          k.input("\(name)Taps", .float32, [d, 2 * c]), k.input("\(name)Own", .float32, [d])
+          k.update(name, .float32, [batch, d, c]), k.input("\(name)Taps", .float32, [d, 2 * c]),
+          k.input("\(name)Own", .float32, [d])
         )
       }
       let halves = ["keys", "inputs"].map(half)
@@ -87,8 +85,13 @@ public enum H3Step {
           let key = k.map(.multiply, k.cast(parts[1], to: shape.keys), 1.0)
           let x = k.map(.multiply, sum(0, key), parts[2])
           let result = k.map(.multiply, sum(1, x), parts[0])
-          for (half, number) in zip(halves, [key, x]) {
-            k.store(number, to: half.written, at: [sequence, channel, place], rowAxis: 1)
+          // Rows go back whole, so that a lane writes what it read itself, whatever comes first.
+          for (half, (before, number)) in zip(halves, zip(past, [key, x])) {
+            let column = MapValue.column(offset: 0)
+            let from = k.map(.selectGreaterEqual, column, place, number, before)
+            k.store(
+              k.map(.selectGreaterEqual, column, place + 1, before, from), to: half.memory,
+              at: [sequence, channel, 0])
           }
           k.store(result, to: y, at: [sequence, channel], rowAxis: 1)
         }

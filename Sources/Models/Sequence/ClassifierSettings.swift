@@ -38,8 +38,10 @@ public struct ClassifierSettings: Sendable, Hashable {
     case last
   }
 
-  /// What stands at a position.
+  /// What stands at a position, or, with patches, what a pixel is.
   public var input: Input
+  /// Patches of pictures that are positions; `nil` where pixels are.
+  public var patches: PicturePatches?
   /// Classes.
   public var classes: Int
   /// Numbers of a position, D.
@@ -86,48 +88,54 @@ public struct ClassifierSettings: Sendable, Hashable {
 
 extension ClassifierSettings {
   /// Keys of the object that gives these settings.
-  public static let keys = [
-    SettingKey("mixer", .named(SequenceSettings.Mixer.forms), "What mixes the positions of a block."),
-    SettingKey(
-      "direction", .choice(["both", "causal"]), default: "both",
-      "Whether positions see all others or, `causal`, only earlier ones; some mixers have no other form."),
-    SettingKey("width", .count, "Numbers of a position."),
-    SettingKey("layers", .integer(1...1000), "Blocks."),
-    SettingKey(
-      "feed_forward", .integer(0...1_000_000), default: 0,
-      "Inner width of the feed-forward layers; 0 for blocks without any."),
-    SettingKey(
-      "mlp", .named(FeedForwardKind.forms), default: "dense",
-      "What the feed-forward layers are, where `feed_forward` is not 0."),
-    SettingKey(
-      "norm", .choice(Norm.allCases.map(\.rawValue)), default: "pre",
-      "What a block normalises: `pre` its input, `post` the sum of its input and its result."),
-    SettingKey(
-      "normaliser", .choice(Normaliser.allCases.map(\.rawValue)), default: "layer",
-      "What a position is normalised by: `layer` its own numbers, `batch` those of all positions of a batch."),
-    SettingKey(
-      "pool", .choice(Pool.allCases.map(\.rawValue)), default: "mean",
-      "What of a sequence is classified: the mean over its positions, its first or its last."),
-    SettingKey(
-      "heads", .count, default: 1, "Heads of attention; a divisor of `width`, where the mixer has heads."),
-    SettingKey(
-      "positions", .choice(["none", "learned"]), default: "none", "Whether positions have learned embeddings."
-    ),
-    SettingKey("dropout", .share, default: 0, "Share of numbers dropped inside mixers and before each sum."),
-    SettingKey(
-      "attention_dropout", .share, default: 0, "Share of attention's weights dropped, for `mixer: attention`."
-    ),
-    SettingKey(
-      "vocabulary", .count, otherwise: "the data's",
-      "Different tokens, where the data are tokens; no fewer than the data have."),
-    SettingKey(
-      "channels", .count, otherwise: "the data's",
-      "Numbers at a position, where the data are numbers; as many as the data have."),
-    SettingKey("classes", .count, otherwise: "the data's", "Classes; as many as the data have."),
-    SettingKey(
-      "longest", .count, otherwise: "the data's",
-      "Positions of the longest sequence it is made for; no fewer than the data have."),
-  ]
+  public static let keys =
+    [
+      SettingKey("mixer", .named(SequenceSettings.Mixer.forms), "What mixes the positions of a block."),
+      SettingKey(
+        "direction", .choice(["both", "causal"]), default: "both",
+        "Whether positions see all others or, `causal`, only earlier ones; some mixers have no other form."),
+      SettingKey("width", .count, "Numbers of a position."),
+      SettingKey("layers", .integer(1...1000), "Blocks."),
+      SettingKey(
+        "feed_forward", .integer(0...1_000_000), default: 0,
+        "Inner width of the feed-forward layers; 0 for blocks without any."),
+      SettingKey(
+        "mlp", .named(FeedForwardKind.forms), default: "dense",
+        "What the feed-forward layers are, where `feed_forward` is not 0."),
+      SettingKey(
+        "norm", .choice(Norm.allCases.map(\.rawValue)), default: "pre",
+        "What a block normalises: `pre` its input, `post` the sum of its input and its result."),
+      SettingKey(
+        "normaliser", .choice(Normaliser.allCases.map(\.rawValue)), default: "layer",
+        "What a position is normalised by: `layer` its own numbers, `batch` those of all positions of a batch."
+      ),
+      SettingKey(
+        "pool", .choice(Pool.allCases.map(\.rawValue)), default: "mean",
+        "What of a sequence is classified: the mean over its positions, its first or its last."),
+      SettingKey(
+        "heads", .count, default: 1, "Heads of attention; a divisor of `width`, where the mixer has heads."),
+      SettingKey(
+        "positions", .choice(["none", "learned"]), default: "none",
+        "Whether positions have learned embeddings."
+      ),
+      SettingKey(
+        "dropout", .share, default: 0, "Share of numbers dropped inside mixers and before each sum."),
+      SettingKey(
+        "attention_dropout", .share, default: 0,
+        "Share of attention's weights dropped, for `mixer: attention`."
+      ),
+      SettingKey(
+        "vocabulary", .count, otherwise: "the data's",
+        "Different tokens, where the data are tokens; no fewer than the data have."),
+      SettingKey(
+        "channels", .count, otherwise: "the data's",
+        "Numbers at a position, where the data are numbers; as many as the data have."),
+    ] + PicturePatches.keys + [
+      SettingKey("classes", .count, otherwise: "the data's", "Classes; as many as the data have."),
+      SettingKey(
+        "longest", .count, otherwise: "the data's",
+        "Positions of the longest sequence it is made for; no fewer than the data have."),
+    ]
 
   /// Settings from an object.
   ///
@@ -141,13 +149,24 @@ extension ClassifierSettings {
     _ node: JSONNode, input: Input? = nil, classes: Int? = nil, longest: Int? = nil
   ) throws(FormatError) {
     try node.requireKeys(Self.keys)
+    let input = try Self.input(node, known: input)
+    let isPictures = if case .numbers = input { true } else { false }
+    let patches = try PicturePatches(node, pixels: longest, isPictures: isPictures)
     self.init(
-      input: try Self.input(node, known: input),
+      input: input,
       classes: try node.number("classes", known: classes, isExact: true),
       width: try node.required("width").positiveInteger(),
       layers: try node.required("layers").integer(in: 1...1000),
       mixer: try SequenceSettings.Mixer(node.required("mixer")),
-      longest: try node.number("longest", known: longest))
+      longest: try node.number("longest", known: longest.map { $0 / (patches?.pixels ?? 1) }))
+    self.patches = patches
+    if case .numbers(let channels) = input, let patches {
+      let (numbers, overflow) = channels.multipliedReportingOverflow(by: patches.pixels)
+      guard !overflow, numbers <= Int(Int32.max) else {
+        throw try node.required("patch").wrong(
+          "patches of no more than \(Int32.max) numbers, with \(channels) channels")
+      }
+    }
     if let direction = try node.optional("direction") {
       isCausal = try direction.choice(["both", "causal"]) == 1
     }
@@ -217,7 +236,8 @@ extension ClassifierSettings {
       "pool": .string(pool.rawValue), "heads": mixer.hasHeads ? .integer(heads) : .null,
       "positions": .string(learnsPositions ? "learned" : "none"), "dropout": .float(dropout),
       "attention_dropout": mixer == .attention ? .float(attentionDropout) : .null,
-      "vocabulary": vocabulary, "channels": channels, "classes": .integer(classes),
+      "vocabulary": vocabulary, "channels": channels, "patch": patches.map { .integer($0.side) } ?? .null,
+      "picture_row": patches.map { .integer($0.row) } ?? .null, "classes": .integer(classes),
       "longest": .integer(longest),
     ]
   }

@@ -6,8 +6,8 @@ internal import Tensors
 public enum FeedForwardKind: Sendable, Hashable {
   /// Two linear layers with GELU between them.
   case dense
-  /// Block-diagonal and gated, as in Monarch Mixer; how many blocks.
-  case blockDiagonal(blocks: Int)
+  /// Block-diagonal, as in Monarch Mixer; how many blocks, and whether gated, or with GELU between them as in M2-ViT.
+  case blockDiagonal(blocks: Int, isGated: Bool = true)
   /// Two Monarch matrices with GELU between them; blocks of each factor.
   case monarch(blocks: Int)
 }
@@ -17,12 +17,16 @@ extension FeedForwardKind {
   static let forms = [
     SettingForm("dense", "Two linear layers with GELU between them."),
     SettingForm(
-      "block_diagonal", "Block-diagonal and gated, as in Monarch Mixer.",
+      "block_diagonal", "Block-diagonal, as in Monarch Mixer.",
       keys: [
         SettingKey(
           "blocks", .count, default: 4,
           "Blocks of each matrix; they divide `width` and `feed_forward`, and have to be stated where four do not."
-        )
+        ),
+        SettingKey(
+          "gated", .truth, default: true,
+          "Whether a half of what the first makes multiplies the other, as in M2-BERT; GELU alone is between them otherwise, as in M2-ViT."
+        ),
       ]),
     SettingForm(
       "monarch", "Two Monarch matrices with GELU between them.",
@@ -51,7 +55,11 @@ extension FeedForwardKind {
       guard name == "block_diagonal" || smaller % (blocks * blocks) == 0 else {
         throw node.wrong("blocks whose square divides \(smaller)")
       }
-      self = name == "monarch" ? .monarch(blocks: blocks) : .blockDiagonal(blocks: blocks)
+      guard name == "block_diagonal" else {
+        self = .monarch(blocks: blocks)
+        return
+      }
+      self = .blockDiagonal(blocks: blocks, isGated: try settings?.optional("gated")?.bool() ?? true)
     default: preconditionFailure("feed-forward layers \(name) are described, not read")
     }
   }
@@ -59,7 +67,8 @@ extension FeedForwardKind {
   var json: JSON {
     switch self {
     case .dense: "dense"
-    case .blockDiagonal(let blocks): ["block_diagonal": ["blocks": .integer(blocks)]]
+    case .blockDiagonal(let blocks, let isGated):
+      ["block_diagonal": ["blocks": .integer(blocks), "gated": .bool(isGated)]]
     case .monarch(let blocks): ["monarch": ["blocks": .integer(blocks)]]
     }
   }
@@ -73,8 +82,12 @@ extension FeedForwardKind {
       .dense(
         up: try AffineLayer(scope.scope("fc1"), inputs: width, outputs: inner),
         down: try AffineLayer(scope.scope("fc2"), inputs: inner, outputs: width, deviation: deviation))
-    case .blockDiagonal(let blocks):
+    case .blockDiagonal(let blocks, isGated: true):
       .gated(try GatedBlockLayer(scope, width: width, inner: inner, blocks: blocks))
+    case .blockDiagonal(let blocks, isGated: false):
+      .blocks(
+        up: try BlockDiagonalLayer(scope.scope("fc1"), inputs: width, outputs: inner, blocks: blocks),
+        down: try BlockDiagonalLayer(scope.scope("fc2"), inputs: inner, outputs: width, blocks: blocks))
     case .monarch(let blocks):
       .monarch(
         up: try MonarchLayer(scope.scope("fc1"), inputs: width, outputs: inner, blocks: blocks),
@@ -87,8 +100,10 @@ extension FeedForwardKind {
 enum FeedForward {
   /// ``FeedForwardKind/dense``.
   case dense(up: AffineLayer, down: AffineLayer)
-  /// ``FeedForwardKind/blockDiagonal(blocks:)``.
+  /// ``FeedForwardKind/blockDiagonal(blocks:isGated:)``, gated.
   case gated(GatedBlockLayer)
+  /// The same with GELU between them.
+  case blocks(up: BlockDiagonalLayer, down: BlockDiagonalLayer)
   /// ``FeedForwardKind/monarch(blocks:)``.
   case monarch(up: MonarchLayer, down: MonarchLayer)
 
@@ -97,6 +112,7 @@ enum FeedForward {
     switch self {
     case .dense(let up, let down): try down(up(x, activation: .geluTanh))
     case .gated(let layer): try layer(x)
+    case .blocks(let up, let down): try down(up(x).activated(.geluTanh))
     case .monarch(let up, let down): try down(up(x).activated(.geluTanh))
     }
   }

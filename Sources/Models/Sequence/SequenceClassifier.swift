@@ -3,7 +3,8 @@ public import Tensors
 
 /// Sorts sequences of tokens or numbers into classes: blocks of any mixer, a state for the whole sequence, a linear layer.
 ///
-/// The blocks of the Long Range Arena: residual, normalised before or behind, and with feed-forward layers or without.
+/// The blocks of the Long Range Arena: residual, normalised before or behind, and with feed-forward layers or without. Of patches of pictures
+/// the same blocks are ViT and M2-ViT (``PicturePatches``).
 public final class SequenceClassifier {
   /// What it was built with.
   public let settings: ClassifierSettings
@@ -55,7 +56,8 @@ public final class SequenceClassifier {
     switch settings.input {
     case .tokens(let count):
       encoder = .tokens(try root.scope("encoder")("weight", [count, d], .normal(deviation: 1)))
-    case .numbers(let count):
+    case .numbers(let channels):
+      let count = channels * (settings.patches?.pixels ?? 1)
       let deviation = 1 / Float(count).squareRoot()
       encoder = .numbers(
         try AffineLayer(root.scope("encoder"), inputs: count, outputs: d, deviation: deviation))
@@ -108,9 +110,9 @@ public final class SequenceClassifier {
   /// Logits of each sequence's class, `[batch, classes]`, from sequences of numbers.
   ///
   /// - Parameters:
-  ///   - numbers: `[batch, L, channels]`, row by row.
+  ///   - numbers: `[batch, L, channels]`, row by row; with patches, L pixels of whole patches.
   ///   - batch: sequences.
-  ///   - lengths: as for tokens.
+  ///   - lengths: as for tokens; none with patches.
   public func logits(_ numbers: [Float], batch: Int, lengths: [Int]? = nil) throws -> Variable {
     try logits(Feed(numbers), batch: batch, lengths: lengths.map(Feed.init))
   }
@@ -122,7 +124,9 @@ public final class SequenceClassifier {
     }
     let length = numbers.numbers.count / max(1, batch * channels)
     let input = try parameters.device.variable(of: numbers, [batch, length, channels])
-    return try logits(layer(input), lengths: lengths)
+    guard let patches = settings.patches else { return try logits(layer(input), lengths: lengths) }
+    precondition(lengths == nil, "pictures are not filled up")
+    return try logits(layer(patches(input)), lengths: nil)
   }
 
   /// - Parameter states: `[batch, L, D]`.

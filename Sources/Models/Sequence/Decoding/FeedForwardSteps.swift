@@ -10,15 +10,26 @@ struct FeedForwardSteps {
 
   private enum Form {
     case dense(up: LinearLayer, end: StepSeam, width: Int)
-    case gated(Gated)
+    case blocks(Blocks)
   }
 
-  private struct Gated {
+  private struct Blocks {
     let up: BlockSteps
-    let gate: any CompiledKernel
+    /// From rows of gates and what they multiply; `nil` where there are none.
+    let gate: (any CompiledKernel)?
     let down: BlockSteps
     let norm: any CompiledKernel
     let weights: [Tensor]
+
+    init(
+      up: BlockSteps, gate: (any CompiledKernel)?, down: BlockDiagonalLayer, norm: NormLayer,
+      _ shared: StepMemory
+    ) throws {
+      (self.up, self.gate) = (up, gate)
+      self.down = try BlockSteps(down, addsResidual: true, shared)
+      self.norm = try shared.norm(.layer(epsilon: norm.epsilon), width: norm.weight.shape[0])
+      weights = [norm.weight.value, norm.bias.value]
+    }
   }
 
   /// Whether there is such a form.
@@ -26,6 +37,7 @@ struct FeedForwardSteps {
     switch layers {
     case .dense: true
     case .gated(let layer): BlockSteps.suits(layer.up) && BlockSteps.suits(layer.down)
+    case .blocks(let up, let down): BlockSteps.suits(up) && BlockSteps.suits(down)
     case .monarch: false
     }
   }
@@ -39,15 +51,14 @@ struct FeedForwardSteps {
         up: try shared.linear(up.weight, up.bias, activation: .geluTanh, output: shared.activation),
         end: try StepSeam(down.weight, down.bias, norm: norm, shared), width: up.weight.shape[0])
     case .gated(let layer):
-      form = .gated(
-        Gated(
-          up: try BlockSteps(layer.up, shared),
-          gate: try shared.preparation.kernel("gated halves \(GatedBlockLayer.activation)") {
-            try GatedHalves.kernel(GatedBlockLayer.activation, output: shared.activation)
-          },
-          down: try BlockSteps(layer.down, addsResidual: true, shared),
-          norm: try shared.norm(.layer(epsilon: norm.epsilon), width: norm.weight.shape[0]),
-          weights: [norm.weight.value, norm.bias.value]))
+      let gate = try shared.preparation.kernel("gated halves \(GatedBlockLayer.activation)") {
+        try GatedHalves.kernel(GatedBlockLayer.activation, output: shared.activation)
+      }
+      form = .blocks(
+        try Blocks(up: BlockSteps(layer.up, shared), gate: gate, down: layer.down, norm: norm, shared))
+    case .blocks(let up, let down):
+      let steps = try BlockSteps(up, activation: .geluTanh, output: shared.activation, shared)
+      form = .blocks(try Blocks(up: steps, gate: nil, down: down, norm: norm, shared))
     case .monarch: preconditionFailure("steps of Monarch matrices")
     }
   }
@@ -63,12 +74,16 @@ struct FeedForwardSteps {
       let hidden = try shared.workspace.tensor("hidden", shared.activation, [batch, width])
       try up(normed, into: hidden)
       try end(hidden, adding: y, into: x, normalised: normed)
-    case .gated(let layers):
-      let inner = layers.up.outputs / 2
-      let rows = try shared.workspace.tensor("rows of gates", .float32, [batch, 2 * inner])
+    case .blocks(let layers):
+      let inner = layers.gate == nil ? layers.up.outputs : layers.up.outputs / 2
       let hidden = try shared.workspace.tensor("hidden", shared.activation, [batch, inner])
-      try layers.up(normed, into: rows)
-      try layers.gate.run([rows, hidden])
+      if let gate = layers.gate {
+        let rows = try shared.workspace.tensor("rows of gates", .float32, [batch, 2 * inner])
+        try layers.up(normed, into: rows)
+        try gate.run([rows, hidden])
+      } else {
+        try layers.up(normed, into: hidden)
+      }
       try layers.down(hidden, residual: y, into: x)
       try layers.norm.run([x] + layers.weights + [normed])
     }
@@ -88,13 +103,17 @@ private struct BlockSteps {
     layer.isWhole && layer.weight.shape[1] % 8 == 0 && layer.weight.shape[2] % 8 == 0
   }
 
-  init(_ layer: BlockDiagonalLayer, addsResidual: Bool = false, _ shared: StepMemory) throws {
+  init(
+    _ layer: BlockDiagonalLayer, addsResidual: Bool = false, activation: Activation? = nil,
+    output: ElementType = .float32, _ shared: StepMemory
+  ) throws {
     let (count, q, p) = (layer.weight.shape[0], layer.weight.shape[1], layer.weight.shape[2])
     (inputs, outputsOfBlock) = (p, q)
     blocks = try (0..<count).map { block in
       try shared.linear(
         layer.weight.sliced(axis: 0, block..<block + 1).reshaped([q, p]),
-        layer.bias?.sliced(axis: 0, block * q..<(block + 1) * q), addsResidual: addsResidual)
+        layer.bias?.sliced(axis: 0, block * q..<(block + 1) * q), addsResidual: addsResidual,
+        activation: activation, output: output)
     }
   }
 

@@ -4,7 +4,11 @@ internal import Tensors
 internal import Tiles
 
 extension H3: ReplayableMixer {
-  var hasReplayableSteps: Bool { settings.headWidth == 1 }
+  /// States enter products of matrices, which float16 has no room for.
+  var hasReplayableSteps: Bool {
+    settings.headWidth == 1 && settings.states <= H3Span.mostStates
+      && output.weight.device.factors != .float16
+  }
 
   func steps(_ shared: StepMemory) throws -> any MixerSteps { try H3Steps(self, shared) }
 }
@@ -43,7 +47,7 @@ private final class H3Steps: MixerSteps {
     }
   }
 
-  /// A memory, as it is read and as it is written, and of its filter `[D, taps]` what ``Kernels/H3Step`` takes with it.
+  /// A memory, and of its filter `[D, taps]` what ``Kernels/H3Step`` takes with it.
   private static func taps(_ filter: Variable, skip: Variable, _ memory: Tensor) throws -> [Tensor] {
     let (width, span) = (filter.shape[0], H3Step.span)
     let count = min(span, filter.shape[1])
@@ -54,7 +58,7 @@ private final class H3Steps: MixerSteps {
     let line = try Variable.joined(
       [same(0, span - count + 1)] + earlier + [same(1, 1), same(0, span - 1)], axis: 1)
     let own = try filter.sliced(axis: 1, 0..<1).reshaped([width]) + skip
-    return [memory, memory, try line.dense().value, try own.dense().value]
+    return [memory, try line.dense().value, try own.dense().value]
   }
 
   func begin(_ u: Variable, first: Int) throws -> Variable {

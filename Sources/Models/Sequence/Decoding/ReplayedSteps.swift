@@ -54,7 +54,7 @@ struct StepInput {
 
 /// Steps of a network as kernels on memory that stays where it is, so that a GPU starts a whole step as one.
 ///
-/// For networks of mixers that are ``ReplayableMixer``, with dense or gated block-diagonal feed-forward layers, on machines with memory
+/// For networks of mixers that are ``ReplayableMixer``, with dense or block-diagonal feed-forward layers, on machines with memory
 /// of their own. Prompts go through the network as when it trains; states are handed over. Positions are data: sequences may be of
 /// different lengths.
 final class ReplayedSteps {
@@ -208,6 +208,7 @@ final class ReplayedSteps {
   /// - Parameter count: up to ``longestRun``.
   /// - Returns: the tokens taken, for each step and sequence, with their log-probabilities.
   func likeliestSteps(_ count: Int) throws -> [[(token: Int32, logProbability: Float)]] {
+    precondition((0...Self.longestRun).contains(count), "\(count) steps of \(Self.longestRun) that are noted")
     let executor = shared.device.executor
     var input = try self.input
     let (first, rows) = (stepsTaken, found.tokens.shape[0])
