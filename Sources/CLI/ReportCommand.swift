@@ -8,7 +8,7 @@ struct ReportCommand: ParsableCommand {
     commandName: "report", abstract: "Write a page that compares training runs.",
     discussion: """
       A table of what each run reached, means over seeds of the same recipe, and the curves of all. What has no measurement is passed over
-      with a note, as are folders that stand twice.
+      with a note, as are folders that stand twice. Of a folder run.json and metrics.jsonl are enough, such as those of a rented machine.
 
         godwit report runs/* --out comparison.html
         godwit report runs/code-hyena-seed0 runs/code-attention-seed0 --json

@@ -2,13 +2,15 @@ internal import Formats
 internal import Foundation
 internal import Train
 
-/// What training leaves in a folder: a checkpoint, and a line of JSON for each measurement.
+/// What training leaves in a folder: a checkpoint, what it is of, and a line of JSON for each measurement.
 struct RunFolder {
   /// The folder.
   let path: String
 
   /// The checkpoint, replaced at once when there is a new one.
   var checkpoint: String { path + "/checkpoint.safetensors" }
+  /// What is trained: recipe, model, seed, parameters.
+  var outline: String { path + "/run.json" }
   /// Measurements, a JSON line each.
   var metrics: String { path + "/metrics.jsonl" }
   /// Curves to look at.
@@ -44,7 +46,7 @@ struct RunFolder {
   }
 
   /// Takes away what was measured of a network that is no longer there.
-  func clearMeasurements() throws { try remove([metrics, report]) }
+  func clearMeasurements() throws { try remove([outline, metrics, report]) }
 
   private func remove(_ files: [String]) throws {
     for file in files where FileManager.default.fileExists(atPath: file) {

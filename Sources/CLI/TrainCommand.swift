@@ -14,8 +14,8 @@ struct TrainCommand: ParsableCommand {
     commandName: "train", abstract: "Train a sequence model by a recipe.",
     discussion: """
       A recipe is a YAML file: the task, the model, the optimizer. Its keys are explained by `godwit recipe` and in Documentation/Recipes.md. \
-      The folder gets a checkpoint after every evaluation, metrics.jsonl and report.html. A run that was stopped goes on with --resume, with \
-      the same numbers as one that was not.
+      The folder gets run.json, and after every evaluation a checkpoint, a line of metrics.jsonl, and report.html. A run that was stopped \
+      goes on with --resume, with the same numbers as one that was not.
 
         godwit train Recipes/induction-h3.yaml
         godwit train Recipes/induction-h3.yaml --seed 1 --out runs/h3-1 --json

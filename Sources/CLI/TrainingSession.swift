@@ -36,6 +36,7 @@ struct TrainingSession {
         "\(title): \(training.network.parameters.count) parameters, \(recipe.steps) steps, seed \(recipe.seed)\n"
       )
     }
+    try Files.write(training.outline.serialized() + "\n", to: folder.outline)
     progress.expect(last - firstStep)
     var (sum, count) = (0.0, 0)
     var best = folder.lines().compactMap { $0["accuracy"]?.number }.max() ?? 0

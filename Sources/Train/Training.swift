@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 internal import Memory
 internal import Models
 internal import Tasks
@@ -231,6 +231,14 @@ public final class Training {
     try withoutRecord(step) {
       try network.evaluate(data.test, batch: recipe.evaluationBatch(of: data.test.count), report)
     }
+  }
+
+  /// What it trains, without what that has learned: the recipe, the model's settings, the seed, and how many parameters there are.
+  public var outline: JSON {
+    [
+      "recipe": recipe.source, "model": recipe.model.json, "seed": .integer(Int(clamping: recipe.seed)),
+      "parameters": .integer(network.parameters.count),
+    ]
   }
 
   /// Writes everything into a file that appears only when it is complete.

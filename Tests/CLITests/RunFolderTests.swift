@@ -32,11 +32,46 @@ import Testing
     try folder.clear()
     try folder.prepare()
     try folder.add(line(2))
-    for file in [folder.checkpoint, folder.report] { try Files.write("", to: file) }
+    for file in [folder.checkpoint, folder.report, folder.outline] { try Files.write("", to: file) }
     try folder.clear()
     #expect(folder.lines().isEmpty && !folder.isUsed)
+    #expect(throws: (any Error).self) { try Files.text(folder.outline) }
     #expect(throws: (any Error).self) { try Files.text(folder.report) }
   }
+
+  /// What a rented machine's runs are compared by, without what they learned.
+  @Test func runsAreComparedWithoutTheirCheckpoints() throws {
+    let out = Scratch.path("compared")
+    let arguments = [
+      "\(Self.root)/Recipes/induction-small.yaml", "--device", "cpu", "--seed", "0", "--seed", "1",
+      "--max-steps", "4", "--set",
+      "examples.test=20", "--set", "evaluate.every=1", "--set", "examples.train=64", "--json", "--out", out,
+    ]
+    try TrainCommand.parse(arguments).run()
+    let folders = (0..<2).map { RunFolder(path: "\(out)-seed\($0)") }
+    let known = try folders.map { try RunSummary($0) }
+    for folder in folders {
+      let outline = try Files.text(folder.outline)
+      // As of a run that did not write it down.
+      try FileManager.default.removeItem(atPath: folder.outline)
+      let old = try RunSummary(folder)
+      try Files.write(outline, to: folder.outline)
+      try FileManager.default.removeItem(atPath: folder.checkpoint)
+      let alone = try RunSummary(folder)
+      for other in [old, alone] {
+        let first = try #require(known.first { $0.seed == other.seed })
+        #expect(other.line == first.line && other.recipe == first.recipe && other.lines == first.lines)
+      }
+    }
+    #expect(known.map(\.seed) == [0, 1] && known[0].recipe == known[1].recipe && known[0].parameters > 1000)
+    for text in ["{", "[]", #"{"seed": 0, "recipe": {}, "model": {}}"#] {
+      try Files.write(text, to: folders[0].outline)
+      #expect { try RunSummary(folders[0]) } throws: { "\($0)".contains("run.json") }
+    }
+  }
+
+  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().path
 
   /// A network that takes the place of a trained one does not inherit its curves.
   @Test func convertingOverARunTakesItsMeasurementsAway() throws {
@@ -44,8 +79,7 @@ import Testing
     try folder.prepare()
     try folder.add(line(2))
     for file in [folder.checkpoint, folder.report] { try Files.write("old", to: file) }
-    let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
-    let published = "\(tests)/ModelsTests/Golden/published/hyenadna"
+    let published = "\(Self.root)/Tests/ModelsTests/Golden/published/hyenadna"
     let arguments = [published, "--window-shift", "0", "--out", folder.path]
     #expect(throws: (any Error).self) { try ConvertCommand.parse(arguments).run() }
     #expect(folder.lines() == [line(2)])
@@ -68,6 +102,6 @@ import Testing
     try Files.write("", to: file)
     let folder = RunFolder(path: file + "/run")
     #expect { try folder.prepare() } throws: { "\($0)".contains("file/run cannot be made") }
-    #expect { try RunSummary(folder) } throws: { "\($0)".contains("has no checkpoint") }
+    #expect { try RunSummary(folder) } throws: { "\($0)".contains("no checkpoint") }
   }
 }
