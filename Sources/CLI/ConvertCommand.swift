@@ -79,6 +79,11 @@ struct ConvertCommand: ParsableCommand {
     if folder.isUsed, !overwrite {
       throw CommandFailure("\(folder.path) has a checkpoint. Name another folder, or add --overwrite.")
     }
+    if folder.holdsForeignMeasurements, !overwrite {
+      throw CommandFailure(
+        "\(folder.path) has measurements of a run whose checkpoint is not there. Name another folder, or add --overwrite."
+      )
+    }
     let description = try tokenizer.map { $0 == "bytes" ? $0 : try Files.text($0) }
     let file = try PublicFile(
       path: checkpoint, configuration: config, foreign: skipObjects ? .skipped : .refused)
@@ -90,8 +95,9 @@ struct ConvertCommand: ParsableCommand {
     try requireRoom(for: description, found.settings.vocabularySize)
     let network = try found.network(on: Device(try CPUExecutor(threads: 1)))
     try folder.prepare()
-    try found.save(network, tokenizer: description, to: folder.checkpoint)
+    // First: what is there in between is never a network with the measurements of another.
     try folder.clearMeasurements()
+    try found.save(network, tokenizer: description, to: folder.checkpoint)
     try report(found, network, folder)
   }
 
@@ -115,9 +121,9 @@ struct ConvertCommand: ParsableCommand {
     let found = try PublicMonarchMixer(file.tensors, configuration: file.configuration)
     try requireRoom(for: description, found.settings.vocabularySize)
     try folder.prepare()
+    try folder.clearMeasurements()
     let count = try found.save(
       on: Device(try CPUExecutor(threads: 1)), tokenizer: description, to: folder.checkpoint)
-    try folder.clearMeasurements()
     guard !json else {
       return Output.json([
         "file": JSONField(found.file), "layout": JSONField(found.layout), "parameters": JSONField(count),

@@ -39,6 +39,10 @@ struct RunFolder {
   /// Whether somebody trained here before.
   var isUsed: Bool { FileManager.default.fileExists(atPath: checkpoint) }
 
+  /// Whether there are measurements of a network that is not there, as of a run that was fetched without its checkpoint. A run that is killed
+  /// before its first checkpoint leaves one at most.
+  var holdsForeignMeasurements: Bool { !isUsed && lines().count > 1 }
+
   /// Takes away what an earlier run left, the checkpoint first: what is there in between is never that of two runs.
   func clear() throws {
     try remove([checkpoint])

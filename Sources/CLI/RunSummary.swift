@@ -30,9 +30,11 @@ struct RunSummary {
       let accuracy = last["accuracy"]?.number
     else { throw CommandFailure("\(folder.metrics) has no measurement.") }
     guard let seed = outline["seed"]?.integer, let parameters = outline["parameters"]?.integer,
-      let recipe = outline["recipe"], recipe.object != nil, let model = outline["model"]
+      let recipe = outline["recipe"], recipe.object != nil, let model = outline["model"],
+      model.object != nil
     else {
-      throw CommandFailure("\(folder.outline) lacks the recipe, the model, the seed or the parameters.")
+      throw CommandFailure(
+        "\(path): run.json or its checkpoint lacks the recipe, the model, the seed or the parameters.")
     }
     let ending = path.split(separator: "/").last.map(String.init) ?? path
     let suffix = "-seed\(seed)"

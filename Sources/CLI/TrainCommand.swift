@@ -14,8 +14,8 @@ struct TrainCommand: ParsableCommand {
     commandName: "train", abstract: "Train a sequence model by a recipe.",
     discussion: """
       A recipe is a YAML file: the task, the model, the optimizer. Its keys are explained by `godwit recipe` and in Documentation/Recipes.md. \
-      The folder gets run.json, and after every evaluation a checkpoint, a line of metrics.jsonl, and report.html. A run that was stopped \
-      goes on with --resume, with the same numbers as one that was not.
+      The folder gets run.json, a checkpoint and a line of metrics.jsonl after every evaluation, and report.html in the end. A run that was \
+      stopped goes on with --resume, with the same numbers as one that was not.
 
         godwit train Recipes/induction-h3.yaml
         godwit train Recipes/induction-h3.yaml --seed 1 --out runs/h3-1 --json
@@ -196,6 +196,11 @@ struct TrainCommand: ParsableCommand {
     if let used = folders.first(where: \.isUsed), !resume, !overwrite {
       throw CommandFailure(
         "\(used.path) has a checkpoint. Go on with --resume, or train anew with --overwrite.")
+    }
+    if let other = folders.first(where: \.holdsForeignMeasurements), !overwrite {
+      throw CommandFailure(
+        "\(other.path) has measurements of a run whose checkpoint is not there. Name another folder with --out, or train anew with --overwrite."
+      )
     }
     if resume, !folders.contains(where: \.isUsed) {
       let paths = folders.map(\.path).joined(separator: ", ")

@@ -64,7 +64,17 @@ import Testing
       }
     }
     #expect(known.map(\.seed) == [0, 1] && known[0].recipe == known[1].recipe && known[0].parameters > 1000)
-    for text in ["{", "[]", #"{"seed": 0, "recipe": {}, "model": {}}"#] {
+    // What was measured elsewhere is not lost to a run of the same name.
+    for more in [[], ["--resume"]] {
+      #expect { try TrainCommand.parse(arguments + more).run() } throws: {
+        "\($0)".contains("measurements of a run whose checkpoint is not there")
+      }
+    }
+    #expect(folders[0].lines() == known[0].lines)
+    for text in [
+      "{", "[]", #"{"seed": 0, "recipe": {}, "model": {}}"#,
+      #"{"seed": 0, "recipe": {}, "model": "x", "parameters": 3}"#,
+    ] {
       try Files.write(text, to: folders[0].outline)
       #expect { try RunSummary(folders[0]) } throws: { "\($0)".contains("run.json") }
     }
@@ -78,14 +88,14 @@ import Testing
     let folder = RunFolder(path: Scratch.path("converted"))
     try folder.prepare()
     try folder.add(line(2))
-    for file in [folder.checkpoint, folder.report] { try Files.write("old", to: file) }
+    for file in [folder.checkpoint, folder.report, folder.outline] { try Files.write("old", to: file) }
     let published = "\(Self.root)/Tests/ModelsTests/Golden/published/hyenadna"
     let arguments = [published, "--window-shift", "0", "--out", folder.path]
     #expect(throws: (any Error).self) { try ConvertCommand.parse(arguments).run() }
     #expect(folder.lines() == [line(2)])
     try ConvertCommand.parse(arguments + ["--overwrite"]).run()
     #expect(folder.isUsed && folder.lines().isEmpty)
-    #expect(throws: (any Error).self) { try Files.text(folder.report) }
+    for file in [folder.report, folder.outline] { #expect(throws: (any Error).self) { try Files.text(file) } }
   }
 
   @Test(arguments: [

@@ -227,7 +227,7 @@ import TilesCPU
   /// What patches may not be, and what a recipe is told.
   @Test(
     arguments: [
-      (["patch": 3], 100, "a divisor of 10"), (["patch": 2], 99, "99 pixels are no square"),
+      (["patch": 3], 100, "a divisor of 10"), (["patch": 2], 99, "picture_row"),
       (["patch": 2, "picture_row": 7], 98, "a divisor of 7 and of 14"),
       (["patch": 2, "picture_row": 8], 100, "a divisor of the data's 100 pixels"),
       (["picture_row": 10], 100, "since there is no patch"), (["patch": 0], 100, "patch"),

@@ -131,6 +131,16 @@ import TilesCPU
     }
   }
 
+  /// More states than a task has room for, and types that have no room for states, go operation by operation.
+  @Test(arguments: [(128, ElementType.bfloat16, true), (258, .bfloat16, false), (64, .float16, false)])
+  func whatHasNoReplayedStepsGoesOn(states: Int, factors: ElementType, suits: Bool) throws {
+    let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: true)
+    let network = try network(
+      .h3(states: states, headWidth: 1), on: Device(executor, factors: factors), isHybrid: true)
+    #expect(ReplayedSteps.suits(network) == suits)
+    #expect(try worstStep(network, prompt: 70, steps: H3Step.span + 2) < 0.05)
+  }
+
   /// Prompts of different lengths, two of them equal, give what each gives alone.
   @Test(arguments: mixers) func batchesAreTheirSequences(mixer: SequenceSettings.Mixer) throws {
     try expectBatchesAreTheirSequences(

@@ -20,7 +20,7 @@ import TilesCPU
   }
 
   /// Steps from the first position on, over spans whose rings wrap round, and the states that they leave.
-  @Test(arguments: [(8, 4), (6, 4), (40, 5), (64, 32)]) func stepsAreConvolutions(
+  @Test(arguments: [(8, 4), (6, 4), (40, 5), (64, 32), (80, 40), (250, 125)]) func stepsAreConvolutions(
     sizes: (taps: Int, modes: Int)
   ) throws {
     let (batch, width, span, (taps, modes)) = (3, 5, H3Step.span, sizes)
@@ -55,9 +55,10 @@ import TilesCPU
         (c[0][channel * modes + mode], c[1][channel * modes + mode]), pole(channel, mode, exponent))
     }
     func tap(_ channel: Int, _ lag: Int) -> Double { lag < taps ? shift[channel * taps + lag] : 0 }
-    func filter(_ channel: Int, _ lag: Int) -> Double {
-      (0..<modes).reduce(0) { $0 + residue(channel, $1, lag).real }
+    let filters = (0..<width).map { channel in
+      (0..<steps).map { lag in (0..<modes).reduce(0.0) { $0 + residue(channel, $1, lag).real } }
     }
+    func filter(_ channel: Int, _ lag: Int) -> Double { filters[channel][lag] }
     func part(_ value: Complex, _ number: Int) -> Double { number == 0 ? value.real : value.imaginary }
     // What steps take.
     func line(_ filter: (Int, Int) -> Double) throws -> Tensor {
@@ -101,12 +102,18 @@ import TilesCPU
       numbers[step][(sequence * 3 + part) * width + channel]
     }
     /// What the diagonal state space takes.
-    func entered(_ at: Int, _ sequence: Int, _ channel: Int) -> Double {
-      let shifted = (0...min(at, taps - 1)).reduce(0.0) {
-        $0 + tap(channel, $1) * input(at - $1, sequence, 1, channel)
+    let all = (0..<batch).map { sequence in
+      (0..<width).map { channel in
+        (0..<steps).map { at -> Double in
+          let shifted = (0...min(at, taps - 1)).reduce(0.0) {
+            $0 + tap(channel, $1) * input(at - $1, sequence, 1, channel)
+          }
+          return (shifted + keySkip[channel] * input(at, sequence, 1, channel))
+            * input(at, sequence, 2, channel)
+        }
       }
-      return (shifted + keySkip[channel] * input(at, sequence, 1, channel)) * input(at, sequence, 2, channel)
     }
+    func entered(_ at: Int, _ sequence: Int, _ channel: Int) -> Double { all[sequence][channel][at] }
     // Sums of some hundred products whose factors stay below a few units.
     let bound = Double(taps + 2 * modes * 8) * 0x1p-22
     for number in 0..<steps {

@@ -18,7 +18,8 @@ public enum H3Span {
     public var modes: Int
     /// Taps of the shift state space.
     public var taps: Int
-    /// What keys and factors are kept as: float32, or 16 bits, for which factors come as sums of two such numbers.
+    /// What keys and factors are kept as: float32, or bfloat16, for which factors come as sums of two such numbers. States may be larger than
+    /// float16 has room for.
     public var type: ElementType
     /// Sequences of a task.
     public var rows = 64

@@ -129,7 +129,8 @@ extension ClassifierSettings {
         "Different tokens, where the data are tokens; no fewer than the data have."),
       SettingKey(
         "channels", .count, otherwise: "the data's",
-        "Numbers at a position, where the data are numbers; as many as the data have."),
+        "Numbers at a position, or of a pixel where `patch` is stated, where the data are numbers; as many as the data have."
+      ),
     ] + PicturePatches.keys + [
       SettingKey("classes", .count, otherwise: "the data's", "Classes; as many as the data have."),
       SettingKey(
@@ -209,7 +210,7 @@ extension ClassifierSettings {
     case .numbers(let count):
       if let vocabulary { throw vocabulary.wrong("no such key, since the data are numbers") }
       if let channels, try channels.positiveInteger() != count {
-        throw channels.wrong("the data's \(count) numbers at a position")
+        throw channels.wrong("the data's \(count) numbers of a position or pixel")
       }
       return .numbers(count)
     case nil:

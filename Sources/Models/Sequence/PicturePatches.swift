@@ -68,11 +68,9 @@ extension PicturePatches {
     if let stated {
       row = try stated.integer(in: Self.rows)
     } else {
-      guard let pixels else { throw patch.wrong("picture_row beside it") }
-      row = Int(Double(pixels).squareRoot().rounded())
-      guard row * row == pixels else {
-        throw patch.wrong("picture_row beside it, since \(pixels) pixels are no square")
-      }
+      let root = Int(Double(pixels ?? 0).squareRoot().rounded())
+      // Where pictures are no squares it has to be said how they lie.
+      row = root > 0 && root * root == pixels ? root : try node.required("picture_row").integer(in: Self.rows)
     }
     let columns = pixels.map { $0 / row } ?? side
     if let pixels, let stated, pixels % row != 0 {
