@@ -23,6 +23,7 @@ public enum H3Span {
     public var type: ElementType
     /// Sequences of a task.
     public var rows = 64
+
     /// Sizes with the default tiles.
     public init(modes: Int, taps: Int, type: ElementType) {
       (self.modes, self.taps, self.type) = (modes, taps, type)
