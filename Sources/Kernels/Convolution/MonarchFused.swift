@@ -1,8 +1,8 @@
 package import Memory
 package import Tiles
 
-/// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
-/// pass over memory.
+/// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 and 16,384 as two and four chunks
+/// of as many, in one pass over memory.
 ///
 /// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch. Floor: 4 bytes a point
 /// (8 with gates) over the bandwidth; 12 products of 64 by 64 by 64 a tile (16 where numbers are complex), 1,536
@@ -24,7 +24,7 @@ package enum MonarchFused {
     package var isConjugated = false
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
-    /// Tiles of a channel's row: one, or two chunks of 4,096 points, of which spectra are each its own.
+    /// Tiles of a channel's row: one, or two or four chunks of 4,096 points, of which spectra are each its own.
     package var chunks = 1
 
     /// A convolution without gates.
@@ -41,7 +41,7 @@ package enum MonarchFused {
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
       return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
-        + "\(chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(chunks > 2 ? "_chunks\(chunks)" : chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
     }
 
     /// Tensors that a call takes before its results: inputs, gate before, gates after.
@@ -58,8 +58,8 @@ package enum MonarchFused {
   }
 
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 32, 2]`, inputs `[B, R, 64]`, where there are, the gate before
-  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Integer: how many rows of the
-  /// batch a task visits.
+  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks; of four chunks
+  /// ``MonarchLags/Tensors`` come last. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_fused_\(shape.variant)") { k in
       let side = MonarchConstants.side
@@ -80,7 +80,10 @@ package enum MonarchFused {
       schedule.bringsOperands = true
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let height = Index(side * shape.chunks)
-      k.grid([rows.ceilDiv(height), batch.ceilDiv(share)], schedule: schedule) { task in
+      let grid = [rows.ceilDiv(height), batch.ceilDiv(share)]
+      let kept =
+        chunks.count > 2 ? MonarchLags.Tensors(k, type: shape.type, height: side, grid) : nil
+      k.grid(grid, schedule: schedule) { task in
         let row = task[0] * height
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
@@ -89,7 +92,8 @@ package enum MonarchFused {
         }
         let halves = [0, 1].map { half in
           MonarchFilter(
-            k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half)
+            k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half),
+            lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) }
           ) { part, chunk in
             k.load(
               filters[part], at: [row + Index(side) * chunk, 0, Index(half)], rows: side,

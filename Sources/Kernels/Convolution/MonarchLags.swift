@@ -1,127 +1,144 @@
 internal import Memory
 internal import Tiles
 
-/// What earlier chunks of a causal row leave for the present one, where chunks are more than two.
+/// What the chunks of a causal row leave for others than the next one, where they are four.
 ///
-/// Spectra of results are Σ L_m · U_(i − m), where L_m = K_m − i·K_(m − 1). L₀ = K₀ is the chunk's own part, ``MonarchFilter``'s.
-/// There are no registers for the others, nor for spectra of earlier chunks: each thread keeps its numbers of both in memory,
-/// in 16 bits, where the second-level cache holds them. A chunk reads 2 · 4 bytes a point for each chunk before it.
+/// Spectra of results are Σ L_m · U_(i − m). L₀ and L₁ are ``MonarchFilter``'s, which hands on one spectrum from chunk to chunk. One more
+/// is enough beside it: the first chunk keeps U₀; the second hands on L₁·U₁ + L₂·U₀ and keeps L₂·U₁ + L₃·U₀ in its place; the third adds
+/// that to L₁·U₂. So L₂ and L₃ are read once in four chunks. There are no registers for them, nor for what is kept: each thread has its
+/// numbers of all three in memory, in 16 bits, where the second-level cache holds them; 6 bytes a point are read or written.
 struct MonarchLags {
   private typealias Pair = MonarchTile.Pair
 
+  /// Chunks of a row.
+  static let chunks = 4
+
   private let k: Recorder
-  private let chunks: MonarchChunks
   private let type: ElementType
-  private let tensors: Tensors
-  private let half: Int
-  /// Channel and part of the batch.
-  private let task: [Index]
-  /// By what rows of L_m were divided.
-  let scale: Tile
+  private let place: Place
+  private let height: Int
 
   /// Where tasks keep what they read again.
   struct Tensors {
     let spectra: TensorParameter
-    let history: TensorParameter
+    let kept: TensorParameter
 
-    /// Both `[H, P, chunks − 1, 4, 128, 32]`: re and im of the even, then of the odd frequencies.
+    /// L₂ and L₃ `[H, P, 2, 4, rows, 32]` and the kept spectrum `[H, P, 4, rows, 32]`: re and im of the even, then of the odd frequencies.
     ///
-    /// - Parameter sizes: H channels and P parts of the batch.
-    init(_ k: Recorder, _ chunks: MonarchChunks, type: ElementType, _ sizes: [Index]) {
-      let shape = sizes + [chunks.count - 1, 4, MonarchWide.height, MonarchTile.width].map { Index($0) }
-      spectra = k.scratch("lags", .float16, shape)
-      history = k.scratch("history", type, shape)
+    /// - Parameters:
+    ///   - sizes: H channels and P parts of the batch.
+    ///   - height: rows of a tile.
+    init(_ k: Recorder, type: ElementType, height: Int, _ sizes: [Index]) {
+      let tiles = [4, height, MonarchTile.width].map { Index($0) }
+      spectra = k.scratch("lags", .float16, sizes + [2] + tiles)
+      kept = k.scratch("kept", type, sizes + tiles)
+    }
+
+    /// Sizes of both.
+    static func sizes(channels: Int, parts: Int, height: Int) -> [[Int]] {
+      let tiles = [4, height, MonarchTile.width]
+      return [[channels, parts, 2] + tiles, [channels, parts] + tiles]
     }
   }
 
-  /// Prepares the spectra of a half of the frequencies.
+  /// Where a task keeps what belongs to a half of the frequencies.
+  struct Place {
+    let tensors: Tensors
+    let half: Int
+    /// Channel and part of the batch.
+    let task: [Index]
+
+    fileprivate func spectrum(_ lag: Index, _ part: Int) -> [Index] {
+      task + [lag, Index(2 * half + part), 0, 0]
+    }
+    fileprivate func kept(_ part: Int) -> [Index] { task + [Index(2 * half + part), 0, 0] }
+  }
+
+  /// Eight times what no part of an L_m exceeds, row by row: three products of T(u) and L_m over it stay below T(u), so that in float16
+  /// what is handed on does not overflow before the results do.
+  static func scale(_ k: Recorder, chunks: Int, _ load: (_ part: Int, _ chunk: Index) -> Tile) -> Tile {
+    // In a loop, since addresses of all parts at once would fill the registers.
+    func bound(_ part: Int, _ chunk: Index) -> Tile {
+      k.map(.multiply, k.rowMax(k.map(.abs, load(part, chunk))), 16)
+    }
+    let largest = bound(0, 0)
+    k.loop(Index(chunks)) { chunk in
+      for part in 0..<2 { k.assign(largest, k.map(.max, largest, bound(part, chunk))) }
+    }
+    return k.map(.max, largest, 0x1p-100)
+  }
+
+  /// Prepares L₂ and L₃.
   ///
   /// - Parameters:
+  ///   - type: of what is kept.
+  ///   - factor: by which rows are multiplied.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, _ tensors: Tensors, half: Int, task: [Index],
-    load: (_ part: Int, _ chunk: Index) -> Tile
+    _ k: Recorder, at place: Place, type: ElementType, factor: Tile,
+    _ load: (_ part: Int, _ chunk: Index) -> Tile
   ) {
-    (self.k, self.chunks, self.type, self.tensors) = (k, chunks, type, tensors)
-    (self.half, self.task) = (half, task)
-    scale = Self.bound(k, chunks: chunks.count, load)
-    let scale = scale
-    k.loop(Index(chunks.count - 1)) { lag in
+    (self.k, self.place, self.type) = (k, place, type)
+    height = factor.rows
+    k.loop(2) { lag in
       for part in 0..<2 {
-        let sum = k.map(part == 0 ? .add : .subtract, load(part, lag + 1), load(1 - part, lag))
-        let rounded = k.cast(k.map(.multiply, sum, k.map(.reciprocal, scale)), to: .float16)
-        k.store(rounded, to: tensors.spectra, at: place(lag, part))
+        let sum = k.map(part == 0 ? .add : .subtract, load(part, lag + 2), load(1 - part, lag + 1))
+        let rounded = k.cast(k.map(.multiply, sum, factor), to: .float16)
+        k.store(rounded, to: place.tensors.spectra, at: place.spectrum(lag, part))
       }
     }
   }
 
-  /// Twice the largest part of all chunks' spectra, row by row, which no L_m exceeds. In a loop, since addresses of all parts at
-  /// once would fill the registers.
-  private static func bound(
-    _ k: Recorder, chunks: Int, _ load: (_ part: Int, _ chunk: Index) -> Tile
-  ) -> Tile {
-    let bound = k.map(.multiply, k.rowMax(k.map(.abs, load(0, 0))), 2)
-    k.loop(Index(chunks)) { chunk in
-      for part in 0..<2 {
-        let largest = k.rowMax(k.map(.abs, load(part, chunk)))
-        k.assign(bound, k.map(.max, bound, k.map(.multiply, largest, 2)))
-      }
-    }
-    return k.map(.max, bound, 0x1p-100)
-  }
-
-  private func place(_ number: Index, _ part: Int) -> [Index] {
-    task + [number, Index(2 * half + part), 0, 0]
-  }
-
-  private func pair(_ tensor: TensorParameter, _ number: Index) -> MonarchTile.Pair {
+  private func load(_ tensor: TensorParameter, _ origin: (Int) -> [Index]) -> MonarchTile.Pair {
     let parts = (0..<2).map {
       k.load(
-        tensor, at: place(number, $0), rows: MonarchWide.height, columns: MonarchTile.width,
-        validRows: Index(MonarchWide.height), validColumns: Index(MonarchTile.width))
+        tensor, at: origin($0), rows: height, columns: MonarchTile.width, validRows: Index(height),
+        validColumns: Index(MonarchTile.width))
     }
     return Pair(re: parts[0], im: parts[1])
   }
 
-  /// What chunks before this one add to its result's spectrum, over ``scale``.
-  func sum(step: Index, conjugated: Bool) -> MonarchTile.Pair {
-    func zero() -> Tile {
-      k.filled(
-        0, rows: MonarchWide.height, columns: MonarchTile.width, validRows: Index(MonarchWide.height),
-        validColumns: Index(MonarchTile.width))
+  private func keep(_ x: MonarchTile.Pair) {
+    for (part, tile) in [x.re, x.im].enumerated() {
+      k.store(k.cast(tile, to: type), to: place.tensors.kept, at: place.kept(part))
     }
-    let sum = Pair(re: zero(), im: zero())
-    let turn = chunks.turn(step)
-    for lag in 1..<chunks.count {
-      k.when(Index(lag - 1), lessThan: turn) {
-        let (x, l) = (pair(tensors.history, turn - Index(lag)), pair(tensors.spectra, Index(lag - 1)))
-        add(x, l, to: sum, conjugated: conjugated)
-      }
-    }
-    return sum
   }
 
-  /// Adds x · l, or x · conj l.
-  private func add(
-    _ x: MonarchTile.Pair, _ l: MonarchTile.Pair, to sum: MonarchTile.Pair, conjugated: Bool
+  private func kept() -> MonarchTile.Pair { load(place.tensors.kept, place.kept) }
+
+  /// What a chunk, but for the last, leaves.
+  ///
+  /// - Parameters:
+  ///   - x: its spectrum.
+  ///   - turn: 0 for the first chunk.
+  ///   - nearest: records L₁ · x.
+  ///   - hand: records what is handed on to the next chunk.
+  func handOn(
+    _ x: MonarchTile.Pair, turn: Index, conjugated: Bool, nearest: () -> MonarchTile.Pair,
+    _ hand: (MonarchTile.Pair) -> Void
   ) {
-    func chain(_ start: Tile, _ a: (Tile, Tile), _ b: (Tile, Tile), negating: Bool) -> Tile {
-      let first = k.map(.fma, a.0, a.1, start)
-      return k.map(.fma, negating ? k.map(.negate, b.0) : b.0, b.1, first)
+    func scaled(_ x: MonarchTile.Pair, _ factor: Float) -> MonarchTile.Pair {
+      Pair(re: k.map(.multiply, x.re, factor), im: k.map(.multiply, x.im, factor))
     }
-    let re = chain(sum.re, (x.re, l.re), (x.im, l.im), negating: !conjugated)
-    let im = chain(sum.im, (x.im, l.re), (x.re, l.im), negating: conjugated)
-    k.assign(sum.re, re)
-    k.assign(sum.im, im)
+    k.when(turn, lessThan: 1) {
+      // A quarter, so that it, too, overflows after the results.
+      keep(scaled(x, 0.25))
+      hand(nearest())
+    }
+    only(turn, is: 1) {
+      let first = scaled(kept(), 4)
+      let lags = (0..<2).map { lag in load(place.tensors.spectra) { place.spectrum(Index(lag), $0) } }
+      hand(MonarchTile.sum(nearest(), first, lags[0], k, conjugated: conjugated))
+      let last = MonarchTile.product(x, lags[0], k, conjugated: conjugated)
+      keep(MonarchTile.sum(last, first, lags[1], k, conjugated: conjugated))
+    }
+    only(turn, is: 2) {
+      let (near, far) = (nearest(), kept())
+      hand(Pair(re: k.map(.add, near.re, far.re), im: k.map(.add, near.im, far.im)))
+    }
   }
 
-  /// Keeps a chunk's spectrum for those that follow.
-  func keep(_ x: MonarchTile.Pair, step: Index) {
-    let turn = chunks.turn(step)
-    k.when(turn, lessThan: Index(chunks.count - 1)) {
-      for (part, tile) in [x.re, x.im].enumerated() {
-        k.store(k.cast(tile, to: type), to: tensors.history, at: place(turn, part))
-      }
-    }
+  private func only(_ turn: Index, is value: Int, _ body: () -> Void) {
+    k.when(Index(value - 1), lessThan: turn) { k.when(turn, lessThan: Index(value + 1), body) }
   }
 }

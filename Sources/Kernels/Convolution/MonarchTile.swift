@@ -71,6 +71,17 @@ struct MonarchTile {
       : Pair(re: k.map(.subtract, rr, ii), im: k.map(.add, ri, ir))
   }
 
+  /// start + a · b, or start + a · conj b, element by element.
+  static func sum(_ start: Pair, _ a: Pair, _ b: Pair, _ k: Recorder, conjugated: Bool = false) -> Pair {
+    func chain(_ start: Tile, _ first: (Tile, Tile), _ second: (Tile, Tile), negating: Bool) -> Tile {
+      let begun = k.map(.fma, first.0, first.1, start)
+      return k.map(.fma, negating ? k.map(.negate, second.0) : second.0, second.1, begun)
+    }
+    return Pair(
+      re: chain(start.re, (a.re, b.re), (a.im, b.im), negating: !conjugated),
+      im: chain(start.im, (a.im, b.re), (a.re, b.im), negating: conjugated))
+  }
+
   /// a · b, or a · conj b, element by element.
   func product(_ a: Pair, _ b: Pair, conjugated: Bool = false) -> Pair {
     Self.product(a, b, k, conjugated: conjugated)

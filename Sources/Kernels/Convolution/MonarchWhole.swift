@@ -107,9 +107,9 @@ final class MonarchWhole {
   /// Tensors of ``MonarchLags/Tensors``, where chunks are more than two.
   private func keeping(parts: Int) throws -> [Tensor] {
     guard chunks > 2 else { return [] }
-    let sizes = [shape.channels, parts, chunks - 1, 4, MonarchWide.height, MonarchTile.width]
-    if kept.first?.shape != sizes {
-      kept = try [ElementType.float16, shape.type].map { try executor.tensor($0, sizes) }
+    let sizes = MonarchLags.Tensors.sizes(channels: shape.channels, parts: parts, height: MonarchWide.height)
+    if kept.map(\.shape) != sizes {
+      kept = try zip([.float16, shape.type], sizes).map { try executor.tensor($0, $1) }
     }
     return kept
   }

@@ -19,7 +19,7 @@ package enum MonarchWide {
     package var gatesAfter = 0
     /// Whether spectra are conjugated, which makes it the adjoint.
     package var isConjugated = false
-    /// Tiles of a channel's row: one, or several of 8,192 points, of which spectra are each its own.
+    /// Tiles of a channel's row: one, or two or four of 8,192 points, of which spectra are each its own.
     package var chunks = 1
 
     /// A convolution without gates.
@@ -94,7 +94,7 @@ package enum MonarchWide {
 
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
   /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
-  /// gate before and the gates after of that shape, then results likewise, as many as gates after or one; of more than two chunks
+  /// gate before and the gates after of that shape, then results likewise, as many as gates after or one; of four chunks
   /// ``MonarchLags/Tensors`` come last. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_\(shape.variant)") { k in
@@ -119,7 +119,8 @@ package enum MonarchWide {
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
-      let kept = chunks.count > 2 ? MonarchLags.Tensors(k, chunks, type: shape.type, grid) : nil
+      let kept =
+        chunks.count > 2 ? MonarchLags.Tensors(k, type: shape.type, height: height, grid) : nil
       k.grid(grid, schedule: schedule) { task in
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
@@ -136,16 +137,12 @@ package enum MonarchWide {
               columns: MonarchTile.width, rowAxis: 0, columnAxis: 2, validRows: Index(height),
               validColumns: Index(MonarchTile.width))
           }
-          let lags = kept.map {
-            MonarchLags(
-              k, chunks, type: shape.type, $0, half: half, task: Array(task[..<2]),
-              load: spectrum)
-          }
           return MonarchFilter(
             k, chunks, type: shape.type, rows: rows,
             isWhole: shape.isWhole(half: half),
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
-            lags: lags, load: spectrum)
+            lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) },
+            load: spectrum)
         }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
@@ -159,16 +156,11 @@ package enum MonarchWide {
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-            // What earlier chunks add is fetched while products run.
-            var received: [MonarchTile.Pair?] = []
-            let turned = tile.turned(x) {
-              received = halves.map { $0.received(step: step, conjugated: shape.isConjugated) }
-            }
+            let turned = tile.turned(x)
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
             let backs = [0, 1].map { half in
               let product = halves[half].factor(
-                tile.pair(spectra[half]), received: received[half], step: step, conjugated: shape.isConjugated
-              )
+                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
               return tile.back(product, half: half)
             }
             let result = tile.real(tile.returned(backs))
