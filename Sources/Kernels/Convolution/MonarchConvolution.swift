@@ -5,8 +5,8 @@ package import Tiles
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
 /// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 32,768, take one pass,
-/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 32,768 keep 6 bytes
-/// for each number of a filter and each part of the batch. Not thread-safe: one call at a time.
+/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 16,384 and 32,768
+/// keep 3 bytes for each number of a filter and each part of the batch. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
   package enum Mode: Sendable, Hashable {
@@ -43,11 +43,13 @@ package final class MonarchConvolution {
     }
 
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
-    var chunks: (count: Int, shape: Shape) {
-      let tile = MonarchConstants.side * MonarchConstants.side
-      guard mode == .causal, isCuttable, let count = [2 * tile: 2, 4 * tile: 2, 8 * tile: 4][points] else {
-        return (1, self)
-      }
+    var chunks: (count: Int, shape: Shape) { cut([8_192: 2, 16_384: 4, 32_768: 4]) }
+
+    /// The same of chunks of 8,192 points.
+    var wideChunks: (count: Int, shape: Shape) { cut([16_384: 2, 32_768: 4]) }
+
+    private func cut(_ counts: [Int: Int]) -> (count: Int, shape: Shape) {
+      guard mode == .causal, isCuttable, let count = counts[points] else { return (1, self) }
       return (
         count,
         Shape(batch: batch, channels: channels * count, length: points / count, mode: mode, type: type)
@@ -75,7 +77,7 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
-  /// Chunks of which causal rows are, each with a transform of its own: two of 4,096 points, two or four of 8,192, or one.
+  /// Chunks of which causal rows are, each with a transform of its own: two or four of 4,096 points, four of 8,192, or one.
   let chunks: Int
   /// Rows of which each is a chunk, as the transforms see them.
   let chunked: Shape
@@ -87,9 +89,9 @@ package final class MonarchConvolution {
   let precise: [Tensor]
   /// The outer stages of more than 4,096 points, where ``sumsChunks`` is not so.
   let stages: MonarchStages?
-  /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters of more than two chunks.
+  /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters of four chunks.
   let wide: MonarchWhole?
-  /// The same for filters' gradients of rows of two chunks of 4,096 points.
+  /// The same for filters' gradients of rows whose chunks have 4,096 points.
   private var uncut: MonarchWhole?
   /// The innermost stage of filters' transforms, of which 8,192 points have another.
   private let spectra: (any CompiledKernel)?
@@ -101,6 +103,7 @@ package final class MonarchConvolution {
   /// By whether the filter is of later positions.
   var filterInverses: [Bool: any CompiledKernel] = [:]
   private var sums: [Tensor] = []
+  private var kept = MonarchLags.Memory()
   /// What ``MonarchSums`` keeps.
   var laterSums: [Tensor] = []
 
@@ -119,7 +122,7 @@ package final class MonarchConvolution {
     constants = MonarchConstants(radix: isLong ? side : points / side, isShifted: !isLong)
     let isWide = points == MonarchWide.height * side
     stages =
-      isLong && !(isWide && chunks <= 2)
+      isLong && !(isWide && chunks == 1)
       ? try MonarchStages(shape, workspaceBytes: workspaceBytes, executor: executor) : nil
     spectrumShape = MonarchSpectrum.Shape(
       constants, isComplex: isLong, isCircular: shape.mode == .circular)
@@ -248,8 +251,13 @@ package final class MonarchConvolution {
     let height = side * fused.chunks
     let share = Self.share(
       batch: rows[0], tiles: (rows[1] + height - 1) / height, slots: 2 * executor.cores)
+    let lags =
+      fused.chunks > 2
+      ? try kept.tensors(
+        shape.type, channels: shape.channels, parts: (rows[0] + share - 1) / share, height: side, executor)
+      : []
     try kernel.run(
-      [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) },
+      [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) } + lags,
       integers: [share])
   }
 
@@ -271,16 +279,15 @@ package final class MonarchConvolution {
 
   /// Whether gradients of filters are summed tile by tile of 8,192 points.
   var sumsChunks: Bool {
-    shape.points == MonarchWide.height * MonarchConstants.side || wide != nil && chunks <= 2
+    let (count, tile) = shape.wideChunks
+    return tile.points == MonarchWide.height * MonarchConstants.side && count <= 2
   }
 
   /// Kernels for that.
   func sumsOfChunks() throws -> MonarchWhole? {
     guard sumsChunks else { return nil }
     if let known = wide ?? uncut { return known }
-    var whole = shape
-    whole.isCuttable = false
-    uncut = try MonarchWhole(whole, executor: executor)
+    uncut = try MonarchWhole(shape, executor: executor)
     return uncut
   }
 

@@ -10,14 +10,21 @@ struct MonarchFilter {
   private let chunks: MonarchChunks
   /// Whether of several chunks the own part is as precise, and takes as many registers, as of one.
   private let isWhole: Bool
-  /// Spectrum of the chunk's own part; of several chunks in halves of registers, over ``Later/scale``, where not whole.
-  private let own: MonarchTile.Pair
-  private let later: Later?
+  /// By what rows of spectra of several chunks are divided.
+  private let scale: Tile?
+  /// Columns of a piece follow those of the one before.
+  private let pieces: [Piece]
 
-  /// What several chunks take beside: L₁ = K₁ − i·K₀, by what rows of all were divided, and what is handed on to the next chunk.
+  /// Some of the frequencies.
+  private struct Piece {
+    /// Spectrum of the chunk's own part; of several chunks in halves of registers, over the scale, where not whole.
+    let own: MonarchTile.Pair
+    let later: Later?
+  }
+
+  /// What several chunks take beside: L₁ = K₁ − i·K₀, and what is handed on to the next chunk.
   private struct Later {
     let spectrum: MonarchTile.Pair
-    let scale: Tile
     let handed: MonarchTile.Pair
     /// Of four chunks.
     let lags: MonarchLags?
@@ -25,18 +32,20 @@ struct MonarchFilter {
 
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
-  ///   - rows: of all spectra: more than four.
+  ///   - rows: of all spectra: more than eight.
   ///   - isWhole: whether there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
   ///   - lags: where more than two chunks keep what they need.
-  ///   - load: a part, re or im, of a chunk's spectrum in float32.
+  ///   - load: columns of a part, re or im, of a chunk's spectrum in float32.
   init(
     _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
-    asides: Int = 2, lags: MonarchLags.Place? = nil, load: (_ part: Int, _ chunk: Index) -> Tile
+    asides: Int = 2, lags: MonarchLags.Place? = nil,
+    load: (_ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile
   ) {
     (self.k, self.type, self.chunks, self.isWhole) = (k, type, chunks, isWhole)
+    let all = 0..<MonarchTile.width
     guard chunks.count > 1 else {
-      (own, later) = (Pair(re: load(0, 0), im: load(1, 0)), nil)
+      (scale, pieces) = (nil, [Piece(own: Pair(re: load(0, 0, all), im: load(1, 0, all)), later: nil)])
       return
     }
     // One pair of parts after the other: at once they would fill the registers, so each pair has a condition, which holds.
@@ -50,7 +59,7 @@ struct MonarchFilter {
       var largest: [Tile] = []
       for chunk in [Index(0), 1] {
         alone {
-          let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk))) }
+          let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk, all))) }
           largest.append(k.map(.multiply, k.map(.max, parts[0], parts[1]), 4.0))
         }
       }
@@ -58,51 +67,67 @@ struct MonarchFilter {
       // it does not overflow before the results do.
       scale = k.map(.max, k.map(.add, largest[0], largest[1]), 0x1p-100)
     } else {
-      scale = MonarchLags.scale(k, chunks: chunks.count, load)
+      scale = MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) }
     }
     let factor = k.map(.reciprocal, scale)
     func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
-    var parts: [Tile] = []
-    alone {
-      let (re, im) = (load(0, 0), load(1, 1))
-      parts += [isWhole ? re : halved(re), halved(k.map(.subtract, im, re))]
+    self.scale = scale
+    pieces = (lags == nil ? [all] : MonarchLags.pieces).enumerated().map { number, columns in
+      var parts: [Tile] = []
+      alone {
+        let (re, im) = (load(0, 0, columns), load(1, 1, columns))
+        parts += [isWhole ? re : halved(re), halved(k.map(.subtract, im, re))]
+      }
+      alone {
+        let (im, re) = (load(1, 0, columns), load(0, 1, columns))
+        parts += [isWhole ? im : halved(im), halved(k.map(.add, re, im))]
+      }
+      let own = Pair(re: parts[0], im: parts[2])
+      let next = Pair(re: parts[3], im: parts[1])
+      func handed() -> Tile {
+        let zero = k.filled(
+          0, rows: own.re.rows, columns: own.re.columns, validRows: own.re.validRows,
+          validColumns: own.re.validColumns)
+        return k.cast(zero, to: type)
+      }
+      for part in [next.re, next.im].prefix(asides) { k.setAside(part) }
+      let later = Later(
+        spectrum: next, handed: Pair(re: handed(), im: handed()),
+        lags: lags.map {
+          MonarchLags(k, at: $0, piece: number, type: type, factor: factor) { load($0, $1, columns) }
+        })
+      return Piece(own: own, later: later)
     }
-    alone {
-      let (im, re) = (load(1, 0), load(0, 1))
-      parts += [isWhole ? im : halved(im), halved(k.map(.add, re, im))]
-    }
-    let own = Pair(re: parts[0], im: parts[2])
-    let next = Pair(re: parts[3], im: parts[1])
-    func handed() -> Tile {
-      let zero = k.filled(
-        0, rows: own.re.rows, columns: own.re.columns, validRows: own.re.validRows,
-        validColumns: own.re.validColumns)
-      return k.cast(zero, to: type)
-    }
-    self.own = own
-    for part in [next.re, next.im].prefix(asides) { k.setAside(part) }
-    later = Later(
-      spectrum: next, scale: scale, handed: Pair(re: handed(), im: handed()),
-      lags: lags.map { MonarchLags(k, at: $0, type: type, factor: factor, load) })
   }
 
   /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///
   /// - Complexity: one product of spectra, and of several chunks those with what they leave.
   func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
-    guard let later else {
-      let product = MonarchTile.product(x, own, k, conjugated: conjugated)
+    if pieces.count == 1 { return factor(x, pieces[0], step: step, conjugated: conjugated) }
+    let width = MonarchTile.width / pieces.count
+    let results = pieces.enumerated().map { number, piece in
+      func part(_ tile: Tile) -> Tile { k.columns(of: tile, from: width * number, count: width) }
+      return factor(Pair(re: part(x.re), im: part(x.im)), piece, step: step, conjugated: conjugated)
+    }
+    return results.dropFirst().reduce(results[0]) {
+      Pair(re: k.beside($0.re, $1.re), im: k.beside($0.im, $1.im))
+    }
+  }
+
+  private func factor(
+    _ x: MonarchTile.Pair, _ piece: Piece, step: Index, conjugated: Bool
+  ) -> MonarchTile.Pair {
+    guard let later = piece.later, let scale else {
+      let product = MonarchTile.product(x, piece.own, k, conjugated: conjugated)
       return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
     }
     // The product is added to what was handed on, one chain for each part.
-    let begun =
-      isWhole
-      ? Pair(
-        re: k.map(.multiply, later.handed.re, later.scale), im: k.map(.multiply, later.handed.im, later.scale))
-      : later.handed
-    let sum = MonarchTile.sum(begun, x, own, k, conjugated: conjugated)
+    func begun(_ part: Tile) -> Tile { isWhole ? k.map(.multiply, part, scale) : part }
+    let sum = MonarchTile.sum(
+      Pair(re: begun(later.handed.re), im: begun(later.handed.im)), x, piece.own, k, conjugated: conjugated)
     func rounded(_ part: Tile) -> Tile {
-      k.cast(isWhole ? part : k.map(.multiply, part, later.scale), to: type)
+      k.cast(isWhole ? part : k.map(.multiply, part, scale), to: type)
     }
     let result = Pair(re: rounded(sum.re), im: rounded(sum.im))
     handOn(x, later, turn: chunks.turn(step), conjugated: conjugated)

@@ -1,5 +1,7 @@
 package import Memory
 package import Tiles
+import Glibc
+func devFlag(_ n: String, _ d: Int) -> Int { unsafe getenv(n).flatMap { unsafe Int(String(cString: $0)) } ?? d }
 
 /// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 and 16,384 as two and four chunks
 /// of as many, in one pass over memory.
@@ -34,7 +36,7 @@ package enum MonarchFused {
 
     /// Whether there are registers for a half of the filter's spectrum in float32.
     fileprivate func isPrecise(half: Int) -> Bool {
-      chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
+      chunks > 2 ? half < devFlag("PREC", 0) : chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
     }
 
     /// What kernels of the shape are named by.
@@ -78,6 +80,11 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
+      if shape.chunks > 2 {
+        schedule.settlesFactors = devFlag("SETT", 0) > 0
+        schedule.recomputesAddresses = devFlag("RECOMP", 0) > 0
+        schedule.reusesStages = devFlag("REUSE", 0) > 0
+      }
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let height = Index(side * shape.chunks)
       let grid = [rows.ceilDiv(height), batch.ceilDiv(share)]
@@ -94,10 +101,10 @@ package enum MonarchFused {
           MonarchFilter(
             k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half),
             lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) }
-          ) { part, chunk in
+          ) { part, chunk, columns in
             k.load(
-              filters[part], at: [row + Index(side) * chunk, 0, Index(half)], rows: side,
-              columns: MonarchTile.width, rowAxis: 0, columnAxis: 1, validRows: valid)
+              filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)], rows: side,
+              columns: columns.count, rowAxis: 0, columnAxis: 1, validRows: valid)
           }
         }
         let first = task[1] * share

@@ -10,12 +10,14 @@ internal import Tiles
 struct MonarchLags {
   private typealias Pair = MonarchTile.Pair
 
-  /// Chunks of a row.
-  static let chunks = 4
+  /// Columns of a half that are worked on one piece after the other, since registers are scarce.
+  static let pieces = [0..<16, 16..<32]
+  private static let width = 16
 
   private let k: Recorder
   private let type: ElementType
   private let place: Place
+  private let piece: Int
   private let height: Int
 
   /// Where tasks keep what they read again.
@@ -23,21 +25,33 @@ struct MonarchLags {
     let spectra: TensorParameter
     let kept: TensorParameter
 
-    /// L₂ and L₃ `[H, P, 2, 4, rows, 32]` and the kept spectrum `[H, P, 4, rows, 32]`: re and im of the even, then of the odd frequencies.
+    /// L₂ and L₃ `[H, P, 2, 8, rows, 16]` and the kept spectrum `[H, P, 8, rows, 16]`: re and im of each piece of the even, then of the odd
+    /// frequencies.
     ///
     /// - Parameters:
     ///   - sizes: H channels and P parts of the batch.
     ///   - height: rows of a tile.
     init(_ k: Recorder, type: ElementType, height: Int, _ sizes: [Index]) {
-      let tiles = [4, height, MonarchTile.width].map { Index($0) }
+      let tiles = [8, height, MonarchLags.width].map { Index($0) }
       spectra = k.scratch("lags", .float16, sizes + [2] + tiles)
       kept = k.scratch("kept", type, sizes + tiles)
     }
+  }
 
-    /// Sizes of both.
-    static func sizes(channels: Int, parts: Int, height: Int) -> [[Int]] {
-      let tiles = [4, height, MonarchTile.width]
-      return [[channels, parts, 2] + tiles, [channels, parts] + tiles]
+  /// Memory for ``Tensors``, from call to call.
+  struct Memory {
+    private var tensors: [Tensor] = []
+
+    /// Both, as ``Tensors`` has them.
+    mutating func tensors(
+      _ type: ElementType, channels: Int, parts: Int, height: Int, _ executor: any Executor
+    ) throws -> [Tensor] {
+      let tiles = [8, height, MonarchLags.width]
+      let sizes = [[channels, parts, 2] + tiles, [channels, parts] + tiles]
+      if tensors.map(\.shape) != sizes {
+        tensors = try zip([.float16, type], sizes).map { try executor.tensor($0, $1) }
+      }
+      return tensors
     }
   }
 
@@ -47,11 +61,6 @@ struct MonarchLags {
     let half: Int
     /// Channel and part of the batch.
     let task: [Index]
-
-    fileprivate func spectrum(_ lag: Index, _ part: Int) -> [Index] {
-      task + [lag, Index(2 * half + part), 0, 0]
-    }
-    fileprivate func kept(_ part: Int) -> [Index] { task + [Index(2 * half + part), 0, 0] }
   }
 
   /// Eight times what no part of an L_m exceeds, row by row: three products of T(u) and L_m over it stay below T(u), so that in float16
@@ -71,40 +80,45 @@ struct MonarchLags {
   /// Prepares L₂ and L₃.
   ///
   /// - Parameters:
+  ///   - piece: number of one of ``pieces``.
   ///   - type: of what is kept.
   ///   - factor: by which rows are multiplied.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, at place: Place, type: ElementType, factor: Tile,
+    _ k: Recorder, at place: Place, piece: Int, type: ElementType, factor: Tile,
     _ load: (_ part: Int, _ chunk: Index) -> Tile
   ) {
-    (self.k, self.place, self.type) = (k, place, type)
+    (self.k, self.place, self.piece, self.type) = (k, place, piece, type)
     height = factor.rows
     k.loop(2) { lag in
       for part in 0..<2 {
         let sum = k.map(part == 0 ? .add : .subtract, load(part, lag + 2), load(1 - part, lag + 1))
         let rounded = k.cast(k.map(.multiply, sum, factor), to: .float16)
-        k.store(rounded, to: place.tensors.spectra, at: place.spectrum(lag, part))
+        k.store(rounded, to: place.tensors.spectra, at: spectrum(lag, part))
       }
     }
   }
 
+  private func number(_ part: Int) -> Index { Index(2 * (2 * place.half + piece) + part) }
+  private func spectrum(_ lag: Index, _ part: Int) -> [Index] { place.task + [lag, number(part), 0, 0] }
+  private func kept(_ part: Int) -> [Index] { place.task + [number(part), 0, 0] }
+
   private func load(_ tensor: TensorParameter, _ origin: (Int) -> [Index]) -> MonarchTile.Pair {
     let parts = (0..<2).map {
       k.load(
-        tensor, at: origin($0), rows: height, columns: MonarchTile.width, validRows: Index(height),
-        validColumns: Index(MonarchTile.width))
+        tensor, at: origin($0), rows: height, columns: Self.width, validRows: Index(height),
+        validColumns: Index(Self.width))
     }
     return Pair(re: parts[0], im: parts[1])
   }
 
   private func keep(_ x: MonarchTile.Pair) {
     for (part, tile) in [x.re, x.im].enumerated() {
-      k.store(k.cast(tile, to: type), to: place.tensors.kept, at: place.kept(part))
+      k.store(k.cast(tile, to: type), to: place.tensors.kept, at: kept(part))
     }
   }
 
-  private func kept() -> MonarchTile.Pair { load(place.tensors.kept, place.kept) }
+  private func kept() -> MonarchTile.Pair { load(place.tensors.kept, kept) }
 
   /// What a chunk, but for the last, leaves.
   ///
@@ -127,7 +141,7 @@ struct MonarchLags {
     }
     only(turn, is: 1) {
       let first = scaled(kept(), 4)
-      let lags = (0..<2).map { lag in load(place.tensors.spectra) { place.spectrum(Index(lag), $0) } }
+      let lags = (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
       hand(MonarchTile.sum(nearest(), first, lags[0], k, conjugated: conjugated))
       let last = MonarchTile.product(x, lags[0], k, conjugated: conjugated)
       keep(MonarchTile.sum(last, first, lags[1], k, conjugated: conjugated))

@@ -1,7 +1,8 @@
 internal import Memory
 internal import Tiles
 
-/// Rows of 8,192 points in one pass, and causal rows of 16,384 and 32,768 as two and four chunks of as many.
+/// Rows of 8,192 points in one pass, and causal rows of 32,768 as four chunks of as many; of those of 16,384, which are two, filters'
+/// gradients alone.
 final class MonarchWhole {
   private let shape: MonarchConvolution.Shape
   private let executor: any Executor
@@ -15,8 +16,7 @@ final class MonarchWhole {
   private var inverses: [Bool: any CompiledKernel] = [:]
   private var wideKernels: [MonarchWide.Shape: any CompiledKernel] = [:]
   private var broadKernels: [MonarchBroad.Shape: any CompiledKernel] = [:]
-  /// What ``MonarchLags`` keeps.
-  private var kept: [Tensor] = []
+  private var kept = MonarchLags.Memory()
 
   init(_ shape: MonarchConvolution.Shape, executor: any Executor) throws {
     (self.shape, self.executor) = (shape, executor)
@@ -27,7 +27,7 @@ final class MonarchWhole {
   }
 
   /// Chunks of 8,192 points of which rows are.
-  var chunks: Int { shape.chunks.count }
+  var chunks: Int { shape.wideChunks.count }
 
   /// Spectra of filters of whole rows.
   func prepare(_ filter: Tensor, re: Tensor, im: Tensor) throws {
@@ -93,24 +93,17 @@ final class MonarchWhole {
     _ tensors: [Tensor], height: Int, slots: Int
   ) throws {
     let rows = shape.channels * chunks * height
-    let columns = shape.chunks.shape.points / height
+    let columns = shape.wideChunks.shape.points / height
     let parts = [spectrum.re, spectrum.im].map {
       $0.reshaped([rows, columns / MonarchTile.width, MonarchTile.width])
     }
     let share = MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)
+    let lags =
+      chunks > 2
+      ? try kept.tensors(
+        shape.type, channels: shape.channels, parts: (shape.batch + share - 1) / share, height: height, executor)
+      : []
     try kernel.run(
-      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) }
-        + (try keeping(parts: (shape.batch + share - 1) / share)),
-      integers: [share])
-  }
-
-  /// Tensors of ``MonarchLags/Tensors``, where chunks are more than two.
-  private func keeping(parts: Int) throws -> [Tensor] {
-    guard chunks > 2 else { return [] }
-    let sizes = MonarchLags.Tensors.sizes(channels: shape.channels, parts: parts, height: MonarchWide.height)
-    if kept.map(\.shape) != sizes {
-      kept = try zip([.float16, shape.type], sizes).map { try executor.tensor($0, $1) }
-    }
-    return kept
+      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) } + lags, integers: [share])
   }
 }

@@ -117,6 +117,10 @@ package enum MonarchWide {
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
+      if shape.chunks > 2 {
+        schedule.settlesFactors = devFlag("SETT", 0) > 0
+        schedule.recomputesAddresses = devFlag("RECOMP", 0) > 0
+      }
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
       let kept =
@@ -131,11 +135,11 @@ package enum MonarchWide {
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
         let tile = tile(k, shape.type, from: stacks)
         let halves = [0, 1].map { half in
-          func spectrum(_ part: Int, _ chunk: Index) -> Tile {
+          func spectrum(_ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
             k.load(
-              filters[part], at: [row + Index(height) * chunk, Index(half), 0], rows: height,
-              columns: MonarchTile.width, rowAxis: 0, columnAxis: 2, validRows: Index(height),
-              validColumns: Index(MonarchTile.width))
+              filters[part], at: [row + Index(height) * chunk, Index(half), Index(columns.lowerBound)],
+              rows: height, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: Index(height),
+              validColumns: Index(columns.count))
           }
           return MonarchFilter(
             k, chunks, type: shape.type, rows: rows,

@@ -176,7 +176,7 @@ struct Placement {
         [.bfloat16, .float16].contains(tile.type), !others.contains(number)
       else { continue }
       paired.insert(number)
-      if kernel.asides.contains(number), columns % 32 == 0 { asides[number] = blocks * columns }
+      if kernel.asides.contains(number), columns % 16 == 0 { asides[number] = blocks * columns }
     }
   }
 
