@@ -100,15 +100,27 @@ struct MonarchFilter {
     }
   }
 
+  func kept(step: Index) -> [MonarchTile.Pair?] {
+    pieces.map { $0.later?.lags?.kept(turn: chunks.turn(step)) }
+  }
+  func spectra(step: Index) -> [[MonarchTile.Pair]?] {
+    pieces.prefix(devFlag("PIPE", 0) > 0 ? 1 : 2).map { $0.later?.lags?.spectra(turn: chunks.turn(step)) }
+  }
+
   /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///
   /// - Complexity: one product of spectra, and of several chunks those with what they leave.
-  func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
+  func factor(_ x: MonarchTile.Pair, kept: [MonarchTile.Pair?] = [], spectra: [[MonarchTile.Pair]?] = [], step: Index, conjugated: Bool) -> MonarchTile.Pair {
     if pieces.count == 1 { return factor(x, pieces[0], step: step, conjugated: conjugated) }
     let width = MonarchTile.width / pieces.count
+    var spectra = spectra
     let results = pieces.enumerated().map { number, piece in
+      if devFlag("PIPE", 0) > 0 {
+        if number == 0, spectra.isEmpty { spectra = [pieces[0].later?.lags?.spectra(turn: chunks.turn(step))] }
+        if number + 1 < pieces.count { spectra.append(pieces[number + 1].later?.lags?.spectra(turn: chunks.turn(step))) }
+      }
       func part(_ tile: Tile) -> Tile { k.columns(of: tile, from: width * number, count: width) }
-      return factor(Pair(re: part(x.re), im: part(x.im)), piece, step: step, conjugated: conjugated)
+      return factor(Pair(re: part(x.re), im: part(x.im)), piece, kept: kept.isEmpty ? nil : kept[number], spectra: spectra.isEmpty ? nil : spectra[number], step: step, conjugated: conjugated)
     }
     return results.dropFirst().reduce(results[0]) {
       Pair(re: k.beside($0.re, $1.re), im: k.beside($0.im, $1.im))
@@ -116,7 +128,7 @@ struct MonarchFilter {
   }
 
   private func factor(
-    _ x: MonarchTile.Pair, _ piece: Piece, step: Index, conjugated: Bool
+    _ x: MonarchTile.Pair, _ piece: Piece, kept: MonarchTile.Pair? = nil, spectra: [MonarchTile.Pair]? = nil, step: Index, conjugated: Bool
   ) -> MonarchTile.Pair {
     guard let later = piece.later, let scale else {
       let product = MonarchTile.product(x, piece.own, k, conjugated: conjugated)
@@ -130,12 +142,12 @@ struct MonarchFilter {
       k.cast(isWhole ? part : k.map(.multiply, part, scale), to: type)
     }
     let result = Pair(re: rounded(sum.re), im: rounded(sum.im))
-    handOn(x, later, turn: chunks.turn(step), conjugated: conjugated)
+    handOn(x, later, kept, spectra, turn: chunks.turn(step), conjugated: conjugated)
     return result
   }
 
   /// Makes what is handed on that of this chunk.
-  private func handOn(_ x: MonarchTile.Pair, _ later: Later, turn: Index, conjugated: Bool) {
+  private func handOn(_ x: MonarchTile.Pair, _ later: Later, _ kept: MonarchTile.Pair?, _ spectra: [MonarchTile.Pair]?, turn: Index, conjugated: Bool) {
     func product() -> MonarchTile.Pair {
       MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
     }
@@ -145,7 +157,7 @@ struct MonarchFilter {
     }
     let last = Index(chunks.count - 1)
     if let lags = later.lags {
-      lags.handOn(x, turn: turn, conjugated: conjugated, nearest: product, hand)
+      lags.handOn(x, kept: kept, spectra: spectra, turn: turn, conjugated: conjugated, nearest: product, hand)
     } else {
       k.when(turn, lessThan: last) { hand(product()) }
     }

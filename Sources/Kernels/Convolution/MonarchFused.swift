@@ -115,6 +115,15 @@ package enum MonarchFused {
           compute: { step, tiles in
             let at = at(step)
             let gates = after.map { load($0, at) }
+            var kept: [[MonarchTile.Pair?]] = [[], []]
+            var lagSpectra: [[[MonarchTile.Pair]?]] = [[], []]
+            func fetch(_ point: Int) {
+              guard shape.chunks > 2 else { return }
+              for half in 0..<2 {
+                if devFlag("KEPT\(half)", 9) == point { kept[half] = halves[half].kept(step: step) }
+                if devFlag("LAGS\(half)", 9) == point { lagSpectra[half] = halves[half].spectra(step: step) }
+              }
+            }
             let turned: MonarchTile.Pair
             if shape.isComplex {
               turned = tile.turned(MonarchTile.Pair(re: tiles[0], im: tiles[1]))
@@ -122,13 +131,16 @@ package enum MonarchFused {
               let gated =
                 shape.isGatedBefore
                 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-              turned = tile.turned(gated)
+              turned = tile.turned(gated) { fetch(0) }
             }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
+            fetch(1)
             let backs = [0, 1].map { half in
               let product = halves[half].factor(
-                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
-              return tile.back(product, half: half)
+                tile.pair(spectra[half]), kept: kept[half], spectra: lagSpectra[half], step: step, conjugated: shape.isConjugated)
+              let back = tile.back(product, half: half)
+              if half == 0 { fetch(2) }
+              return back
             }
             let returned = tile.returned(backs)
             let y = tile.real(returned)

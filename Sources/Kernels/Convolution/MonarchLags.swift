@@ -118,7 +118,37 @@ struct MonarchLags {
     }
   }
 
-  private func kept() -> MonarchTile.Pair { load(place.tensors.kept, kept) }
+  /// What the chunks before keep, where there is something, to be read before it is wanted.
+  func kept(turn: Index) -> MonarchTile.Pair {
+    let result = Pair(re: nothing(type), im: nothing(type))
+    k.when(0, lessThan: turn) {
+      k.when(turn, lessThan: 3) { assign(result, load(place.tensors.kept, kept)) }
+    }
+    return result
+  }
+
+  /// L₂ and L₃, for the chunk that takes them.
+  func spectra(turn: Index) -> [MonarchTile.Pair] {
+    let result = (0..<2).map { _ in Pair(re: nothing(.float16), im: nothing(.float16)) }
+    only(turn, is: 1) {
+      for (lag, pair) in result.enumerated() {
+        assign(pair, load(place.tensors.spectra) { spectrum(Index(lag), $0) })
+      }
+    }
+    return result
+  }
+
+  /// A tile that is something in every turn: else it would be kept from one turn to the next.
+  private func nothing(_ type: ElementType) -> Tile {
+    let zero = k.filled(
+      0, rows: height, columns: Self.width, validRows: Index(height), validColumns: Index(Self.width))
+    return k.cast(zero, to: type)
+  }
+
+  private func assign(_ target: MonarchTile.Pair, _ source: MonarchTile.Pair) {
+    k.assign(target.re, source.re)
+    k.assign(target.im, source.im)
+  }
 
   /// What a chunk, but for the last, leaves.
   ///
@@ -128,7 +158,7 @@ struct MonarchLags {
   ///   - nearest: records L₁ · x.
   ///   - hand: records what is handed on to the next chunk.
   func handOn(
-    _ x: MonarchTile.Pair, turn: Index, conjugated: Bool, nearest: () -> MonarchTile.Pair,
+    _ x: MonarchTile.Pair, kept far: MonarchTile.Pair?, spectra: [MonarchTile.Pair]?, turn: Index, conjugated: Bool, nearest: () -> MonarchTile.Pair,
     _ hand: (MonarchTile.Pair) -> Void
   ) {
     func scaled(_ x: MonarchTile.Pair, _ factor: Float) -> MonarchTile.Pair {
@@ -140,14 +170,14 @@ struct MonarchLags {
       hand(nearest())
     }
     only(turn, is: 1) {
-      let first = scaled(kept(), 4)
-      let lags = (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
+      let first = scaled(far ?? load(place.tensors.kept, kept), 4)
+      let lags = spectra ?? (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
       hand(MonarchTile.sum(nearest(), first, lags[0], k, conjugated: conjugated))
       let last = MonarchTile.product(x, lags[0], k, conjugated: conjugated)
       keep(MonarchTile.sum(last, first, lags[1], k, conjugated: conjugated))
     }
     only(turn, is: 2) {
-      let (near, far) = (nearest(), kept())
+      let (near, far) = (nearest(), far ?? load(place.tensors.kept, kept))
       hand(Pair(re: k.map(.add, near.re, far.re), im: k.map(.add, near.im, far.im)))
     }
   }

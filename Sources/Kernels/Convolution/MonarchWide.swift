@@ -160,12 +160,24 @@ package enum MonarchWide {
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
-            let turned = tile.turned(x)
+            var kept: [[MonarchTile.Pair?]] = [[], []]
+            var lagSpectra: [[[MonarchTile.Pair]?]] = [[], []]
+            func fetch(_ point: Int) {
+              guard shape.chunks > 2 else { return }
+              for half in 0..<2 {
+                if devFlag("KEPT\(half)", 9) == point { kept[half] = halves[half].kept(step: step) }
+                if devFlag("LAGS\(half)", 9) == point { lagSpectra[half] = halves[half].spectra(step: step) }
+              }
+            }
+            let turned = tile.turned(x) { fetch(0) }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
+            fetch(1)
             let backs = [0, 1].map { half in
               let product = halves[half].factor(
-                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
-              return tile.back(product, half: half)
+                tile.pair(spectra[half]), kept: kept[half], spectra: lagSpectra[half], step: step, conjugated: shape.isConjugated)
+              let back = tile.back(product, half: half)
+              if half == 0 { fetch(2) }
+              return back
             }
             let result = tile.real(tile.returned(backs))
             for (number, y) in outputs.enumerated() {
