@@ -177,11 +177,13 @@ extension MapProgram {
 
   /// This chain followed by `next` as one chain, or `nil` where an element of `next` needs other elements first.
   fileprivate func joined(with next: MapProgram) -> MapProgram? {
-    guard space.isCongruent(to: next.space) else { return nil }
+    guard space.isCongruent(to: next.space), isNarrow == next.isNarrow else { return nil }
+    // What steps compute and tiles of this type hold is the same.
+    func isKept(_ tile: Tile) -> Bool { isNarrow || tile.type == .float32 }
     var current: [Int: Int] = [:]  // tile → number of the value it holds
     var defined = 0
     for step in steps {
-      if case .store(let value, let tile) = step, tile.type == .float32 { current[tile.id] = value }
+      if case .store(let value, let tile) = step, isKept(tile) { current[tile.id] = value }
       if step.definesValue { defined += 1 }
     }
     let reduced = Set(steps.compactMap { if case .reduce(_, _, let tile, _) = $0 { tile.id } else { nil } })
@@ -205,7 +207,7 @@ extension MapProgram {
         defined += 1
       }
       if case .store(let value, let tile) = step {
-        current[tile.id] = tile.type == .float32 ? numbers[value] : nil
+        current[tile.id] = isKept(tile) ? numbers[value] : nil
       }
     }
     return merged.peakLiveValues <= Fusion.registerLimit ? merged : nil

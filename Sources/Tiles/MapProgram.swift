@@ -6,6 +6,9 @@ public struct MapProgram: Sendable, Hashable {
   public var space: Tile
   /// What is done for each element, in order.
   public var steps: [MapStep]
+  /// Whether machines that compute with pairs of 16-bit numbers may round every step's value to the type of its tiles, which is one of
+  /// those; else steps are float32.
+  public var isNarrow = false
 }
 
 /// One step of a ``MapProgram``.

@@ -39,16 +39,33 @@ extension Recorder {
     mapped(function, operands.map(\.mapValue), file, line)
   }
 
-  private func mapped(_ function: MapFunction, _ operands: [MapValue], _ file: String, _ line: Int) -> Tile {
+  /// Applies a function element by element, in float32 or in 16 bits, as the machine likes: a machine that has units for pairs of 16-bit
+  /// numbers takes half as many instructions, and rounds the result of every function.
+  ///
+  /// - Parameters:
+  ///   - operands: tiles of `type`, and numbers.
+  ///   - type: bfloat16 or float16.
+  /// - Returns: a tile of that type, as large as the largest operand.
+  public func map(
+    _ function: MapFunction, _ operands: any MapOperand..., in type: ElementType, file: String = #fileID,
+    line: Int = #line
+  ) -> Tile {
+    mapped(function, operands.map(\.mapValue), in: type, file, line)
+  }
+
+  private func mapped(
+    _ function: MapFunction, _ operands: [MapValue], in type: ElementType? = nil, _ file: String, _ line: Int
+  ) -> Tile {
     let (space, steps, values) = prepare("\(function)", operands, file, line)
+    checkNarrow(type, operands, "\(function)", file, line)
     check(
       operands.count == function.arity, "\(function)", file, line,
       "it takes \(function.arity) operands, \(operands.count) were given.")
     let result = makeTile(
-      .float32, rows: space.rows, columns: space.columns, validRows: space.validRows,
+      type ?? .float32, rows: space.rows, columns: space.columns, validRows: space.validRows,
       validColumns: space.validColumns)
     let all = steps + [.compute(function, values), .store(value: steps.count, to: result)]
-    append(.map(MapProgram(space: space, steps: all)), file, line)
+    append(.map(MapProgram(space: space, steps: all, isNarrow: type != nil)), file, line)
     define(result, temporary: true)
     return result
   }
@@ -60,13 +77,31 @@ extension Recorder {
     mapped(function, operands, file, line)
   }
 
-  /// Writes `source`, broadcast if need be, to `target`.
+  private func checkNarrow(
+    _ type: ElementType?, _ operands: [MapValue], _ described: String, _ file: String, _ line: Int
+  ) {
+    guard let type else { return }
+    let suits = operands.allSatisfy {
+      switch $0 {
+      case .tile(let tile): tile.type == type
+      case .constant: true
+      default: false
+      }
+    }
+    check(
+      [.bfloat16, .float16].contains(type) && suits, described, file, line,
+      "16-bit arithmetic takes tiles of one 16-bit float type, and numbers. Cast its operands to \(type.rawValue).")
+  }
+
+  /// Writes `source`, broadcast if need be, to `target`; with `type` as ``map(_:_:in:file:line:)`` does.
   public func assign(
-    _ target: Tile, _ source: some MapOperand, file: String = #fileID, line: Int = #line
+    _ target: Tile, _ source: some MapOperand, in type: ElementType? = nil, file: String = #fileID,
+    line: Int = #line
   ) {
     let (_, steps, values) = prepare("assign", [source.mapValue], file, line, space: target)
+    checkNarrow(type, [.tile(target), source.mapValue], "assign", file, line)
     let all = steps + [.store(value: values[0], to: target)]
-    append(.map(MapProgram(space: target, steps: all)), file, line)
+    append(.map(MapProgram(space: target, steps: all, isNarrow: type != nil)), file, line)
     define(target)
   }
 

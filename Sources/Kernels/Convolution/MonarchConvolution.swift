@@ -43,7 +43,7 @@ package final class MonarchConvolution {
     }
 
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
-    var chunks: (count: Int, shape: Shape) { cut([8_192: 2, 16_384: 4, 32_768: 4]) }
+    var chunks: (count: Int, shape: Shape) { cut([8_192: 2, 16_384: devFlag("CUT", 4), 32_768: 4]) }
 
     /// The same of chunks of 8,192 points.
     var wideChunks: (count: Int, shape: Shape) { cut([16_384: 2, 32_768: 4]) }

@@ -148,12 +148,16 @@ struct MonarchFilter {
 
   /// Makes what is handed on that of this chunk.
   private func handOn(_ x: MonarchTile.Pair, _ later: Later, _ kept: MonarchTile.Pair?, _ spectra: [MonarchTile.Pair]?, turn: Index, conjugated: Bool) {
+    let isNarrow = type == .float16
+    let x = isNarrow ? Pair(re: k.cast(x.re, to: type), im: k.cast(x.im, to: type)) : x
     func product() -> MonarchTile.Pair {
-      MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
+      isNarrow
+        ? MonarchTile.narrowProduct(x, later.spectrum, k, in: type, conjugated: conjugated)
+        : MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
     }
     func hand(_ next: MonarchTile.Pair) {
-      k.assign(later.handed.re, next.re)
-      k.assign(later.handed.im, next.im)
+      k.assign(later.handed.re, next.re, in: isNarrow ? type : nil)
+      k.assign(later.handed.im, next.im, in: isNarrow ? type : nil)
     }
     let last = Index(chunks.count - 1)
     if let lags = later.lags {

@@ -130,7 +130,7 @@ package enum MonarchFused {
             } else {
               let gated =
                 shape.isGatedBefore
-                ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
+                ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
               turned = tile.turned(gated) { fetch(0) }
             }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }

@@ -114,9 +114,12 @@ struct MonarchLags {
 
   private func keep(_ x: MonarchTile.Pair) {
     for (part, tile) in [x.re, x.im].enumerated() {
-      k.store(k.cast(tile, to: type), to: place.tensors.kept, at: kept(part))
+      k.store(isNarrow ? tile : k.cast(tile, to: type), to: place.tensors.kept, at: kept(part))
     }
   }
+
+  /// Whether all of it is computed in 16 bits.
+  private var isNarrow: Bool { type == .float16 }
 
   /// What the chunks before keep, where there is something, to be read before it is wanted.
   func kept(turn: Index) -> MonarchTile.Pair {
@@ -161,8 +164,16 @@ struct MonarchLags {
     _ x: MonarchTile.Pair, kept far: MonarchTile.Pair?, spectra: [MonarchTile.Pair]?, turn: Index, conjugated: Bool, nearest: () -> MonarchTile.Pair,
     _ hand: (MonarchTile.Pair) -> Void
   ) {
+    func map(_ function: MapFunction, _ a: Tile, _ b: any MapOperand) -> Tile {
+      isNarrow ? k.map(function, a, b, in: type) : k.map(function, a, b)
+    }
     func scaled(_ x: MonarchTile.Pair, _ factor: Float) -> MonarchTile.Pair {
-      Pair(re: k.map(.multiply, x.re, factor), im: k.map(.multiply, x.im, factor))
+      Pair(re: map(.multiply, x.re, factor), im: map(.multiply, x.im, factor))
+    }
+    func sum(_ start: MonarchTile.Pair, _ a: MonarchTile.Pair, _ b: MonarchTile.Pair) -> MonarchTile.Pair {
+      isNarrow
+        ? MonarchTile.narrowProduct(a, b, plus: start, k, in: type, conjugated: conjugated)
+        : MonarchTile.sum(start, a, b, k, conjugated: conjugated)
     }
     k.when(turn, lessThan: 1) {
       // A quarter, so that it, too, overflows after the results.
@@ -172,13 +183,16 @@ struct MonarchLags {
     only(turn, is: 1) {
       let first = scaled(far ?? load(place.tensors.kept, kept), 4)
       let lags = spectra ?? (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
-      hand(MonarchTile.sum(nearest(), first, lags[0], k, conjugated: conjugated))
-      let last = MonarchTile.product(x, lags[0], k, conjugated: conjugated)
-      keep(MonarchTile.sum(last, first, lags[1], k, conjugated: conjugated))
+      hand(sum(nearest(), first, lags[0]))
+      let last =
+        isNarrow
+        ? MonarchTile.narrowProduct(x, lags[0], k, in: type, conjugated: conjugated)
+        : MonarchTile.product(x, lags[0], k, conjugated: conjugated)
+      keep(sum(last, first, lags[1]))
     }
     only(turn, is: 2) {
       let (near, far) = (nearest(), far ?? load(place.tensors.kept, kept))
-      hand(Pair(re: k.map(.add, near.re, far.re), im: k.map(.add, near.im, far.im)))
+      hand(Pair(re: map(.add, near.re, far.re), im: map(.add, near.im, far.im)))
     }
   }
 

@@ -87,24 +87,53 @@ struct MonarchTile {
     Self.product(a, b, k, conjugated: conjugated)
   }
 
+  /// Whether twiddles, and the columns' first step, are in 16 bits where the machine has units for them. bfloat16 has too few for that.
+  private var isNarrow: Bool { type == .float16 }
+
+  /// Inputs times their gate, rounded.
+  static func gated(_ x: Tile, _ gate: Tile, _ k: Recorder) -> Tile {
+    // Of float16 the product is the same in either arithmetic: it has no more bits than float32.
+    x.type == .float16
+      ? k.map(.multiply, x, gate, in: .float16) : k.cast(k.map(.multiply, x, gate), to: x.type)
+  }
+
+  /// x · twiddles, or x · conj twiddles, rounded or in float32.
+  private func twiddled(_ x: Pair, conjugated: Bool = false) -> Pair {
+    guard isNarrow else { return product(x, twiddles, conjugated: conjugated) }
+    return Self.narrowProduct(factor(x), twiddles, k, in: type, conjugated: conjugated)
+  }
+
+  /// a · b, or a · conj b, element by element, all in 16 bits.
+  static func narrowProduct(
+    _ a: Pair, _ b: Pair, plus start: Pair? = nil, _ k: Recorder, in type: ElementType, conjugated: Bool = false
+  ) -> Pair {
+    func times(_ x: Tile, _ y: Tile, _ start: Tile?) -> Tile {
+      start.map { k.map(.fma, x, y, $0, in: type) } ?? k.map(.multiply, x, y, in: type)
+    }
+    func negated(_ x: Tile, _ isNegated: Bool) -> Tile { isNegated ? k.map(.negate, x, in: type) : x }
+    return Pair(
+      re: k.map(.fma, negated(a.im, !conjugated), b.im, times(a.re, b.re, start?.re), in: type),
+      im: k.map(.fma, negated(a.re, conjugated), b.im, times(a.im, b.re, start?.im), in: type))
+  }
+
   /// Rounded, as a factor of products.
   func factor(_ a: Pair) -> Pair { Pair(re: k.cast(a.re, to: type), im: k.cast(a.im, to: type)) }
 
-  /// Rows of a real tile, and twiddles, in float32.
+  /// Rows of a real tile, and twiddles.
   ///
   /// - Parameter beside: records what is done while the products run.
   func turned(_ x: Tile, beside: () -> Void = {}) -> Pair {
     let sums = Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x))
     beside()
-    return product(sums, twiddles)
+    return twiddled(sums)
   }
 
-  /// Rows of a complex tile, and twiddles, in float32.
+  /// Rows of a complex tile, and twiddles.
   func turned(_ x: Pair) -> Pair {
     let sums = Pair(re: k.matmul(rows.re, x.re), im: k.matmul(rows.im, x.re))
     k.matmul(into: sums.re, rows.im, x.im, subtracting: true)
     k.matmul(into: sums.im, rows.re, x.im)
-    return product(sums, twiddles)
+    return twiddled(sums)
   }
 
   /// Columns of what `turned` left, for half 0 or 1: its spectrum, re and im side by side in float32.
@@ -114,6 +143,9 @@ struct MonarchTile {
   func spectrum(_ x: Pair, sign: some MapOperand, _ matrix: Tile) -> Tile {
     func folded(_ part: Tile) -> Tile {
       let halves = [0, Self.width].map { k.columns(of: part, from: $0, count: Self.width) }
+      if isNarrow, case .constant(let sign) = sign.mapValue {
+        return k.map(sign > 0 ? .add : .subtract, halves[0], halves[1], in: type)
+      }
       return k.cast(k.map(.fma, halves[1], sign, halves[0]), to: type)
     }
     return k.matmul(k.beside(folded(x.re), folded(x.im)), matrix)
@@ -136,7 +168,7 @@ struct MonarchTile {
     let sums = pair(k.map(.add, halves[0], halves[1]))
     let differences = pair(k.map(.subtract, halves[0], halves[1]))
     let whole = Pair(re: k.beside(sums.re, differences.re), im: k.beside(sums.im, differences.im))
-    return factor(product(whole, twiddles, conjugated: true))
+    return isNarrow ? twiddled(whole, conjugated: true) : factor(product(whole, twiddles, conjugated: true))
   }
 
   /// Rows back, the real part.

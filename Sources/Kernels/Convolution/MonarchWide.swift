@@ -159,7 +159,7 @@ package enum MonarchWide {
             // With gates on both sides there is no room for two after but in registers.
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
-              inputs.count > 1 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
+              inputs.count > 1 ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
             var kept: [[MonarchTile.Pair?]] = [[], []]
             var lagSpectra: [[[MonarchTile.Pair]?]] = [[], []]
             func fetch(_ point: Int) {

@@ -150,6 +150,15 @@ extension PipelinedLowering {
         code.line("#pragma unroll")
         code.open("for (int j = 4 * four; j < 4 * four + 4; ++j)")
       }
+    }
+    if isNarrow(program) {
+      printNarrow(program)
+      code.close()
+      if !quartets.isEmpty { code.close() }
+      code.close()
+      return code.close()
+    }
+    if !rows.isPerRow {
       let pairs = program.tilesWritten.filter { placement.paired.contains($0.id) }
       for tile in pairs { code.line("float pair\(tile.id)[2];") }
       code.line("#pragma unroll")

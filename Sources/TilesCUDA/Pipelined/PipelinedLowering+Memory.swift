@@ -20,6 +20,7 @@ extension PipelinedLowering {
     // The negative of what is packed already differs in its signs alone.
     let value =
       placement.negated(by: tile).map { "p\($0.id)[b][c][i] ^ 0x80008000u" }
+      ?? (placement.paired.contains(tile.id) ? "q\(tile.id)[b][4 * c + i]" : nil)
       ?? "\(packName(tile.type))(t\(tile.id)[b][8 * c + 2 * i], t\(tile.id)[b][8 * c + 2 * i + 1])"
     let held = settles ? " held |= p\(tile.id)[b][c][i];" : ""
     code.line("for (int i = 0; i < 4; ++i) { p\(tile.id)[b][c][i] = \(value);\(held) }")
@@ -78,6 +79,7 @@ extension PipelinedLowering {
   /// Four packed registers: columns 8j and 8j + 8, rows 0 and 8.
   private func pairs(_ tile: Tile, _ block: String, _ j: String, as type: ElementType? = nil) -> String {
     (0..<4).map { i in
+      if placement.paired.contains(tile.id) { return "q\(tile.id)[\(block)][2 * \(j) + \(i)]" }
       let element = "4 * \(j) + \(2 * i)"
       return
         "\(packName(type ?? tile.type))(t\(tile.id)[\(block)][\(element)], t\(tile.id)[\(block)][\(element) + 1])"

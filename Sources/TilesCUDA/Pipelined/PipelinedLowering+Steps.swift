@@ -177,6 +177,11 @@ extension PipelinedLowering {
         if case .fragment(blocks, _, false) = placement.places[$0.id] { $0.columns % 8 == 0 } else { false }
       })
     else { return fail("columns of \(sources) are not in one group's registers") }
+    let isPaired = placement.paired.contains(tile.id)
+    guard sources.allSatisfy({ placement.paired.contains($0.id) == isPaired }) else {
+      return fail("columns of \(sources) are partly two in a register")
+    }
+    let (name, numbers) = isPaired ? ("q", 4) : ("t", 2)
     var start = -first
     for source in sources {
       let (from, below) = (max(0, start), min(columns, start + source.columns))
@@ -185,7 +190,7 @@ extension PipelinedLowering {
         code.open("for (int b = 0; b < \(blocks); ++b)")
         code.line("#pragma unroll")
         code.line(
-          "for (int i = 0; i < \((below - from) / 2); ++i) t\(tile.id)[b][\(from / 2) + i] = t\(source.id)[b][\((from - start) / 2) + i];"
+          "for (int i = 0; i < \((below - from) / numbers); ++i) \(name)\(tile.id)[b][\(from / numbers) + i] = \(name)\(source.id)[b][\((from - start) / numbers) + i];"
         )
         code.close()
       }

@@ -14,6 +14,8 @@ package struct PipelinedLowering {
   var products: Set<WarpgroupProduct> = []
   /// Types of blocks that are decoded to factors.
   var packedTypes: Set<ElementType> = []
+  /// Types of pairs that elementwise steps compute with.
+  var narrowTypes: Set<ElementType> = []
   var maps: [CUDAProgram.TensorMap] = []
   var copyRanks: Set<Int> = []
   var prefetchRanks: Set<Int> = []
@@ -97,7 +99,7 @@ package struct PipelinedLowering {
     let source = [
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.elementary,
       Prelude.hopper, Prelude.numbers, kernel.schedule.startsEarly ? Prelude.follow : "",
-      Prelude.packed(packedTypes),
+      Prelude.packed(packedTypes), Prelude.narrow(narrowTypes),
       Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
       CUDAProgram.argumentsType(kernel, tensorMaps: maps.count),
@@ -360,6 +362,9 @@ package struct PipelinedLowering {
         )
       case .fragment(let blocks, let columns, _) where placement.paired.contains(number):
         code.line("u32 q\(number)[\(blocks)][\(columns / 4)];  // \(tile), in pairs")
+        if placement.isLeftInRegisters(tile) {
+          code.line("u32 p\(number)[\(blocks)][\(columns / 16)][4];  // \(tile), packed")
+        }
       case .fragment(let blocks, let columns, _):
         code.line("float t\(number)[\(blocks)][\(columns / 2)];  // \(tile)")
         if placement.isLeftInRegisters(tile) {

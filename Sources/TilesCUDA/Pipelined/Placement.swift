@@ -178,6 +178,49 @@ struct Placement {
       paired.insert(number)
       if kernel.asides.contains(number), columns % 16 == 0 { asides[number] = blocks * columns }
     }
+    paired.formUnion(narrow())
+  }
+
+  /// Fragments that 16-bit arithmetic touches, and those that columns of them are or become. Products may take them too, if all of them
+  /// is there: nothing is cleared then.
+  private func narrow() -> Set<Int> {
+    var found: Set<Int> = []
+    var joined: [Set<Int>] = []
+    var refused: Set<Int> = []
+    func visit(_ statements: [Statement]) {
+      for statement in statements {
+        let tiles = Set((statement.operation.tilesRead + statement.operation.tilesWritten).map(\.id))
+        switch statement.operation {
+        case .map(let program): if program.isNarrow { found.formUnion(tiles) }
+        case .columns: joined.append(tiles)
+        case .matmul: break
+        case .load(_, let reference) where reference.tensor.access != .scratch: refused.formUnion(tiles)
+        case .loop, .when: for block in statement.operation.blocks { visit(block) }
+        default: if !statement.staysInThreads { refused.formUnion(tiles) }
+        }
+      }
+    }
+    visit(kernel.body)
+    func spread(_ set: inout Set<Int>) {
+      var count = -1
+      while count != set.count {
+        count = set.count
+        for tiles in joined where !tiles.isDisjoint(with: set) { set.formUnion(tiles) }
+      }
+    }
+    spread(&found)
+    for number in found {
+      guard case .fragment(_, let columns, _) = places[number], columns % 8 == 0, let tile = tiles[number],
+        [.bfloat16, .float16].contains(tile.type), tile.validRows.constantValue == tile.rows,
+        tile.validColumns.constantValue == tile.columns
+      else {
+        if case .ring = places[number] { continue }
+        refused.insert(number)
+        continue
+      }
+    }
+    spread(&refused)
+    return found.subtracting(refused).filter { if case .fragment = places[$0] { true } else { false } }
   }
 
   /// Finds staged tiles of one form of which one is read for the last time before the other is written.
