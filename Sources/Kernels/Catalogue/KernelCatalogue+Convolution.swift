@@ -17,7 +17,7 @@ extension KernelCatalogue {
   }
 
   private static let fused: [CatalogueEntry] =
-    ([
+    [
       shape(radix: 64), shape(radix: 64, type: .float16), shape(radix: 16),
       shape(radix: 8) { $0.isWhole = false },
       shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
@@ -36,7 +36,7 @@ extension KernelCatalogue {
       },
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true),
-    ] + fourChunks).map { shape in
+    ].map { shape in
       CatalogueEntry(
         "monarch_fused_\(shape.variant)",
         // Rotations keep norms; each of five roundings is 2⁻⁹ of one.
@@ -49,17 +49,6 @@ extension KernelCatalogue {
         ]
       ) { try MonarchFused.kernel(shape) }
     }
-
-  /// Every form of rows that are four chunks.
-  private static let fourChunks: [MonarchFused.Shape] = [
-    (ElementType.float16, false, 0, false), (.bfloat16, false, 0, true), (.float16, true, 0, false),
-    (.float16, false, 1, true), (.float16, true, 1, false), (.bfloat16, true, 1, false),
-    (.float16, true, 1, true), (.float16, false, 2, true), (.float16, true, 2, true),
-  ].map { type, before, after, isConjugated in
-    shape(radix: 64, type: type) {
-      ($0.isGatedBefore, $0.gatesAfter, $0.chunks, $0.isConjugated) = (before, after, 4, isConjugated)
-    }
-  }
 
   private static func matrices(_ parts: [[Double]]) -> [String: CatalogueEntry.Fill] {
     ["constants": .numbers(parts.flatMap { $0.map { Float($0) } })]

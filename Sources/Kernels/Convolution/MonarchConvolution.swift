@@ -5,8 +5,8 @@ package import Tiles
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
 /// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 32,768, take one pass,
-/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 16,384 and 32,768
-/// keep 3 bytes for each number of a filter and each part of the batch. Not thread-safe: one call at a time.
+/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 32,768 keep 3 bytes
+/// for each number of a filter and each part of the batch. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
   package enum Mode: Sendable, Hashable {
@@ -43,7 +43,7 @@ package final class MonarchConvolution {
     }
 
     /// Into how many chunks causal rows are cut, and the shape of rows that are each one of them.
-    var chunks: (count: Int, shape: Shape) { cut([8_192: 2, 16_384: devFlag("CUT", 4), 32_768: 4]) }
+    var chunks: (count: Int, shape: Shape) { cut([8_192: 2, 16_384: 2, 32_768: 4]) }
 
     /// The same of chunks of 8,192 points.
     var wideChunks: (count: Int, shape: Shape) { cut([16_384: 2, 32_768: 4]) }
@@ -77,7 +77,7 @@ package final class MonarchConvolution {
 
   /// What the plan is for.
   package let shape: Shape
-  /// Chunks of which causal rows are, each with a transform of its own: two or four of 4,096 points, four of 8,192, or one.
+  /// Chunks of which causal rows are, each with a transform of its own: two of 4,096 points, two or four of 8,192, or one.
   let chunks: Int
   /// Rows of which each is a chunk, as the transforms see them.
   let chunked: Shape
@@ -91,7 +91,7 @@ package final class MonarchConvolution {
   let stages: MonarchStages?
   /// Kernels for 8,192 points, and rows of such chunks, which need no outer stages but for gradients of filters of four chunks.
   let wide: MonarchWhole?
-  /// The same for filters' gradients of rows whose chunks have 4,096 points.
+  /// The same for filters' gradients of rows of two chunks of 4,096 points.
   private var uncut: MonarchWhole?
   /// The innermost stage of filters' transforms, of which 8,192 points have another.
   private let spectra: (any CompiledKernel)?
@@ -103,7 +103,6 @@ package final class MonarchConvolution {
   /// By whether the filter is of later positions.
   var filterInverses: [Bool: any CompiledKernel] = [:]
   private var sums: [Tensor] = []
-  private var kept = MonarchLags.Memory()
   /// What ``MonarchSums`` keeps.
   var laterSums: [Tensor] = []
 
@@ -122,7 +121,7 @@ package final class MonarchConvolution {
     constants = MonarchConstants(radix: isLong ? side : points / side, isShifted: !isLong)
     let isWide = points == MonarchWide.height * side
     stages =
-      isLong && !(isWide && chunks == 1)
+      isLong && !(isWide && chunks <= 2)
       ? try MonarchStages(shape, workspaceBytes: workspaceBytes, executor: executor) : nil
     spectrumShape = MonarchSpectrum.Shape(
       constants, isComplex: isLong, isCircular: shape.mode == .circular)
@@ -251,13 +250,8 @@ package final class MonarchConvolution {
     let height = side * fused.chunks
     let share = Self.share(
       batch: rows[0], tiles: (rows[1] + height - 1) / height, slots: 2 * executor.cores)
-    let lags =
-      fused.chunks > 2
-      ? try kept.tensors(
-        shape.type, channels: shape.channels, parts: (rows[0] + share - 1) / share, height: side, executor)
-      : []
     try kernel.run(
-      [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) } + lags,
+      [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) },
       integers: [share])
   }
 

@@ -10,6 +10,7 @@ struct MonarchFilter {
   private let chunks: MonarchChunks
   /// Whether of several chunks the own part is as precise, and takes as many registers, as of one.
   private let isWhole: Bool
+  private let roundsEarly: Bool
   /// By what rows of spectra of several chunks are divided.
   private let scale: Tile?
   /// Columns of a piece follow those of the one before.
@@ -34,15 +35,17 @@ struct MonarchFilter {
   ///   - type: what results, and what is handed on, are rounded to.
   ///   - rows: of all spectra: more than eight.
   ///   - isWhole: whether there are registers for the chunk's own part in float32.
+  ///   - roundsEarly: whether what is handed on is rounded whether it is wanted or not, which some kernels have more registers for.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
   ///   - lags: where more than two chunks keep what they need.
   ///   - load: columns of a part, re or im, of a chunk's spectrum in float32.
   init(
     _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
-    asides: Int = 2, lags: MonarchLags.Place? = nil,
+    roundsEarly: Bool = false, asides: Int = 2, lags: MonarchLags.Place? = nil,
     load: (_ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile
   ) {
-    (self.k, self.type, self.chunks, self.isWhole) = (k, type, chunks, isWhole)
+    (self.k, self.type, self.chunks) = (k, type, chunks)
+    (self.isWhole, self.roundsEarly) = (isWhole, roundsEarly)
     let all = 0..<MonarchTile.width
     guard chunks.count > 1 else {
       (scale, pieces) = (nil, [Piece(own: Pair(re: load(0, 0, all), im: load(1, 0, all)), later: nil)])
@@ -100,27 +103,15 @@ struct MonarchFilter {
     }
   }
 
-  func kept(step: Index) -> [MonarchTile.Pair?] {
-    pieces.map { $0.later?.lags?.kept(turn: chunks.turn(step)) }
-  }
-  func spectra(step: Index) -> [[MonarchTile.Pair]?] {
-    pieces.prefix(devFlag("PIPE", 0) > 0 ? 1 : 2).map { $0.later?.lags?.spectra(turn: chunks.turn(step)) }
-  }
-
   /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///
   /// - Complexity: one product of spectra, and of several chunks those with what they leave.
-  func factor(_ x: MonarchTile.Pair, kept: [MonarchTile.Pair?] = [], spectra: [[MonarchTile.Pair]?] = [], step: Index, conjugated: Bool) -> MonarchTile.Pair {
+  func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
     if pieces.count == 1 { return factor(x, pieces[0], step: step, conjugated: conjugated) }
     let width = MonarchTile.width / pieces.count
-    var spectra = spectra
     let results = pieces.enumerated().map { number, piece in
-      if devFlag("PIPE", 0) > 0 {
-        if number == 0, spectra.isEmpty { spectra = [pieces[0].later?.lags?.spectra(turn: chunks.turn(step))] }
-        if number + 1 < pieces.count { spectra.append(pieces[number + 1].later?.lags?.spectra(turn: chunks.turn(step))) }
-      }
       func part(_ tile: Tile) -> Tile { k.columns(of: tile, from: width * number, count: width) }
-      return factor(Pair(re: part(x.re), im: part(x.im)), piece, kept: kept.isEmpty ? nil : kept[number], spectra: spectra.isEmpty ? nil : spectra[number], step: step, conjugated: conjugated)
+      return factor(Pair(re: part(x.re), im: part(x.im)), piece, step: step, conjugated: conjugated)
     }
     return results.dropFirst().reduce(results[0]) {
       Pair(re: k.beside($0.re, $1.re), im: k.beside($0.im, $1.im))
@@ -128,7 +119,7 @@ struct MonarchFilter {
   }
 
   private func factor(
-    _ x: MonarchTile.Pair, _ piece: Piece, kept: MonarchTile.Pair? = nil, spectra: [MonarchTile.Pair]? = nil, step: Index, conjugated: Bool
+    _ x: MonarchTile.Pair, _ piece: Piece, step: Index, conjugated: Bool
   ) -> MonarchTile.Pair {
     guard let later = piece.later, let scale else {
       let product = MonarchTile.product(x, piece.own, k, conjugated: conjugated)
@@ -142,32 +133,33 @@ struct MonarchFilter {
       k.cast(isWhole ? part : k.map(.multiply, part, scale), to: type)
     }
     let result = Pair(re: rounded(sum.re), im: rounded(sum.im))
-    handOn(x, later, kept, spectra, turn: chunks.turn(step), conjugated: conjugated)
+    handOn(x, later, turn: chunks.turn(step), conjugated: conjugated)
     return result
   }
 
   /// Makes what is handed on that of this chunk.
-  private func handOn(_ x: MonarchTile.Pair, _ later: Later, _ kept: MonarchTile.Pair?, _ spectra: [MonarchTile.Pair]?, turn: Index, conjugated: Bool) {
+  private func handOn(_ x: MonarchTile.Pair, _ later: Later, turn: Index, conjugated: Bool) {
     let isNarrow = type == .float16
-    let x = isNarrow ? Pair(re: k.cast(x.re, to: type), im: k.cast(x.im, to: type)) : x
-    func product() -> MonarchTile.Pair {
+    func product(_ x: MonarchTile.Pair) -> MonarchTile.Pair {
       isNarrow
         ? MonarchTile.narrowProduct(x, later.spectrum, k, in: type, conjugated: conjugated)
         : MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
     }
+    func rounded() -> MonarchTile.Pair {
+      isNarrow ? Pair(re: k.cast(x.re, to: type), im: k.cast(x.im, to: type)) : x
+    }
+    let early = roundsEarly ? rounded() : nil
     func hand(_ next: MonarchTile.Pair) {
       k.assign(later.handed.re, next.re, in: isNarrow ? type : nil)
       k.assign(later.handed.im, next.im, in: isNarrow ? type : nil)
     }
-    let last = Index(chunks.count - 1)
+    // Nothing comes after the last chunk, and something takes its place after the others.
+    k.assign(later.handed.re, 0)
+    k.assign(later.handed.im, 0)
     if let lags = later.lags {
-      lags.handOn(x, kept: kept, spectra: spectra, turn: turn, conjugated: conjugated, nearest: product, hand)
+      lags.handOn(rounded, turn: turn, conjugated: conjugated, nearest: product, hand)
     } else {
-      k.when(turn, lessThan: last) { hand(product()) }
-    }
-    k.when(last, lessThan: turn + 1) {
-      k.assign(later.handed.re, 0)
-      k.assign(later.handed.im, 0)
+      k.when(turn, lessThan: Index(chunks.count - 1)) { hand(product(early ?? rounded())) }
     }
   }
 }

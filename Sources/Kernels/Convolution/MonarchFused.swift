@@ -1,10 +1,8 @@
 package import Memory
 package import Tiles
-import Glibc
-func devFlag(_ n: String, _ d: Int) -> Int { unsafe getenv(n).flatMap { unsafe Int(String(cString: $0)) } ?? d }
 
-/// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 and 16,384 as two and four chunks
-/// of as many, in one pass over memory.
+/// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
+/// pass over memory.
 ///
 /// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch. Floor: 4 bytes a point
 /// (8 with gates) over the bandwidth; 12 products of 64 by 64 by 64 a tile (16 where numbers are complex), 1,536
@@ -26,7 +24,7 @@ package enum MonarchFused {
     package var isConjugated = false
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
-    /// Tiles of a channel's row: one, or two or four chunks of 4,096 points, of which spectra are each its own.
+    /// Tiles of a channel's row: one, or two chunks of 4,096 points, of which spectra are each its own.
     package var chunks = 1
 
     /// A convolution without gates.
@@ -36,14 +34,14 @@ package enum MonarchFused {
 
     /// Whether there are registers for a half of the filter's spectrum in float32.
     fileprivate func isPrecise(half: Int) -> Bool {
-      chunks > 2 ? half < devFlag("PREC", 0) : chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
+      chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
     }
 
     /// What kernels of the shape are named by.
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
       return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
-        + "\(chunks > 2 ? "_chunks\(chunks)" : chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
     }
 
     /// Tensors that a call takes before its results: inputs, gate before, gates after.
@@ -60,8 +58,7 @@ package enum MonarchFused {
   }
 
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 32, 2]`, inputs `[B, R, 64]`, where there are, the gate before
-  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks; of four chunks
-  /// ``MonarchLags/Tensors`` come last. Integer: how many rows of the batch a task visits.
+  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_fused_\(shape.variant)") { k in
       let side = MonarchConstants.side
@@ -80,17 +77,9 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
-      if shape.chunks > 2 {
-        schedule.settlesFactors = devFlag("SETT", 0) > 0
-        schedule.recomputesAddresses = devFlag("RECOMP", 0) > 0
-        schedule.reusesStages = devFlag("REUSE", 0) > 0
-      }
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let height = Index(side * shape.chunks)
-      let grid = [rows.ceilDiv(height), batch.ceilDiv(share)]
-      let kept =
-        chunks.count > 2 ? MonarchLags.Tensors(k, type: shape.type, height: side, grid) : nil
-      k.grid(grid, schedule: schedule) { task in
+      k.grid([rows.ceilDiv(height), batch.ceilDiv(share)], schedule: schedule) { task in
         let row = task[0] * height
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
@@ -99,8 +88,7 @@ package enum MonarchFused {
         }
         let halves = [0, 1].map { half in
           MonarchFilter(
-            k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half),
-            lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) }
+            k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half)
           ) { part, chunk, columns in
             k.load(
               filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)], rows: side,
@@ -115,15 +103,6 @@ package enum MonarchFused {
           compute: { step, tiles in
             let at = at(step)
             let gates = after.map { load($0, at) }
-            var kept: [[MonarchTile.Pair?]] = [[], []]
-            var lagSpectra: [[[MonarchTile.Pair]?]] = [[], []]
-            func fetch(_ point: Int) {
-              guard shape.chunks > 2 else { return }
-              for half in 0..<2 {
-                if devFlag("KEPT\(half)", 9) == point { kept[half] = halves[half].kept(step: step) }
-                if devFlag("LAGS\(half)", 9) == point { lagSpectra[half] = halves[half].spectra(step: step) }
-              }
-            }
             let turned: MonarchTile.Pair
             if shape.isComplex {
               turned = tile.turned(MonarchTile.Pair(re: tiles[0], im: tiles[1]))
@@ -131,16 +110,13 @@ package enum MonarchFused {
               let gated =
                 shape.isGatedBefore
                 ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
-              turned = tile.turned(gated) { fetch(0) }
+              turned = tile.turned(gated)
             }
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
-            fetch(1)
             let backs = [0, 1].map { half in
               let product = halves[half].factor(
-                tile.pair(spectra[half]), kept: kept[half], spectra: lagSpectra[half], step: step, conjugated: shape.isConjugated)
-              let back = tile.back(product, half: half)
-              if half == 0 { fetch(2) }
-              return back
+                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
+              return tile.back(product, half: half)
             }
             let returned = tile.returned(backs)
             let y = tile.real(returned)
@@ -150,7 +126,7 @@ package enum MonarchFused {
               k.store(imaginary, to: outputs[1], at: at)
             } else {
               for (number, output) in outputs.enumerated() {
-                k.store(gates.isEmpty ? y : k.map(.multiply, y, gates[number]), to: output, at: at)
+                k.store(gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at)
               }
             }
           })

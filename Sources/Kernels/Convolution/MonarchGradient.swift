@@ -82,7 +82,7 @@ package enum MonarchGradient {
               let (a, b) = (tiles[2 * number], tiles[2 * number + 1])
               return shape.isComplex
                 ? tile.turned(MonarchTile.Pair(re: a, im: b))
-                : tile.turned(k.cast(k.map(.multiply, a, b), to: shape.type))
+                : tile.turned(MonarchTile.gated(a, b, k))
             }
             func spectra(_ number: Int) -> [MonarchTile.Pair] {
               let turned = turned(number)

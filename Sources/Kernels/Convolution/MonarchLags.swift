@@ -121,47 +121,16 @@ struct MonarchLags {
   /// Whether all of it is computed in 16 bits.
   private var isNarrow: Bool { type == .float16 }
 
-  /// What the chunks before keep, where there is something, to be read before it is wanted.
-  func kept(turn: Index) -> MonarchTile.Pair {
-    let result = Pair(re: nothing(type), im: nothing(type))
-    k.when(0, lessThan: turn) {
-      k.when(turn, lessThan: 3) { assign(result, load(place.tensors.kept, kept)) }
-    }
-    return result
-  }
-
-  /// L₂ and L₃, for the chunk that takes them.
-  func spectra(turn: Index) -> [MonarchTile.Pair] {
-    let result = (0..<2).map { _ in Pair(re: nothing(.float16), im: nothing(.float16)) }
-    only(turn, is: 1) {
-      for (lag, pair) in result.enumerated() {
-        assign(pair, load(place.tensors.spectra) { spectrum(Index(lag), $0) })
-      }
-    }
-    return result
-  }
-
-  /// A tile that is something in every turn: else it would be kept from one turn to the next.
-  private func nothing(_ type: ElementType) -> Tile {
-    let zero = k.filled(
-      0, rows: height, columns: Self.width, validRows: Index(height), validColumns: Index(Self.width))
-    return k.cast(zero, to: type)
-  }
-
-  private func assign(_ target: MonarchTile.Pair, _ source: MonarchTile.Pair) {
-    k.assign(target.re, source.re)
-    k.assign(target.im, source.im)
-  }
-
   /// What a chunk, but for the last, leaves.
   ///
   /// - Parameters:
-  ///   - x: its spectrum.
+  ///   - spectrum: records its spectrum, of float16 rounded.
   ///   - turn: 0 for the first chunk.
-  ///   - nearest: records L₁ · x.
+  ///   - nearest: records L₁ times that.
   ///   - hand: records what is handed on to the next chunk.
   func handOn(
-    _ x: MonarchTile.Pair, kept far: MonarchTile.Pair?, spectra: [MonarchTile.Pair]?, turn: Index, conjugated: Bool, nearest: () -> MonarchTile.Pair,
+    _ spectrum: () -> MonarchTile.Pair, turn: Index, conjugated: Bool,
+    nearest: (MonarchTile.Pair) -> MonarchTile.Pair,
     _ hand: (MonarchTile.Pair) -> Void
   ) {
     func map(_ function: MapFunction, _ a: Tile, _ b: any MapOperand) -> Tile {
@@ -176,14 +145,15 @@ struct MonarchLags {
         : MonarchTile.sum(start, a, b, k, conjugated: conjugated)
     }
     k.when(turn, lessThan: 1) {
+      let x = spectrum()
       // A quarter, so that it, too, overflows after the results.
       keep(scaled(x, 0.25))
-      hand(nearest())
+      hand(nearest(x))
     }
     only(turn, is: 1) {
-      let first = scaled(far ?? load(place.tensors.kept, kept), 4)
-      let lags = spectra ?? (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
-      hand(sum(nearest(), first, lags[0]))
+      let (x, first) = (spectrum(), scaled(load(place.tensors.kept, kept), 4))
+      let lags = (0..<2).map { lag in load(place.tensors.spectra) { self.spectrum(Index(lag), $0) } }
+      hand(sum(nearest(x), first, lags[0]))
       let last =
         isNarrow
         ? MonarchTile.narrowProduct(x, lags[0], k, in: type, conjugated: conjugated)
@@ -191,7 +161,7 @@ struct MonarchLags {
       keep(sum(last, first, lags[1]))
     }
     only(turn, is: 2) {
-      let (near, far) = (nearest(), far ?? load(place.tensors.kept, kept))
+      let (near, far) = (nearest(spectrum()), load(place.tensors.kept, kept))
       hand(Pair(re: map(.add, near.re, far.re), im: map(.add, near.im, far.im)))
     }
   }

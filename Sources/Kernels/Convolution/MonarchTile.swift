@@ -97,6 +97,12 @@ struct MonarchTile {
       ? k.map(.multiply, x, gate, in: .float16) : k.cast(k.map(.multiply, x, gate), to: x.type)
   }
 
+  /// Results times their gate; in 16 bits, rounded before too.
+  func gatedResult(_ y: Tile, _ gate: Tile) -> Tile {
+    guard isNarrow, gate.type == type else { return k.map(.multiply, y, gate) }
+    return k.map(.multiply, k.cast(y, to: type), gate, in: type)
+  }
+
   /// x · twiddles, or x · conj twiddles, rounded or in float32.
   private func twiddled(_ x: Pair, conjugated: Bool = false) -> Pair {
     guard isNarrow else { return product(x, twiddles, conjugated: conjugated) }

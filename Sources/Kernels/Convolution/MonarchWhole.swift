@@ -1,8 +1,7 @@
 internal import Memory
 internal import Tiles
 
-/// Rows of 8,192 points in one pass, and causal rows of 32,768 as four chunks of as many; of those of 16,384, which are two, filters'
-/// gradients alone.
+/// Rows of 8,192 points in one pass, and causal rows of 16,384 and 32,768 as two and four chunks of as many.
 final class MonarchWhole {
   private let shape: MonarchConvolution.Shape
   private let executor: any Executor

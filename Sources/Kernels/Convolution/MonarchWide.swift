@@ -117,10 +117,8 @@ package enum MonarchWide {
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
-      if shape.chunks > 2 {
-        schedule.settlesFactors = devFlag("SETT", 0) > 0
-        schedule.recomputesAddresses = devFlag("RECOMP", 0) > 0
-      }
+      // Else the float32 steps of bfloat16 leave too few registers.
+      schedule.settlesFactors = shape.chunks > 2 && shape.type == .bfloat16
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
       let kept =
@@ -143,7 +141,7 @@ package enum MonarchWide {
           }
           return MonarchFilter(
             k, chunks, type: shape.type, rows: rows,
-            isWhole: shape.isWhole(half: half),
+            isWhole: shape.isWhole(half: half), roundsEarly: shape.chunks == 2 && gateCount == 0,
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
             lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) },
             load: spectrum)
@@ -160,30 +158,18 @@ package enum MonarchWide {
             let early = gateCount < 3 ? after.map { load($0, at) } : []
             let x =
               inputs.count > 1 ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
-            var kept: [[MonarchTile.Pair?]] = [[], []]
-            var lagSpectra: [[[MonarchTile.Pair]?]] = [[], []]
-            func fetch(_ point: Int) {
-              guard shape.chunks > 2 else { return }
-              for half in 0..<2 {
-                if devFlag("KEPT\(half)", 9) == point { kept[half] = halves[half].kept(step: step) }
-                if devFlag("LAGS\(half)", 9) == point { lagSpectra[half] = halves[half].spectra(step: step) }
-              }
-            }
-            let turned = tile.turned(x) { fetch(0) }
+            let turned = tile.turned(x)
             let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
-            fetch(1)
             let backs = [0, 1].map { half in
               let product = halves[half].factor(
-                tile.pair(spectra[half]), kept: kept[half], spectra: lagSpectra[half], step: step, conjugated: shape.isConjugated)
-              let back = tile.back(product, half: half)
-              if half == 0 { fetch(2) }
-              return back
+                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
+              return tile.back(product, half: half)
             }
             let result = tile.real(tile.returned(backs))
             for (number, y) in outputs.enumerated() {
               let gate =
                 after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]
-              k.store(gate.map { k.map(.multiply, result, $0) } ?? result, to: y, at: at)
+              k.store(gate.map { tile.gatedResult(result, $0) } ?? result, to: y, at: at)
             }
           })
       }

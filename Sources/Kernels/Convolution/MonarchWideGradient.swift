@@ -72,7 +72,7 @@ package enum MonarchWideGradient {
             func spectra(_ number: Int) -> [MonarchTile.Pair] {
               let x =
                 shape.isGated
-                ? k.cast(k.map(.multiply, tiles[2 * number], tiles[2 * number + 1]), to: shape.type)
+                ? MonarchTile.gated(tiles[2 * number], tiles[2 * number + 1], k)
                 : tiles[number]
               if shape.keepsProducts { k.store(x, to: products[number], at: at(step)) }
               let turned = tile.turned(x)

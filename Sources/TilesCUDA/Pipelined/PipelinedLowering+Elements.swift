@@ -64,7 +64,7 @@ extension PipelinedLowering {
   }
 
   /// Half number `e` of a word of two numbers, widened.
-  private func half(of word: String, _ type: ElementType) -> String {
+  func half(of word: String, _ type: ElementType) -> String {
     let name = type == .float16 ? "f16" : "bf16"
     return "(e ? high_\(name)(\(word)) : low_\(name)(\(word)))"
   }

@@ -138,7 +138,8 @@ extension PipelinedLowering {
       code.line(
         line(
           "start + row * \(rowStride) + column * \(columnStride)", "(row < rows && column < columns)",
-          "t\(tile.id)[b][4 * j + 2 * h + e]"))
+          placement.paired.contains(tile.id)
+            ? half(of: "q\(tile.id)[b][2 * j + h]", tile.type) : "t\(tile.id)[b][4 * j + 2 * h + e]"))
       code.close()
       code.close()
     }

@@ -194,6 +194,7 @@ struct Placement {
         case .map(let program): if program.isNarrow { found.formUnion(tiles) }
         case .columns: joined.append(tiles)
         case .matmul: break
+        case .store(let tile, let reference) where reference.tensor.type == tile.type: break
         case .load(_, let reference) where reference.tensor.access != .scratch: refused.formUnion(tiles)
         case .loop, .when: for block in statement.operation.blocks { visit(block) }
         default: if !statement.staysInThreads { refused.formUnion(tiles) }
