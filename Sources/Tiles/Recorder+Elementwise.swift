@@ -90,7 +90,8 @@ extension Recorder {
     }
     check(
       [.bfloat16, .float16].contains(type) && suits, described, file, line,
-      "16-bit arithmetic takes tiles of one 16-bit float type, and numbers. Cast its operands to \(type.rawValue).")
+      "16-bit arithmetic takes tiles of one 16-bit float type, and numbers. Cast its operands to \(type.rawValue)."
+    )
   }
 
   /// Writes `source`, broadcast if need be, to `target`; with `type` as ``map(_:_:in:file:line:)`` does.

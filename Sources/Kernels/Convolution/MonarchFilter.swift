@@ -73,17 +73,20 @@ struct MonarchFilter {
       scale = MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) }
     }
     let factor = k.map(.reciprocal, scale)
-    func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
+    // What is multiplied in 16 bits is a quarter of T(u), so that it, too, overflows after the results.
+    let lagFactor = type == .float16 ? k.map(.multiply, factor, 4) : factor
+    func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
+    func ownPart(_ x: Tile) -> Tile { isWhole ? x : halved(x, factor) }
     self.scale = scale
     pieces = (lags == nil ? [all] : MonarchLags.pieces).enumerated().map { number, columns in
       var parts: [Tile] = []
       alone {
         let (re, im) = (load(0, 0, columns), load(1, 1, columns))
-        parts += [isWhole ? re : halved(re), halved(k.map(.subtract, im, re))]
+        parts += [ownPart(re), halved(k.map(.subtract, im, re), lagFactor)]
       }
       alone {
         let (im, re) = (load(1, 0, columns), load(0, 1, columns))
-        parts += [isWhole ? im : halved(im), halved(k.map(.add, re, im))]
+        parts += [ownPart(im), halved(k.map(.add, re, im), lagFactor)]
       }
       let own = Pair(re: parts[0], im: parts[2])
       let next = Pair(re: parts[3], im: parts[1])
@@ -97,7 +100,7 @@ struct MonarchFilter {
       let later = Later(
         spectrum: next, handed: Pair(re: handed(), im: handed()),
         lags: lags.map {
-          MonarchLags(k, at: $0, piece: number, type: type, factor: factor) { load($0, $1, columns) }
+          MonarchLags(k, at: $0, piece: number, type: type, factor: lagFactor) { load($0, $1, columns) }
         })
       return Piece(own: own, later: later)
     }
@@ -146,7 +149,8 @@ struct MonarchFilter {
         : MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
     }
     func rounded() -> MonarchTile.Pair {
-      isNarrow ? Pair(re: k.cast(x.re, to: type), im: k.cast(x.im, to: type)) : x
+      func quarter(_ part: Tile) -> Tile { k.cast(k.map(.multiply, part, 0.25), to: type) }
+      return isNarrow ? Pair(re: quarter(x.re), im: quarter(x.im)) : x
     }
     let early = roundsEarly ? rounded() : nil
     func hand(_ next: MonarchTile.Pair) {

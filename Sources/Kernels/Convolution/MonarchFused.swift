@@ -91,7 +91,8 @@ package enum MonarchFused {
             k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half)
           ) { part, chunk, columns in
             k.load(
-              filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)], rows: side,
+              filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)],
+              rows: side,
               columns: columns.count, rowAxis: 0, columnAxis: 1, validRows: valid)
           }
         }

@@ -82,7 +82,7 @@ struct MonarchLags {
   /// - Parameters:
   ///   - piece: number of one of ``pieces``.
   ///   - type: of what is kept.
-  ///   - factor: by which rows are multiplied.
+  ///   - factor: by which rows of L_m are multiplied.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
   init(
     _ k: Recorder, at place: Place, piece: Int, type: ElementType, factor: Tile,
@@ -124,7 +124,7 @@ struct MonarchLags {
   /// What a chunk, but for the last, leaves.
   ///
   /// - Parameters:
-  ///   - spectrum: records its spectrum, of float16 rounded.
+  ///   - spectrum: records its spectrum, of float16 rounded and a quarter of it, by which L_m are four times as large.
   ///   - turn: 0 for the first chunk.
   ///   - nearest: records L₁ times that.
   ///   - hand: records what is handed on to the next chunk.
@@ -136,9 +136,6 @@ struct MonarchLags {
     func map(_ function: MapFunction, _ a: Tile, _ b: any MapOperand) -> Tile {
       isNarrow ? k.map(function, a, b, in: type) : k.map(function, a, b)
     }
-    func scaled(_ x: MonarchTile.Pair, _ factor: Float) -> MonarchTile.Pair {
-      Pair(re: map(.multiply, x.re, factor), im: map(.multiply, x.im, factor))
-    }
     func sum(_ start: MonarchTile.Pair, _ a: MonarchTile.Pair, _ b: MonarchTile.Pair) -> MonarchTile.Pair {
       isNarrow
         ? MonarchTile.narrowProduct(a, b, plus: start, k, in: type, conjugated: conjugated)
@@ -146,12 +143,11 @@ struct MonarchLags {
     }
     k.when(turn, lessThan: 1) {
       let x = spectrum()
-      // A quarter, so that it, too, overflows after the results.
-      keep(scaled(x, 0.25))
+      keep(x)
       hand(nearest(x))
     }
     only(turn, is: 1) {
-      let (x, first) = (spectrum(), scaled(load(place.tensors.kept, kept), 4))
+      let (x, first) = (spectrum(), load(place.tensors.kept, kept))
       let lags = (0..<2).map { lag in load(place.tensors.spectra) { self.spectrum(Index(lag), $0) } }
       hand(sum(nearest(x), first, lags[0]))
       let last =

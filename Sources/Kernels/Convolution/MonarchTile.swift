@@ -111,7 +111,8 @@ struct MonarchTile {
 
   /// a · b, or a · conj b, element by element, all in 16 bits.
   static func narrowProduct(
-    _ a: Pair, _ b: Pair, plus start: Pair? = nil, _ k: Recorder, in type: ElementType, conjugated: Bool = false
+    _ a: Pair, _ b: Pair, plus start: Pair? = nil, _ k: Recorder, in type: ElementType,
+    conjugated: Bool = false
   ) -> Pair {
     func times(_ x: Tile, _ y: Tile, _ start: Tile?) -> Tile {
       start.map { k.map(.fma, x, y, $0, in: type) } ?? k.map(.multiply, x, y, in: type)

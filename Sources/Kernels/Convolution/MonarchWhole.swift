@@ -100,9 +100,11 @@ final class MonarchWhole {
     let lags =
       chunks > 2
       ? try kept.tensors(
-        shape.type, channels: shape.channels, parts: (shape.batch + share - 1) / share, height: height, executor)
+        shape.type, channels: shape.channels, parts: (shape.batch + share - 1) / share, height: height,
+        executor)
       : []
     try kernel.run(
-      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) } + lags, integers: [share])
+      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) } + lags,
+      integers: [share])
   }
 }

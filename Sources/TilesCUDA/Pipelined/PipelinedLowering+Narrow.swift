@@ -63,20 +63,21 @@ extension Prelude {
         }
         """
       }
-      return (dyadic + [
-        """
-        __device__ __forceinline__ u32 fma_\(form)(u32 a, u32 b, u32 c) {
-          u32 y;
-          asm("fma.rn.\(form) %0, %1, %2, %3;" : "=r"(y) : "r"(a), "r"(b), "r"(c));
-          return y;
-        }
-        __device__ __forceinline__ u32 neg_\(form)(u32 a) {
-          u32 y;
-          asm("neg.\(form) %0, %1;" : "=r"(y) : "r"(a));
-          return y;
-        }
-        """
-      ]).joined(separator: "\n")
+      return
+        (dyadic + [
+          """
+          __device__ __forceinline__ u32 fma_\(form)(u32 a, u32 b, u32 c) {
+            u32 y;
+            asm("fma.rn.\(form) %0, %1, %2, %3;" : "=r"(y) : "r"(a), "r"(b), "r"(c));
+            return y;
+          }
+          __device__ __forceinline__ u32 neg_\(form)(u32 a) {
+            u32 y;
+            asm("neg.\(form) %0, %1;" : "=r"(y) : "r"(a));
+            return y;
+          }
+          """
+        ]).joined(separator: "\n")
     }.joined(separator: "\n")
   }
 }
