@@ -177,9 +177,9 @@ extension MapProgram {
 
   /// This chain followed by `next` as one chain, or `nil` where an element of `next` needs other elements first.
   fileprivate func joined(with next: MapProgram) -> MapProgram? {
-    guard space.isCongruent(to: next.space), isNarrow == next.isNarrow else { return nil }
+    guard space.isCongruent(to: next.space), narrowType == next.narrowType else { return nil }
     // What steps compute and tiles of this type hold is the same.
-    func isKept(_ tile: Tile) -> Bool { isNarrow || tile.type == .float32 }
+    func isKept(_ tile: Tile) -> Bool { tile.type == narrowType ?? .float32 }
     var current: [Int: Int] = [:]  // tile → number of the value it holds
     var defined = 0
     for step in steps {

@@ -1,3 +1,5 @@
+public import Memory
+
 /// A fused chain of elementwise steps over the valid elements of one iteration space, with row reductions at its ends.
 ///
 /// Values are numbered in order of their definition (static single assignment).
@@ -6,9 +8,9 @@ public struct MapProgram: Sendable, Hashable {
   public var space: Tile
   /// What is done for each element, in order.
   public var steps: [MapStep]
-  /// Whether machines that compute with pairs of 16-bit numbers may round every step's value to the type of its tiles, which is one of
-  /// those; else steps are float32.
-  public var isNarrow = false
+  /// The 16-bit type of its tiles to which machines that compute with pairs of such numbers may round every step's value; `nil` where steps
+  /// are float32.
+  public var narrowType: ElementType?
 }
 
 /// One step of a ``MapProgram``.

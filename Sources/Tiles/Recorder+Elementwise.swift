@@ -65,7 +65,7 @@ extension Recorder {
       type ?? .float32, rows: space.rows, columns: space.columns, validRows: space.validRows,
       validColumns: space.validColumns)
     let all = steps + [.compute(function, values), .store(value: steps.count, to: result)]
-    append(.map(MapProgram(space: space, steps: all, isNarrow: type != nil)), file, line)
+    append(.map(MapProgram(space: space, steps: all, narrowType: type)), file, line)
     define(result, temporary: true)
     return result
   }
@@ -84,13 +84,13 @@ extension Recorder {
     let suits = operands.allSatisfy {
       switch $0 {
       case .tile(let tile): tile.type == type
-      case .constant: true
+      case .constant(let number): type != .float16 || !number.isFinite || abs(number) <= 65_504
       default: false
       }
     }
     check(
       [.bfloat16, .float16].contains(type) && suits, described, file, line,
-      "16-bit arithmetic takes tiles of one 16-bit float type, and numbers. Cast its operands to \(type.rawValue)."
+      "16-bit arithmetic takes tiles of one 16-bit float type, and numbers that it has. Cast its operands to \(type.rawValue)."
     )
   }
 
@@ -102,7 +102,7 @@ extension Recorder {
     let (_, steps, values) = prepare("assign", [source.mapValue], file, line, space: target)
     checkNarrow(type, [.tile(target), source.mapValue], "assign", file, line)
     let all = steps + [.store(value: values[0], to: target)]
-    append(.map(MapProgram(space: target, steps: all, isNarrow: type != nil)), file, line)
+    append(.map(MapProgram(space: target, steps: all, narrowType: type)), file, line)
     define(target)
   }
 

@@ -10,6 +10,7 @@ struct MonarchFilter {
   private let chunks: MonarchChunks
   /// Whether of several chunks the own part is as precise, and takes as many registers, as of one.
   private let isWhole: Bool
+  /// Whether what is handed on is rounded in every turn.
   private let roundsEarly: Bool
   /// By what rows of spectra of several chunks are divided.
   private let scale: Tile?
@@ -33,7 +34,7 @@ struct MonarchFilter {
 
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
-  ///   - rows: of all spectra: more than eight.
+  ///   - rows: of all spectra: more than three.
   ///   - isWhole: whether there are registers for the chunk's own part in float32.
   ///   - roundsEarly: whether what is handed on is rounded whether it is wanted or not, which some kernels have more registers for.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
@@ -66,14 +67,13 @@ struct MonarchFilter {
           largest.append(k.map(.multiply, k.map(.max, parts[0], parts[1]), 4.0))
         }
       }
-      // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is no larger than a quarter of T(u), so that in float16
-      // it does not overflow before the results do.
+      // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is about a quarter of T(u) at the most.
       scale = k.map(.max, k.map(.add, largest[0], largest[1]), 0x1p-100)
     } else {
       scale = MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) }
     }
     let factor = k.map(.reciprocal, scale)
-    // What is multiplied in 16 bits is a quarter of T(u), so that it, too, overflows after the results.
+    // What is multiplied in 16 bits is a quarter of T(u), as much as what is handed on: else it would be infinite four times as soon.
     let lagFactor = type == .float16 ? k.map(.multiply, factor, 4) : factor
     func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     func ownPart(_ x: Tile) -> Tile { isWhole ? x : halved(x, factor) }

@@ -63,8 +63,7 @@ struct MonarchLags {
     let task: [Index]
   }
 
-  /// Eight times what no part of an L_m exceeds, row by row: three products of T(u) and L_m over it stay below T(u), so that in float16
-  /// what is handed on does not overflow before the results do.
+  /// Eight times what no part of an L_m exceeds, row by row: three products of T(u) and L_m over it stay below T(u).
   static func scale(_ k: Recorder, chunks: Int, _ load: (_ part: Int, _ chunk: Index) -> Tile) -> Tile {
     // In a loop, since addresses of all parts at once would fill the registers.
     func bound(_ part: Int, _ chunk: Index) -> Tile {
@@ -124,31 +123,28 @@ struct MonarchLags {
   /// What a chunk, but for the last, leaves.
   ///
   /// - Parameters:
-  ///   - spectrum: records its spectrum, of float16 rounded and a quarter of it, by which L_m are four times as large.
+  ///   - rounded: records its spectrum, of float16 rounded and a quarter of it, by which L_m are four times as large.
   ///   - turn: 0 for the first chunk.
   ///   - nearest: records L₁ times that.
   ///   - hand: records what is handed on to the next chunk.
   func handOn(
-    _ spectrum: () -> MonarchTile.Pair, turn: Index, conjugated: Bool,
-    nearest: (MonarchTile.Pair) -> MonarchTile.Pair,
-    _ hand: (MonarchTile.Pair) -> Void
+    _ rounded: () -> MonarchTile.Pair, turn: Index, conjugated: Bool,
+    nearest: (MonarchTile.Pair) -> MonarchTile.Pair, _ hand: (MonarchTile.Pair) -> Void
   ) {
-    func map(_ function: MapFunction, _ a: Tile, _ b: any MapOperand) -> Tile {
-      isNarrow ? k.map(function, a, b, in: type) : k.map(function, a, b)
-    }
+    func added(_ a: Tile, _ b: Tile) -> Tile { isNarrow ? k.map(.add, a, b, in: type) : k.map(.add, a, b) }
     func sum(_ start: MonarchTile.Pair, _ a: MonarchTile.Pair, _ b: MonarchTile.Pair) -> MonarchTile.Pair {
       isNarrow
         ? MonarchTile.narrowProduct(a, b, plus: start, k, in: type, conjugated: conjugated)
         : MonarchTile.sum(start, a, b, k, conjugated: conjugated)
     }
     k.when(turn, lessThan: 1) {
-      let x = spectrum()
+      let x = rounded()
       keep(x)
       hand(nearest(x))
     }
     only(turn, is: 1) {
-      let (x, first) = (spectrum(), load(place.tensors.kept, kept))
-      let lags = (0..<2).map { lag in load(place.tensors.spectra) { self.spectrum(Index(lag), $0) } }
+      let (x, first) = (rounded(), load(place.tensors.kept, kept))
+      let lags = (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
       hand(sum(nearest(x), first, lags[0]))
       let last =
         isNarrow
@@ -157,8 +153,8 @@ struct MonarchLags {
       keep(sum(last, first, lags[1]))
     }
     only(turn, is: 2) {
-      let (near, far) = (nearest(spectrum()), load(place.tensors.kept, kept))
-      hand(Pair(re: map(.add, near.re, far.re), im: map(.add, near.im, far.im)))
+      let (near, far) = (nearest(rounded()), load(place.tensors.kept, kept))
+      hand(Pair(re: added(near.re, far.re), im: added(near.im, far.im)))
     }
   }
 

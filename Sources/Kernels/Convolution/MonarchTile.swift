@@ -97,7 +97,7 @@ struct MonarchTile {
       ? k.map(.multiply, x, gate, in: .float16) : k.cast(k.map(.multiply, x, gate), to: x.type)
   }
 
-  /// Results times their gate; in 16 bits, rounded before too.
+  /// Results times their gate; in 16 bits, rounded before too: of float16, a result beyond 65,504 is infinite whatever its gate.
   func gatedResult(_ y: Tile, _ gate: Tile) -> Tile {
     guard isNarrow, gate.type == type else { return k.map(.multiply, y, gate) }
     return k.map(.multiply, k.cast(y, to: type), gate, in: type)
@@ -127,11 +127,8 @@ struct MonarchTile {
   func factor(_ a: Pair) -> Pair { Pair(re: k.cast(a.re, to: type), im: k.cast(a.im, to: type)) }
 
   /// Rows of a real tile, and twiddles.
-  ///
-  /// - Parameter beside: records what is done while the products run.
-  func turned(_ x: Tile, beside: () -> Void = {}) -> Pair {
+  func turned(_ x: Tile) -> Pair {
     let sums = Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x))
-    beside()
     return twiddled(sums)
   }
 

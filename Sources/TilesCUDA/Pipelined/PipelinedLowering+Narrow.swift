@@ -6,7 +6,7 @@ extension PipelinedLowering {
   /// Whether all of the steps are done on pairs: where each is one instruction, and all tiles hold two numbers a register or come as
   /// matrices of them. Else they are done in float32, which is as good.
   func isNarrow(_ program: MapProgram) -> Bool {
-    program.isNarrow && program.space.columns > 1
+    program.narrowType != nil && program.space.columns > 1
       && program.steps.allSatisfy { step in
         switch step {
         case .load(let tile): placement.paired.contains(tile.id) || quartets.contains(tile.id)
@@ -20,7 +20,7 @@ extension PipelinedLowering {
 
   /// The steps for one pair.
   mutating func printNarrow(_ program: MapProgram) {
-    guard let type = program.tilesWritten.first?.type else { return }
+    guard let type = program.narrowType else { return }
     let form = type == .float16 ? "f16x2" : "bf16x2"
     narrowTypes.insert(type)
     var value = 0

@@ -32,7 +32,8 @@ struct Placement {
   private(set) var staged: [Int: SharedTile] = [:]
   /// Numbers of rows that are reduced where the groups share out columns, so that each group has a part of them.
   private(set) var exchanged: Set<Int> = []
-  /// Fragments of 16-bit numbers of which a register holds two: those that elementwise operations alone write and read.
+  /// Fragments of 16-bit numbers of which a register holds two: those that elementwise operations alone write and read, and those of
+  /// ``narrow()``.
   private(set) var paired: Set<Int> = []
   /// Those of them that the kernel sets aside, with the bytes a thread has of each.
   private(set) var asides: [Int: Int] = [:]
@@ -166,6 +167,7 @@ struct Placement {
       for statement in statements {
         for block in statement.operation.blocks { visit(block) }
         if statement.staysInThreads || !statement.operation.blocks.isEmpty { continue }
+        if case .load(let tile, _) = statement.operation { others.insert(tile.id) }
         others.formUnion((statement.operation.tilesRead + statement.operation.tilesWritten).map(\.id))
       }
     }
@@ -191,11 +193,12 @@ struct Placement {
       for statement in statements {
         let tiles = Set((statement.operation.tilesRead + statement.operation.tilesWritten).map(\.id))
         switch statement.operation {
-        case .map(let program): if program.isNarrow { found.formUnion(tiles) }
+        case .map(let program): if program.narrowType != nil { found.formUnion(tiles) }
         case .columns: joined.append(tiles)
         case .matmul: break
         case .store(let tile, let reference) where reference.tensor.type == tile.type: break
-        case .load(_, let reference) where reference.tensor.access != .scratch: refused.formUnion(tiles)
+        case .load(let tile, let reference):
+          if reference.tensor.access != .scratch { refused.insert(tile.id) }
         case .loop, .when: for block in statement.operation.blocks { visit(block) }
         default: if !statement.staysInThreads { refused.formUnion(tiles) }
         }
@@ -215,7 +218,6 @@ struct Placement {
         [.bfloat16, .float16].contains(tile.type), tile.validRows.constantValue == tile.rows,
         tile.validColumns.constantValue == tile.columns
       else {
-        if case .ring = places[number] { continue }
         refused.insert(number)
         continue
       }
