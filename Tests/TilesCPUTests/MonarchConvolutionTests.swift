@@ -48,6 +48,25 @@ import Tiles
     return result
   }
 
+  /// What chunks hand on is kept over the filter's size, and by quarters: neither loud nor quiet rows lose more by that.
+  @Test(arguments: [Float(0x1p8), 0x1p-8]) func rowsOfOtherSizesAreAsExact(size: Float) throws {
+    let shape = Plan.Shape(batch: 1, channels: 1, length: 8192, type: .float16)
+    let sizes = [shape.batch, shape.channels, shape.length]
+    let u = try uniform(shape.type, sizes, seed: 1)
+    let scaled = values(u).map { Float16(Float($0) * size).bitPattern }
+    u.withMutableElements(as: UInt16.self) { span in
+      for index in span.indices { span[index] = scaled[index] }
+    }
+    let filter = try uniform([shape.channels, shape.filterLength], seed: 2)
+    let plan = try Plan(shape, executor: ReferenceExecutor<Double>())
+    let y = try poisoned(shape.type, sizes)
+    try plan.apply(u, try plan.prepare(filter: filter), into: y)
+    let whole = values(try ones(shape.type, sizes))
+    let exact = definition(
+      shape, u: values(u), filter: values(filter), skip: [0], before: whole, after: whole)
+    #expect(distance(values(y), exact, row: shape.length) <= 2e-3)
+  }
+
   private static let shapes = [
     Plan.Shape(batch: 2, channels: 3, length: 64),
     Plan.Shape(batch: 1, channels: 3, length: 1000, filterLength: 17, type: .float16),

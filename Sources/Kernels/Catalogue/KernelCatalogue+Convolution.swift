@@ -39,7 +39,7 @@ extension KernelCatalogue {
     ].map { shape in
       CatalogueEntry(
         "monarch_fused_\(shape.variant)",
-        // Rotations keep norms; each of five roundings is 2⁻⁹ of one, of float16, which has ten, 2⁻¹².
+        // Rotations keep norms; each of five roundings is 2⁻⁹ of one, and of float16's ten 2⁻¹².
         tolerance: CatalogueEntry.Tolerance(
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
         cases: [

@@ -74,7 +74,7 @@ struct MonarchFilter {
     }
     let factor = k.map(.reciprocal, scale)
     // What is multiplied in 16 bits is a quarter of T(u), as much as what is handed on: else it would be infinite four times as soon.
-    let lagFactor = type == .float16 ? k.map(.multiply, factor, 4) : factor
+    let lagFactor = MonarchTile.isNarrow(type) ? k.map(.multiply, factor, 4) : factor
     func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     func ownPart(_ x: Tile) -> Tile { isWhole ? x : halved(x, factor) }
     self.scale = scale
@@ -142,11 +142,9 @@ struct MonarchFilter {
 
   /// Makes what is handed on that of this chunk.
   private func handOn(_ x: MonarchTile.Pair, _ later: Later, turn: Index, conjugated: Bool) {
-    let isNarrow = type == .float16
+    let isNarrow = MonarchTile.isNarrow(type)
     func product(_ x: MonarchTile.Pair) -> MonarchTile.Pair {
-      isNarrow
-        ? MonarchTile.narrowProduct(x, later.spectrum, k, in: type, conjugated: conjugated)
-        : MonarchTile.product(x, later.spectrum, k, conjugated: conjugated)
+      MonarchTile.product(x, later.spectrum, k, in: type, conjugated: conjugated)
     }
     func rounded() -> MonarchTile.Pair {
       func quarter(_ part: Tile) -> Tile { k.cast(k.map(.multiply, part, 0.25), to: type) }

@@ -58,7 +58,8 @@ package enum MonarchFused {
   }
 
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 32, 2]`, inputs `[B, R, 64]`, where there are, the gate before
-  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Integer: how many rows of the batch a task visits.
+  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Integer: how many rows of the
+  /// batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_fused_\(shape.variant)") { k in
       let side = MonarchConstants.side
@@ -92,8 +93,7 @@ package enum MonarchFused {
           ) { part, chunk, columns in
             k.load(
               filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)],
-              rows: side,
-              columns: columns.count, rowAxis: 0, columnAxis: 1, validRows: valid)
+              rows: side, columns: columns.count, rowAxis: 0, columnAxis: 1, validRows: valid)
           }
         }
         let first = task[1] * share

@@ -117,8 +117,7 @@ struct MonarchLags {
     }
   }
 
-  /// Whether all of it is computed in 16 bits.
-  private var isNarrow: Bool { type == .float16 }
+  private var isNarrow: Bool { MonarchTile.isNarrow(type) }
 
   /// What a chunk, but for the last, leaves.
   ///
@@ -132,10 +131,10 @@ struct MonarchLags {
     nearest: (MonarchTile.Pair) -> MonarchTile.Pair, _ hand: (MonarchTile.Pair) -> Void
   ) {
     func added(_ a: Tile, _ b: Tile) -> Tile { isNarrow ? k.map(.add, a, b, in: type) : k.map(.add, a, b) }
-    func sum(_ start: MonarchTile.Pair, _ a: MonarchTile.Pair, _ b: MonarchTile.Pair) -> MonarchTile.Pair {
-      isNarrow
-        ? MonarchTile.narrowProduct(a, b, plus: start, k, in: type, conjugated: conjugated)
-        : MonarchTile.sum(start, a, b, k, conjugated: conjugated)
+    func product(
+      _ a: MonarchTile.Pair, _ b: MonarchTile.Pair, plus start: MonarchTile.Pair? = nil
+    ) -> MonarchTile.Pair {
+      MonarchTile.product(a, b, plus: start, k, in: type, conjugated: conjugated)
     }
     k.when(turn, lessThan: 1) {
       let x = rounded()
@@ -145,12 +144,8 @@ struct MonarchLags {
     only(turn, is: 1) {
       let (x, first) = (rounded(), load(place.tensors.kept, kept))
       let lags = (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
-      hand(sum(nearest(x), first, lags[0]))
-      let last =
-        isNarrow
-        ? MonarchTile.narrowProduct(x, lags[0], k, in: type, conjugated: conjugated)
-        : MonarchTile.product(x, lags[0], k, conjugated: conjugated)
-      keep(sum(last, first, lags[1]))
+      hand(product(first, lags[0], plus: nearest(x)))
+      keep(product(first, lags[1], plus: product(x, lags[0])))
     }
     only(turn, is: 2) {
       let (near, far) = (nearest(rounded()), load(place.tensors.kept, kept))

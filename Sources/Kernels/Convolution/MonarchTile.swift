@@ -71,7 +71,7 @@ struct MonarchTile {
       : Pair(re: k.map(.subtract, rr, ii), im: k.map(.add, ri, ir))
   }
 
-  /// start + a · b, or start + a · conj b, element by element.
+  /// start + a · b, or start + a · conj b, element by element, one chain for each part.
   static func sum(_ start: Pair, _ a: Pair, _ b: Pair, _ k: Recorder, conjugated: Bool = false) -> Pair {
     func chain(_ start: Tile, _ first: (Tile, Tile), _ second: (Tile, Tile), negating: Bool) -> Tile {
       let begun = k.map(.fma, first.0, first.1, start)
@@ -87,14 +87,16 @@ struct MonarchTile {
     Self.product(a, b, k, conjugated: conjugated)
   }
 
-  /// Whether twiddles, and the columns' first step, are in 16 bits where the machine has units for them. bfloat16 has too few for that.
-  private var isNarrow: Bool { type == .float16 }
+  /// Whether twiddles, the columns' first step, gates and what chunks hand on are computed in the 16 bits of factors where the machine has
+  /// units for them. bfloat16 has too few bits for that.
+  static func isNarrow(_ type: ElementType) -> Bool { type == .float16 }
+  private var isNarrow: Bool { Self.isNarrow(type) }
 
   /// Inputs times their gate, rounded.
   static func gated(_ x: Tile, _ gate: Tile, _ k: Recorder) -> Tile {
     // Of float16 the product is the same in either arithmetic: it has no more bits than float32.
-    x.type == .float16
-      ? k.map(.multiply, x, gate, in: .float16) : k.cast(k.map(.multiply, x, gate), to: x.type)
+    isNarrow(x.type)
+      ? k.map(.multiply, x, gate, in: x.type) : k.cast(k.map(.multiply, x, gate), to: x.type)
   }
 
   /// Results times their gate; in 16 bits, rounded before too: of float16, a result beyond 65,504 is infinite whatever its gate.
@@ -105,15 +107,18 @@ struct MonarchTile {
 
   /// x · twiddles, or x · conj twiddles, rounded or in float32.
   private func twiddled(_ x: Pair, conjugated: Bool = false) -> Pair {
-    guard isNarrow else { return product(x, twiddles, conjugated: conjugated) }
-    return Self.narrowProduct(factor(x), twiddles, k, in: type, conjugated: conjugated)
+    Self.product(isNarrow ? factor(x) : x, twiddles, k, in: type, conjugated: conjugated)
   }
 
-  /// a · b, or a · conj b, element by element, all in 16 bits.
-  static func narrowProduct(
+  /// a · b, or a · conj b, plus `start` where there is one, element by element: all in 16 bits, or in float32, as factors of the type allow.
+  static func product(
     _ a: Pair, _ b: Pair, plus start: Pair? = nil, _ k: Recorder, in type: ElementType,
     conjugated: Bool = false
   ) -> Pair {
+    guard isNarrow(type) else {
+      return start.map { sum($0, a, b, k, conjugated: conjugated) }
+        ?? product(a, b, k, conjugated: conjugated)
+    }
     func times(_ x: Tile, _ y: Tile, _ start: Tile?) -> Tile {
       start.map { k.map(.fma, x, y, $0, in: type) } ?? k.map(.multiply, x, y, in: type)
     }

@@ -213,17 +213,16 @@ struct Placement {
       }
     }
     spread(&found)
-    for number in found {
-      guard case .fragment(_, let columns, _) = places[number], columns % 8 == 0, let tile = tiles[number],
-        [.bfloat16, .float16].contains(tile.type), tile.validRows.constantValue == tile.rows,
-        tile.validColumns.constantValue == tile.columns
-      else {
-        refused.insert(number)
-        continue
-      }
-    }
+    for number in found where !isWholePair(number) { refused.insert(number) }
     spread(&refused)
-    return found.subtracting(refused).filter { if case .fragment = places[$0] { true } else { false } }
+    return found.subtracting(refused)
+  }
+
+  /// Whether the tile is a fragment of 16-bit numbers of which all are there, two beside each other in a thread.
+  private func isWholePair(_ number: Int) -> Bool {
+    guard case .fragment(_, let columns, _) = places[number], let tile = tiles[number] else { return false }
+    return columns % 8 == 0 && [.bfloat16, .float16].contains(tile.type)
+      && tile.validRows.constantValue == tile.rows && tile.validColumns.constantValue == tile.columns
   }
 
   /// Finds staged tiles of one form of which one is read for the last time before the other is written.
