@@ -60,6 +60,9 @@ public final class Kernel: Sendable {
     public var settlesFactors = false
     /// Whether addresses are computed anew in each turn of a loop, for kernels that need their registers for numbers.
     public var recomputesAddresses = false
+    /// Whether threads that read tiles from memory, of which all is there and rows are contiguous, may read two numbers at once. That takes an
+    /// instruction where others take ten, and neighbouring registers, which kernels that need all of theirs do not have.
+    public var readsPairs = true
     /// Whether a machine that starts many kernels as one may bring this one in while the one before it still runs: it waits for the end
     /// of that before it reads or writes anything. For short kernels whose blocks may come to lie anywhere.
     public var startsEarly = false

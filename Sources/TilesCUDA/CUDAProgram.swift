@@ -58,13 +58,15 @@ package struct CUDAProgram: Sendable {
   package var grid: Grid
   /// Descriptors at the head of the arguments.
   package var tensorMaps: [TensorMap]
+  /// Tensors of which threads read two numbers at a time: the last axis is contiguous, and every pair lies on a multiple of its size.
+  package var pairedReads: [Int]
   /// Lines for people: shared memory, registers of each role, stages.
   package var plan: [String]
 
   package init(
     kernel: Kernel, entry: String, source: String, target: CUDATarget, threads: Int, sharedBytes: Int,
     grid: Grid,
-    tensorMaps: [TensorMap] = [], plan: [String] = []
+    tensorMaps: [TensorMap] = [], pairedReads: [Int] = [], plan: [String] = []
   ) {
     self.kernel = kernel
     self.entry = entry
@@ -74,6 +76,7 @@ package struct CUDAProgram: Sendable {
     self.sharedBytes = sharedBytes
     self.grid = grid
     self.tensorMaps = tensorMaps
+    self.pairedReads = pairedReads
     self.plan = plan
   }
 

@@ -8,10 +8,8 @@ struct MonarchFilter {
   private let k: Recorder
   private let type: ElementType
   private let chunks: MonarchChunks
-  /// Whether of several chunks the own part is as precise, and takes as many registers, as of one.
+  /// Whether of several chunks the own part is as precise, and takes as many registers, as of one; not where steps are in 16 bits.
   private let isWhole: Bool
-  /// Whether what is handed on is rounded in every turn.
-  private let roundsEarly: Bool
   /// By what rows of spectra of several chunks are divided.
   private let scale: Tile?
   /// Columns of a piece follow those of the one before.
@@ -35,18 +33,19 @@ struct MonarchFilter {
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
   ///   - rows: of all spectra: more than three.
-  ///   - isWhole: whether there are registers for the chunk's own part in float32.
-  ///   - roundsEarly: whether what is handed on is rounded whether it is wanted or not, which some kernels have more registers for.
+  ///   - isWhole: whether, of a type whose steps are in float32, there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
   ///   - lags: where more than two chunks keep what they need.
   ///   - load: columns of a part, re or im, of a chunk's spectrum in float32.
   init(
     _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
-    roundsEarly: Bool = false, asides: Int = 2, lags: MonarchLags.Place? = nil,
+    asides: Int = 2, lags: MonarchLags.Place? = nil,
     load: (_ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile
   ) {
     (self.k, self.type, self.chunks) = (k, type, chunks)
-    (self.isWhole, self.roundsEarly) = (isWhole, roundsEarly)
+    let isNarrow = MonarchTile.isNarrow(type)
+    let isWhole = isWhole && !isNarrow
+    self.isWhole = isWhole
     let all = 0..<MonarchTile.width
     guard chunks.count > 1 else {
       (scale, pieces) = (nil, [Piece(own: Pair(re: load(0, 0, all), im: load(1, 0, all)), later: nil)])
@@ -58,7 +57,7 @@ struct MonarchFilter {
       k.when(Index(stage), lessThan: rows, body)
       stage += 1
     }
-    let scale: Tile
+    var scale: Tile
     if chunks.count == 2 {
       var largest: [Tile] = []
       for chunk in [Index(0), 1] {
@@ -72,21 +71,21 @@ struct MonarchFilter {
     } else {
       scale = MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) }
     }
-    let factor = k.map(.reciprocal, scale)
+    if isNarrow { scale = k.cast(Self.powerOfTwo(scale, k), to: type) }
     // What is multiplied in 16 bits is a quarter of T(u), as much as what is handed on: else it would be infinite four times as soon.
-    let lagFactor = MonarchTile.isNarrow(type) ? k.map(.multiply, factor, 4) : factor
-    func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
-    func ownPart(_ x: Tile) -> Tile { isWhole ? x : halved(x, factor) }
+    let factor = k.map(.multiply, k.map(.reciprocal, scale), isNarrow ? 4 : 1)
+    func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
+    func ownPart(_ x: Tile) -> Tile { isWhole ? x : halved(x) }
     self.scale = scale
     pieces = (lags == nil ? [all] : MonarchLags.pieces).enumerated().map { number, columns in
       var parts: [Tile] = []
       alone {
         let (re, im) = (load(0, 0, columns), load(1, 1, columns))
-        parts += [ownPart(re), halved(k.map(.subtract, im, re), lagFactor)]
+        parts += [ownPart(re), halved(k.map(.subtract, im, re))]
       }
       alone {
         let (im, re) = (load(1, 0, columns), load(0, 1, columns))
-        parts += [ownPart(im), halved(k.map(.add, re, im), lagFactor)]
+        parts += [ownPart(im), halved(k.map(.add, re, im))]
       }
       let own = Pair(re: parts[0], im: parts[2])
       let next = Pair(re: parts[3], im: parts[1])
@@ -100,7 +99,7 @@ struct MonarchFilter {
       let later = Later(
         spectrum: next, handed: Pair(re: handed(), im: handed()),
         lags: lags.map {
-          MonarchLags(k, at: $0, piece: number, type: type, factor: lagFactor) { load($0, $1, columns) }
+          MonarchLags(k, at: $0, piece: number, type: type, factor: factor) { load($0, $1, columns) }
         })
       return Piece(own: own, later: later)
     }
@@ -128,6 +127,16 @@ struct MonarchFilter {
       let product = MonarchTile.product(x, piece.own, k, conjugated: conjugated)
       return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
     }
+    let turn = chunks.turn(step)
+    if MonarchTile.isNarrow(type) {
+      func quarter(_ part: Tile) -> Tile { k.cast(k.map(.multiply, part, 0.25), to: type) }
+      let quarters = Pair(re: quarter(x.re), im: quarter(x.im))
+      let sum = MonarchTile.product(
+        quarters, piece.own, plus: later.handed, k, in: type, conjugated: conjugated)
+      handOn(quarters, later, turn: turn, conjugated: conjugated)
+      return Pair(
+        re: k.map(.multiply, sum.re, scale, in: type), im: k.map(.multiply, sum.im, scale, in: type))
+    }
     // The product is added to what was handed on, one chain for each part.
     func begun(_ part: Tile) -> Tile { isWhole ? k.map(.multiply, part, scale) : part }
     let sum = MonarchTile.sum(
@@ -136,21 +145,16 @@ struct MonarchFilter {
       k.cast(isWhole ? part : k.map(.multiply, part, scale), to: type)
     }
     let result = Pair(re: rounded(sum.re), im: rounded(sum.im))
-    handOn(x, later, turn: chunks.turn(step), conjugated: conjugated)
+    handOn(x, later, turn: turn, conjugated: conjugated)
     return result
   }
 
-  /// Makes what is handed on that of this chunk.
+  /// Makes what is handed on that of this chunk, whose spectrum is `x`, in 16 bits a quarter of it.
   private func handOn(_ x: MonarchTile.Pair, _ later: Later, turn: Index, conjugated: Bool) {
     let isNarrow = MonarchTile.isNarrow(type)
     func product(_ x: MonarchTile.Pair) -> MonarchTile.Pair {
       MonarchTile.product(x, later.spectrum, k, in: type, conjugated: conjugated)
     }
-    func rounded() -> MonarchTile.Pair {
-      func quarter(_ part: Tile) -> Tile { k.cast(k.map(.multiply, part, 0.25), to: type) }
-      return isNarrow ? Pair(re: quarter(x.re), im: quarter(x.im)) : x
-    }
-    let early = roundsEarly ? rounded() : nil
     func hand(_ next: MonarchTile.Pair) {
       k.assign(later.handed.re, next.re, in: isNarrow ? type : nil)
       k.assign(later.handed.im, next.im, in: isNarrow ? type : nil)
@@ -159,9 +163,17 @@ struct MonarchFilter {
     k.assign(later.handed.re, 0)
     k.assign(later.handed.im, 0)
     if let lags = later.lags {
-      lags.handOn(rounded, turn: turn, conjugated: conjugated, nearest: product, hand)
+      lags.handOn(x, turn: turn, conjugated: conjugated, nearest: product, hand)
     } else {
-      k.when(turn, lessThan: Index(chunks.count - 1)) { hand(product(early ?? rounded())) }
+      k.when(turn, lessThan: Index(chunks.count - 1)) { hand(product(x)) }
     }
+  }
+
+  /// The least power of two that is as large, of those that the type has with room to spare: nothing is rounded when it is multiplied.
+  private static func powerOfTwo(_ x: Tile, _ k: Recorder) -> Tile {
+    let exponent = k.map(.fma, k.map(.log, x), 1 / 0.6931471805599453, 0.5)
+    // Numbers from 2²³ on have no fraction.
+    let whole = k.map(.subtract, k.map(.add, exponent, 0x1.8p23), 0x1.8p23)
+    return k.map(.exp2, k.map(.min, k.map(.max, whole, -12), 15))
   }
 }

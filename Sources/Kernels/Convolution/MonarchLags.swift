@@ -122,12 +122,12 @@ struct MonarchLags {
   /// What a chunk, but for the last, leaves.
   ///
   /// - Parameters:
-  ///   - rounded: records its spectrum, of float16 rounded and a quarter of it, by which L_m are four times as large.
+  ///   - x: its spectrum, of float16 rounded and a quarter of it, by which L_m are four times as large.
   ///   - turn: 0 for the first chunk.
   ///   - nearest: records L₁ times that.
   ///   - hand: records what is handed on to the next chunk.
   func handOn(
-    _ rounded: () -> MonarchTile.Pair, turn: Index, conjugated: Bool,
+    _ x: MonarchTile.Pair, turn: Index, conjugated: Bool,
     nearest: (MonarchTile.Pair) -> MonarchTile.Pair, _ hand: (MonarchTile.Pair) -> Void
   ) {
     func added(_ a: Tile, _ b: Tile) -> Tile { isNarrow ? k.map(.add, a, b, in: type) : k.map(.add, a, b) }
@@ -137,18 +137,17 @@ struct MonarchLags {
       MonarchTile.product(a, b, plus: start, k, in: type, conjugated: conjugated)
     }
     k.when(turn, lessThan: 1) {
-      let x = rounded()
       keep(x)
       hand(nearest(x))
     }
     only(turn, is: 1) {
-      let (x, first) = (rounded(), load(place.tensors.kept, kept))
+      let first = load(place.tensors.kept, kept)
       let lags = (0..<2).map { lag in load(place.tensors.spectra) { spectrum(Index(lag), $0) } }
       hand(product(first, lags[0], plus: nearest(x)))
       keep(product(first, lags[1], plus: product(x, lags[0])))
     }
     only(turn, is: 2) {
-      let (near, far) = (nearest(rounded()), load(place.tensors.kept, kept))
+      let (near, far) = (nearest(x), load(place.tensors.kept, kept))
       hand(Pair(re: added(near.re, far.re), im: added(near.im, far.im)))
     }
   }

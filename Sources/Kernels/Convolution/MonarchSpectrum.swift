@@ -34,9 +34,10 @@ package enum MonarchSpectrum {
 
   private static let side = MonarchConstants.side
 
-  private static func schedule(tasksPerCore: Int) -> Kernel.Schedule {
+  private static func schedule(_ shape: Shape, tasksPerCore: Int) -> Kernel.Schedule {
     var schedule = Kernel.Schedule(groups: 1, tasksPerCore: tasksPerCore)
     schedule.bringsOperands = true
+    schedule.readsPairs = !shape.isComplex || tasksPerCore == 1
     return schedule
   }
 
@@ -56,7 +57,7 @@ package enum MonarchSpectrum {
         k.input($0, .float32, [rows, Index(side)])
       }
       let outputs = ["spectrum_re", "spectrum_im"].map { k.output($0, .float32, [rows, Index(side)]) }
-      k.grid([rows.ceilDiv(Index(side))], schedule: schedule(tasksPerCore: 2)) { task in
+      k.grid([rows.ceilDiv(Index(side))], schedule: schedule(shape, tasksPerCore: 2)) { task in
         let row = task[0] * Index(side)
         let valid = valid(shape, rows, from: row)
         let precise = MonarchPrecise(k, shape.constants, from: constants, valid: valid)
@@ -89,7 +90,7 @@ package enum MonarchSpectrum {
       let outputs = (shape.isComplex ? ["re", "im"] : ["gradient"]).map {
         k.output($0, .float32, [rows, Index(side)])
       }
-      k.grid([rows.ceilDiv(Index(side))], schedule: schedule(tasksPerCore: 1)) { task in
+      k.grid([rows.ceilDiv(Index(side))], schedule: schedule(shape, tasksPerCore: 1)) { task in
         let row = task[0] * Index(side)
         let valid = valid(shape, rows, from: row)
         let precise = MonarchPrecise(k, shape.constants, from: constants, valid: valid)

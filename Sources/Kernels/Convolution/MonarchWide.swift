@@ -117,6 +117,7 @@ package enum MonarchWide {
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
+      schedule.readsPairs = shape.chunks <= 2
       // Else the float32 steps of bfloat16 leave too few registers.
       schedule.settlesFactors = shape.chunks > 2 && shape.type == .bfloat16
       let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
@@ -141,7 +142,7 @@ package enum MonarchWide {
           }
           return MonarchFilter(
             k, chunks, type: shape.type, rows: rows,
-            isWhole: shape.isWhole(half: half), roundsEarly: shape.chunks == 2 && gateCount == 0,
+            isWhole: shape.isWhole(half: half),
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
             lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) },
             load: spectrum)

@@ -90,6 +90,7 @@ extension PipelinedLowering {
 
   mutating func printRead(_ tile: Tile, _ reference: TileReference) {
     if reference.tensor.access == .scratch { return printKept(tile, reference, isRead: true) }
+    if readsWhole(tile, reference) { return printWholeRead(tile, reference) }
     let global = self.global
     forEachElement(tile, reference) { place, inside, target in
       let load = global(reference.tensor.type, "a.tensor[\(reference.tensor.number)]", place)

@@ -9,7 +9,9 @@ extension PipelinedLowering {
     program.narrowType != nil && program.space.columns > 1
       && program.steps.allSatisfy { step in
         switch step {
-        case .load(let tile): placement.paired.contains(tile.id) || quartets.contains(tile.id)
+        case .load(let tile):
+          placement.paired.contains(tile.id) || quartets.contains(tile.id)
+            || isPerRow(tile, program.narrowType)
         case .store(_, let tile): placement.paired.contains(tile.id)
         case .compute(let function, _): [.add, .subtract, .multiply, .fma, .negate].contains(function)
         case .constant: true
@@ -28,7 +30,10 @@ extension PipelinedLowering {
       let name = "v\(value)"
       switch step {
       case .load(let tile):
-        let word = quartets.contains(tile.id) ? "w\(tile.id)[j & 3]" : pair(tile)
+        let word =
+          isPerRow(tile, type)
+          ? "\(packName(type))(t\(tile.id)[b][h], t\(tile.id)[b][h])"
+          : quartets.contains(tile.id) ? "w\(tile.id)[j & 3]" : pair(tile)
         code.line("const u32 \(name) = \(word);")
       case .constant(let number): code.line("const u32 \(name) = \(twice(number, type));")
       case .compute(let function, let operands):
@@ -41,6 +46,11 @@ extension PipelinedLowering {
       }
       if step.definesValue { value += 1 }
     }
+  }
+
+  /// Whether it is one number of that type for each row.
+  private func isPerRow(_ tile: Tile, _ type: ElementType?) -> Bool {
+    if case .perRow = placement.places[tile.id] { tile.type == type } else { false }
   }
 
   /// A number in both halves of a register.

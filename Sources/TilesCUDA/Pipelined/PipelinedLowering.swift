@@ -17,6 +17,8 @@ package struct PipelinedLowering {
   /// Types of pairs that elementwise steps compute with.
   var narrowTypes: Set<ElementType> = []
   var maps: [CUDAProgram.TensorMap] = []
+  /// Tensors of which threads read two numbers at a time.
+  var pairedReads: Set<Int> = []
   var copyRanks: Set<Int> = []
   var prefetchRanks: Set<Int> = []
   var storeRanks: Set<Int> = []
@@ -113,7 +115,7 @@ package struct PipelinedLowering {
       sharedBytes: sharedBytes,
       grid: kernel.schedule.persists
         ? .persistent(perMultiprocessor: kernel.schedule.tasksPerCore) : .tasks, tensorMaps: maps,
-      plan: planLines)
+      pairedReads: pairedReads.sorted(), plan: planLines)
   }
 
   /// Registers that the compiler gives each thread at the most: an even share of the core's, in eights.

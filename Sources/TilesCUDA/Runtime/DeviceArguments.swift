@@ -40,10 +40,16 @@ enum DeviceArguments {
 
   /// Tensor maps of a program for the tensors it is given.
   ///
-  /// - Throws: ``ExecutionError/argumentLayout(kernel:tensor:reason:)`` for a tensor that bulk copies cannot address.
+  /// - Throws: ``ExecutionError/argumentLayout(kernel:tensor:reason:)`` for a tensor that bulk copies cannot address, or of which threads
+  ///   cannot read two numbers at a time.
   static func tensorMaps(
     _ program: CUDAProgram, _ tensors: [Tensor]
   ) throws(ExecutionError) -> [TensorMapRequest] {
+    for number in program.pairedReads {
+      guard let reason = obstacleToPairs(tensors[number]) else { continue }
+      throw .argumentLayout(
+        kernel: program.kernel.name, tensor: program.kernel.tensors[number].name, reason: reason)
+    }
     var requests: [TensorMapRequest] = []
     for map in program.tensorMaps {
       do throws(CUDAError) {
@@ -55,6 +61,22 @@ enum DeviceArguments {
       }
     }
     return requests
+  }
+
+  /// Why pairs of neighbours along the last axis do not lie on multiples of their size; `nil` where they do.
+  private static func obstacleToPairs(_ tensor: Tensor) -> String? {
+    let bytes = 2 * tensor.type.blockBytes
+    let address = unsafe UInt(bitPattern: tensor.address)
+    guard address % UInt(bytes) == 0 else {
+      return "it starts \(address % UInt(bytes)) bytes past a multiple of \(bytes)"
+    }
+    for (axis, extent) in tensor.shape.enumerated() where extent > 1 {
+      let (stride, isLast) = (tensor.strides[axis], axis == tensor.shape.count - 1)
+      guard isLast ? stride == 1 : stride % 2 == 0 else {
+        return "axis \(axis) has stride \(stride), which is not \(isLast ? "1" : "even")"
+      }
+    }
+    return nil
   }
 
   /// The program for tensors that the fastest one cannot address; `nil` where there is none.
