@@ -51,44 +51,20 @@ struct MonarchFilter {
       (scale, pieces) = (nil, [Piece(own: Pair(re: load(0, 0, all), im: load(1, 0, all)), later: nil)])
       return
     }
-    // One pair of parts after the other: at once they would fill the registers, so each pair has a condition, which holds.
+    // What is prepared together has a condition, which holds: what follows would be read at once else, and fill the registers.
     var stage = 0
     func alone(_ body: () -> Void) {
       k.when(Index(stage), lessThan: rows, body)
       stage += 1
     }
-    var scale: Tile
-    if chunks.count == 2 {
-      var largest: [Tile] = []
-      for chunk in [Index(0), 1] {
-        alone {
-          let parts = (0..<2).map { k.rowMax(k.map(.abs, load($0, chunk, all))) }
-          largest.append(k.map(.multiply, k.map(.max, parts[0], parts[1]), 4.0))
-        }
-      }
-      // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is about a quarter of T(u) at the most.
-      scale = k.map(.max, k.map(.add, largest[0], largest[1]), 0x1p-100)
-    } else {
-      scale = MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) }
+    func settled(_ bound: Tile) -> (scale: Tile, factor: Tile) {
+      let scale = isNarrow ? k.cast(Self.powerOfTwo(bound, k), to: type) : bound
+      // What is multiplied in 16 bits is a quarter of T(u), as much as what is handed on: else it would be infinite four times as soon.
+      return (scale, k.map(.multiply, k.map(.reciprocal, scale), isNarrow ? 4 : 1))
     }
-    if isNarrow { scale = k.cast(Self.powerOfTwo(scale, k), to: type) }
-    // What is multiplied in 16 bits is a quarter of T(u), as much as what is handed on: else it would be infinite four times as soon.
-    let factor = k.map(.multiply, k.map(.reciprocal, scale), isNarrow ? 4 : 1)
-    func halved(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
-    func ownPart(_ x: Tile) -> Tile { isWhole ? x : halved(x) }
-    self.scale = scale
-    pieces = (lags == nil ? [all] : MonarchLags.pieces).enumerated().map { number, columns in
-      var parts: [Tile] = []
-      alone {
-        let (re, im) = (load(0, 0, columns), load(1, 1, columns))
-        parts += [ownPart(re), halved(k.map(.subtract, im, re))]
-      }
-      alone {
-        let (im, re) = (load(1, 0, columns), load(0, 1, columns))
-        parts += [ownPart(im), halved(k.map(.add, re, im))]
-      }
-      let own = Pair(re: parts[0], im: parts[2])
-      let next = Pair(re: parts[3], im: parts[1])
+    func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
+    func ownPart(_ x: Tile, _ factor: Tile) -> Tile { isWhole ? x : halved(x, factor) }
+    func piece(_ own: MonarchTile.Pair, _ next: MonarchTile.Pair, lags: MonarchLags? = nil) -> Piece {
       func handed() -> Tile {
         let zero = k.filled(
           0, rows: own.re.rows, columns: own.re.columns, validRows: own.re.validRows,
@@ -96,14 +72,49 @@ struct MonarchFilter {
         return k.cast(zero, to: type)
       }
       for part in [next.re, next.im].prefix(asides) { k.setAside(part) }
-      let later = Later(
-        spectrum: next, handed: Pair(re: handed(), im: handed()),
-        lags: lags.map {
-          MonarchLags(k, at: $0, piece: number, type: type, factor: factor) { load($0, $1, columns) }
-        })
-      return Piece(own: own, later: later)
+      return Piece(
+        own: own, later: Later(spectrum: next, handed: Pair(re: handed(), im: handed()), lags: lags))
+    }
+    guard let lags else {
+      var (parts, scale): ([Tile], Tile?) = ([], nil)
+      alone {
+        let spectra = [Index(0), 1].map { Pair(re: load(0, $0, all), im: load(1, $0, all)) }
+        // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is about a quarter of T(u) at the most.
+        let largest = spectra.map { k.map(.max, Self.largest($0.re, k), Self.largest($0.im, k)) }
+        let bound = k.map(.multiply, k.map(.add, largest[0], largest[1]), 4)
+        let (own, later) = (spectra[0], spectra[1])
+        let settled = settled(k.map(.max, bound, 0x1p-100))
+        scale = settled.scale
+        parts = [ownPart(own.re, settled.factor), ownPart(own.im, settled.factor)]
+        parts += [
+          halved(k.map(.add, later.re, own.im), settled.factor),
+          halved(k.map(.subtract, later.im, own.re), settled.factor),
+        ]
+      }
+      self.scale = scale
+      pieces = [piece(Pair(re: parts[0], im: parts[1]), Pair(re: parts[2], im: parts[3]))]
+      return
+    }
+    let (scale, factor) = settled(MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) })
+    self.scale = scale
+    pieces = MonarchLags.pieces.enumerated().map { number, columns in
+      var parts: [Tile] = []
+      alone {
+        let (re, im) = (load(0, 0, columns), load(1, 1, columns))
+        parts += [ownPart(re, factor), halved(k.map(.subtract, im, re), factor)]
+      }
+      alone {
+        let (im, re) = (load(1, 0, columns), load(0, 1, columns))
+        parts += [ownPart(im, factor), halved(k.map(.add, re, im), factor)]
+      }
+      let lags = MonarchLags(k, at: lags, piece: number, type: type, factor: factor) {
+        load($0, $1, columns)
+      }
+      return piece(Pair(re: parts[0], im: parts[2]), Pair(re: parts[3], im: parts[1]), lags: lags)
     }
   }
+
+  private static func largest(_ x: Tile, _ k: Recorder) -> Tile { k.rowMax(k.map(.abs, x)) }
 
   /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
   ///

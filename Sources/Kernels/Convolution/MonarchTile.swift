@@ -105,9 +105,9 @@ struct MonarchTile {
     return k.map(.multiply, k.cast(y, to: type), gate, in: type)
   }
 
-  /// x · twiddles, rounded or in float32.
-  private func twiddled(_ x: Pair) -> Pair {
-    Self.product(isNarrow ? factor(x) : x, twiddles, k, in: type)
+  /// x · twiddles, or x · conj twiddles, rounded or in float32.
+  private func twiddled(_ x: Pair, conjugated: Bool = false) -> Pair {
+    Self.product(isNarrow ? factor(x) : x, twiddles, k, in: type, conjugated: conjugated)
   }
 
   /// a · b, or a · conj b, plus `start` where there is one, element by element: all in 16 bits, or in float32, as factors of the type allow.
@@ -174,16 +174,10 @@ struct MonarchTile {
 
   /// Both halves that came back as columns, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.
   func returned(_ halves: [Tile]) -> Pair {
-    let halves = isNarrow ? halves.map { k.cast($0, to: type) } : halves
-    func both(_ function: MapFunction) -> Pair {
-      pair(
-        isNarrow
-          ? k.map(function, halves[0], halves[1], in: type) : k.map(function, halves[0], halves[1]))
-    }
-    let (sums, differences) = (both(.add), both(.subtract))
+    let sums = pair(k.map(.add, halves[0], halves[1]))
+    let differences = pair(k.map(.subtract, halves[0], halves[1]))
     let whole = Pair(re: k.beside(sums.re, differences.re), im: k.beside(sums.im, differences.im))
-    let turned = Self.product(whole, twiddles, k, in: type, conjugated: true)
-    return isNarrow ? turned : factor(turned)
+    return isNarrow ? twiddled(whole, conjugated: true) : factor(product(whole, twiddles, conjugated: true))
   }
 
   /// Rows back, the real part.

@@ -16,17 +16,11 @@ extension PipelinedLowering {
   /// The tile's element at the present place.
   mutating func read(_ tile: Tile, isPerRow: Bool) -> String {
     switch placement.places[tile.id] {
-    case .perRow: return "t\(tile.id)[b][h]"
-    case .scalar: return "t\(tile.id)[0][0]"
+    case .perRow: return rounded("t\(tile.id)[b][h]", tile.type)
+    case .scalar: return rounded("t\(tile.id)[0][0]", tile.type)
     case .fragment where placement.paired.contains(tile.id):
       return half(of: pair(tile), tile.type)
-    case .fragment:
-      let element = "t\(tile.id)[b][4 * j + 2 * h + e]"
-      switch tile.type {
-      case .bfloat16: return "round_bf16(\(element))"
-      case .float16: return "round_f16(\(element))"
-      default: return element
-      }
+    case .fragment: return rounded("t\(tile.id)[b][4 * j + 2 * h + e]", tile.type)
     case .perColumn where pairedVectors.contains(tile.id):
       return "(e ? vector\(tile.id)[column >> 1].y : vector\(tile.id)[column >> 1].x)"
     case .perColumn(let reference):
@@ -60,6 +54,15 @@ extension PipelinedLowering {
     case nil:
       fail("\(tile) is read and was never placed")
       return "0"
+    }
+  }
+
+  /// A number of a register, which is wider than its type.
+  private func rounded(_ element: String, _ type: ElementType) -> String {
+    switch type {
+    case .bfloat16: "round_bf16(\(element))"
+    case .float16: "round_f16(\(element))"
+    default: element
     }
   }
 
