@@ -5,7 +5,7 @@ package import Tiles
 /// pass over memory.
 ///
 /// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch. Floor: 4 bytes a point
-/// (8 with gates) over the bandwidth; 12 products of 64 by 64 by 64 a tile (16 where numbers are complex), 1,536
+/// (8 with gates) over the bandwidth; 8 products of 64 by 64 by 64 a tile (12 where numbers are complex), 1,024
 /// operations a point, over the rate of the matrix units, which is the higher for inputs without gates.
 package enum MonarchFused {
   /// What is fixed while recording.
@@ -32,7 +32,7 @@ package enum MonarchFused {
       (self.constants, self.type, self.isComplex) = (constants, type, isComplex)
     }
 
-    /// Whether there are registers for a half of the filter's spectrum in float32.
+    /// Whether there are registers for a half of the filter's spectrum in float32, where it is multiplied so.
     fileprivate func isPrecise(half: Int) -> Bool {
       chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
     }

@@ -87,8 +87,8 @@ struct MonarchTile {
     Self.product(a, b, k, conjugated: conjugated)
   }
 
-  /// Whether twiddles, the columns' first step, gates and what chunks hand on are computed in the 16 bits of factors where the machine has
-  /// units for them. bfloat16 has too few bits for that.
+  /// Whether twiddles, the columns' first step, gates and all spectra of several chunks are multiplied in the 16 bits of factors where the
+  /// machine has units for them. bfloat16 has too few bits for that.
   static func isNarrow(_ type: ElementType) -> Bool { type == .float16 }
   private var isNarrow: Bool { Self.isNarrow(type) }
 

@@ -27,7 +27,7 @@ package enum MonarchWide {
       (self.type, self.isGatedBefore, self.gatesAfter) = (type, isGatedBefore, gatesAfter)
     }
 
-    /// Whether there are registers for a half of the filter's spectrum in float32.
+    /// Whether there are registers for a half of the filter's spectrum in float32, where it is multiplied so.
     fileprivate func isWhole(half: Int) -> Bool {
       chunks <= 2 && (half == 0 || !isGatedBefore && gatesAfter == 0)
     }
