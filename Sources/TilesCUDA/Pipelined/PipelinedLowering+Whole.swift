@@ -4,7 +4,7 @@ internal import Tiles
 /// Fragments that lie in global memory from end to end: two numbers at a time, at distances that are known, which takes an
 /// instruction where any stride and any bound take ten for each number.
 extension PipelinedLowering {
-  /// Whether a tile is read so. Its tensor must then lie as ``CUDAProgram/PairedReads`` says.
+  /// Whether a tile is read so. Its tensor must then lie as ``CUDAProgram/pairedReads`` says.
   func readsWhole(_ tile: Tile, _ reference: TileReference) -> Bool {
     let tensor = reference.tensor
     guard kernel.schedule.readsPairs, tile.columns % 8 == 0, tile.validRows.constantValue == tile.rows,
