@@ -37,6 +37,7 @@ package enum MonarchSpectrum {
   private static func schedule(_ shape: Shape, tasksPerCore: Int) -> Kernel.Schedule {
     var schedule = Kernel.Schedule(groups: 1, tasksPerCore: tasksPerCore)
     schedule.bringsOperands = true
+    // Two tasks of complex rows have no neighbouring registers to spare.
     schedule.readsPairs = !shape.isComplex || tasksPerCore == 1
     return schedule
   }

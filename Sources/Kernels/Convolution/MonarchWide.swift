@@ -117,6 +117,7 @@ package enum MonarchWide {
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.
       schedule.recomputesAddresses = shape.chunks > 1 || shape.gatesAfter < 2
+      // Four chunks have no neighbouring registers to spare.
       schedule.readsPairs = shape.chunks <= 2
       // Else the float32 steps of bfloat16 leave too few registers.
       schedule.settlesFactors = shape.chunks > 2 && shape.type == .bfloat16
