@@ -9,6 +9,7 @@ extension GPUBench {
     for width in [768, 2048] {
       for length in [512, 1536] { try h3Chunks(width: width, length: length) }
       try h3Step(width: width)
+      try h3Part(width: width)
       try h3Span(width: width)
     }
   }
@@ -43,26 +44,55 @@ extension GPUBench {
     guard bench.wants("step \(title)") else { return }
     let clock = try executor.tensor(.int32, [1])
     try executor.clear(clock)
-    let z = try random(.float32, [batch, 3, width], seed: 1)
-    let y = try executor.tensor(.bfloat16, [batch, width])
-    let kernel = try executor.compile(
-      try H3Step.kernel(H3Step.Shape(width: width, keys: .bfloat16, output: .bfloat16)))
-    // Memories of several layers take turns, as they do in a network, so that the cache is cold.
+    let shape = H3Step.Shape(width: width, type: .bfloat16, cores: executor.cores)
+    let padded = shape.paddedWidth
+    let x = try random(.bfloat16, [batch, width], seed: 1)
+    let y = try executor.tensor(.bfloat16, [batch, padded])
+    let kernel = try executor.compile(try H3Step.kernel(shape))
+    // Weights and memories of several layers take turns, as they do in a network, so that the cache is cold.
     let calls = try (0..<8).map { number -> () throws -> Void in
+      let seed = UInt64(30 + 8 * number)
+      let projection = [
+        try random(.bfloat16, [3 * padded, width], seed: seed, scale: 0.05),
+        try random(.float32, [3 * padded], seed: seed + 1),
+      ]
       let halves = try (0..<2).flatMap { half in
-        let seed = UInt64(30 + 6 * number + 3 * half)
+        let seed = seed + 2 + UInt64(3 * half)
         return [
-          try random(.float32, [batch, width, H3Step.span], seed: seed),
-          try random(.float32, [width, 2 * H3Step.span], seed: seed + 1, scale: 0.1),
-          try random(.float32, [width], seed: seed + 2),
+          try random(.float32, [padded, H3Step.span, batch], seed: seed),
+          try random(.float32, [2 * H3Step.part, padded], seed: seed + 1, scale: 0.1),
+          try random(.float32, [padded], seed: seed + 2),
         ]
       }
-      return { try kernel.run([clock, z] + halves + [y]) }
+      return { try kernel.run([clock, x] + projection + halves + [y]) }
     }
     report(
       Figure(
         op: "h3_step", shape: title, seconds: try time(calls),
-        bytes: Double(batch * width * (16 * H3Step.span + 14))))
+        bytes: Double(batch * width * (8 * H3Step.part + 12) + 6 * width * width)))
+  }
+
+  private func h3Part(width: Int) throws {
+    let batch = bench.sequences ?? 64
+    let title = "B=\(batch) D=\(width) P=\(H3Step.part)"
+    guard bench.wants("part \(title)") else { return }
+    // The longest: at the end of a span's first part.
+    let clock = try executor.tensor(.int32, [1])
+    try executor.clear(clock)
+    let filters = try (0..<2).map {
+      try random(.float32, [width, H3Step.span], seed: UInt64($0 + 1), scale: 0.1)
+    }
+    let kernel = try executor.compile(try H3Part.kernel())
+    let calls = try (0..<8).map { number -> () throws -> Void in
+      let memories = try (0..<2).map {
+        try random(.float32, [width, H3Step.span, batch], seed: UInt64(10 + 2 * number + $0))
+      }
+      return { try kernel.run([clock] + memories + memories + filters) }
+    }
+    let numbers = H3Step.part + 2 * (H3Step.span - H3Step.part)
+    report(
+      Figure(
+        op: "h3_part", shape: title, seconds: try time(calls), bytes: Double(8 * batch * width * numbers)))
   }
 
   private func h3Span(width: Int) throws {
@@ -85,7 +115,7 @@ extension GPUBench {
     let calls = try (0..<8).map { number -> () throws -> Void in
       let seed = UInt64(10 + 5 * number)
       let memories = try (0..<2).map {
-        try random(.float32, [batch, width, span], seed: seed + UInt64($0))
+        try random(.float32, [width, span, batch], seed: seed + UInt64($0))
       }
       let ring = try random(.bfloat16, [batch, width, shape.places], seed: seed + 2)
       let states = try (0..<2).map {

@@ -23,7 +23,8 @@ import TilesCPU
   @Test(arguments: [(8, 4), (6, 4), (40, 5), (64, 32), (80, 40), (250, 125)]) func stepsAreConvolutions(
     sizes: (taps: Int, modes: Int)
   ) throws {
-    let (batch, width, span, (taps, modes)) = (3, 5, H3Step.span, sizes)
+    let (batch, width, (taps, modes)) = (3, 5, sizes)
+    let (span, part) = (H3Step.span, H3Step.part)
     let shape = H3Span.Shape(modes: modes, taps: taps, type: .float32)
     let places = shape.places
     let steps = places + 2 * span + 3
@@ -59,17 +60,35 @@ import TilesCPU
       (0..<steps).map { lag in (0..<modes).reduce(0.0) { $0 + residue(channel, $1, lag).real } }
     }
     func filter(_ channel: Int, _ lag: Int) -> Double { filters[channel][lag] }
-    func part(_ value: Complex, _ number: Int) -> Double { number == 0 ? value.real : value.imaginary }
+    func component(_ value: Complex, _ number: Int) -> Double { number == 0 ? value.real : value.imaginary }
     // What steps take.
+    let stepShape = H3Step.Shape(width: width, type: .float32, cores: 1)
+    let padded = stepShape.paddedWidth
     func line(_ filter: (Int, Int) -> Double) throws -> Tensor {
-      try tensor([width, 2 * span]) { at in
-        at[1] == span ? 1 : at[1] == 0 || at[1] > span ? 0 : filter(at[0], span - at[1])
+      try tensor([2 * part, padded]) { at in
+        if at[1] >= width { return 0 }
+        return at[0] == part ? 1 : at[0] == 0 || at[0] > part ? 0 : filter(at[1], part - at[0])
       }
     }
-    let memories = try (0..<2).map { _ in try Tensor(zeros: .float32, [batch, width, span]) }
+    let ofParts = try [tap, filter].map { filter in try tensor([width, span]) { filter($0[0], $0[1]) } }
+    let memories = try (0..<2).map { _ in try Tensor(zeros: .float32, [padded, span, batch]) }
     let halves = try [
-      memories[0], line(tap), tensor([width]) { tap($0[0], 0) + keySkip[$0[0]] }, memories[1],
-      line(filter), tensor([width]) { filter($0[0], 0) + skip[$0[0]] },
+      memories[0], line(tap), tensor([padded]) { $0[0] < width ? tap($0[0], 0) + keySkip[$0[0]] : 0 },
+      memories[1], line(filter), tensor([padded]) { $0[0] < width ? filter($0[0], 0) + skip[$0[0]] : 0 },
+    ]
+    let own = memories.map { $0.sliced(axis: 0, 0..<width) }
+    // One task has all channels, so that parts lie behind each other.
+    let weights = try values(random([3, width, width], 8))
+    let biases = try values(random([3, width], 9))
+    let projection = [
+      try tensor([3 * padded, width]) { at in
+        let (part, channel) = at[0].quotientAndRemainder(dividingBy: padded)
+        return channel < width ? weights[(part * width + channel) * width + at[1]] : 0
+      },
+      try tensor([3 * padded]) { at in
+        let (part, channel) = at[0].quotientAndRemainder(dividingBy: padded)
+        return channel < width ? biases[part * width + channel] : 0
+      },
     ]
     // What ends of spans take.
     let entering =
@@ -80,24 +99,34 @@ import TilesCPU
         tensor([width, 1, span, span]) { tap($0[0], $0[3] + span - $0[2]) },
       ]
       + (0..<2).map { number in
-        try tensor([width, 1, span, modes]) { part(pole($0[0], $0[3], span - 1 - $0[2]), number) }
+        try tensor([width, 1, span, modes]) { component(pole($0[0], $0[3], span - 1 - $0[2]), number) }
       }
     let turns = try (0..<2).map { number in
-      try tensor([width, modes]) { part(pole($0[0], $0[1], span), number) }
+      try tensor([width, modes]) { component(pole($0[0], $0[1], span), number) }
     }
     let leaving = try (0..<2).map { number in
       try tensor([width, 1, modes, span]) { at in
-        (number == 0 ? 1 : -1) * part(residue(at[0], at[2], at[3] + 1), number)
+        (number == 0 ? 1 : -1) * component(residue(at[0], at[2], at[3] + 1), number)
       }
     }
     let ring = try Tensor(zeros: .float32, [batch, width, places])
     let states = try (0..<2).map { _ in try Tensor(zeros: .float32, [batch, width, modes]) }
     let executor = try CPUExecutor(threads: 2)
-    let step = try executor.compile(
-      H3Step.kernel(H3Step.Shape(width: width, keys: .float32, output: .float32)))
+    #expect(stepShape.channels == padded)
+    let step = try executor.compile(H3Step.kernel(stepShape))
     let end = try executor.compile(H3Span.kernel(shape))
-    let inputs = try (0..<steps).map { try random([batch, 3, width], UInt64(20 + $0)) }
-    let numbers = inputs.map(values)
+    let partEnd = try executor.compile(H3Part.kernel())
+    let inputs = try (0..<steps).map { try random([batch, width], UInt64(20 + $0), -0.5...0.5) }
+    let numbers = inputs.map { rows in
+      let rows = values(rows)
+      return (0..<batch * 3 * width).map { place -> Double in
+        let (row, channel) = place.quotientAndRemainder(dividingBy: width)
+        let (sequence, part) = row.quotientAndRemainder(dividingBy: 3)
+        return (0..<width).reduce(biases[part * width + channel]) {
+          $0 + rows[sequence * width + $1] * weights[(part * width + channel) * width + $1]
+        }
+      }
+    }
     func input(_ step: Int, _ sequence: Int, _ part: Int, _ channel: Int) -> Double {
       numbers[step][(sequence * 3 + part) * width + channel]
     }
@@ -119,10 +148,13 @@ import TilesCPU
     for number in 0..<steps {
       let clock = try Tensor(zeros: .int32, [1])
       clock.withMutableElements(as: Int32.self) { $0[0] = Int32(number) }
-      let y = try poisoned(.float32, [batch, width])
-      try step.run([clock, inputs[number]] + halves + [y])
+      let y = try poisoned(.float32, [batch, padded])
+      try step.run([clock, inputs[number]] + projection + halves + [y])
+      if number % span < span - 1, number % part == part - 1 {
+        try partEnd.run([clock] + own + own + ofParts)
+      }
       if number % span == span - 1 {
-        try end.run([clock] + memories + [ring, ring] + entering + turns + states + leaving)
+        try end.run([clock] + own + [ring, ring] + entering + turns + states + leaving)
       }
       var exact: [Double] = []
       for sequence in 0..<batch {
@@ -133,7 +165,9 @@ import TilesCPU
           exact.append(sum * input(number, sequence, 0, channel))
         }
       }
-      #expect(error(values(y), exact, inUnitsOf: bound) <= 1, "step \(number)")
+      let found = values(y)
+      let real = (0..<batch).flatMap { found[$0 * padded..<$0 * padded + width] }
+      #expect(error(real, exact, inUnitsOf: bound) <= 1, "step \(number)")
     }
     let whole = steps / span * span
     for number in 0..<2 {
@@ -143,7 +177,7 @@ import TilesCPU
           for mode in 0..<modes {
             exact.append(
               (0..<whole).reduce(0) {
-                $0 + part(pole(channel, mode, whole - 1 - $1), number) * entered($1, sequence, channel)
+                $0 + component(pole(channel, mode, whole - 1 - $1), number) * entered($1, sequence, channel)
               })
           }
         }

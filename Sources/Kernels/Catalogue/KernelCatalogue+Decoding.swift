@@ -8,15 +8,33 @@ extension KernelCatalogue {
   static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + gates + states + chunks + lists
 
   private static let h3: [CatalogueEntry] =
-    [(ElementType.float32, 41, [1, 3]), (.bfloat16, 41, [1, 9]), (.bfloat16, 32, [64])].map {
-      keys, width, batches in
-      CatalogueEntry(
-        "h3_step_\(keys.rawValue)_\(width)",
-        tolerance: keys == .float32
-          ? .sums(8 * H3Step.span) : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
-        cases: batches.flatMap { batch in [0, 7, 143].map { Case(["B": batch], ["clock": .integers([$0])]) } }
-      ) { try H3Step.kernel(H3Step.Shape(width: width, keys: keys, output: keys)) }
+    [
+      (ElementType.float32, 41, 132, [1, 3, 65]), (.bfloat16, 41, 132, [1, 9]), (.bfloat16, 32, 132, [64]),
+      (.bfloat16, 200, 13, [65, 128]), (.bfloat16, 136, 6, [33]),
+    ].map {
+      type, width, cores, batches in
+      let shape = H3Step.Shape(width: width, type: type, cores: cores)
+      // Keys that come to lie on the other side of a rounding differ by 2⁻⁸ of them, and all after them.
+      return CatalogueEntry(
+        "h3_step_\(type.rawValue)_\(width)",
+        tolerance: type == .float32
+          ? .sums(2 * width + 8 * H3Step.span)
+          : CatalogueEntry.Tolerance(absolute: 0x1p-5, relative: 0x1p-7),
+        cases: batches.flatMap { batch in
+          [0, 7, 143].map {
+            Case(["B": batch], ["clock": .integers([$0]), "W": .uniform(-0.1...0.1)])
+          }
+        }
+      ) { try H3Step.kernel(shape) }.large()
     }
+    + [
+      CatalogueEntry(
+        "h3_part", tolerance: .sums(4 * H3Step.part),
+        cases: [(1, 3), (3, 7), (64, 3), (70, 11), (5, 15)].map { batch, clock in
+          Case(["B": batch, "D": 9], ["clock": .integers([clock])])
+        }
+      ) { try H3Part.kernel() }
+    ]
     + [
       (ElementType.float32, 6, 4), (.bfloat16, 64, 32), (.bfloat16, 40, 12), (.bfloat16, 128, 64),
       (.bfloat16, 256, 125),

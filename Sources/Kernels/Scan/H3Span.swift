@@ -44,14 +44,16 @@ public enum H3Span {
 
     /// How groups of threads share a task: four tasks a core where there are registers and room for what they multiply with.
     fileprivate var schedule: Kernel.Schedule {
-      Kernel.Schedule(groups: 1, tasksPerCore: modes <= piece && places <= 64 ? 4 : 1)
+      var schedule = Kernel.Schedule(groups: 1, tasksPerCore: modes <= piece && places <= 64 ? 4 : 1)
+      schedule.recomputesAddresses = places > 128
+      return schedule
     }
   }
 
   /// States, which are taps and twice the modes, of which a task has room for all that it multiplies with.
   public static let mostStates = 256
 
-  /// Arguments: clock int32 `[1]`, the steps before the span's last; memories of keys and of inputs, float32 `[B, D, C]`, as ``H3Step``
+  /// Arguments: clock int32 `[1]`, the steps before the span's last; memories of keys and of inputs, float32 `[D, C, B]`, as ``H3Step``
   /// leaves and takes them; the ring `[B, D, T]` of the factors' type, which is read, and again, where the span is written; factors of
   /// the ring, `[D, parts, 2T, C]`, `older[a, t] = K[t + T − a mod T]`, 0 where the span's own place is, a mod T ≥ T − C, and of the span,
   /// `[D, parts, C, C]`, `newer[j, t] = K[t + C − j]`; powers Ā^(C−1−j), real and imaginary, `[D, parts, C, N]`; Ā^C, real and
@@ -65,7 +67,7 @@ public enum H3Span {
       let (n, t, c) = (Index(shape.modes), Index(shape.places), Index(H3Step.span))
       let (parts, rows, span) = (Index(shape.parts), Index(shape.rows), H3Step.span)
       let clock = k.input("clock", .int32, [1])
-      let memories = ["keys", "inputs"].map { k.update($0, .float32, [batch, d, c]) }
+      let memories = ["keys", "inputs"].map { k.update($0, .float32, [d, c, batch]) }
       let ring = k.input("ring", shape.type, [batch, d, t])
       let written = k.update("written", shape.type, [batch, d, t])
       let older = k.input("older", shape.type, [d, parts, 2 * t, c])
@@ -112,7 +114,11 @@ public enum H3Span {
         let ofSpan = (tile: span, valid: c)
         // Asked for together.
         let past = load(ring, shape.places, valid: t)
-        let known = memories.map { load($0, span, valid: c) }
+        let known = memories.map {
+          k.load(
+            $0, at: [channel, 0, first], rows: shape.rows, columns: span, rowAxis: 2, columnAxis: 1,
+            validRows: valid, validColumns: c)
+        }
         func kept(from start: Int) -> [Tile] {
           states.map { load($0, from: start, shape.piece, valid: (n - Index(start)).min(Index(shape.piece))) }
         }
@@ -126,7 +132,7 @@ public enum H3Span {
         }
         for part in factor(newer, rows: ofSpan, columns: ofSpan) { k.matmul(into: shifted, keys, part) }
         k.store(keys, to: written, at: [first, channel, place], rowAxis: 0)
-        k.store(shifted, to: memories[0], at: [first, channel, 0], rowAxis: 0)
+        k.store(shifted, to: memories[0], at: [channel, 0, first], rowAxis: 2, columnAxis: 1)
         let given = zeros(span, valid: c)
         func takeUp(_ number: Int, _ before: [Tile]) {
           let start = Index(number)
@@ -154,7 +160,7 @@ public enum H3Span {
           // One piece after the other: at once they would fill the registers, so each has a condition, which holds.
           k.when(Index(number), lessThan: batch + n) { takeUp(number, kept(from: number)) }
         }
-        k.store(given, to: memories[1], at: [first, channel, 0], rowAxis: 0)
+        k.store(given, to: memories[1], at: [channel, 0, first], rowAxis: 2, columnAxis: 1)
       }
     }
   }

@@ -1,99 +1,137 @@
 public import Memory
 public import Tiles
 
-/// One position of H3 for each sequence: the shift state space, the diagonal one, and both gates.
+/// One position of H3 for each sequence: the projections to queries, keys and values, the shift state space, the diagonal one, and both
+/// gates.
 ///
-/// Positions are taken up in spans of ``span``. What all earlier spans give to a position is known when its span begins
-/// (``H3Span``); a step adds what came since, so that states are read and written once a span: with f positions before this one,
-/// k̃ = a_f + Σ_{j<f} K[f−j] k_j + (K[0] + D_k) k_f, x_f = k̃ v, y = (b_f + Σ_{j<f} h[f−j] x_j + (h[0] + D) x_f) q.
+/// Positions are taken up in parts of ``part`` and spans of ``span``. What all earlier parts give to a position is known when its part
+/// begins (``H3Part``, ``H3Span``); a step adds what came since, so that states are read and written once a span, and inputs once a part:
+/// k̃ = a_f + Σ_j K[f−j] k_j + (K[0] + D_k) k_f, x_f = k̃ v, y = (b_f + Σ_j h[f−j] x_j + (h[0] + D) x_f) q, with j over the positions of the
+/// part before this one, f.
 /// Each half of it has a memory of one number a position: k_j or x_j where they are known, a_j or b_j where they are not yet.
-/// Floor: both memories read and written, 16·C·B·D bytes, the step's rows and results, 14·B·D, over the memory bandwidth.
+/// A task takes some channels of up to ``rows`` sequences: it sums what came before while its weights are on their way, and what the
+/// projections give to its channels never leaves registers.
+/// Floor: weights, 6·D² bytes, both memories' numbers of the part read and one of each written, 8·(P + 1)·B·D, rows and results, 4·B·D,
+/// over the memory bandwidth.
 ///
 /// Fu et al., 2022, arXiv:2212.14052: the recurrence of its section 3, with the spans of its state passing.
 public enum H3Step {
   /// Positions of a span, C.
   public static let span = 16
+  /// Positions of a part of a span, P.
+  public static let part = 4
+  /// Sequences of a task.
+  public static let rows = 64
 
   /// Sizes that are fixed while recording.
   public struct Shape: Sendable, Hashable {
     /// Channels, D.
     public var width: Int
-    /// What keys are rounded to, as they are kept.
-    public var keys: ElementType
-    /// Type of the result.
-    public var output: ElementType
+    /// What rows, weights and results are, and what keys are rounded to, as they are kept.
+    public var type: ElementType
     /// Channels of a task.
-    public var rows = 32
-    /// Sequences of a task, which share what is known of its channels.
-    public var sequences = 4
+    public var channels: Int
+    /// Steps along the width that may be loaded ahead.
+    public var stages: Int
 
     /// Sizes of one layer.
-    public init(width: Int, keys: ElementType, output: ElementType) {
-      (self.width, self.keys, self.output) = (width, keys, output)
+    ///
+    /// - Parameters:
+    ///   - type: float32 or bfloat16.
+    ///   - cores: that channels are dealt out to.
+    public init(width: Int, type: ElementType, cores: Int) {
+      (self.width, self.type) = (width, type)
+      channels = 8 * max(1, (width + 8 * cores - 1) / (8 * cores))
+      stages = max(1, min(12, Self.stageBytes / (2 * Self.step * (H3Step.rows + 3 * channels))))
     }
+
+    /// Channels there is room for, of whole tasks: those past the width have weights and taps of 0.
+    public var paddedWidth: Int { (width + channels - 1) / channels * channels }
+
+    /// Numbers along the width that a step takes: 128 bytes of 16-bit numbers, as wide as bulk copies and matrix units share a pattern.
+    static let step = 64
+    /// Shared memory that stages may take.
+    private static let stageBytes = 180 << 10
   }
 
-  /// Arguments: clock int32 `[1]`, the steps before this one; z float32 `[B, 3, D]` (queries, keys, values); then for the keys and for
-  /// the inputs x of the diagonal state space a memory float32 `[B, D, C]`, of which one place is changed, taps float32 `[D, 2C]`, and the
-  /// factor of the number itself, `[D]`; y `[B, D]`.
+  /// Arguments: clock int32 `[1]`, the steps before this one; rows x `[B, D]`; weights `[3·D, D]` and biases float32 `[3·D]` of queries,
+  /// keys and values, those of a task's channels behind each other (``Shape/channels``); then for the keys and for the inputs of the diagonal
+  /// state space a memory float32 `[D, C, B]`, of which one place is changed, taps float32 `[2P, D]`, and the factor of the number itself,
+  /// `[D]`; y `[B, D]`. All but the rows have ``Shape/paddedWidth`` channels for D.
   ///
-  /// `taps[i]` is the filter's number C − i for 0 < i < C, 1 at C, and 0 elsewhere, so that a row of C of them that begins at C − f has all
-  /// factors of a memory in it.
+  /// Row i of the taps is the filter's number P − i for 0 < i < P, 1 at P, and 0 elsewhere, so that P rows of them, which begin as many rows
+  /// before P as there are positions of the part before this one, have all factors of the part in them.
   public static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
-    try Kernel("h3_step_\(shape.keys.rawValue)_\(shape.output.rawValue)") { k in
+    try Kernel("h3_step_\(shape.channels)_\(shape.type.rawValue)") { k in
       let batch = k.extent("B")
-      let (d, c) = (Index(shape.width), Index(Self.span))
+      let (d, channels) = (Index(shape.paddedWidth), Index(shape.channels))
+      let (c, part) = (Index(Self.span), Index(Self.part))
       let clock = k.input("clock", .int32, [1])
-      let z = k.input("z", .float32, [batch, 3, d])
+      let x = k.input("x", shape.type, [batch, Index(shape.width)])
+      let w = k.input("W", shape.type, [3 * d, Index(shape.width)])
+      let bias = k.input("bias", .float32, [3 * d])
       func half(_ name: String) -> (memory: TensorParameter, taps: TensorParameter, own: TensorParameter) {
         (
-          k.update(name, .float32, [batch, d, c]), k.input("\(name)Taps", .float32, [d, 2 * c]),
+          k.update(name, .float32, [d, c, batch]), k.input("\(name)Taps", .float32, [2 * part, d]),
           k.input("\(name)Own", .float32, [d])
         )
       }
       let halves = ["keys", "inputs"].map(half)
-      let y = k.output("y", shape.output, [batch, d])
-      let (rows, share) = (Index(shape.rows), Index(shape.sequences))
+      let y = k.output("y", shape.type, [batch, d])
       var schedule = Kernel.Schedule.early
-      schedule.prefetched = Set(halves.flatMap { [$0.memory.number, $0.own.number] })
-      k.grid([d.ceilDiv(rows), batch.ceilDiv(share)], schedule: schedule) { task in
-        let channel = task[0] * rows
+      schedule.prefetched = [w.number]
+      k.grid([d / channels, batch.ceilDiv(Index(Self.rows))], schedule: schedule) { task in
+        let (channel, row) = (task[0] * channels, task[1] * Index(Self.rows))
+        let valid = (batch - row).min(Index(Self.rows))
         let place = Index.element(tensor: clock.number, at: [0]) % c
-        func perChannel(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
-          k.load(tensor, at: at, rows: shape.rows, columns: 1, rowAxis: at.count - 1)
+        func perChannel(_ tensor: TensorParameter, _ at: [Index], count: Int = shape.channels) -> Tile {
+          k.load(tensor, at: at, columns: count, validColumns: Index(count))
         }
+        func zeros(_ columns: Int) -> Tile {
+          k.filled(0, rows: Self.rows, columns: columns, validRows: valid, validColumns: Index(columns))
+        }
+        // Asked for together.
         let known = halves.map { half in
-          (
-            taps: k.load(
-              half.taps, at: [channel, c - place], rows: shape.rows, columns: Self.span, validColumns: c),
-            own: perChannel(half.own, [channel])
-          )
+          (0..<Self.part).map { number in
+            (
+              number: k.load(
+                half.memory, at: [channel, place / part * part + Index(number), row], rows: Self.rows, columns: shape.channels,
+                rowAxis: 2, columnAxis: 0, validRows: valid, validColumns: channels),
+              tap: perChannel(half.taps, [part - place % part + Index(number), channel])
+            )
+          }
         }
-        k.loop((batch - task[1] * share).min(share)) { step in
-          let sequence = task[1] * share + step
-          // Before the rows that are awaited: what takes longest to come is asked for first.
-          let past = halves.map { half in
-            k.load(
-              half.memory, at: [sequence, channel, 0], rows: shape.rows, columns: Self.span, validColumns: c)
+        // What earlier positions give to this one.
+        let sums = known.map { past in
+          past.dropFirst().reduce(k.map(.multiply, past[0].number, past[0].tap)) {
+            k.map(.fma, $1.number, $1.tap, $0)
           }
-          let parts = (0..<3).map { perChannel(z, [sequence, Index($0), channel]) }
-          /// The sum at this position, to which a number of its own belongs.
-          func sum(_ half: Int, _ own: Tile) -> Tile {
-            k.map(.fma, known[half].own, own, k.rowSum(k.map(.multiply, past[half], known[half].taps)))
-          }
-          // What is kept is what counts, now as later.
-          let key = k.map(.multiply, k.cast(parts[1], to: shape.keys), 1.0)
-          let x = k.map(.multiply, sum(0, key), parts[2])
-          let result = k.map(.multiply, sum(1, x), parts[0])
-          // Rows go back whole, so that a lane writes what it read itself, whatever comes first.
-          for (half, (before, number)) in zip(halves, zip(past, [key, x])) {
-            let column = MapValue.column(offset: 0)
-            let from = k.map(.selectGreaterEqual, column, place, number, before)
-            k.store(
-              k.map(.selectGreaterEqual, column, place + 1, before, from), to: half.memory,
-              at: [sequence, channel, 0])
-          }
-          k.store(result, to: y, at: [sequence, channel], rowAxis: 1)
+        }
+        let projected = zeros(3 * shape.channels)
+        let (first, step) = (3 * channel, Index(Shape.step))
+        k.pipeline(
+          steps: Index(shape.width).ceilDiv(step), stages: shape.stages,
+          load: { number in
+            [
+              k.load(x, at: [row, number * step], rows: Self.rows, columns: Shape.step),
+              k.load(
+                w, at: [first, number * step], rows: 3 * shape.channels, columns: Shape.step,
+                validRows: 3 * channels),
+            ]
+          },
+          compute: { _, tiles in k.matmul(into: projected, tiles[0], tiles[1], transposesRight: true) })
+        let z = k.map(.add, projected, perChannel(bias, [first], count: 3 * shape.channels))
+        let parts = (0..<3).map { k.columns(of: z, from: $0 * shape.channels, count: shape.channels) }
+        /// The sum at this position, to which a number of its own belongs.
+        func sum(_ half: Int, _ own: Tile) -> Tile {
+          k.map(.fma, own, perChannel(halves[half].own, [channel]), sums[half])
+        }
+        // What is kept is what counts, now as later.
+        let key = k.map(.multiply, k.cast(parts[1], to: shape.type), 1.0)
+        let input = k.map(.multiply, sum(0, key), parts[2])
+        k.store(k.map(.multiply, sum(1, input), parts[0]), to: y, at: [row, channel])
+        for (half, number) in zip(halves, [key, input]) {
+          k.store(number, to: half.memory, at: [channel, place, row], rowAxis: 2, columnAxis: 0)
         }
       }
     }

@@ -12,8 +12,8 @@ final class StepReplay {
     let phases: [Range<Int>]
     /// Chunks that states have room for.
     let chunks: Int
-    /// Whether layers do what they do at a span's end.
-    var endsSpan = false
+    /// What layers end.
+    var ends = SpanEnd.nothing
   }
 
   /// A step's shape, and the cache it works on.

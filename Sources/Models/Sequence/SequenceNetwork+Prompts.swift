@@ -13,10 +13,14 @@ extension SequenceNetwork {
     var x = x
     var u = try blocks.first.map { try $0.mixerNorm(x) } ?? x
     for (number, block) in blocks.enumerated() {
-      (x, u) = try block.feedForwardNorm(adding: mix(number, u), to: x)
+      var mixed = try mix(number, u)
+      let isLast = number + 1 == blocks.count
+      // Nothing but states comes of other positions from here on.
+      if isLast { (x, mixed) = (try end(x), try end(mixed)) }
+      (x, u) = try block.feedForwardNorm(adding: mixed, to: x)
       let change = try block.feedForward(u)
-      guard number + 1 < blocks.count else {
-        x = try end(x) + end(change)
+      guard !isLast else {
+        x = try x + change
         break
       }
       (x, u) = try blocks[number + 1].mixerNorm(adding: change, to: x)

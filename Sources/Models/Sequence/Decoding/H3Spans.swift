@@ -3,13 +3,16 @@ internal import Memory
 internal import Tensors
 internal import Tiles
 
-/// What steps of H3 keep from span to span, and how one span hands over to the next.
+/// What steps of H3 keep from span to span, and how spans and their parts hand over to the next.
 final class H3Spans {
-  /// Of keys and of the diagonal state space's inputs, float32 `[B, D, C]`, as ``Kernels/H3Step`` takes them.
+  /// Of keys and of the diagonal state space's inputs, float32 `[D, C, B]`, as ``Kernels/H3Step`` takes them: with as many channels.
   let memories: [Tensor]
   private let shape: H3Span.Shape
   private let device: Device
   private let kernel: any CompiledKernel
+  private let partKernel: any CompiledKernel
+  /// Of keys and of inputs, `[D, C]`, what ``Kernels/H3Part`` takes.
+  private let filters: [Tensor]
   /// Earlier keys, `[B, D, places]`.
   private let ring: Tensor
   /// Real and imaginary, `[B, D, N]`.
@@ -27,25 +30,36 @@ final class H3Spans {
   /// - Parameters:
   ///   - shift: filter of the shift state space, `[D, taps]`.
   ///   - known: of the diagonal one, as ``DiagonalFilter/discretised(_:)`` gives them.
-  ///   - keys: what keys are kept as.
-  init(shift: Variable, modes known: [Variable], keys: ElementType, _ shared: StepMemory) throws {
+  ///   - filter: of the diagonal one, `[D, C]`.
+  ///   - step: which kernel takes a step.
+  init(
+    shift: Variable, modes known: [Variable], filter: Variable, step: H3Step.Shape, _ shared: StepMemory
+  ) throws {
     let (device, executor) = (shared.device, shared.device.executor)
     let (width, taps, modes, span) = (shift.shape[0], shift.shape[1], known[0].shape[2], H3Step.span)
-    let shape = H3Span.Shape(modes: modes, taps: taps, type: keys)
+    let shape = H3Span.Shape(modes: modes, taps: taps, type: step.type)
     (self.device, self.shape) = (device, shape)
     kernel = try shared.preparation.kernel("\(shape)") { try H3Span.kernel(shape) }
+    partKernel = try shared.preparation.kernel("part of a span") { try H3Part.kernel() }
+    filters = try device.precisely {
+      try [shift.sliced(axis: 1, 0..<min(span, taps)), filter].map {
+        try $0.padded(axis: 1, after: span - $0.shape[1]).dense().value
+      }
+    }
     func memory(_ type: ElementType, _ columns: Int) throws -> Tensor {
       try executor.tensor(type, [shared.batch, width, columns])
     }
-    memories = try (0..<2).map { _ in try memory(.float32, span) }
-    ring = try memory(keys, shape.places)
+    memories = try (0..<2).map { _ in
+      try executor.tensor(.float32, [step.paddedWidth, span, shared.batch])
+    }
+    ring = try memory(step.type, shape.places)
     states = try (0..<2).map { _ in try memory(.float32, modes) }
     before = try device.tensor([Int32(shape.places - 1)], [1])
     (entering, turns, leaving) = try device.precisely {
       (
-        try Self.products(shift, shape) + DiagonalPowers.entering(known, chunk: span, keys),
+        try Self.products(shift, shape) + DiagonalPowers.entering(known, chunk: span, step.type),
         try DiagonalPowers.across(known, chunk: span),
-        try DiagonalPowers.leaving(known, chunk: span, keys)
+        try DiagonalPowers.leaving(known, chunk: span, step.type)
       )
     }
     noTurns = try device.precisely {
@@ -78,19 +92,34 @@ final class H3Spans {
   func keep(_ keys: Variable, _ rows: Range<Int>) throws {
     let length = keys.shape[2]
     let rounded = try keys.converted(to: shape.type)
-    for (memory, places) in [(ring, shape.places), (memories[0], H3Step.span)] {
-      let target = memory.sliced(axis: 0, rows)
-      try device.executor.clear(target)
+    for target in [ring, sequences(memories[0])] {
+      let places = target.shape[2]
       let count = min(length, places)
-      try Variable(target, on: device).store(
-        rounded.sliced(axis: 2, length - count..<length).converted(to: memory.type), axis: 2,
-        at: places - count)
+      let last = try rounded.sliced(axis: 2, length - count..<length).converted(to: target.type)
+      try Variable(target.sliced(axis: 0, rows), on: device).store(
+        last.padded(axis: 2, before: places - count), axis: 2, at: 0)
     }
-    try device.executor.clear(memories[1].sliced(axis: 0, rows))
+    let inputs = sequences(memories[1]).sliced(axis: 0, rows)
+    let nothing = try device.constant([0], [1, 1, 1]).broadcast(to: inputs.shape)
+    try Variable(inputs, on: device).store(nothing, axis: 2, at: 0)
   }
+
+  /// The channels that there are of a memory, `[D, C, B]`.
+  private func channels(_ memory: Tensor) -> Tensor { memory.sliced(axis: 0, 0..<ring.shape[1]) }
+
+  /// The same, sequence by sequence, `[B, D, C]`.
+  private func sequences(_ memory: Tensor) -> Tensor { channels(memory).permuted([2, 0, 1]) }
 
   /// Begins the first span of sequences whose keys and states are known: as if they ended one that changes no state.
   func begin(_ rows: Range<Int>) throws { try run(rows, at: before, noTurns) }
+
+  /// Ends a part that is not a span's last.
+  ///
+  /// - Parameter clock: at its last step.
+  func endPart(at clock: Tensor) throws {
+    let memories = memories.map(channels)
+    try partKernel.run([clock] + memories + memories + filters)
+  }
 
   /// Ends a span.
   ///
@@ -98,9 +127,9 @@ final class H3Spans {
   func end(at clock: Tensor) throws { try run(0..<ring.shape[0], at: clock, turns) }
 
   private func run(_ rows: Range<Int>, at clock: Tensor, _ turns: [Tensor]) throws {
-    func own(_ tensor: Tensor) -> Tensor { tensor.sliced(axis: 0, rows) }
-    let keys = own(ring)
+    let keys = ring.sliced(axis: 0, rows)
     try kernel.run(
-      [clock] + memories.map(own) + [keys, keys] + entering + turns + states(of: rows) + leaving)
+      [clock] + memories.map { channels($0).sliced(axis: 2, rows) } + [keys, keys] + entering + turns
+        + states(of: rows) + leaving)
   }
 }

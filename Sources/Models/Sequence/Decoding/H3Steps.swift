@@ -17,8 +17,10 @@ extension H3: ReplayableMixer {
 private final class H3Steps: MixerSteps {
   let hasSpans = true
   private let shared: StepMemory
-  private let projection: LinearLayer
   private let step: any CompiledKernel
+  private let shape: H3Step.Shape
+  /// Weights and biases of queries, keys and values.
+  private let projection: [Tensor]
   private let prompt: H3Prompt
   private let spans: H3Spans
   /// Of keys and of the diagonal state space's inputs: what the span of steps is known by, its taps, and the number's own.
@@ -26,39 +28,57 @@ private final class H3Steps: MixerSteps {
 
   init(_ mixer: H3, _ shared: StepMemory) throws {
     self.shared = shared
-    let (device, width) = (shared.device, mixer.output.weight.shape[0])
-    let joint = try (
-      weight: Variable.joined(mixer.projections.map(\.weight), axis: 0),
-      bias: Variable.joined(mixer.projections.compactMap(\.bias), axis: 0)
-    )
-    projection = try shared.linear(joint.weight, joint.bias)
-    let keys = projection.arithmetic == .sixteenBit ? device.factors : .float32
-    let shape = H3Step.Shape(width: width, keys: keys, output: shared.activation)
+    let device = shared.device
+    let shape = H3Step.Shape(
+      width: mixer.output.weight.shape[0], type: shared.activation, cores: device.executor.cores)
+    self.shape = shape
     step = try shared.preparation.kernel("\(shape)") { try H3Step.kernel(shape) }
+    let weight = try Self.dealt(mixer.projections.map(\.weight), shape).value
+    projection = [
+      try shape.type == .float32 ? weight : shared.preparation.rounded(weight),
+      try Self.dealt(mixer.projections.compactMap(\.bias), shape).value,
+    ]
     let diagonal = DiagonalFilter(discretisation: .bilinear)
     let known = try device.precisely { try diagonal.discretised(mixer.modes) }
     prompt = try H3Prompt(mixer, modes: known, shared)
     let shift = try device.precisely { try mixer.shiftFilter(taps: mixer.settings.states) }
-    let spans = try H3Spans(shift: shift, modes: known, keys: keys, shared)
+    let filter = try device.precisely { try diagonal(mixer.modes, length: H3Step.span) }
+    let spans = try H3Spans(shift: shift, modes: known, filter: filter, step: shape, shared)
     self.spans = spans
     halves = try device.precisely {
-      try Self.taps(shift, skip: mixer.shiftSkip, spans.memories[0])
-        + Self.taps(diagonal(mixer.modes, length: H3Step.span), skip: mixer.skip, spans.memories[1])
+      try Self.taps(shift, skip: mixer.shiftSkip, spans.memories[0], shape)
+        + Self.taps(filter, skip: mixer.skip, spans.memories[1], shape)
     }
   }
 
+  /// Parts `[D, …]` dealt out to tasks: of each task's channels the first part, then the others.
+  private static func dealt(_ parts: [Variable], _ shape: H3Step.Shape) throws -> Variable {
+    let (width, rest) = (shape.paddedWidth, Array(parts[0].shape.dropFirst()))
+    let dealt = try parts.map {
+      try $0.padded(axis: 0, after: width - shape.width).reshaped(
+        [width / shape.channels, shape.channels] + rest)
+    }
+    return try Variable.joined(dealt, axis: 1).reshaped([parts.count * width] + rest)
+  }
+
   /// A memory, and of its filter `[D, taps]` what ``Kernels/H3Step`` takes with it.
-  private static func taps(_ filter: Variable, skip: Variable, _ memory: Tensor) throws -> [Tensor] {
-    let (width, span) = (filter.shape[0], H3Step.span)
-    let count = min(span, filter.shape[1])
+  private static func taps(
+    _ filter: Variable, skip: Variable, _ memory: Tensor, _ shape: H3Step.Shape
+  ) throws -> [Tensor] {
+    let (width, part) = (filter.shape[0], H3Step.part)
+    let count = min(part, filter.shape[1])
     func same(_ number: Float, _ columns: Int) throws -> Variable {
       try filter.device.constant([Float](repeating: number, count: width * columns), [width, columns])
     }
     let earlier = try count > 1 ? [filter.sliced(axis: 1, 1..<count).reversed(axis: 1)] : []
     let line = try Variable.joined(
-      [same(0, span - count + 1)] + earlier + [same(1, 1), same(0, span - 1)], axis: 1)
+      [same(0, part - count + 1)] + earlier + [same(1, 1), same(0, part - 1)], axis: 1)
     let own = try filter.sliced(axis: 1, 0..<1).reshaped([width]) + skip
-    return [memory, try line.dense().value, try own.dense().value]
+    let excess = shape.paddedWidth - width
+    return [
+      memory, try line.padded(axis: 0, after: excess).permuted([1, 0]).dense().value,
+      try own.padded(axis: 0, after: excess).dense().value,
+    ]
   }
 
   func begin(_ u: Variable, first: Int) throws -> Variable {
@@ -69,12 +89,13 @@ private final class H3Steps: MixerSteps {
   }
 
   func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor {
-    let (batch, width) = (normed.shape[0], normed.shape[1])
-    let z = try shared.workspace.tensor("projected", .float32, [batch, 3 * width])
-    try projection(normed, into: z)
-    let mixed = try shared.workspace.tensor("mixed", shared.activation, normed.shape)
-    try step.run([input.clock, z.reshaped([batch, 3, width])] + halves + [mixed])
-    if input.endsSpan { try spans.end(at: input.clock) }
-    return mixed
+    let mixed = try shared.workspace.tensor("mixed", shared.activation, [normed.shape[0], shape.paddedWidth])
+    try step.run([input.clock, normed] + projection + halves + [mixed])
+    switch input.ends {
+    case .nothing: break
+    case .part: try spans.endPart(at: input.clock)
+    case .span: try spans.end(at: input.clock)
+    }
+    return mixed.sliced(axis: 1, 0..<shape.width)
   }
 }

@@ -1,3 +1,4 @@
+internal import Kernels
 internal import Memory
 internal import Tensors
 
@@ -16,9 +17,23 @@ extension ReplayableMixer {
   var hasReplayableSteps: Bool { true }
 }
 
+/// What of a span of ``Kernels/H3Step`` ends with a step, behind which mixers that have spans do more than at other positions.
+enum SpanEnd: Hashable {
+  case nothing
+  /// A part, and no span.
+  case part
+  case span
+
+  /// - Parameter step: number of the step, the first behind the prompts being 0.
+  init(ofStep step: Int) {
+    func ends(_ length: Int) -> Bool { step % length == length - 1 }
+    self = ends(H3Step.span) ? .span : ends(H3Step.part) ? .part : .nothing
+  }
+}
+
 /// Steps of one mixer.
 protocol MixerSteps: AnyObject {
-  /// Whether it does more at the end of a span of ``Kernels/H3Step`` than at other positions.
+  /// Whether it does more at a ``SpanEnd``.
   var hasSpans: Bool { get }
 
   /// Mixed prompts of sequences from `first` on, `[count, L, D]` → `[count, L, D]`, whose states are kept.

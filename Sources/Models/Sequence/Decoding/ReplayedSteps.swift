@@ -46,8 +46,8 @@ struct StepInput {
   let positions: Tensor
   /// Steps since the prompts, int32 `[1]`, from 0 again at ``Kernels/LikeliestToken/clockTurn``.
   let clock: Tensor
-  /// Whether this is the last step of a span of ``Kernels/H3Step``, and a mixer has such.
-  var endsSpan: Bool
+  /// What ends with this step, where a mixer has spans.
+  var ends: SpanEnd
   /// Where any layer attends.
   let attention: AttentionWork?
 }
@@ -213,7 +213,7 @@ final class ReplayedSteps {
     var input = try self.input
     let (first, rows) = (stepsTaken, found.tokens.shape[0])
     for _ in 0..<count {
-      input.endsSpan = endsSpan
+      input.ends = ends
       try step(input)
     }
     let tokens = try executor.fetch(found.tokens), logs = try executor.fetch(found.logProbabilities)
@@ -243,8 +243,8 @@ final class ReplayedSteps {
     return try input(inputs)
   }
 
-  private var endsSpan: Bool {
-    stepsTaken % H3Step.span == H3Step.span - 1 && layers.contains(where: \.mixer.hasSpans)
+  private var ends: SpanEnd {
+    layers.contains(where: \.mixer.hasSpans) ? SpanEnd(ofStep: stepsTaken) : .nothing
   }
 
   private var inputParts: [(type: ElementType, shape: [Int])] {
@@ -259,13 +259,13 @@ final class ReplayedSteps {
   private func input(_ tensors: [Tensor]) throws -> StepInput {
     StepInput(
       tokens: tensors[0], positions: tensors[1], clock: tensors[2],
-      endsSpan: endsSpan, attention: try work(tensors[1]))
+      ends: ends, attention: try work(tensors[1]))
   }
 
   private func step(_ input: StepInput) throws {
     let x = try shared.workspace.tensor("x", .float32, [batch, network.settings.width])
     let shape = StepReplay.Shape(
-      extents: [batch], phases: [], chunks: lists?.shape.chunks ?? 0, endsSpan: input.endsSpan)
+      extents: [batch], phases: [], chunks: lists?.shape.chunks ?? 0, ends: input.ends)
     try replay.run(shape, cache: logits.storage) { try run(input, x) }
     stepsTaken += 1
   }
