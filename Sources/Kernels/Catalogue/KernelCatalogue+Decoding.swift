@@ -5,12 +5,12 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Kernels of a step of networks that continue sequences by states.
-  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + gates + states + chunks + lists
+  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + gates + states + chunks + embeddings + lists
 
   private static let h3: [CatalogueEntry] =
     [
       (ElementType.float32, 41, 132, [1, 3, 65]), (.bfloat16, 41, 132, [1, 9]), (.bfloat16, 32, 132, [64]),
-      (.bfloat16, 200, 13, [65, 128]), (.bfloat16, 136, 6, [33]),
+      (.bfloat16, 200, 13, [65, 128]), (.bfloat16, 136, 3, [33]),
     ].map {
       type, width, cores, batches in
       let shape = H3Step.Shape(width: width, type: type, cores: cores)
@@ -56,6 +56,27 @@ extension KernelCatalogue {
         }
       ) { try H3Span.kernel(H3Span.Shape(modes: modes, taps: taps, type: type)) }.large()
     }
+
+  private static let embeddings: [CatalogueEntry] = [
+    (40, ElementType?.none, Normalisation.rms(epsilon: 1e-5), ElementType.float32),
+    (768, .float32, .layer(epsilon: 1e-5), .bfloat16), (2048, .float32, .layer(epsilon: 1e-5), .bfloat16),
+  ].map { width, positions, norm, output in
+    CatalogueEntry(
+      "embedding_normalised_\(width)", tolerance: .sums(width),
+      cases: [1, 9, 64].map {
+        var sizes = ["M": $0, "V": 11]
+        var filling: [String: CatalogueEntry.Fill] = ["ids": .below(11)]
+        if positions != nil {
+          sizes["P"] = 7
+          filling["places"] = .below(7)
+        }
+        return Case(sizes, filling)
+      }
+    ) {
+      try Embedding.normalised(
+        width: width, table: .float32, positions: positions, by: norm, output: output)
+    }
+  }
 
   private static let states: [CatalogueEntry] = [
     (ElementType.float32, 5), (.bfloat16, 4), (.bfloat16, 32), (.float16, 20),

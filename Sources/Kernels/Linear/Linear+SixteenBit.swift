@@ -68,6 +68,9 @@ extension Linear.Shape {
     var shape = self
     let tasks = (outputs + columns - 1) / columns
     shape.splits = max(1, min(cores * schedule.tasksPerCore / max(1, tasks), inputs / (3 * innerStep), 8))
+    // No more than a part has steps: what is left is room for the next kernel, which is brought in while this one runs.
+    let steps = (inputs + innerStep - 1) / innerStep
+    shape.stages = min(shape.stages, max(1, (steps + shape.splits - 1) / shape.splits))
     return shape
   }
 

@@ -45,7 +45,8 @@ public enum H3Span {
     /// How groups of threads share a task: four tasks a core where there are registers and room for what they multiply with.
     fileprivate var schedule: Kernel.Schedule {
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: modes <= piece && places <= 64 ? 4 : 1)
-      schedule.recomputesAddresses = places > 128
+      // Addresses that the compiler knew to stay would fill the registers.
+      schedule.bringsOperands = places > 128
       return schedule
     }
   }
@@ -114,17 +115,18 @@ public enum H3Span {
         let ofSpan = (tile: span, valid: c)
         // Asked for together.
         let past = load(ring, shape.places, valid: t)
-        let known = memories.map {
+        func known(_ memory: TensorParameter) -> Tile {
           k.load(
-            $0, at: [channel, 0, first], rows: shape.rows, columns: span, rowAxis: 2, columnAxis: 1,
+            memory, at: [channel, 0, first], rows: shape.rows, columns: span, rowAxis: 2, columnAxis: 1,
             validRows: valid, validColumns: c)
         }
+        let (keysKnown, inputs) = (known(memories[0]), known(memories[1]))
         func kept(from start: Int) -> [Tile] {
           states.map { load($0, from: start, shape.piece, valid: (n - Index(start)).min(Index(shape.piece))) }
         }
         let earliest = kept(from: 0)
         // Rounded already.
-        let keys = k.cast(known[0], to: shape.type)
+        let keys = k.cast(keysKnown, to: shape.type)
         let shifted = zeros(span, valid: c)
         let turned = (2 * t - place - c) % t
         for part in factor(older, from: turned, rows: (shape.places, t), columns: ofSpan) {
@@ -145,7 +147,7 @@ public enum H3Span {
           k.assign(sums[0], k.map(.fma, turn[0], before[0], lost))
           k.assign(sums[1], k.map(.fma, turn[0], before[1], k.map(.multiply, turn[1], before[0])))
           for (sum, power) in zip(sums, powers) {
-            add(known[1], times: factor(power, from: 0, start, rows: ofSpan, columns: ofModes), to: sum)
+            add(inputs, times: factor(power, from: 0, start, rows: ofSpan, columns: ofModes), to: sum)
           }
           for (sum, (state, tensor)) in zip(sums, zip(states, far)) {
             k.store(sum, to: state, at: [first, channel, start], rowAxis: 0)

@@ -9,7 +9,7 @@ public import Tiles
 /// k̃ = a_f + Σ_j K[f−j] k_j + (K[0] + D_k) k_f, x_f = k̃ v, y = (b_f + Σ_j h[f−j] x_j + (h[0] + D) x_f) q, with j over the positions of the
 /// part before this one, f.
 /// Each half of it has a memory of one number a position: k_j or x_j where they are known, a_j or b_j where they are not yet.
-/// A task takes some channels of up to ``rows`` sequences: it sums what came before while its weights are on their way, and what the
+/// A task takes some channels of up to ``rows`` sequences: what came before is read while products are made, and what the
 /// projections give to its channels never leaves registers.
 /// Floor: weights, 6·D² bytes, both memories' numbers of the part read and one of each written, 8·(P + 1)·B·D, rows and results, 4·B·D,
 /// over the memory bandwidth.
@@ -41,13 +41,15 @@ public enum H3Step {
     ///   - cores: that channels are dealt out to.
     public init(width: Int, type: ElementType, cores: Int) {
       (self.width, self.type) = (width, type)
-      channels = 8 * max(1, (width + 8 * cores - 1) / (8 * cores))
+      channels = min(Self.mostChannels, 8 * max(1, (width + 8 * cores - 1) / (8 * cores)))
       stages = max(1, min(12, Self.stageBytes / (2 * Self.step * (H3Step.rows + 3 * channels))))
     }
 
     /// Channels there is room for, of whole tasks: those past the width have weights and taps of 0.
     public var paddedWidth: Int { (width + channels - 1) / channels * channels }
 
+    /// Channels of which there are registers for all numbers of a part.
+    private static let mostChannels = 16
     /// Numbers along the width that a step takes: 128 bytes of 16-bit numbers, as wide as bulk copies and matrix units share a pattern.
     static let step = 64
     /// Shared memory that stages may take.
@@ -84,13 +86,16 @@ public enum H3Step {
         let (channel, row) = (task[0] * channels, task[1] * Index(Self.rows))
         let valid = (batch - row).min(Index(Self.rows))
         let place = Index.element(tensor: clock.number, at: [0]) % c
-        func perChannel(_ tensor: TensorParameter, _ at: [Index], count: Int = shape.channels) -> Tile {
-          k.load(tensor, at: at, columns: count, validColumns: Index(count))
-        }
         func zeros(_ columns: Int) -> Tile {
           k.filled(0, rows: Self.rows, columns: columns, validRows: valid, validColumns: Index(columns))
         }
-        // Asked for together.
+        /// Numbers of channels, for each row: in registers, so that they are on their way while products are made.
+        func perChannel(_ tensor: TensorParameter, _ at: [Index], count: Int = shape.channels) -> Tile {
+          let copies = zeros(count)
+          k.assign(copies, k.load(tensor, at: at, columns: count, validColumns: Index(count)))
+          return copies
+        }
+        // Asked for together, and used once the products are there.
         let known = halves.map { half in
           (0..<Self.part).map { number in
             (
@@ -101,14 +106,10 @@ public enum H3Step {
             )
           }
         }
-        // What earlier positions give to this one.
-        let sums = known.map { past in
-          past.dropFirst().reduce(k.map(.multiply, past[0].number, past[0].tap)) {
-            k.map(.fma, $1.number, $1.tap, $0)
-          }
-        }
-        let projected = zeros(3 * shape.channels)
+        let own = halves.map { perChannel($0.own, [channel]) }
         let (first, step) = (3 * channel, Index(Shape.step))
+        let biases = perChannel(bias, [first], count: 3 * shape.channels)
+        let projected = zeros(3 * shape.channels)
         k.pipeline(
           steps: Index(shape.width).ceilDiv(step), stages: shape.stages,
           load: { number in
@@ -120,11 +121,11 @@ public enum H3Step {
             ]
           },
           compute: { _, tiles in k.matmul(into: projected, tiles[0], tiles[1], transposesRight: true) })
-        let z = k.map(.add, projected, perChannel(bias, [first], count: 3 * shape.channels))
+        let z = k.map(.add, projected, biases)
         let parts = (0..<3).map { k.columns(of: z, from: $0 * shape.channels, count: shape.channels) }
         /// The sum at this position, to which a number of its own belongs.
-        func sum(_ half: Int, _ own: Tile) -> Tile {
-          k.map(.fma, own, perChannel(halves[half].own, [channel]), sums[half])
+        func sum(_ half: Int, _ number: Tile) -> Tile {
+          known[half].reduce(k.map(.multiply, number, own[half])) { k.map(.fma, $1.number, $1.tap, $0) }
         }
         // What is kept is what counts, now as later.
         let key = k.map(.multiply, k.cast(parts[1], to: shape.type), 1.0)

@@ -71,8 +71,9 @@ extension PipelinedLowering {
     code.close()
   }
 
-  /// The rows, twice where vectors are read from global memory: where those lie one number behind the other, as is the rule, two are
-  /// read at once and at distances that are known, which takes an instruction where any stride and bound takes ten for each number.
+  /// The rows, twice where vectors are read from global memory that may lie in any way: where those lie one number behind the other, as is
+  /// the rule, two are read at once and at distances that are known, which takes an instruction where any stride and bound takes ten for
+  /// each number.
   private mutating func printUnbounded(_ program: MapProgram, _ rows: MapRows, _ hoisted: [Int: String]) {
     var conditions: [String] = []
     var known: Set<Int> = []
@@ -84,14 +85,19 @@ extension PipelinedLowering {
       let number = reference.tensor.number
       let start = "(const float *)a.tensor[\(number)] + \(index.offset(number, reference.origin))"
       code.line("const float2 *const vector\(tile.id) = (const float2 *)(\(start));")
+      if readsWhole(tile, reference) {
+        pairedReads.insert(number)
+        continue
+      }
       conditions += [
         "\(index.stride(number, axis)) == 1", "\(index(tile.validColumns)) >= \(tile.columns)",
         "(u64)vector\(tile.id) % 8 == 0",
       ]
     }
-    guard !known.isEmpty else { return printRows(program, rows, hoisted, isBounded: false) }
-    code.open("if (\(conditions.joined(separator: " && ")))")
     pairedVectors = known
+    defer { pairedVectors = [] }
+    guard !conditions.isEmpty else { return printRows(program, rows, hoisted, isBounded: false) }
+    code.open("if (\(conditions.joined(separator: " && ")))")
     printRows(program, rows, hoisted, isBounded: false)
     pairedVectors = []
     code.close()

@@ -1,7 +1,7 @@
 internal import Memory
 internal import Tiles
 
-/// Fragments that lie in global memory from end to end: two numbers at a time, at distances that are known, which takes an
+/// Fragments and vectors that lie in global memory from end to end: two numbers at a time, at distances that are known, which takes an
 /// instruction where any stride and any bound take ten for each number.
 extension PipelinedLowering {
   /// Whether a tile is read so. Its tensor must then lie as ``CUDAProgram/pairedReads`` says.

@@ -3,20 +3,19 @@ internal import Memory
 internal import Tensors
 internal import Tiles
 
-/// What steps of H3 keep from span to span, and how spans and their parts hand over to the next.
+/// What a network's steps of H3 keep from span to span, and how spans and their parts hand over to the next: all layers at once, whose
+/// channels lie behind each other, so that one kernel keeps a GPU busy to its end.
 final class H3Spans {
-  /// Of keys and of the diagonal state space's inputs, float32 `[D, C, B]`, as ``Kernels/H3Step`` takes them: with as many channels.
-  let memories: [Tensor]
   private let shape: H3Span.Shape
-  private let device: Device
   private let kernel: any CompiledKernel
   private let partKernel: any CompiledKernel
+  private var layers: [H3SpanLayer]
+  /// As a layer's, of all.
+  private let memories: [Tensor]
+  private let ring: Tensor
+  private let states: [Tensor]
   /// Of keys and of inputs, `[D, C]`, what ``Kernels/H3Part`` takes.
   private let filters: [Tensor]
-  /// Earlier keys, `[B, D, places]`.
-  private let ring: Tensor
-  /// Real and imaginary, `[B, D, N]`.
-  private let states: [Tensor]
   /// Of the ring, of the span, and of inputs that enter states.
   private let entering: [Tensor]
   /// What turns states on by a span.
@@ -27,45 +26,55 @@ final class H3Spans {
   /// The clock at the end of the span before the first.
   private let before: Tensor
 
-  /// - Parameters:
-  ///   - shift: filter of the shift state space, `[D, taps]`.
-  ///   - known: of the diagonal one, as ``DiagonalFilter/discretised(_:)`` gives them.
-  ///   - filter: of the diagonal one, `[D, C]`.
-  ///   - step: which kernel takes a step.
-  init(
-    shift: Variable, modes known: [Variable], filter: Variable, step: H3Step.Shape, _ shared: StepMemory
-  ) throws {
+  /// - Parameter mixers: of a network's layers, in order; all of the same sizes.
+  init?(_ mixers: [H3], _ shared: StepMemory) throws {
+    guard let first = mixers.first else { return nil }
     let (device, executor) = (shared.device, shared.device.executor)
-    let (width, taps, modes, span) = (shift.shape[0], shift.shape[1], known[0].shape[2], H3Step.span)
-    let shape = H3Span.Shape(modes: modes, taps: taps, type: step.type)
-    (self.device, self.shape) = (device, shape)
+    let span = H3Step.span
+    let step = H3Step.Shape(
+      width: first.output.weight.shape[0], type: shared.activation, cores: executor.cores)
+    let known = try device.precisely { try mixers.map { try H3Filters($0) } }
+    let modes = known[0].modes[0].shape[2]
+    let shape = H3Span.Shape(modes: modes, taps: known[0].shift.shape[1], type: step.type)
+    self.shape = shape
     kernel = try shared.preparation.kernel("\(shape)") { try H3Span.kernel(shape) }
     partKernel = try shared.preparation.kernel("part of a span") { try H3Part.kernel() }
-    filters = try device.precisely {
-      try [shift.sliced(axis: 1, 0..<min(span, taps)), filter].map {
+    /// What layers have, with channels for whole tasks, one layer behind the other.
+    func all(_ make: (H3Filters) throws -> [Tensor]) throws -> [Tensor] {
+      let each = try device.precisely { try known.map(make) }
+      return try each[0].indices.map { number in
+        try Variable.joined(
+          each.map {
+            try Variable($0[number], on: device).padded(axis: 0, after: step.paddedWidth - step.width)
+          }, axis: 0
+        ).value
+      }
+    }
+    filters = try all { layer in
+      try [layer.shift.sliced(axis: 1, 0..<min(span, shape.taps)), layer.filter].map {
         try $0.padded(axis: 1, after: span - $0.shape[1]).dense().value
       }
     }
-    func memory(_ type: ElementType, _ columns: Int) throws -> Tensor {
-      try executor.tensor(type, [shared.batch, width, columns])
+    entering = try all {
+      try Self.products($0.shift, shape) + DiagonalPowers.entering($0.modes, chunk: span, step.type)
     }
-    memories = try (0..<2).map { _ in
-      try executor.tensor(.float32, [step.paddedWidth, span, shared.batch])
+    turns = try all { try DiagonalPowers.across($0.modes, chunk: span) }
+    leaving = try all { try DiagonalPowers.leaving($0.modes, chunk: span, step.type) }
+    let channels = mixers.count * step.paddedWidth
+    noTurns = try [Float(1), 0].map {
+      try device.constant([$0], [1, 1]).broadcast(to: [channels, modes]).dense().value
     }
-    ring = try memory(step.type, shape.places)
-    states = try (0..<2).map { _ in try memory(.float32, modes) }
     before = try device.tensor([Int32(shape.places - 1)], [1])
-    (entering, turns, leaving) = try device.precisely {
-      (
-        try Self.products(shift, shape) + DiagonalPowers.entering(known, chunk: span, step.type),
-        try DiagonalPowers.across(known, chunk: span),
-        try DiagonalPowers.leaving(known, chunk: span, step.type)
-      )
-    }
-    noTurns = try device.precisely {
-      try [Float(1), 0].map {
-        try device.constant([Float](repeating: $0, count: width * modes), [width, modes]).value
-      }
+    let memories = try (0..<2).map { _ in try executor.tensor(.float32, [channels, span, shared.batch]) }
+    let ring = try executor.tensor(step.type, [shared.batch, channels, shape.places])
+    let states = try (0..<2).map { _ in try executor.tensor(.float32, [shared.batch, channels, modes]) }
+    (self.memories, self.ring, self.states) = (memories, ring, states)
+    layers = known.enumerated().map { number, filters in
+      let start = number * step.paddedWidth
+      let (own, there) = (start..<start + step.paddedWidth, start..<start + step.width)
+      return H3SpanLayer(
+        filters: filters, step: step, memories: memories.map { $0.sliced(axis: 0, own) },
+        ring: ring.sliced(axis: 1, there), states: states.map { $0.sliced(axis: 1, there) }, device: device)
     }
   }
 
@@ -85,51 +94,38 @@ final class H3Spans {
     }
   }
 
-  /// States of some sequences.
-  func states(of rows: Range<Int>) -> [Tensor] { states.map { $0.sliced(axis: 0, rows) } }
-
-  /// Takes up the last of a prompt's keys `[count, D, L]`; zeros stand for those before the beginning.
-  func keep(_ keys: Variable, _ rows: Range<Int>) throws {
-    let length = keys.shape[2]
-    let rounded = try keys.converted(to: shape.type)
-    for target in [ring, sequences(memories[0])] {
-      let places = target.shape[2]
-      let count = min(length, places)
-      let last = try rounded.sliced(axis: 2, length - count..<length).converted(to: target.type)
-      try Variable(target.sliced(axis: 0, rows), on: device).store(
-        last.padded(axis: 2, before: places - count), axis: 2, at: 0)
-    }
-    let inputs = sequences(memories[1]).sliced(axis: 0, rows)
-    let nothing = try device.constant([0], [1, 1, 1]).broadcast(to: inputs.shape)
-    try Variable(inputs, on: device).store(nothing, axis: 2, at: 0)
-  }
-
-  /// The channels that there are of a memory, `[D, C, B]`.
-  private func channels(_ memory: Tensor) -> Tensor { memory.sliced(axis: 0, 0..<ring.shape[1]) }
-
-  /// The same, sequence by sequence, `[B, D, C]`.
-  private func sequences(_ memory: Tensor) -> Tensor { channels(memory).permuted([2, 0, 1]) }
+  /// The first of the layers that nobody has taken yet.
+  func takeLayer() -> H3SpanLayer { layers.removeFirst() }
 
   /// Begins the first span of sequences whose keys and states are known: as if they ended one that changes no state.
-  func begin(_ rows: Range<Int>) throws { try run(rows, at: before, noTurns) }
+  func begin() throws { try run(at: before, noTurns) }
 
-  /// Ends a part that is not a span's last.
+  /// Ends a part or a span, or nothing.
   ///
   /// - Parameter clock: at its last step.
-  func endPart(at clock: Tensor) throws {
-    let memories = memories.map(channels)
-    try partKernel.run([clock] + memories + memories + filters)
+  func end(_ end: SpanEnd, at clock: Tensor) throws {
+    switch end {
+    case .nothing: break
+    case .part: try partKernel.run([clock] + memories + memories + filters)
+    case .span: try run(at: clock, turns)
+    }
   }
 
-  /// Ends a span.
-  ///
-  /// - Parameter clock: at its last step.
-  func end(at clock: Tensor) throws { try run(0..<ring.shape[0], at: clock, turns) }
+  private func run(at clock: Tensor, _ turns: [Tensor]) throws {
+    try kernel.run([clock] + memories + [ring, ring] + entering + turns + states + leaving)
+  }
+}
 
-  private func run(_ rows: Range<Int>, at clock: Tensor, _ turns: [Tensor]) throws {
-    let keys = ring.sliced(axis: 0, rows)
-    try kernel.run(
-      [clock] + memories.map { channels($0).sliced(axis: 2, rows) } + [keys, keys] + entering + turns
-        + states(of: rows) + leaving)
+/// What of a span of ``Kernels/H3Step`` ends with a step.
+enum SpanEnd: Hashable {
+  case nothing
+  /// A part, and no span.
+  case part
+  case span
+
+  /// - Parameter step: number of the step, the first behind the prompts being 0.
+  init(ofStep step: Int) {
+    func ends(_ length: Int) -> Bool { step % length == length - 1 }
+    self = ends(H3Step.span) ? .span : ends(H3Step.part) ? .part : .nothing
   }
 }

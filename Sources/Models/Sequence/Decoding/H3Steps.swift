@@ -15,22 +15,21 @@ extension H3: ReplayableMixer {
 
 /// Steps of H3.
 private final class H3Steps: MixerSteps {
-  let hasSpans = true
   private let shared: StepMemory
   private let step: any CompiledKernel
   private let shape: H3Step.Shape
   /// Weights and biases of queries, keys and values.
   private let projection: [Tensor]
   private let prompt: H3Prompt
-  private let spans: H3Spans
+  private let layer: H3SpanLayer
   /// Of keys and of the diagonal state space's inputs: what the span of steps is known by, its taps, and the number's own.
   private let halves: [Tensor]
 
   init(_ mixer: H3, _ shared: StepMemory) throws {
     self.shared = shared
-    let device = shared.device
-    let shape = H3Step.Shape(
-      width: mixer.output.weight.shape[0], type: shared.activation, cores: device.executor.cores)
+    guard let layer = shared.spans?.takeLayer() else { preconditionFailure("steps of H3 without its spans") }
+    self.layer = layer
+    let (filters, shape) = (layer.filters, layer.step)
     self.shape = shape
     step = try shared.preparation.kernel("\(shape)") { try H3Step.kernel(shape) }
     let weight = try Self.dealt(mixer.projections.map(\.weight), shape).value
@@ -38,16 +37,10 @@ private final class H3Steps: MixerSteps {
       try shape.type == .float32 ? weight : shared.preparation.rounded(weight),
       try Self.dealt(mixer.projections.compactMap(\.bias), shape).value,
     ]
-    let diagonal = DiagonalFilter(discretisation: .bilinear)
-    let known = try device.precisely { try diagonal.discretised(mixer.modes) }
-    prompt = try H3Prompt(mixer, modes: known, shared)
-    let shift = try device.precisely { try mixer.shiftFilter(taps: mixer.settings.states) }
-    let filter = try device.precisely { try diagonal(mixer.modes, length: H3Step.span) }
-    let spans = try H3Spans(shift: shift, modes: known, filter: filter, step: shape, shared)
-    self.spans = spans
-    halves = try device.precisely {
-      try Self.taps(shift, skip: mixer.shiftSkip, spans.memories[0], shape)
-        + Self.taps(filter, skip: mixer.skip, spans.memories[1], shape)
+    prompt = try H3Prompt(mixer, modes: filters.modes, shared)
+    halves = try shared.device.precisely {
+      try Self.taps(filters.shift, skip: mixer.shiftSkip, layer.memories[0], shape)
+        + Self.taps(filters.filter, skip: mixer.skip, layer.memories[1], shape)
     }
   }
 
@@ -83,19 +76,12 @@ private final class H3Steps: MixerSteps {
 
   func begin(_ u: Variable, first: Int) throws -> Variable {
     let rows = first..<first + u.shape[0]
-    let mixed = try prompt(u, state: spans.states(of: rows)) { try spans.keep($0, rows) }
-    try spans.begin(rows)
-    return mixed
+    return try prompt(u, state: layer.states(of: rows)) { try layer.keep($0, rows) }
   }
 
   func step(_ normed: Tensor, _ input: StepInput) throws -> Tensor {
     let mixed = try shared.workspace.tensor("mixed", shared.activation, [normed.shape[0], shape.paddedWidth])
     try step.run([input.clock, normed] + projection + halves + [mixed])
-    switch input.ends {
-    case .nothing: break
-    case .part: try spans.endPart(at: input.clock)
-    case .span: try spans.end(at: input.clock)
-    }
     return mixed.sliced(axis: 1, 0..<shape.width)
   }
 }

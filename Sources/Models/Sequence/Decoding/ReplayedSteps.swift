@@ -12,6 +12,8 @@ struct StepMemory {
   let batch: Int
   /// Positions that each can have.
   let capacity: Int
+  /// What layers of H3 keep, where there are such.
+  var spans: H3Spans?
 
   /// Whether products are of 16-bit factors.
   var isSixteenBit: Bool { device.factors != device.scalar && device.executor.prefersSixteenBit }
@@ -46,7 +48,7 @@ struct StepInput {
   let positions: Tensor
   /// Steps since the prompts, int32 `[1]`, from 0 again at ``Kernels/LikeliestToken/clockTurn``.
   let clock: Tensor
-  /// What ends with this step, where a mixer has spans.
+  /// What ends with this step, where mixers have spans.
   var ends: SpanEnd
   /// Where any layer attends.
   let attention: AttentionWork?
@@ -64,10 +66,9 @@ final class ReplayedSteps {
   private let shared: StepMemory
   private let replay: StepReplay
   private let layers: [Layer]
-  /// What the first layer's mixer takes of the embeddings.
-  private let norm: (kernel: any CompiledKernel, weights: [Tensor])
   private let head: LinearLayer
-  private let embed: any CompiledKernel
+  /// The embeddings, and what the first layer's mixer takes of them, by a norm with these weights.
+  private let embed: (kernel: any CompiledKernel, norm: [Tensor])
   private let likeliest: (parts: any CompiledKernel, token: any CompiledKernel)
   private let lists: WorkLists?
   /// The likeliest tokens of the last steps and their log-probabilities, `[steps, B]`: what step c takes, at c modulo their number.
@@ -116,9 +117,10 @@ final class ReplayedSteps {
     let device = network.parameters.device
     let executor = device.executor
     let preparation = Preparation(executor)
-    let shared = StepMemory(
+    var shared = StepMemory(
       device: device, preparation: preparation, workspace: Workspace(executor), batch: batch,
       capacity: capacity)
+    shared.spans = try H3Spans(network.blocks.compactMap { $0.mixer as? H3 }, shared)
     (self.network, self.shared) = (network, shared)
     replay = StepReplay(executor, shared.workspace)
     let width = network.settings.width
@@ -134,14 +136,13 @@ final class ReplayedSteps {
           mixer.output.weight, mixer.output.bias, norm: block.feedForwardNorm, shared),
         feedForward: try FeedForwardSteps(block.feedForward, norm: norms[number + 1], shared))
     }
-    norm = (
-      try shared.norm(.layer(epsilon: norms[0].epsilon), width: width),
-      [norms[0].weight.value, norms[0].bias.value]
+    embed = (
+      try preparation.kernel("embed") {
+        try Embedding.normalised(
+          width: width, table: .float32, positions: network.positions == nil ? nil : .float32,
+          by: .layer(epsilon: norms[0].epsilon), output: shared.activation)
+      }, [norms[0].weight.value, norms[0].bias.value]
     )
-    embed = try preparation.kernel("embed") {
-      try Embedding.kernel(
-        width: width, table: .float32, positions: network.positions == nil ? nil : .float32)
-    }
     // Those that nobody has looked at yet, and the next.
     let shapeOfRun = [2 * Self.longestRun, batch]
     found = (try executor.tensor(.int32, shapeOfRun), try executor.tensor(.float32, shapeOfRun))
@@ -198,6 +199,7 @@ final class ReplayedSteps {
 
   /// Ends the prompts: finds the likeliest next tokens, for positions behind those.
   func finishPrompts(of lengths: [Int]) throws {
+    try shared.spans?.begin()
     stepsTaken = -1
     try findLikeliest(given([Int32](repeating: 0, count: batch), at: lengths.map { $0 - 1 }))
     stepsTaken = 0
@@ -243,9 +245,7 @@ final class ReplayedSteps {
     return try input(inputs)
   }
 
-  private var ends: SpanEnd {
-    layers.contains(where: \.mixer.hasSpans) ? SpanEnd(ofStep: stepsTaken) : .nothing
-  }
+  private var ends: SpanEnd { shared.spans == nil ? .nothing : SpanEnd(ofStep: stepsTaken) }
 
   private var inputParts: [(type: ElementType, shape: [Int])] {
     [(.int32, [batch]), (.int32, [batch]), (.int32, [1])]
@@ -286,16 +286,16 @@ final class ReplayedSteps {
   private func run(_ input: StepInput, _ x: Tensor) throws {
     let y = try shared.workspace.tensor("y", .float32, x.shape)
     let places = network.positions.map { [input.positions, $0.value] } ?? []
-    try embed.run([input.tokens, network.embedding.value] + places + [x])
     if let lists {
       try lists.kernel.run([input.positions, lists.runs, lists.items], integers: [lists.shape.pages])
     }
     let normed = try shared.workspace.tensor("normed", shared.activation, x.shape)
-    try norm.kernel.run([x] + norm.weights + [normed])
+    try embed.kernel.run([input.tokens, network.embedding.value] + places + embed.norm + [x, normed])
     for layer in layers {
       try layer.middle(layer.mixer.step(normed, input), adding: x, into: y, normalised: normed)
       try layer.feedForward(normed, adding: y, into: x)
     }
+    try shared.spans?.end(input.ends, at: input.clock)
     try head(normed, into: logits)
     try findLikeliest(input)
   }
