@@ -107,4 +107,19 @@ import TilesCPU
     #expect(splits(1536, 576) == 1)
     #expect(splits(14336, 1024, cores: 1) == 1)
   }
+
+  @Test func layersOfFewOutputsAreCutIntoFewPartsOfNarrowTiles() {
+    func cut(_ inputs: Int, _ outputs: Int, rowLimit: Int = 64) -> [Int] {
+      let shape = Linear.Shape.sixteenBit(inputs: inputs, outputs: outputs, rowLimit: rowLimit).cut(for: 132)
+      return [shape.splits, shape.columns, shape.swapsSides ? 1 : 0, shape.stages]
+    }
+    #expect(cut(768, 768) == [2, 16, 0, 6])
+    #expect(cut(3072, 768) == [4, 32, 0, 12])
+    #expect(cut(4096, 1024) == [4, 32, 0, 12])
+    // Fewer rows, or tiles enough.
+    #expect(cut(768, 768, rowLimit: 8) == [4, 64, 1, 3])
+    #expect(cut(8192, 2048) == [4, 64, 1, 8])
+    // A part has three steps at the least.
+    #expect(cut(128, 128)[0] == 1)
+  }
 }

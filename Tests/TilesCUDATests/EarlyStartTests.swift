@@ -39,18 +39,42 @@ import Tiles
     #expect(!text[..<first].contains("copy_in_2("))
   }
 
-  /// What every sequence keeps, but no taps, of which the data says where they begin.
+  /// What every sequence keeps, and what all share.
   @Test func turnsOfALoopAreAskedForTogether() throws {
-    let shape = H3Step.Shape(width: 768, keys: .bfloat16, output: .bfloat16)
-    let program = try SimpleLowering.emit(H3Step.kernel(shape), target: .sm_90a)
+    let shape = DiagonalStep.Shape(width: 768, modes: 16, activation: nil, type: .bfloat16)
+    let program = try SimpleLowering.emit(DiagonalStep.kernel(shape), target: .sm_90a)
     let entry = try #require(program.source.range(of: "__global__")).upperBound
     let early = try #require(program.source[entry...].range(of: "follow();")).lowerBound
     let text = program.source[entry..<early]
     let loop = try #require(text.range(of: "for (int step0 = 0")).lowerBound
-    for tensor in ["[2]", "[5]"] {
+    for tensor in ["[6]", "[7]"] {
       #expect(text[loop...].contains("prefetch_row<4>((const u8 *)a.tensor\(tensor)"))
     }
-    #expect(!text.contains("a.tensor[3]") && !text.contains("a.tensor[6]") && !text.contains("a.tensor[0]"))
+    #expect(text[..<loop].contains("prefetch_row<4>((const u8 *)a.tensor[1]"))
+    #expect(!text.contains("a.tensor[0]") && !text.contains("a.tensor[5]"))
+  }
+
+  /// Rows of which the data says where they lie may still be chosen.
+  @Test func whatTheDataChoosesIsNotAskedFor() throws {
+    let kernel = try Kernel("chosen") { k in
+      let m = k.extent("M")
+      let place = k.input("place", .int32, [1])
+      let (table, x) = (k.input("table", .float32, [m, 64]), k.input("x", .float32, [m, 64]))
+      let y = k.output("y", .float32, [m, 64])
+      var schedule = Kernel.Schedule.early
+      schedule.prefetched = [table.number, x.number]
+      k.grid([m], schedule: schedule) { task in
+        let chosen = k.load(
+          table, at: [Index.element(tensor: place.number, at: [0]), 0], rows: 1, columns: 64)
+        k.store(
+          k.map(.add, chosen, k.load(x, at: [task[0], 0], rows: 1, columns: 64)), to: y, at: [task[0], 0])
+      }
+    }
+    let program = try SimpleLowering.emit(kernel, target: .sm_90a)
+    let entry = try #require(program.source.range(of: "__global__")).upperBound
+    let early = try #require(program.source[entry...].range(of: "follow();")).lowerBound
+    let text = program.source[entry..<early]
+    #expect(text.contains("a.tensor[2]") && !text.contains("a.tensor[1]"))
   }
 
   @Test func othersDoNot() throws {

@@ -144,10 +144,10 @@ import Tiles
     }
     #expect(try RowsLayout(kernel(shift: 0)) != nil)
     #expect(try RowsLayout(kernel(shift: 1)) == nil)
-    let shape = H3Step.Shape(width: 768, keys: .bfloat16, output: .bfloat16)
-    let layout = try #require(RowsLayout(H3Step.kernel(shape)))
+    let shape = DiagonalStep.Shape(width: 768, modes: 16, activation: nil, type: .bfloat16)
+    let layout = try #require(RowsLayout(DiagonalStep.kernel(shape)))
     // Tiles of 16 columns leave no lane without numbers.
-    #expect((layout.lanes, layout.groups, layout.vector) == (4, 32, 4))
+    #expect((layout.lanes, layout.groups, layout.vector) == (4, 16, 4))
   }
 
   @Test func sumsOfRowsAreMadeByLanes() throws {

@@ -5,7 +5,8 @@ extension KernelCatalogue {
   private typealias Case = CatalogueEntry.Case
 
   /// Kernels of a step of networks that continue sequences by states.
-  static let decoding: [CatalogueEntry] = h3 + diagonalSteps + longSteps + gates + states + chunks + embeddings + lists
+  static let decoding: [CatalogueEntry] =
+    h3 + diagonalSteps + longSteps + gates + states + chunks + embeddings + lists
 
   private static let h3: [CatalogueEntry] =
     [

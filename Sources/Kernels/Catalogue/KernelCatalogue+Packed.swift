@@ -69,6 +69,15 @@ extension KernelCatalogue {
         return try Linear.parts(shape, weight: type)
       }
     }
+    + [(330, 72, 132), (1000, 200, 20)].map { inputs, outputs, cores in
+      CatalogueEntry(
+        "linear_bfloat16_parts_narrow_\(inputs)", tolerance: exactWeights,
+        cases: [33, 64].map { Case(["M": $0]) }
+      ) {
+        let shape = Linear.Shape.sixteenBit(inputs: inputs, outputs: outputs, rowLimit: 64)
+        return try Linear.parts(shape.cut(for: cores), weight: .bfloat16)
+      }
+    }
     + [false, true].flatMap { transposes in
       [16, 128].map { rows in
         CatalogueEntry(

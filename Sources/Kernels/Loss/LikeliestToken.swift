@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Memory
 public import Tiles
 
@@ -7,7 +6,7 @@ public import Tiles
 /// Floor: the logits read once over the memory bandwidth.
 public enum LikeliestToken {
   /// Logits of a task of ``parts()``.
-  public static let span = unsafe getenv("GODWIT_LS") != nil ? 1024 : 2048
+  public static let span = 2048
   /// Where clocks begin anew.
   public static let clockTurn = 1 << 23
 

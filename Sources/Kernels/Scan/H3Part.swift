@@ -34,7 +34,8 @@ public enum H3Part {
               let tap = k.load(
                 filters[half], at: [channel, (number - part) * p - Index(position)], rows: H3Step.part,
                 rowAxis: 1, validRows: p)
-              let row = k.load(known[half], at: [channel, part * p + Index(position), column], columns: columns)
+              let row = k.load(
+                known[half], at: [channel, part * p + Index(position), column], columns: columns)
               sum = k.map(.fma, tap, row, sum)
             }
             return sum

@@ -100,7 +100,8 @@ public enum H3Step {
           (0..<Self.part).map { number in
             (
               number: k.load(
-                half.memory, at: [channel, place / part * part + Index(number), row], rows: Self.rows, columns: shape.channels,
+                half.memory, at: [channel, place / part * part + Index(number), row], rows: Self.rows,
+                columns: shape.channels,
                 rowAxis: 2, columnAxis: 0, validRows: valid, validColumns: channels),
               tap: perChannel(half.taps, [part - place % part + Index(number), channel])
             )
