@@ -9,8 +9,9 @@ internal import Tiles
 /// Times of whole generations, prompt and steps, of a hybrid of H3 against a Transformer of equal size: random weights, the likeliest token.
 ///
 /// Floor of a step: what it reads and writes over the bandwidth. Weights of 16 bits are read once; a layer of attention reads 4·D bytes
-/// a position and sequence, one of H3 whatever the position 16·C·D, and once in the C positions of a span 8·N·D bytes of states
-/// (N/2 complex modes), 2·N·D of keys and 16·C·D of what is handed on. Of a prompt no floor is stated: it is bound by products, alike for both.
+/// a position and sequence, one of H3 whatever the position 8·(P + 1)·D, at the ends of the parts of a span 40·P·D on average, and once in
+/// the C positions of the span 8·N·D bytes of states (N/2 complex modes), 2·N·D of keys and 16·C·D of what is handed on. Of a prompt no floor
+/// is stated: it is bound by products, alike for both.
 struct SequenceGenerationBench {
   private let bench: BenchCommand
   let executor: any Executor
@@ -160,9 +161,9 @@ struct SequenceGenerationBench {
       size.layers * (4 * size.width + 2 * settings.feedForward) * size.width
       + settings.embeddingRows * size.width
     let scalarBytes = executor.sharesHostMemory ? 4 : 2
-    let span = H3Step.span
-    let handedOn = (8 * Self.states + scalarBytes * Self.states + 16 * span) / span
-    let states = (16 * span + handedOn) * size.width
+    let (span, part) = (H3Step.span, H3Step.part)
+    let handedOn = 8 * Self.states + scalarBytes * Self.states + 16 * span
+    let states = (8 * (part + 1) + (40 * (span - part) + handedOn) / span) * size.width
     let keys = cache(size, prompt + size.generated / 2) / 2 * scalarBytes
     return weights * scalarBytes + batch * (attending * keys + (size.layers - attending) * states)
   }

@@ -4,7 +4,7 @@ public import Tiles
 /// The end of a part of a span of ``H3Step`` that is not the span's last: its numbers give what they give to the parts behind it.
 ///
 /// a_t += Σ_j K[t − j] k_j and b_t += Σ_j h[t − j] x_j, with j over the positions of the part. Floor: the part read, those behind it read
-/// and written, over the memory bandwidth: 80·P·B·D bytes on average.
+/// and written, over the memory bandwidth: 8·P·B·D bytes, and 16·P·B·D for each part behind it.
 public enum H3Part {
   /// Sequences of a task.
   private static let columns = 64
