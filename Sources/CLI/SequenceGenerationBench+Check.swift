@@ -13,8 +13,8 @@ extension SequenceGenerationBench {
     for mixer in ["h3", "s4d", "hyena", "monarch_mixer", "attention"] {
       let network = try network(mixer, size)
       let limit = executor.sharesHostMemory ? 1e-3 : 0.05
-      // Enough of one length for the kernels of many sequences, and one that goes through those of few.
-      let prompts = ([1] + [Int](repeating: 700, count: 17)).enumerated().map { number, length in
+      // Enough of one length for the kernels of many sequences, and of steps of more than 32 rows; one that goes through those of few.
+      let prompts = ([1] + [Int](repeating: 700, count: 33)).enumerated().map { number, length in
         (0..<length).map { Int32((number * 31 + $0 * $0 + $0 / 7) % size.vocabulary) }
       }
       let together = try continued(network, prompts, size.generated)

@@ -157,20 +157,42 @@ import TilesCPU
   }
 
   private func expectBatchesAreTheirSequences(_ network: SequenceNetwork, bound: Double) throws {
-    let (device, rows) = (network.parameters.device, network.settings.embeddingRows)
     let prompts = [[3], [1, 4, 1, 5, 9], [2, 6, 5, 3, 5], (0..<60).map { Int32($0 * $0 % 11) }]
+    try expectBatch(of: prompts, steps: H3Step.span + 2, network, bound: bound)
+  }
+
+  /// More than a task of any kernel has, of lengths that turn and turn about.
+  @Test func replayedBatchesMayBeLarge() throws {
+    let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: true)
+    let network = try network(
+      .h3(states: 8, headWidth: 1), on: Device(executor, factors: .bfloat16), isHybrid: true)
+    for count in [40, 65] {
+      let prompts: [[Int32]] = (0..<count).map { number in
+        (0...number % 3).map { Int32((7 * number + $0) % 11) }
+      }
+      try expectBatch(
+        of: prompts, comparing: [0, 1, 38, 63, 64].filter { $0 < count }, steps: H3Step.part + 1, network,
+        bound: 0.01)
+    }
+  }
+
+  private func expectBatch(
+    of prompts: [[Int32]], comparing compared: [Int]? = nil, steps: Int, _ network: SequenceNetwork,
+    bound: Double
+  ) throws {
+    let (device, rows) = (network.parameters.device, network.settings.embeddingRows)
     func run(_ prompts: [[Int32]]) throws -> [[Double]] {
       let session = try SequenceSession(network, capacity: 80)
       var found = [try device.numbers(session.begin(prompts).value)]
-      for step in 0..<4 {
+      for step in 0..<steps {
         let tokens = prompts.map { Int32(($0.count + step) % 11) }
         found.append(try device.numbers(session.step(tokens).value))
       }
       return found.map { $0.map { Double($0) } }
     }
     let together = try run(prompts)
-    for (number, prompt) in prompts.enumerated() {
-      for (all, own) in zip(together, try run([prompt])) {
+    for number in compared ?? Array(prompts.indices) {
+      for (all, own) in zip(together, try run([prompts[number]])) {
         let part = Array(all[number * rows..<(number + 1) * rows])
         #expect(relativeError(part, own) < bound)
       }

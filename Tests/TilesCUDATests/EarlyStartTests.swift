@@ -39,6 +39,19 @@ import Tiles
     #expect(!text[..<first].contains("copy_in_2("))
   }
 
+  /// Weights are asked for, and neither rows nor what is kept; numbers of channels are read two at a time.
+  @Test func stepsOfH3AwaitWhatWasBeforeThem() throws {
+    let kernel = try H3Step.kernel(H3Step.Shape(width: 768, type: .bfloat16, cores: 132))
+    let program = try PipelinedLowering.emit(kernel)
+    let entry = try #require(program.source.range(of: "__global__")).upperBound
+    let text = program.source[entry...]
+    let first = try #require(text.range(of: "follow();")).lowerBound
+    #expect(text[..<first].contains("prefetch_2(&a.map["))
+    #expect(!text[..<first].contains("copy_in_2(") && !text[..<first].contains("a.tensor["))
+    let names = program.pairedReads.map { kernel.tensors[$0].name }
+    #expect(names == ["bias", "keysTaps", "keysOwn", "inputsTaps", "inputsOwn"])
+  }
+
   /// What every sequence keeps, and what all share.
   @Test func turnsOfALoopAreAskedForTogether() throws {
     let shape = DiagonalStep.Shape(width: 768, modes: 16, activation: nil, type: .bfloat16)

@@ -78,6 +78,26 @@ import Tiles
     #expect(try refusal([1, 128, 128], strides: [5, 128, 1]) == "")
   }
 
+  /// Vectors of which all is there need no condition; others do, whose strides are found out as the kernel runs.
+  @Test(arguments: [true, false]) func wholeVectorsAreReadInPairs(readsPairs: Bool) throws {
+    let kernel = try Kernel("vectors") { k in
+      let a = k.input("a", .bfloat16, [64, 64])
+      let bias = k.input("bias", .float32, [k.extent("N")])
+      let y = k.output("y", .float32, [64, 64])
+      var schedule = Kernel.Schedule()
+      schedule.readsPairs = readsPairs
+      k.grid([1], schedule: schedule) { _ in
+        let factor = k.load(a, at: [0, 0], rows: 64, columns: 64)
+        let terms = k.load(bias, at: [0], columns: 64, validColumns: 64)
+        k.store(k.map(.add, k.matmul(factor, factor), terms), to: y, at: [0, 0])
+      }
+    }
+    let program = try PipelinedLowering.emit(kernel)
+    #expect(program.pairedReads == (readsPairs ? [1] : []))
+    #expect(program.source.contains("[column >> 1].y"))
+    #expect(program.source.contains("% 8 == 0") == !readsPairs)
+  }
+
   /// Factors of rows are one register each, which both numbers of a pair are multiplied by.
   @Test func rowsOfNumbersMultiplyPairs() throws {
     let kernel = try Kernel("rows") { k in

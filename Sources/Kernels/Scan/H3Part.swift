@@ -11,6 +11,9 @@ public enum H3Part {
 
   /// Arguments: clock int32 `[1]`, the steps before the part's last; memories of keys and of inputs, float32 `[D, C, B]`, to read the part
   /// from, and the same again, where those behind it are changed; for each the filter's first C numbers, `[D, C]`.
+  ///
+  /// Both views may be one memory: nothing that is written is read through the first, so that it does not matter whether a compiler takes
+  /// that for memory that nobody writes.
   public static func kernel() throws(TileError) -> Kernel {
     try Kernel("h3_part") { k in
       let (d, batch) = (k.extent("D"), k.extent("B"))

@@ -11,8 +11,8 @@ public import Tiles
 /// Each half of it has a memory of one number a position: k_j or x_j where they are known, a_j or b_j where they are not yet.
 /// A task takes some channels of up to ``rows`` sequences: what came before is read while products are made, and what the
 /// projections give to its channels never leaves registers.
-/// Floor: weights, 6·D² bytes, both memories' numbers of the part read and one of each written, 8·(P + 1)·B·D, rows and results, 4·B·D,
-/// over the memory bandwidth.
+/// Floor: weights, 6·D² bytes, up to P numbers of both memories read and one of each written, 8·(P + 1)·B·D, rows and results, 4·B·D, over
+/// the memory bandwidth.
 ///
 /// Fu et al., 2022, arXiv:2212.14052: the recurrence of its section 3, with the spans of its state passing.
 public enum H3Step {
@@ -21,7 +21,7 @@ public enum H3Step {
   /// Positions of a part of a span, P.
   public static let part = 4
   /// Sequences of a task.
-  public static let rows = 64
+  static let rows = 64
 
   /// Sizes that are fixed while recording.
   public struct Shape: Sendable, Hashable {
@@ -56,10 +56,10 @@ public enum H3Step {
     private static let stageBytes = 180 << 10
   }
 
-  /// Arguments: clock int32 `[1]`, the steps before this one; rows x `[B, D]`; weights `[3·D, D]` and biases float32 `[3·D]` of queries,
-  /// keys and values, those of a task's channels behind each other (``Shape/channels``); then for the keys and for the inputs of the diagonal
-  /// state space a memory float32 `[D, C, B]`, of which one place is changed, taps float32 `[2P, D]`, and the factor of the number itself,
-  /// `[D]`; y `[B, D]`. All but the rows have ``Shape/paddedWidth`` channels for D.
+  /// Arguments: clock int32 `[1]`, the steps before this one; rows x `[B, width]`; weights `[3·D, width]` and biases float32 `[3·D]` of
+  /// queries, keys and values, those of a task's channels behind each other (``Shape/channels``); then for the keys and for the inputs of
+  /// the diagonal state space a memory float32 `[D, C, B]`, of which one place is changed, taps float32 `[2P, D]`, and the factor of the
+  /// number itself, `[D]`; y `[B, D]`. D is ``Shape/paddedWidth``.
   ///
   /// Row i of the taps is the filter's number P − i for 0 < i < P, 1 at P, and 0 elsewhere, so that P rows of them, which begin as many rows
   /// before P as there are positions of the part before this one, have all factors of the part in them.
@@ -123,16 +123,19 @@ public enum H3Step {
           },
           compute: { _, tiles in k.matmul(into: projected, tiles[0], tiles[1], transposesRight: true) })
         let z = k.map(.add, projected, biases)
-        let parts = (0..<3).map { k.columns(of: z, from: $0 * shape.channels, count: shape.channels) }
+        func projection(_ number: Int) -> Tile {
+          k.columns(of: z, from: number * shape.channels, count: shape.channels)
+        }
+        let (query, key, value) = (projection(0), projection(1), projection(2))
         /// The sum at this position, to which a number of its own belongs.
         func sum(_ half: Int, _ number: Tile) -> Tile {
           known[half].reduce(k.map(.multiply, number, own[half])) { k.map(.fma, $1.number, $1.tap, $0) }
         }
         // What is kept is what counts, now as later.
-        let key = k.map(.multiply, k.cast(parts[1], to: shape.type), 1.0)
-        let input = k.map(.multiply, sum(0, key), parts[2])
-        k.store(k.map(.multiply, sum(1, input), parts[0]), to: y, at: [row, channel])
-        for (half, number) in zip(halves, [key, input]) {
+        let kept = k.map(.multiply, k.cast(key, to: shape.type), 1.0)
+        let input = k.map(.multiply, sum(0, kept), value)
+        k.store(k.map(.multiply, sum(1, input), query), to: y, at: [row, channel])
+        for (half, number) in zip(halves, [kept, input]) {
           k.store(number, to: half.memory, at: [channel, place, row], rowAxis: 2, columnAxis: 0)
         }
       }
