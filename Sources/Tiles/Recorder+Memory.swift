@@ -12,14 +12,15 @@ extension Recorder {
   ///     to float32 or on to 16 bits, rounded to nearest.
   ///   - paddedAxis: axis of rows or columns that goes on with zeros before the tensor's first number and after its last.
   ///     `origin` may be negative there, and all that the tile can hold is valid, or what is stated.
+  ///   - fold: how sequences lie in rows: the last two coordinates are then of such rows, along which the tile runs.
   /// - Returns: a tile of which the part inside the tensor is valid.
   public func load(
     _ tensor: TensorParameter, at origin: [Index], rows: Int = 1, columns: Int = 1, rowAxis: Int? = nil,
     columnAxis: Int? = nil, validRows: Index? = nil, validColumns: Index? = nil, as type: ElementType? = nil,
-    paddedAxis: Int? = nil, file: String = #fileID, line: Int = #line
+    paddedAxis: Int? = nil, fold: SequenceFold? = nil, file: String = #fileID, line: Int = #line
   ) -> Tile {
     let reference = makeReference(
-      "load", tensor, origin, rows, columns, rowAxis, columnAxis, file, line, paddedAxis: paddedAxis)
+      "load", tensor, origin, rows, columns, rowAxis, columnAxis, file, line, paddedAxis: paddedAxis, fold: fold)
     check(
       tensor.access != .output, "load of \(tensor.name)", file, line,
       "it is declared an output, which is only written. Declare it with update(_:_:_:).")
@@ -44,17 +45,17 @@ extension Recorder {
 
   /// Writes the valid part of `tile` to the block of `tensor` whose first element is at `origin`.
   ///
-  /// Parts outside the tensor are left out. The axes are chosen as in ``load(_:at:rows:columns:rowAxis:columnAxis:validRows:validColumns:as:paddedAxis:file:line:)``.
+  /// Parts outside the tensor are left out. The axes are chosen as in ``load(_:at:rows:columns:rowAxis:columnAxis:validRows:validColumns:as:paddedAxis:fold:file:line:)``.
   public func store(
     _ tile: Tile, to tensor: TensorParameter, at origin: [Index], rowAxis: Int? = nil, columnAxis: Int? = nil,
-    file: String = #fileID, line: Int = #line
+    fold: SequenceFold? = nil, file: String = #fileID, line: Int = #line
   ) {
     requireDefined(tile, "store to \(tensor.name)", file, line)
     check(
       tensor.access != .input, "store to \(tensor.name)", file, line,
       "it is declared an input. Declare it with output(_:_:_:) or update(_:_:_:).")
     let reference = makeReference(
-      "store", tensor, origin, tile.rows, tile.columns, rowAxis, columnAxis, file, line)
+      "store", tensor, origin, tile.rows, tile.columns, rowAxis, columnAxis, file, line, fold: fold)
     check(
       tile.type == tensor.type || !(tile.type.isBlocked || tensor.type.isBlocked),
       "store to \(tensor.name)", file, line,
@@ -113,14 +114,19 @@ extension Recorder {
   ) -> Index {
     let (extents, origin) = (reference.tensor.extents, reference.origin)
     guard let axis, extents.indices.contains(axis), origin.indices.contains(axis) else { return 1 }
-    let left = axis == reference.paddedAxis ? Index(capacity) : extents[axis] - origin[axis]
+    var left = axis == reference.paddedAxis ? Index(capacity) : extents[axis] - origin[axis]
+    if let fold = reference.fold {
+      let size = axis == reference.columnAxis ? Index(fold.step) : extents[axis] * Index(fold.rows)
+      left = size - origin[axis]
+    }
     if capacity == 1 && stated == nil { return 1 }
     return (stated ?? left).min(Index(capacity))
   }
 
   private func makeReference(
     _ operation: String, _ tensor: TensorParameter, _ origin: [Index], _ rows: Int, _ columns: Int,
-    _ rowAxis: Int?, _ columnAxis: Int?, _ file: String, _ line: Int, paddedAxis: Int? = nil
+    _ rowAxis: Int?, _ columnAxis: Int?, _ file: String, _ line: Int, paddedAxis: Int? = nil,
+    fold: SequenceFold? = nil
   ) -> TileReference {
     let rank = tensor.extents.count
     let described = "\(operation) \(tensor.name)\(tensor.extents) as [\(rows), \(columns)]"
@@ -137,7 +143,16 @@ extension Recorder {
     check(
       paddedAxis == nil || paddedAxis == row || paddedAxis == column, described, file, line,
       "axis \(paddedAxis ?? -1) is padded, and neither rows nor columns run along it.")
+    if let fold {
+      check(
+        row == rank - 2 && column == rank - 1 && paddedAxis == nil && !tensor.type.isBlocked
+          && tensor.type != .q16_rows, described, file, line,
+        "sequences fold along the last axis into rows along the one before, of numbers and without padding.")
+      check(
+        fold.rows > 0 && fold.step > 0 && fold.step % SequenceFold.alignment == 0, described, file, line,
+        "\(fold.rows) rows of \(fold.step) numbers. Rows have a multiple of \(SequenceFold.alignment) numbers.")
+    }
     return TileReference(
-      tensor: tensor, origin: origin, rowAxis: row, columnAxis: column, paddedAxis: paddedAxis)
+      tensor: tensor, origin: origin, rowAxis: row, columnAxis: column, paddedAxis: paddedAxis, fold: fold)
   }
 }

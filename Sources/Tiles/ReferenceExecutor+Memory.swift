@@ -6,7 +6,23 @@ extension ReferenceRun {
     var place = origin
     if let axis = reference.rowAxis { place[axis] += row }
     if let axis = reference.columnAxis { place[axis] += column }
-    return place
+    return reference.fold.map { unfolded(place, $0, tensors[reference.tensor.number].shape) } ?? place
+  }
+
+  /// Place in a tensor of a number of a row that sequences are folded in; the last coordinate is outside where there is none.
+  private func unfolded(_ place: [Int], _ fold: SequenceFold, _ shape: [Int]) -> [Int] {
+    let last = shape.count - 1
+    var result = place
+    result[last - 1] = place[last - 1] / fold.rows
+    let number = zip(result[..<last], shape).reduce(0) { $0 * $1.1 + $1.0 }
+    result[last] += place[last - 1] % fold.rows * fold.step - number * shape[last] % SequenceFold.alignment
+    return result
+  }
+
+  /// Whether a tile has zero there, or leaves the number out, rather than being in error.
+  private func isBeside(_ reference: TileReference, _ place: [Int]) -> Bool {
+    guard let axis = reference.fold == nil ? reference.paddedAxis : reference.columnAxis else { return false }
+    return !(0..<tensors[reference.tensor.number].shape[axis]).contains(place[axis])
   }
 
   private func origin(_ reference: TileReference) throws(ExecutionError) -> [Int] {
@@ -51,10 +67,7 @@ extension ReferenceRun {
     for row in 0..<state.rows {
       for column in 0..<state.columns {
         let place = place(reference, origin, row, column)
-        let isZero = reference.paddedAxis.map {
-          !(0..<tensors[reference.tensor.number].shape[$0]).contains(place[$0])
-        }
-        let value = isZero == true ? 0 : try readElement(reference.tensor.number, place)
+        let value = isBeside(reference, place) ? 0 : try readElement(reference.tensor.number, place)
         state.values[row * state.columns + column] = Self.rounded(value, to: tile.type)
         state.isWritten[row * state.columns + column] = true
       }
@@ -92,6 +105,7 @@ extension ReferenceRun {
       for column in 0..<state.columns {
         let place = place(reference, origin, row, column)
         let outside = reference.rowAxis.map { place[$0] >= tensor.shape[$0] } ?? false
+        if isBeside(reference, place) { continue }
         if outside || reference.columnAxis.map({ place[$0] >= tensor.shape[$0] }) ?? false { continue }
         let value = try read(state, tile, row, column)
         guard adds else {

@@ -81,15 +81,19 @@ public struct TileReference: Sendable, Hashable {
   public let columnAxis: Int?
   /// Axis along which the tile may reach over the tensor's ends, where it reads zeros: that of rows or of columns.
   public let paddedAxis: Int?
+  /// How the last two coordinates are to be taken, where the tensor's sequences lie folded in rows.
+  public let fold: SequenceFold?
 
   /// A reference whose coordinates the maker vouches for.
   package init(
-    tensor: TensorParameter, origin: [Index], rowAxis: Int?, columnAxis: Int?, paddedAxis: Int? = nil
+    tensor: TensorParameter, origin: [Index], rowAxis: Int?, columnAxis: Int?, paddedAxis: Int? = nil,
+    fold: SequenceFold? = nil
   ) {
     self.tensor = tensor
     self.origin = origin
     self.rowAxis = rowAxis
     self.columnAxis = columnAxis
     self.paddedAxis = paddedAxis
+    self.fold = fold
   }
 }

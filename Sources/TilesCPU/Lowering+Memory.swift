@@ -58,6 +58,7 @@ extension Lowering {
   }
 
   mutating func lowerLoad(_ tile: Tile, _ reference: TileReference) {
+    if let fold = reference.fold { return lowerFoldedLoad(tile, reference, fold) }
     var view = viewSlot(reference, rows: tile.validRows, columns: tile.validColumns)
     if let axis = reference.paddedAxis { view = windowSlot(tile, reference, axis, view: view) }
     let readsInPlace =
@@ -93,6 +94,7 @@ extension Lowering {
   }
 
   mutating func lowerStore(_ tile: Tile, _ reference: TileReference) {
+    if let fold = reference.fold { return lowerFoldedStore(tile, reference, fold) }
     let (rows, columns) = storedExtent(tile, reference)
     if tile.type == .q16_rows { return storeGroups(tile, reference, rows, columns) }
     let view = viewSlot(reference, rows: rows, columns: columns)
@@ -119,14 +121,19 @@ extension Lowering {
       to: MapPiece(slot: column, tile: source, type: tile.type), rows: source.validRows, columns: 1)
   }
 
+  /// A tile register that looks at what another one owns, from one of its numbers on; `nil` where that is a tensor's.
+  mutating func part(of slot: Int, _ type: ElementType, row: Int, column: Int) -> Int? {
+    guard let memory = program.owned.first(where: { $0.tile == slot }) else { return nil }
+    let part = newTile()
+    let offset = memory.offset + (row * memory.rowStride + column) * max(type.blockBytes, 1)
+    program.owned.append(OwnedTile(tile: part, offset: offset, rowStride: memory.rowStride))
+    return part
+  }
+
   /// Copies what a tile takes of each source, between parts of their memory.
   mutating func lowerColumns(_ tile: Tile, _ sources: [Tile], from first: Int) {
     func part(of slot: Int, column: Int) -> Int? {
-      guard let memory = program.owned.first(where: { $0.tile == slot }) else { return nil }
-      let part = newTile()
-      let offset = memory.offset + column * max(tile.type.blockBytes, 1)
-      program.owned.append(OwnedTile(tile: part, offset: offset, rowStride: memory.rowStride))
-      return part
+      self.part(of: slot, tile.type, row: 0, column: column)
     }
     let whole = ownedSlot(tile)
     var start = -first
@@ -198,9 +205,9 @@ extension Lowering {
   }
 
   private mutating func forward(_ tile: Tile, to reference: TileReference) -> Bool {
-    guard slots[tile.id] == nil, writes[tile.id] == 1, reads[tile.id] == 1, tile.type == .float32 else {
-      return false
-    }
+    guard slots[tile.id] == nil, writes[tile.id] == 1, reads[tile.id] == 1, tile.type == .float32,
+      reference.fold == nil
+    else { return false }
     let (rows, columns) = storedExtent(tile, reference)
     guard rows == tile.validRows, columns == tile.validColumns else { return false }
     let view = viewSlot(reference, rows: rows, columns: columns)

@@ -60,13 +60,15 @@ package struct CUDAProgram: Sendable {
   package var tensorMaps: [TensorMap]
   /// Tensors of which threads read two numbers at a time: the last axis is contiguous, and every pair lies on a multiple of its size.
   package var pairedReads: [Int]
+  /// Tensors whose sequences are folded in rows: dense, from a multiple of 16 bytes on.
+  package var folds: [Int]
   /// Lines for people: shared memory, registers of each role, stages.
   package var plan: [String]
 
   package init(
     kernel: Kernel, entry: String, source: String, target: CUDATarget, threads: Int, sharedBytes: Int,
     grid: Grid,
-    tensorMaps: [TensorMap] = [], pairedReads: [Int] = [], plan: [String] = []
+    tensorMaps: [TensorMap] = [], pairedReads: [Int] = [], folds: [Int] = [], plan: [String] = []
   ) {
     self.kernel = kernel
     self.entry = entry
@@ -77,6 +79,7 @@ package struct CUDAProgram: Sendable {
     self.grid = grid
     self.tensorMaps = tensorMaps
     self.pairedReads = pairedReads
+    self.folds = folds
     self.plan = plan
   }
 

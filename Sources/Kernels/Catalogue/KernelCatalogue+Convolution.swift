@@ -34,6 +34,15 @@ extension KernelCatalogue {
       shape(radix: 64, type: .float16) {
         ($0.isGatedBefore, $0.gatesAfter, $0.chunks, $0.isConjugated) = (true, 2, 2, true)
       },
+      shape(radix: 64, type: .float16) { $0.isFolded = true },
+      shape(radix: 16) { ($0.isFolded, $0.isConjugated) = (true, true) },
+      shape(radix: 8) { ($0.isWhole, $0.isFolded) = (false, true) },
+      shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter, $0.isFolded) = (true, 1, true) },
+      shape(radix: 16, type: .float16) { ($0.isGatedBefore, $0.gatesAfter, $0.isFolded) = (true, 2, true) },
+      shape(radix: 64, type: .float16) { ($0.chunks, $0.isFolded) = (2, true) },
+      shape(radix: 64, type: .float16) {
+        ($0.isGatedBefore, $0.gatesAfter, $0.chunks, $0.isFolded) = (true, 1, 2, true)
+      },
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
       MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true),
     ].map { shape in
@@ -42,13 +51,22 @@ extension KernelCatalogue {
         // Rotations keep norms; each of five roundings is 2⁻⁹ of one, and of float16's ten 2⁻¹².
         tolerance: CatalogueEntry.Tolerance(
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-        cases: [
-          Case(
-            ["B": 3, "R": !shape.isWhole ? 88 : shape.chunks > 1 ? 2 * 64 * shape.chunks : 64, "share": 2],
-            matrices(MonarchTile.parts(shape.constants)))
-        ]
+        cases: sizes(
+          ["B": 3, "R": !shape.isWhole ? 88 : shape.chunks > 1 ? 2 * 64 * shape.chunks : 64, "share": 2],
+          shape.isFolded ? shape.fold : nil
+        ).map { Case($0, matrices(MonarchTile.parts(shape.constants))) }
       ) { try MonarchFused.kernel(shape) }
     }
+
+  /// The sizes, of folded sequences with lengths that are odd, even, of whole pieces of 16 bytes, and the longest that any place in memory
+  /// allows.
+  private static func sizes(_ sizes: [String: Int], _ fold: SequenceFold?) -> [[String: Int]] {
+    guard let fold, let rows = sizes["R"] else { return [sizes] }
+    let room = fold.rows * fold.step
+    return [room / 2 + 1, room - 24, room - 30, room - 7].map {
+      sizes.merging(["H": rows / fold.rows, "L": $0]) { $1 }
+    }
+  }
 
   private static func matrices(_ parts: [[Double]]) -> [String: CatalogueEntry.Fill] {
     ["constants": .numbers(parts.flatMap { $0.map { Float($0) } })]
@@ -172,12 +190,13 @@ extension KernelCatalogue {
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1),
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
       MonarchWide.Shape(type: .float16, gatesAfter: 2),
-    ] + chunked + manyChunks).map { shape in
+    ] + chunked + manyChunks + folded).map { shape in
       // What tasks keep for themselves is told apart by channel and part of the batch.
       wideEntry(
         "monarch_wide_\(shape.variant)", shape.type,
         shape.chunks > 2
-          ? ["B": 3, "R": 256 * shape.chunks, "share": 2] : ["B": 2, "R": 128 * shape.chunks, "share": 2]
+          ? ["B": 3, "R": 256 * shape.chunks, "share": 2] : ["B": 2, "R": 128 * shape.chunks, "share": 2],
+        fold: shape.isFolded ? shape.fold : nil
       ) {
         try MonarchWide.kernel(shape)
       }
@@ -220,8 +239,19 @@ extension KernelCatalogue {
     return shape
   }
 
+  /// Rows that are shorter than their chunks.
+  private static let folded: [MonarchWide.Shape] = [
+    (ElementType.float16, 1, false, false), (.float16, 1, true, true), (.float16, 2, false, false),
+    (.float16, 2, true, true), (.bfloat16, 2, true, false), (.bfloat16, 2, false, true), (.float16, 4, false, false),
+    (.float16, 4, true, true), (.bfloat16, 4, true, true),
+  ].map { type, chunks, before, after in
+    var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after ? 1 : 0)
+    (shape.chunks, shape.isFolded) = (chunks, true)
+    return shape
+  }
+
   private static func wideEntry(
-    _ name: String, _ type: ElementType, _ sizes: [String: Int],
+    _ name: String, _ type: ElementType, _ sizes: [String: Int], fold: SequenceFold? = nil,
     _ make: @escaping @Sendable () throws -> Kernel
   ) -> CatalogueEntry {
     let (rows, twiddles) = (MonarchWide.rowMatrix, MonarchWide.twiddleMatrix)
@@ -236,7 +266,7 @@ extension KernelCatalogue {
       name,
       tolerance: CatalogueEntry.Tolerance(
         absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-      cases: [Case(sizes, fills)], make: make)
+      cases: self.sizes(sizes, fold).map { Case($0, fills) }, make: make)
   }
 
   private static let broad: [CatalogueEntry] = [

@@ -185,11 +185,12 @@ package final class MonarchConvolution {
     try run(u, spectrum, before: before, after: after.map { [$0] } ?? [], into: [y], isConjugated: false)
   }
 
-  /// One convolution, or its adjoint; rows of other lengths than the transform's go by way of padded ones.
+  /// One convolution, or its adjoint. Rows that are shorter than the transform are read where they lie; if they cannot be, they go by way of
+  /// padded ones.
   func run(
     _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor], isConjugated: Bool
   ) throws {
-    guard shape.length != shape.points else {
+    guard shape.length != shape.points, !takesFolded([u] + (before.map { [$0] } ?? []) + after + y) else {
       return try runWhole(
         u, spectrum, before: before, after: after, into: y, isConjugated: isConjugated)
     }
@@ -208,6 +209,14 @@ package final class MonarchConvolution {
     }
   }
 
+  /// Whether such sequences, shorter than the transform, can be seen folded in its rows.
+  private func takesFolded(_ tensors: [Tensor]) -> Bool {
+    let side = MonarchConstants.side
+    return (stages == nil || wide != nil)
+      && SequenceFold(rows: shape.points / side, step: side).holds(length: shape.length)
+      && tensors.allSatisfy { $0.isDense && $0.byteOffset % 16 == 0 }
+  }
+
   private func runWhole(
     _ u: Tensor, _ spectrum: Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor], isConjugated: Bool
   ) throws {
@@ -221,6 +230,7 @@ package final class MonarchConvolution {
       fused.chunks = chunks
       fused.isWhole = shape.channels * constants.radix % MonarchConstants.side == 0
       (fused.isGatedBefore, fused.gatesAfter) = (before != nil, after.count)
+      fused.isFolded = u.shape[2] != shape.points
       return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
     }
     let rows = shape.points / MonarchConstants.side
@@ -245,13 +255,14 @@ package final class MonarchConvolution {
   ) throws {
     let side = MonarchConstants.side
     let rows = [inputs[0].shape[0], spectrum.re.shape[0], side]
+    let tensors = inputs + outputs
     let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
     kernels[fused] = kernel
     let height = side * fused.chunks
     let share = Self.share(
       batch: rows[0], tiles: (rows[1] + height - 1) / height, slots: 2 * executor.cores)
     try kernel.run(
-      [matrices] + spectrum.halves + (inputs + outputs).map { $0.cutIntoRows(rows) },
+      [matrices] + spectrum.halves + (fused.isFolded ? tensors : tensors.map { $0.cutIntoRows(rows) }),
       integers: [share])
   }
 

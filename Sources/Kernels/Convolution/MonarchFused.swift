@@ -26,6 +26,11 @@ package enum MonarchFused {
     package var isWhole = true
     /// Tiles of a channel's row: one, or two chunks of 4,096 points, of which spectra are each its own.
     package var chunks = 1
+    /// Whether sequences are shorter than transforms, and their rows folded.
+    package var isFolded = false
+
+    /// How sequences lie in rows of tiles.
+    package var fold: SequenceFold { SequenceFold(rows: constants.radix * chunks, step: MonarchConstants.side) }
 
     /// A convolution without gates.
     package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false) {
@@ -41,7 +46,7 @@ package enum MonarchFused {
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
       return "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")\(gates)"
-        + "\(chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(chunks > 1 ? "_chunks" : "")\(isConjugated ? "_adjoint" : "")\(isWhole ? "" : "_ragged")\(isFolded ? "_folded" : "")_\(type.rawValue)"
     }
 
     /// Tensors that a call takes before its results: inputs, gate before, gates after.
@@ -58,8 +63,8 @@ package enum MonarchFused {
   }
 
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 32, 2]`, inputs `[B, R, 64]`, where there are, the gate before
-  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Integer: how many rows of the
-  /// batch a task visits.
+  /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Folded sequences are all
+  /// `[B, H, L]`. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_fused_\(shape.variant)") { k in
       let side = MonarchConstants.side
@@ -69,9 +74,11 @@ package enum MonarchFused {
       let filters = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
       }
+      let fold = shape.isFolded ? shape.fold : nil
+      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
       func tensors(_ names: [String], _ make: (String, ElementType, [Index]) -> TensorParameter)
         -> [TensorParameter]
-      { names.map { make($0, shape.type, [batch, rows, Index(side)]) } }
+      { names.map { make($0, shape.type, extents) } }
       let inputs = tensors(shape.isComplex ? ["re", "im"] : ["u"]) { k.input($0, $1, $2) }
       let before = tensors(shape.isGatedBefore ? ["before"] : []) { k.input($0, $1, $2) }
       let after = tensors((0..<shape.gatesAfter).map { "after\($0)" }) { k.input($0, $1, $2) }
@@ -85,7 +92,7 @@ package enum MonarchFused {
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
-          k.load(tensor, at: at, rows: side, columns: side, validRows: valid)
+          k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: fold)
         }
         let halves = [0, 1].map { half in
           MonarchFilter(
@@ -123,11 +130,11 @@ package enum MonarchFused {
             let y = tile.real(returned)
             if shape.isComplex {
               let imaginary = tile.imaginary(returned)
-              k.store(y, to: outputs[0], at: at)
-              k.store(imaginary, to: outputs[1], at: at)
+              k.store(y, to: outputs[0], at: at, fold: fold)
+              k.store(imaginary, to: outputs[1], at: at, fold: fold)
             } else {
               for (number, output) in outputs.enumerated() {
-                k.store(gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at)
+                k.store(gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at, fold: fold)
               }
             }
           })

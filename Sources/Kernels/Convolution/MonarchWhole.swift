@@ -57,12 +57,13 @@ final class MonarchWhole {
       integers: [(channels + executor.cores - 1) / executor.cores])
   }
 
-  /// One convolution, or its adjoint, of whole rows.
+  /// One convolution, or its adjoint, of whole rows or of dense shorter ones.
   func run(
     _ u: Tensor, _ spectrum: MonarchConvolution.Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor],
     isConjugated: Bool
   ) throws {
-    if chunks == 1, before == nil, !after.isEmpty {
+    let isFolded = u.shape[2] != shape.points
+    if chunks == 1, before == nil, !after.isEmpty, !isFolded {
       var form = MonarchBroad.Shape(type: shape.type, gatesAfter: after.count)
       form.isConjugated = isConjugated
       let kernel = try broadKernels[form] ?? executor.compile(try MonarchBroad.kernel(form))
@@ -78,7 +79,7 @@ final class MonarchWhole {
       return
     }
     var form = MonarchWide.Shape(type: shape.type, isGatedBefore: before != nil, gatesAfter: after.count)
-    (form.isConjugated, form.chunks) = (isConjugated, chunks)
+    (form.isConjugated, form.chunks, form.isFolded) = (isConjugated, chunks, isFolded)
     let kernel = try wideKernels[form] ?? executor.compile(try MonarchWide.kernel(form))
     wideKernels[form] = kernel
     try start(
@@ -104,7 +105,8 @@ final class MonarchWhole {
         executor)
       : []
     try kernel.run(
-      matrices + parts + tensors.map { $0.cutIntoRows([shape.batch, rows, columns]) } + lags,
+      matrices + parts + tensors.map { $0.shape[2] == shape.points ? $0.cutIntoRows([shape.batch, rows, columns]) : $0 }
+        + lags,
       integers: [share])
   }
 }

@@ -21,6 +21,11 @@ package enum MonarchWide {
     package var isConjugated = false
     /// Tiles of a channel's row: one, or two or four of 8,192 points, of which spectra are each its own.
     package var chunks = 1
+    /// Whether sequences are shorter than transforms, and their rows folded.
+    package var isFolded = false
+
+    /// How sequences lie in rows of tiles.
+    package var fold: SequenceFold { SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side) }
 
     /// A convolution without gates.
     package init(type: ElementType, isGatedBefore: Bool = false, gatesAfter: Int = 0) {
@@ -35,7 +40,7 @@ package enum MonarchWide {
     var variant: String {
       let gates = "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")"
       let rows = chunks > 2 ? "chunks\(chunks)_" : chunks > 1 ? "chunks_" : ""
-      return gates + rows + (isConjugated ? "adjoint_" : "") + type.rawValue
+      return gates + rows + (isConjugated ? "adjoint_" : "") + (isFolded ? "folded_" : "") + type.rawValue
     }
   }
 
@@ -95,7 +100,7 @@ package enum MonarchWide {
   /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
   /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
   /// gate before and the gates after of that shape, then results likewise, as many as gates after or one; of four chunks
-  /// ``MonarchLags/Tensors`` come last. Integer: how many rows of the batch a task visits.
+  /// ``MonarchLags/Tensors`` come last. Folded sequences are all `[B, H, L]`. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_\(shape.variant)") { k in
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
@@ -103,13 +108,13 @@ package enum MonarchWide {
       let filters = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, 2, Index(MonarchTile.width)])
       }
-      func tensor(_ name: String) -> TensorParameter {
-        k.input(name, shape.type, [batch, rows, Index(side)])
-      }
+      let fold = shape.isFolded ? shape.fold : nil
+      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
+      func tensor(_ name: String) -> TensorParameter { k.input(name, shape.type, extents) }
       let inputs = ([tensor("u")] + (shape.isGatedBefore ? [tensor("before")] : []))
       let after = (0..<shape.gatesAfter).map { tensor("after\($0)") }
       let outputs = (0..<max(1, shape.gatesAfter)).map {
-        k.output("y\($0)", shape.type, [batch, rows, Index(side)])
+        k.output("y\($0)", shape.type, extents)
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
@@ -129,7 +134,7 @@ package enum MonarchWide {
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
             tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side),
-            as: type)
+            as: type, fold: fold)
         }
         let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
@@ -171,7 +176,7 @@ package enum MonarchWide {
             for (number, y) in outputs.enumerated() {
               let gate =
                 after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]
-              k.store(gate.map { tile.gatedResult(result, $0) } ?? result, to: y, at: at)
+              k.store(gate.map { tile.gatedResult(result, $0) } ?? result, to: y, at: at, fold: fold)
             }
           })
       }

@@ -110,10 +110,13 @@ extension PipelinedLowering {
     let columns = dealsColumns ? tile.columns / groups : tile.columns
     code.open("")
     printSettling()
-    code.line("const long long start = \(index.offset(number, reference.origin))\(settles ? " + held" : "");")
+    if reference.fold == nil {
+      code.line("const long long start = \(index.offset(number, reference.origin))\(settles ? " + held" : "");")
+    }
     code.line(
       "const int rows = \(index(tile.validRows))\(isPerRow ? "" : ", columns = \(index(tile.validColumns))");"
     )
+    let folded = reference.fold.map { index.unfolded(reference, $0, row: "row", column: "column") }
     let rowStride = reference.rowAxis.map { index.stride(number, $0) } ?? "0"
     let columnStride = reference.columnAxis.map { index.stride(number, $0) } ?? "0"
     code.line("#pragma unroll")
@@ -138,7 +141,8 @@ extension PipelinedLowering {
       )
       code.line(
         line(
-          "start + row * \(rowStride) + column * \(columnStride)", "(row < rows && column < columns)",
+          folded?.place ?? "start + row * \(rowStride) + column * \(columnStride)",
+          "(row < rows && column < columns\(folded.map { " && \($0.isThere)" } ?? ""))",
           placement.paired.contains(tile.id)
             ? half(of: "q\(tile.id)[b][2 * j + h]", tile.type) : "t\(tile.id)[b][4 * j + 2 * h + e]"))
       code.close()
@@ -160,6 +164,7 @@ extension PipelinedLowering {
     if tensor.access == .scratch { return nil }
     // A few rows are sooner written by the threads that hold them.
     if let rows = tile.validRows.constantValue, rows <= 8 { return nil }
+    if reference.fold != nil { return foldedStoreForm(tile, reference, columns: columns, adds: adds) }
     guard tensor.extents.count <= 5,
       [.float32, .bfloat16, .float16].contains(tensor.type) || tensor.type == .int32 && adds
     else { return nil }
@@ -195,6 +200,7 @@ extension PipelinedLowering {
       case .fragment(let blocks, let columns, let dealsColumns) = placement.places[tile.id],
       let rowAxis = reference.rowAxis, let columnAxis = reference.columnAxis
     else { return printPlainStore(tile, reference, adds: adds) }
+    if let fold = reference.fold { return printFoldedStore(tile, reference, fold, shared, blocks: blocks) }
     let tensor = reference.tensor
     let rank = tensor.extents.count
     // Columns of a panel, and how many of them there are.
@@ -253,12 +259,12 @@ extension PipelinedLowering {
   }
 
   /// Address of a store buffer: both in turn, or each of them.
-  private func buffer(_ number: Int, of count: Int) -> String {
+  func buffer(_ number: Int, of count: Int) -> String {
     storeBuffers == 1 ? "buffer" : count == 1 ? "buffer + turn" : "buffer + \(number * Self.storeBufferBytes)"
   }
 
   /// Writes one panel of a block of 64 rows to a store buffer.
-  private mutating func printPanel(
+  mutating func printPanel(
     _ tile: Tile, _ shared: SharedTile, _ type: ElementType, block: Int, panel: Int, buffer: String
   ) {
     let first = panel * shared.panelElements / 8

@@ -31,15 +31,20 @@ extension PipelinedLowering {
       code.close()
     case .awaitEmpty(let ring): code.line("barrier_wait(empty\(ring) + 8 * slot\(ring), phase\(ring) ^ 1);")
     case .expect(let ring):
-      code.line("barrier_expect(full\(ring) + 8 * slot\(ring), \(rings[ring].copiedBytes));")
+      if isFolded(ring) { break }
+      code.line("\(byOneThread)barrier_expect(full\(ring) + 8 * slot\(ring), \(rings[ring].copiedBytes));")
     case .copy(let tile): printCopy(tile, prefetches: false)
     case .prefetch(let tile): printCopy(tile, prefetches: true)
     case .advance(let ring):
+      if !isGroup, isFolded(ring) { printFoldedArrival(ring) }
       let stages = rings[ring].stages
       code.line(
         stages == 1
           ? "phase\(ring) ^= 1;" : "if (++slot\(ring) == \(stages)) slot\(ring) = 0, phase\(ring) ^= 1;")
-    case .awaitFull(let ring): code.line("barrier_wait(full\(ring) + 8 * slot\(ring), phase\(ring));")
+    case .awaitFull(let ring):
+      code.line("barrier_wait(full\(ring) + 8 * slot\(ring), phase\(ring));")
+      // Threads copied it, and products read it otherwise than they do.
+      if isFolded(ring) { code.line("async_fence();") }
     case .release(let ring, let behind):
       let slot = behind == 0 ? "slot\(ring)" : slotBefore(ring)
       // One lane speaks for the warp, so the others must be done with what they read.
@@ -82,6 +87,9 @@ extension PipelinedLowering {
       return
     }
     let shared = rings[ring].slots[slot]
+    if let fold = reference.fold {
+      return printFoldedCopy(number, reference, fold, ring: ring, slot: slot, prefetches: prefetches)
+    }
     let rank = reference.tensor.extents.count
     let innerAxis = rank - 1
     let outerAxis = shared.isTransposed ? reference.columnAxis : reference.rowAxis
@@ -124,9 +132,10 @@ extension PipelinedLowering {
           code.open("for (int p = 0; p < \(panels); ++p)")
         }
         code.line(
-          prefetches
+          byOneThread
+            + (prefetches
             ? "prefetch_\(rank)(&a.map[\(descriptor)], \(places));"
-            : "copy_in_\(rank)(\(slotAddress(ring, slot)) + \(offset), &a.map[\(descriptor)], full\(ring) + 8 * slot\(ring), \(places));"
+            : "copy_in_\(rank)(\(slotAddress(ring, slot)) + \(offset), &a.map[\(descriptor)], full\(ring) + 8 * slot\(ring), \(places));")
         )
         if isLoop { code.close() }
       }

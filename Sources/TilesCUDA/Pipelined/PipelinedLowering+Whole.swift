@@ -9,7 +9,7 @@ extension PipelinedLowering {
     let tensor = reference.tensor
     guard kernel.schedule.readsPairs, tile.columns % 8 == 0, tile.validRows.constantValue == tile.rows,
       tile.validColumns.constantValue == tile.columns, !placement.paired.contains(tile.id),
-      reference.paddedAxis == nil, let column = reference.columnAxis
+      reference.paddedAxis == nil, reference.fold == nil, let column = reference.columnAxis
     else { return false }
     return column == tensor.extents.count - 1 && reference.origin[column].remainder(by: 2) == 0
       && [.float32, .bfloat16, .float16].contains(tensor.type)

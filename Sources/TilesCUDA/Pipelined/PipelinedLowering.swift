@@ -19,6 +19,8 @@ package struct PipelinedLowering {
   var maps: [CUDAProgram.TensorMap] = []
   /// Tensors of which threads read two numbers at a time.
   var pairedReads: Set<Int> = []
+  /// Tensors of which threads copy rows of folded sequences.
+  var folds: Set<Int> = []
   var copyRanks: Set<Int> = []
   var prefetchRanks: Set<Int> = []
   var storeRanks: Set<Int> = []
@@ -100,7 +102,7 @@ package struct PipelinedLowering {
     let entry = CUDAProgram.entryName(kernel)
     let source = [
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.elementary,
-      Prelude.hopper, Prelude.numbers, kernel.schedule.startsEarly ? Prelude.follow : "",
+      Prelude.hopper, Prelude.numbers, (kernel.schedule.startsEarly ? Prelude.follow : "") + (folds.isEmpty ? "" : Prelude.folds),
       Prelude.packed(packedTypes), Prelude.narrow(narrowTypes),
       Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
@@ -115,7 +117,7 @@ package struct PipelinedLowering {
       sharedBytes: sharedBytes,
       grid: kernel.schedule.persists
         ? .persistent(perMultiprocessor: kernel.schedule.tasksPerCore) : .tasks, tensorMaps: maps,
-      pairedReads: pairedReads.sorted(), plan: planLines)
+      pairedReads: pairedReads.sorted(), folds: folds.sorted(), plan: planLines)
   }
 
   /// Registers that the compiler gives each thread at the most: an even share of the core's, in eights.
@@ -127,7 +129,8 @@ package struct PipelinedLowering {
   var registers: (loader: Int, group: Int)? {
     guard evenRegisters < 240 else { return nil }
     let all = evenRegisters * (groups + 1)
-    let loader = groups == 3 ? 32 : 24
+    // Threads that copy rows themselves have addresses of their own.
+    let loader = groups == 3 || rings.contains { isFolded($0.number) } ? 32 : 24
     return (loader, (all - loader) / groups / 8 * 8)
   }
 
@@ -245,7 +248,7 @@ package struct PipelinedLowering {
     code.open("if (threadIdx.x == 0)")
     for ring in rings {
       code.open("for (int i = 0; i < \(ring.stages); ++i)")
-      code.line("barrier_init(full\(ring.number) + 8 * i, 1);")
+      code.line("barrier_init(full\(ring.number) + 8 * i, \(isFolded(ring.number) ? 256 : 1));")
       code.line("barrier_init(empty\(ring.number) + 8 * i, \(4 * groups));")
       code.close()
     }
@@ -257,7 +260,9 @@ package struct PipelinedLowering {
     let outer = code
     code = CodeWriter(depth: 2)
     if let registers { code.line("registers_give<\(registers.loader)>();") }
-    printTasks(loader, head: "if (threadIdx.x == \(128 * groups))")
+    let isShared = rings.contains { isFolded($0.number) }
+    if isShared { code.line("const int thread = threadIdx.x & 127;") }
+    printTasks(loader, head: "if (\(isShared ? "true" : "threadIdx.x == \(128 * groups)"))")
     let loaderCode = code
     code = CodeWriter(depth: 2)
     if let registers { code.line("registers_take<\(registers.group)>();") }

@@ -41,7 +41,7 @@ enum DeviceArguments {
   /// Tensor maps of a program for the tensors it is given.
   ///
   /// - Throws: ``ExecutionError/argumentLayout(kernel:tensor:reason:)`` for a tensor that bulk copies cannot address, or of which threads
-  ///   cannot read two numbers at a time.
+  ///   cannot read two numbers, or a row of a folded sequence 16 bytes, at a time.
   static func tensorMaps(
     _ program: CUDAProgram, _ tensors: [Tensor]
   ) throws(ExecutionError) -> [TensorMapRequest] {
@@ -49,6 +49,14 @@ enum DeviceArguments {
       guard let reason = obstacleToPairs(tensors[number]) else { continue }
       throw .argumentLayout(
         kernel: program.kernel.name, tensor: program.kernel.tensors[number].name, reason: reason)
+    }
+    for number in program.folds {
+      let tensor = tensors[number]
+      let past = unsafe UInt(bitPattern: tensor.address) % 16
+      guard !tensor.isDense || past != 0 else { continue }
+      throw .argumentLayout(
+        kernel: program.kernel.name, tensor: program.kernel.tensors[number].name,
+        reason: past == 0 ? "it is not dense" : "it starts \(past) bytes past a multiple of 16")
     }
     var requests: [TensorMapRequest] = []
     for map in program.tensorMaps {

@@ -62,6 +62,16 @@ extension BlockLowering {
     printSize(tile)
     if views[tile.id] != nil { return code.line("o\(tile.id) = \(offset);") }
     let type = reference.tensor.type
+    if let fold = reference.fold {
+      code.open("")
+      printElements(tile) {
+        let lines = $0.index.unfolded(reference, fold, row: "row", column: "column")
+        let value = "element<\(type.cName)>((const u8 *)a.tensor[\(tensor)], \(lines.place))"
+        return $0.write(tile, "row", "column", "(\(lines.isThere) ? \(value) : 0.0f)")
+      }
+      code.close()
+      return
+    }
     guard tile.type != .q16_rows else {
       return fail("\(tile) of integer groups is loaded from a tensor that is written")
     }
@@ -84,6 +94,12 @@ extension BlockLowering {
     }
     func stride(_ axis: Int?) -> String { axis.map { index.stride(tensor.number, $0) } ?? "0" }
     code.open("")
+    if let fold = reference.fold {
+      printFoldedStore(tile, reference, fold)
+      code.close()
+      code.line("__syncthreads();")
+      return
+    }
     code.line(
       "const long long start = \(index.offset(tensor.number, reference.origin)), down = \(stride(reference.rowAxis)), across = \(stride(reference.columnAxis));"
     )
@@ -108,6 +124,18 @@ extension BlockLowering {
     }
     code.close()
     code.line("__syncthreads();")
+  }
+
+  private mutating func printFoldedStore(_ tile: Tile, _ reference: TileReference, _ fold: SequenceFold) {
+    let type = reference.tensor.type
+    code.line("const int rows = \(rows(tile)), columns = \(columns(tile));")
+    code.line("#pragma unroll 1")
+    code.open("for (int e = thread; e < rows * columns; e += \(Self.threads))")
+    code.line("const int row = e / columns, column = e % columns;")
+    let place = index.unfolded(reference, fold, row: "row", column: "column")
+    let address = "(u8 *)a.tensor[\(reference.tensor.number)] + (\(place.place)) * \(type.blockBytes)"
+    code.line("if (\(place.isThere)) \(type.cName)::put(\(address), \(read(tile, "row", "column")));")
+    code.close()
   }
 
   /// Integers and scales of whole groups of 32, a warp each.

@@ -45,10 +45,11 @@ struct RowsLayout {
       case .matmul, .transpose, .columns: isPossible = false
       case .load(let tile, let reference):
         loaded[reference.tensor.number, default: []].insert(Place(tile, reference))
-        if tile.type.isBlocked { isPossible = false }
+        if tile.type.isBlocked || reference.fold != nil { isPossible = false }
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .store(let tile, let reference):
         stored[reference.tensor.number, default: []].insert(Place(tile, reference))
+        if reference.fold != nil { isPossible = false }
         if tile.columns > 1, reference.tensor.type.blockBytes <= 2 { isNarrow = true }
       case .add(let tile, let reference):
         stored[reference.tensor.number, default: []].insert(Place(tile, reference))

@@ -126,7 +126,7 @@ struct Slabs {
     }
     return TileReference(
       tensor: reference.tensor, origin: origin, rowAxis: reference.rowAxis, columnAxis: reference.columnAxis,
-      paddedAxis: reference.paddedAxis)
+      paddedAxis: reference.paddedAxis, fold: reference.fold)
   }
 
   private func cut(_ body: [Statement], _ side: Int, _ size: Int) -> [Statement] {
