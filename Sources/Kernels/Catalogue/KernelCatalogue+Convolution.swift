@@ -116,10 +116,13 @@ extension KernelCatalogue {
       MonarchOuter.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16),
       MonarchOuter.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, gates: 1),
       MonarchOuter.Shape(MonarchConstants(radix: 4, isShifted: false), type: .bfloat16, isComplex: true),
+      folded(radix: 16, gates: 1), folded(radix: 64, gates: 0), folded(radix: 64, gates: 2), folded(radix: 8, gates: 0),
     ].flatMap { shape -> [CatalogueEntry] in
       let rows = shape.constants.rows
       let fills = outerFills(shape.constants, [rows.re, rows.im, rows.im.map { -$0 }])
-      let cases = [Case(["B": 2, "R": 64, "M": 128, "share": 2], fills)]
+      let cases = sizes(["B": 2, "R": shape.isWhole ? 64 : 88, "M": 128, "share": 2], shape.fold).map {
+        Case($0, fills)
+      }
       let tolerance = CatalogueEntry.Tolerance(
         absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6)
       return [
@@ -148,6 +151,13 @@ extension KernelCatalogue {
       ]
     }
 
+  private static func folded(radix: Int, gates: Int) -> MonarchOuter.Shape {
+    var shape = MonarchOuter.Shape(
+      MonarchConstants(radix: radix, isShifted: true), type: .float16, gates: gates)
+    (shape.foldedColumns, shape.isWhole) = (128, radix >= 16)
+    return shape
+  }
+
   private static func outerFills(
     _ constants: MonarchConstants, _ parts: [[Double]]
   ) -> [String: CatalogueEntry.Fill] {
@@ -162,6 +172,7 @@ extension KernelCatalogue {
     MonarchOuterTwofold.Shape(few: 2, type: .bfloat16),
     MonarchOuterTwofold.Shape(few: 4, type: .float16, gates: 1),
     MonarchOuterTwofold.Shape(few: 4, type: .float16),
+    folded(few: 2, gates: 0), folded(few: 4, gates: 1), folded(few: 2, gates: 2),
   ].flatMap { shape -> [CatalogueEntry] in
     let (constants, columns) = (MonarchConstants(radix: 64, isShifted: true), 64)
     let (rows, outer) = (constants.rows, constants.twiddles(columns: shape.few * columns))
@@ -171,7 +182,7 @@ extension KernelCatalogue {
       "outer_re": numbers(outer.re), "outer_im": numbers(outer.im), "inner_re": numbers(inner.re),
       "inner_im": numbers(inner.im),
     ]) { $1 }
-    let cases = [Case(["B": 2, "R": 64, "M": columns, "share": 2], fills)]
+    let cases = sizes(["B": 2, "R": 64, "M": columns, "share": 2], shape.fold).map { Case($0, fills) }
     let tolerance = CatalogueEntry.Tolerance(
       absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6)
     return [
@@ -182,6 +193,12 @@ extension KernelCatalogue {
         try MonarchOuterTwofold.inverse(shape)
       },
     ]
+  }
+
+  private static func folded(few: Int, gates: Int) -> MonarchOuterTwofold.Shape {
+    var shape = MonarchOuterTwofold.Shape(few: few, type: .float16, gates: gates)
+    shape.foldedColumns = few * 64
+    return shape
   }
 
   private static let wide: [CatalogueEntry] =

@@ -103,10 +103,25 @@ final class MonarchStages {
   /// Rows `[B, H, points]`, or part of them, as a stage sees them.
   private func view(_ tensor: Tensor, _ level: Int) -> Tensor {
     let columns = levels[level].columns
+    if isFolded(tensor) { return tensor }
     return Tensor(
       unchecked: tensor.storage, byteOffset: tensor.byteOffset, type: tensor.type,
       shape: [tensor.shape[0], tensor.shape[1] * rows(level), columns],
       strides: [tensor.strides[0], columns, 1])
+  }
+
+  /// Whether sequences are shorter than transforms: then they must be dense, from a multiple of 16 bytes on.
+  private func isFolded(_ tensor: Tensor) -> Bool { tensor.shape[2] != shape.points }
+
+  /// Whether all parts of such sequences are so.
+  func takesFolded(_ tensors: [Tensor]) -> Bool {
+    SequenceFold(rows: levels[0].constants.radix, step: levels[0].columns).holds(length: shape.length)
+      && parts().allSatisfy { part in
+        tensors.allSatisfy {
+          let own = $0.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
+          return own.isDense && own.byteOffset % 16 == 0
+        }
+      }
   }
 
   /// Outer stages of gradients of filters back: planes float32 `[channels, points]` to the gradient of that shape.
@@ -130,6 +145,7 @@ final class MonarchStages {
     for level in levels.indices {
       var stage = outer(level, planes[0])
       stage.gates = level == 0 && gate != nil ? 1 : 0
+      stage.foldedColumns = level == 0 && isFolded(x) ? levels[0].columns : nil
       let kernel = try forwards[stage] ?? executor.compile(try MonarchOuter.forward(stage))
       forwards[stage] = kernel
       try run(kernel, level, level == 0 ? [x] + gates : planes, planes)
@@ -138,10 +154,20 @@ final class MonarchStages {
 
   /// Back: the planes to y, or, for each gate, times that to its own.
   func inverse(_ planes: [Tensor], gates: [Tensor], to y: [Tensor]) throws {
-    if let few { return try runTwofold(few, gates: gates.count, isBack: true, planes + gates, y) }
+    if let few {
+      // Two results at once have no room beside more than two tiles.
+      guard few > 2, gates.count > 1 else {
+        return try runTwofold(few, gates: gates.count, isBack: true, planes + gates, y)
+      }
+      for (gate, target) in zip(gates, y) {
+        try runTwofold(few, gates: 1, isBack: true, planes + [gate], [target])
+      }
+      return
+    }
     for level in levels.indices.reversed() {
       var stage = outer(level, planes[0])
       stage.gates = level == 0 ? gates.count : 0
+      stage.foldedColumns = level == 0 && isFolded(y[0]) ? levels[0].columns : nil
       let kernel = try inverses[stage] ?? executor.compile(try MonarchOuter.inverse(stage))
       inverses[stage] = kernel
       try run(kernel, level, planes + (level == 0 ? gates : []), level == 0 ? y : planes)
@@ -157,7 +183,8 @@ final class MonarchStages {
   private func runTwofold(
     _ few: Int, gates: Int, isBack: Bool, _ inputs: [Tensor], _ outputs: [Tensor]
   ) throws {
-    let stage = MonarchOuterTwofold.Shape(few: few, type: shape.type, gates: gates)
+    var stage = MonarchOuterTwofold.Shape(few: few, type: shape.type, gates: gates)
+    stage.foldedColumns = (inputs + outputs).contains(where: isFolded) ? levels[0].columns : nil
     let kernel =
       try twofold[isBack]?[stage]
       ?? executor.compile(
@@ -165,13 +192,14 @@ final class MonarchStages {
     twofold[isBack, default: [:]][stage] = kernel
     let (side, columns) = (MonarchConstants.side, levels[1].columns)
     let views = (inputs + outputs).map { tensor in
-      Tensor(
+      if isFolded(tensor) { return tensor }
+      return Tensor(
         unchecked: tensor.storage, byteOffset: tensor.byteOffset, type: tensor.type,
         shape: [tensor.shape[0], tensor.shape[1] * side, few, columns],
         strides: [tensor.strides[0], few * columns, columns, 1])
     }
     let share = MonarchConvolution.share(
-      batch: views[0].shape[0], tiles: views[0].shape[1] / side * (columns / stage.width),
+      batch: inputs[0].shape[0], tiles: inputs[0].shape[1] * (columns / stage.width),
       slots: 2 * executor.cores)
     try kernel.run([matrices[0]] + twiddles[0] + twiddles[1] + views, integers: [share])
   }
@@ -187,7 +215,7 @@ final class MonarchStages {
   ) throws {
     let side = MonarchConstants.side
     let views = (inputs + outputs).map { view($0, level) }
-    let tiles = (views[0].shape[1] + side - 1) / side * (levels[level].columns / side)
+    let tiles = (inputs[0].shape[1] * rows(level) + side - 1) / side * (levels[level].columns / side)
     let share = MonarchConvolution.share(
       batch: views[0].shape[0], tiles: tiles, slots: 2 * executor.cores)
     try kernel.run([matrices[level]] + twiddles[level] + views, integers: [share])

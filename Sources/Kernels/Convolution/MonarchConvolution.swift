@@ -212,8 +212,8 @@ package final class MonarchConvolution {
   /// Whether such sequences, shorter than the transform, can be seen folded in its rows.
   private func takesFolded(_ tensors: [Tensor]) -> Bool {
     let side = MonarchConstants.side
-    return (stages == nil || wide != nil)
-      && SequenceFold(rows: shape.points / side, step: side).holds(length: shape.length)
+    if wide == nil, let stages { return stages.takesFolded(tensors) }
+    return SequenceFold(rows: shape.points / side, step: side).holds(length: shape.length)
       && tensors.allSatisfy { $0.isDense && $0.byteOffset % 16 == 0 }
   }
 

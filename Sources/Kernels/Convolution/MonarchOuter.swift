@@ -19,6 +19,11 @@ package enum MonarchOuter {
     package var gates = 0
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
+    /// Numbers of a row, where sequences of the far side are shorter than transforms, and their rows folded.
+    package var foldedColumns: Int?
+
+    /// How sequences of the far side lie in rows.
+    package var fold: SequenceFold? { foldedColumns.map { SequenceFold(rows: constants.radix, step: $0) } }
 
     /// A stage without gates.
     package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false, gates: Int = 0) {
@@ -27,7 +32,8 @@ package enum MonarchOuter {
 
     var variant: String {
       "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")"
-        + "\(gates > 0 ? "_gated\(gates)" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(gates > 0 ? "_gated\(gates)" : "")\(isWhole ? "" : "_ragged")"
+        + "\(foldedColumns.map { "_folded\($0)" } ?? "")_\(type.rawValue)"
     }
   }
 
@@ -70,15 +76,25 @@ package enum MonarchOuter {
 
     var extents: [Index] { [batch, rows, columns] }
 
-    func inputs(_ names: [String]) -> [TensorParameter] {
-      names.map { k.input($0, shape.type, extents) }
+    /// Extents of tensors of the far side.
+    private var far: [Index] { shape.fold == nil ? extents : [batch, k.extent("H"), k.extent("L")] }
+
+    /// How a tensor's sequences lie in rows, if they are folded.
+    func fold(_ tensor: TensorParameter) -> SequenceFold? { tensor.extents == extents ? nil : shape.fold }
+
+    func inputs(_ names: [String], isFar: Bool) -> [TensorParameter] {
+      names.map { k.input($0, shape.type, isFar ? far : extents) }
     }
 
-    func outputs(_ names: [String]) -> [TensorParameter] {
-      names.map { k.output($0, shape.type, extents) }
+    func outputs(_ names: [String], isFar: Bool) -> [TensorParameter] {
+      names.map { k.output($0, shape.type, isFar ? far : extents) }
     }
 
-    var gates: [TensorParameter] { inputs((0..<shape.gates).map { "gate\($0)" }) }
+    var gates: [TensorParameter] { inputs((0..<shape.gates).map { "gate\($0)" }, isFar: true) }
+
+    func store(_ tile: Tile, to tensor: TensorParameter, at: [Index]) {
+      k.store(tile, to: tensor, at: at, fold: fold(tensor))
+    }
 
     /// Records what a task does with its matrices, its twiddles and the place of each tile.
     func grid(
@@ -95,10 +111,14 @@ package enum MonarchOuter {
         func load(_ tensor: TensorParameter, _ at: [Index], _ validColumns: Index) -> Tile {
           k.load(
             tensor, at: at, rows: MonarchOuter.side, columns: MonarchOuter.side, validRows: valid,
-            validColumns: validColumns)
+            validColumns: validColumns, fold: tensor.number == stack.number ? nil : fold(tensor))
         }
         let matrices = (0..<(shape.isComplex ? 3 : 2)).map { load(stack, [Index($0), 0, 0], valid) }
-        let t = twiddles.map { load($0, [0, column], side) }
+        let t = twiddles.map {
+          k.load(
+            $0, at: [0, column], rows: MonarchOuter.side, columns: MonarchOuter.side, validRows: valid,
+            validColumns: side)
+        }
         let first = task[1] * share
         k.pipeline(
           steps: (batch - first).min(share), stages: tensors.count > 2 ? 1 : 2,
@@ -112,13 +132,13 @@ package enum MonarchOuter {
   }
 
   /// Arguments: ``matrices(_:)``, ``twiddles(_:columns:)``, inputs `[B, R, M]` (re and im where complex), the gate, where
-  /// there is one, then results re and im likewise; R rows are channels · radix. Integer: how many rows of the batch a
+  /// there is one, then results re and im likewise; R rows are channels · radix; folded sequences `[B, H, L]`. Integer: how many rows of the batch a
   /// task visits.
   package static func forward(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_outer_\(shape.variant)") { k in
       let stage = Stage(k, shape)
-      let inputs = stage.inputs(shape.isComplex ? ["x_re", "x_im"] : ["x"]) + stage.gates
-      let outputs = stage.outputs(["y_re", "y_im"])
+      let inputs = stage.inputs(shape.isComplex ? ["x_re", "x_im"] : ["x"], isFar: true) + stage.gates
+      let outputs = stage.outputs(["y_re", "y_im"], isFar: false)
       stage.grid(loading: inputs) { matrices, twiddles, tiles, at in
         let x = shape.gates > 0 ? k.cast(k.map(.multiply, tiles[0], tiles[1]), to: shape.type) : tiles[0]
         let (re, im) = (k.matmul(matrices[0], x), k.matmul(matrices[1], x))
@@ -138,9 +158,9 @@ package enum MonarchOuter {
   package static func inverse(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_outer_inverse_\(shape.variant)") { k in
       let stage = Stage(k, shape)
-      let inputs = stage.inputs(["x_re", "x_im"]) + stage.gates
+      let inputs = stage.inputs(["x_re", "x_im"], isFar: false) + stage.gates
       let outputs = stage.outputs(
-        (0..<(shape.isComplex ? 2 : max(1, shape.gates))).map { "y\($0)" })
+        (0..<(shape.isComplex ? 2 : max(1, shape.gates))).map { "y\($0)" }, isFar: true)
       stage.grid(loading: inputs) { matrices, twiddles, tiles, at in
         let turned = MonarchTile.product(
           MonarchTile.Pair(re: tiles[0], im: tiles[1]), twiddles, k, conjugated: true)
@@ -151,11 +171,11 @@ package enum MonarchOuter {
         guard !shape.isComplex else {
           let imaginary = k.matmul(matrices[0], x.im, transposesLeft: true)
           k.matmul(into: imaginary, matrices[2], x.re, transposesLeft: true)
-          k.store(y, to: outputs[0], at: at)
-          return k.store(imaginary, to: outputs[1], at: at)
+          stage.store(y, to: outputs[0], at: at)
+          return stage.store(imaginary, to: outputs[1], at: at)
         }
         for (number, output) in outputs.enumerated() {
-          k.store(shape.gates == 0 ? y : k.map(.multiply, y, tiles[2 + number]), to: output, at: at)
+          stage.store(shape.gates == 0 ? y : k.map(.multiply, y, tiles[2 + number]), to: output, at: at)
         }
       }
     }

@@ -15,13 +15,20 @@ package enum MonarchOuterTwofold {
     package var type: ElementType
     /// Gates by which inputs forth, or results back, are multiplied, each for a tensor of its own.
     package var gates = 0
+    /// Numbers of a row of the first stage, where sequences of the far side are shorter than transforms, and their rows folded.
+    package var foldedColumns: Int?
+
+    /// How sequences of the far side lie in rows.
+    package var fold: SequenceFold? {
+      foldedColumns.map { SequenceFold(rows: MonarchConstants.side, step: $0) }
+    }
 
     /// Stages without gates.
     package init(few: Int, type: ElementType, gates: Int = 0) {
       (self.few, self.type, self.gates) = (few, type, gates)
     }
 
-    var variant: String { "\(few)\(gates > 0 ? "_gated\(gates)" : "")_\(type.rawValue)" }
+    var variant: String { "\(few)\(gates > 0 ? "_gated\(gates)" : "")\(foldedColumns.map { "_folded\($0)" } ?? "")_\(type.rawValue)" }
 
     /// Columns of a tile: sums of all tiles, real and imaginary, take half of a group's registers.
     var width: Int { min(32, 128 / few) }
@@ -55,26 +62,40 @@ package enum MonarchOuterTwofold {
     var tiles: Range<Int> { 0..<shape.few }
 
     /// Tensors `[B, R, few, M]`, where a row of R holds what lies between two inputs of the first stage.
-    func tensors(_ names: [String], _ make: (String, ElementType, [Index]) -> TensorParameter)
-      -> [TensorParameter]
-    { names.map { make($0, shape.type, [batch, rows, Index(shape.few), columns]) } }
+    ///
+    /// - Parameter isFar: whether sequences may be folded.
+    func tensors(
+      _ names: [String], isFar: Bool, _ make: (String, ElementType, [Index]) -> TensorParameter
+    ) -> [TensorParameter] {
+      let extents =
+        isFar && shape.fold != nil
+        ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(shape.few), columns]
+      return names.map { make($0, shape.type, extents) }
+    }
 
     var gates: [TensorParameter] {
-      tensors((0..<shape.gates).map { "gate\($0)" }) { k.input($0, $1, $2) }
+      tensors((0..<shape.gates).map { "gate\($0)" }, isFar: true) { k.input($0, $1, $2) }
     }
 
     /// One of the few tiles of a tensor.
     func load(_ tensor: TensorParameter, _ at: [Index], _ number: Int) -> Tile {
       k.load(
-        tensor, at: place(at, number), rows: side, columns: shape.width, rowAxis: 1, validRows: Index(side),
-        validColumns: Index(shape.width))
+        tensor, at: place(tensor, at, number), rows: side, columns: shape.width, rowAxis: 1,
+        validRows: Index(side), validColumns: Index(shape.width), fold: fold(tensor))
     }
 
     func store(_ tile: Tile, _ tensor: TensorParameter, _ at: [Index], _ number: Int) {
-      k.store(tile, to: tensor, at: place(at, number), rowAxis: 1)
+      k.store(tile, to: tensor, at: place(tensor, at, number), rowAxis: 1, fold: fold(tensor))
     }
 
-    private func place(_ at: [Index], _ number: Int) -> [Index] { [at[0], at[1], Index(number), at[2]] }
+    private func fold(_ tensor: TensorParameter) -> SequenceFold? {
+      tensor.extents.count == 3 ? shape.fold : nil
+    }
+
+    private func place(_ tensor: TensorParameter, _ at: [Index], _ number: Int) -> [Index] {
+      guard let fold = fold(tensor) else { return [at[0], at[1], Index(number), at[2]] }
+      return [at[0], at[1], at[2] + Index(number * (fold.step / shape.few))]
+    }
 
     /// Records what a task does with its matrices, its factors and the place of each step. `stages`: where there are two,
     /// factors of columns come ahead with the inputs, since there are no registers for their addresses.
@@ -205,8 +226,8 @@ package enum MonarchOuterTwofold {
   package static func forward(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_outer_twofold_\(shape.variant)") { k in
       let passes = Passes(k, shape)
-      let inputs = passes.tensors(["x"]) { k.input($0, $1, $2) } + passes.gates
-      let outputs = passes.tensors(["y_re", "y_im"]) { k.output($0, $1, $2) }
+      let inputs = passes.tensors(["x"], isFar: true) { k.input($0, $1, $2) } + passes.gates
+      let outputs = passes.tensors(["y_re", "y_im"], isFar: false) { k.output($0, $1, $2) }
       passes.grid(stages: 2, loading: inputs) { matrices, factors, tiles, at in
         let parts = factors.combined(Array(passes.tiles), conjugated: false) { number in
           let x =
@@ -227,9 +248,9 @@ package enum MonarchOuterTwofold {
   package static func inverse(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_outer_twofold_inverse_\(shape.variant)") { k in
       let passes = Passes(k, shape)
-      let inputs = passes.tensors(["x_re", "x_im"]) { k.input($0, $1, $2) }
+      let inputs = passes.tensors(["x_re", "x_im"], isFar: false) { k.input($0, $1, $2) }
       let gates = passes.gates
-      let outputs = passes.tensors((0..<max(1, shape.gates)).map { "y\($0)" }) { k.output($0, $1, $2) }
+      let outputs = passes.tensors((0..<max(1, shape.gates)).map { "y\($0)" }, isFar: true) { k.output($0, $1, $2) }
       passes.grid(stages: 1, loading: inputs) { matrices, factors, tiles, at in
         let own = gates.map { gate in passes.tiles.map { passes.load(gate, at, $0) } }
         let parts = factors.combined(Array(passes.tiles), conjugated: true) {

@@ -4,119 +4,41 @@ internal import Tiles
 /// Rows of folded sequences, which begin and end anywhere, so that bulk copies cannot bring them: all threads of the loader copy pieces
 /// of 16 bytes, and those of a group store them.
 extension PipelinedLowering {
-  /// Pieces of a row, each of which a thread copies.
-  private static let pieces = 8
+  /// Threads that share the pieces of a tile: those of the loader, or of a group.
+  private static let threads = 128
+  /// Bytes of a panel that they copy at a time.
+  private static let turnBytes = 16 * threads
 
-  /// Whether threads fill the ring.
-  func isFolded(_ ring: Int) -> Bool {
-    placement.places.contains { tile, place in
-      if case .ring(ring, _) = place { placement.references[tile]?.fold != nil } else { false }
+  // MARK: Rings
+
+  /// Tiles of a ring and what they are loaded from.
+  private func members(_ ring: Int) -> [(slot: Int, reference: TileReference)] {
+    placement.places.compactMap { tile, place in
+      guard case .ring(ring, let slot) = place, let reference = placement.references[tile] else { return nil }
+      return (slot, reference)
     }
   }
+
+  /// Whether threads fill a part of the ring.
+  func isFolded(_ ring: Int) -> Bool { members(ring).contains { $0.reference.fold != nil } }
+
+  /// Bytes of a stage that bulk copies bring.
+  func bulkBytes(_ ring: Int) -> Int {
+    let folded = Set(members(ring).filter { $0.reference.fold != nil }.map(\.slot))
+    guard !folded.isEmpty else { return rings[ring].copiedBytes }
+    return rings[ring].slots.indices.filter { !folded.contains($0) }.reduce(0) { $0 + rings[ring].slots[$1].bytes }
+  }
+
+  /// Arrivals that fill a stage: of a thread that has asked for bulk copies, and twice of each that copies itself.
+  func arrivals(_ ring: Int) -> Int {
+    isFolded(ring) ? 2 * Self.threads + (bulkBytes(ring) > 0 ? 1 : 0) : 1
+  }
+
+  /// Whether all threads of the loader run.
+  var sharesLoads: Bool { rings.contains { isFolded($0.number) } }
 
   /// What precedes what one thread of the loader does where all of them run.
-  var byOneThread: String {
-    !isGroup && rings.contains { isFolded($0.number) } ? "if (thread == 0) " : ""
-  }
-
-  /// Whether rows of a tile are whole pieces of 16 bytes.
-  private func hasPieces(_ shared: SharedTile, _ reference: TileReference, columns: Int) -> Bool {
-    let last = reference.tensor.extents.count - 1
-    return shared.type.blockBytes == 2 && shared.panelElements == 8 * Self.pieces && !shared.isTransposed
-      && shared.inner == columns && columns <= reference.fold?.step ?? 0
-      && reference.origin[last].remainder(by: SequenceFold.alignment) == 0
-  }
-
-  /// Copies rows of a tile, zeros where a sequence has none.
-  mutating func printFoldedCopy(
-    _ number: Int, _ reference: TileReference, _ fold: SequenceFold, ring: Int, slot: Int, prefetches: Bool
-  ) {
-    let shared = rings[ring].slots[slot]
-    guard let tile = placement.tiles[number], hasPieces(shared, reference, columns: tile.columns),
-      tile.validColumns.constantValue == tile.columns,
-      !rings[ring].slots.contains(where: \.isVector)
-    else { return fail("rows of \(reference.tensor.name) cannot be copied by threads; take whole rows of 64 numbers") }
-    folds.insert(reference.tensor.number)
-    code.open("")
-    let rows = printSequences(tile, reference, fold)
-    for panel in 0..<shared.panels {
-      code.line("#pragma unroll \(prefetches ? 1 : Self.unrolled)")
-      code.open("for (int i = thread; i < \(tile.rows * (prefetches ? 1 : Self.pieces)); i += 128)")
-      code.line("const int row = \(prefetches ? "i" : "i >> 3");")
-      let column = "\(prefetches ? 0 : 8) * (i & 7) + \(panel * shared.panelElements)"
-      let piece = rows.piece(column)
-      for line in piece.lines { code.line(line) }
-      if prefetches {
-        code.line("prefetch_folded(\(piece.arguments));")
-      } else {
-        code.line(
-          "copy_folded(\(slotAddress(ring, slot)) + swizzled<128, \(shared.panelBytes)>(row, 2 * (\(column))), \(piece.arguments));"
-        )
-      }
-      code.close()
-    }
-    code.close()
-  }
-
-  /// Pieces that a thread of the loader has in hand at a time.
-  private static let unrolled = 2
-
-  /// How what the rows of a tile have in common is named.
-  private struct FoldedRows {
-    let fold: SequenceFold
-    /// Whether the tile is a part of one sequence, rather than some of them.
-    let isPart: Bool
-    /// From one sequence to the next.
-    let stride: String
-    /// Whether all rows are there.
-    let isWhole: Bool
-
-    /// Lines that set `at`, the number of its sequence with which a piece of row `row` begins, and arguments that say where it lies.
-    func piece(_ column: String) -> (lines: [String], arguments: String) {
-      let length = isWhole ? "length" : "row < valid ? length : 0"
-      if isPart {
-        return (["const int at = start + row * \(fold.step) + \(column);"], "place, at, \(length)")
-      }
-      return (
-        [
-          "const u32 own = (u32)row / \(fold.rows);",
-          "const int at = start + row % \(fold.rows) * \(fold.step) + \(column) - (int)((begun + own) * (u32)length % \(SequenceFold.alignment)u);",
-        ], "place + \(stride) * own, at, \(length)"
-      )
-    }
-  }
-
-  /// Prints where the sequences of a tile lie.
-  private mutating func printSequences(
-    _ tile: Tile, _ reference: TileReference, _ fold: SequenceFold
-  ) -> FoldedRows {
-    let (number, extents) = (reference.tensor.number, reference.tensor.extents)
-    let last = extents.count - 1
-    let origin = reference.origin[last - 1]
-    let (few, many) = (min(tile.rows, fold.rows), max(tile.rows, fold.rows))
-    if origin.remainder(by: few) != 0 || many % few != 0 {
-      fail("rows of \(reference.tensor.name) are neither whole sequences nor a part of one")
-    }
-    let isPart = fold.rows == many
-    let before = Array(reference.origin[..<(last - 1)])
-    let leading = zip(before, extents).reduce(Index(0)) { $0 * $1.1 + $1.0 } * extents[last - 1]
-    let rows = FoldedRows(
-      fold: fold, isPart: isPart, stride: index.stride(number, last - 1),
-      isWhole: tile.validRows.constantValue == tile.rows)
-    code.line("const u32 line = (u32)\(index(origin)), first = line / \(fold.rows);")
-    code.line("const u32 begun = (u32)\(index(leading)) + first;")
-    code.line("const int length = \(index(extents[last]));")
-    if !rows.isWhole { code.line("const int valid = \(index(tile.validRows));") }
-    let column = index(reference.origin[last])
-    code.line(
-      isPart
-        ? "const int start = (int)(line % \(fold.rows)) * \(fold.step) + \(column) - (int)(begun * (u32)length % \(SequenceFold.alignment)u);"
-        : "const int start = \(column);")
-    code.line(
-      "unsigned short *const place = (unsigned short *)a.tensor[\(number)] + (\(index.offset(number, before)) + \(rows.stride) * first);"
-    )
-    return rows
-  }
+  var byOneThread: String { !isGroup && sharesLoads ? "if (thread == 0) " : "" }
 
   /// Lets the groups know, once this thread's copies have arrived and what it wrote itself may be read.
   mutating func printFoldedArrival(_ ring: Int) {
@@ -125,13 +47,44 @@ extension PipelinedLowering {
     code.line("barrier_arrive(full\(ring) + 8 * slot\(ring));")
   }
 
+  // MARK: Copies
+
+  /// Whether rows of a tile are whole pieces, of which each turn of the threads takes whole rows.
+  private func hasPieces(_ tile: Tile, _ shared: SharedTile, _ reference: TileReference) -> Bool {
+    let last = reference.tensor.extents.count - 1
+    return shared.type.blockBytes == 2 && !shared.isTransposed && shared.span >= 64 && shared.inner == tile.columns
+      && tile.columns <= reference.fold?.step ?? 0 && tile.validColumns.constantValue == tile.columns
+      && tile.rows % (Self.turnBytes / shared.span) == 0
+      && reference.origin[last].remainder(by: SequenceFold.alignment) == 0
+  }
+
+  /// Copies rows of a tile, zeros where a sequence has none.
+  mutating func printFoldedCopy(
+    _ number: Int, _ reference: TileReference, _ fold: SequenceFold, ring: Int, slot: Int, prefetches: Bool
+  ) {
+    let shared = rings[ring].slots[slot]
+    guard let tile = placement.tiles[number], hasPieces(tile, shared, reference) else {
+      return fail("rows of \(reference.tensor.name) cannot be copied by threads; take whole rows of 32 or 64 numbers")
+    }
+    folds.insert(reference.tensor.number)
+    code.open("")
+    let rows = printSequences(tile, reference, fold, shared, first: "0")
+    for panel in 0..<shared.panels {
+      let column = panel * shared.panelElements
+      let to = "\(slotAddress(ring, slot)) + \(panel * shared.panelBytes) + own"
+      rows.forEachTurn(tile.rows, &code) { turn, at in
+        if prefetches { return "if (piece == 0) prefetch_folded(\(at.place), \(at.number) + \(column), \(at.length));" }
+        let place = "\(to) + \(turn) * \(Self.turnBytes), \(at.place), \(at.number) + \(column), \(at.length)"
+        return "copy_folded(\(place), \(at.begins));"
+      }
+    }
+    code.close()
+  }
+
   /// How a fragment leaves through a buffer for a panel of 64 rows; `nil` where threads store each number.
   func foldedStoreForm(_ tile: Tile, _ reference: TileReference, columns: Int, adds: Bool) -> SharedTile? {
     let shared = SharedTile(type: reference.tensor.type, outer: 64, inner: columns, isTransposed: false)
-    guard !adds, hasPieces(shared, reference, columns: tile.columns), shared.panels == 1,
-      tile.validColumns.constantValue == tile.columns
-    else { return nil }
-    return shared
+    return !adds && shared.panels == 1 && hasPieces(tile, shared, reference) ? shared : nil
   }
 
   mutating func printFoldedStore(
@@ -145,24 +98,101 @@ extension PipelinedLowering {
       printPanel(tile, shared, reference.tensor.type, block: block, panel: 0, buffer: buffer)
       code.line("group_barrier(2 + group, 128);")
       code.open("")
-      let rows = printSequences(tile, reference, fold)
-      code.line("#pragma unroll \(Self.unrolled)")
-      code.open("for (int i = thread; i < \(64 * Self.pieces); i += 128)")
-      let first = groups * blocks == 1 ? "" : " + group * \(64 * blocks) + \(64 * block)"
-      code.line("const int row = (i >> 3)\(first);")
-      let piece = rows.piece("8 * (i & 7)")
-      for line in piece.lines { code.line(line) }
-      code.line(
-        "store_folded(\(piece.arguments), \(buffer) + swizzled<\(shared.span), 0>(i >> 3, 16 * (i & 7)));")
-      code.close()
+      let first = groups * blocks == 1 ? "0" : "group * \(64 * blocks) + \(64 * block)"
+      let rows = printSequences(tile, reference, fold, shared, first: first)
+      rows.forEachTurn(64, &code) { turn, at in
+        "store_folded(\(at.place), \(at.number), \(at.length), \(buffer) + own + \(turn) * \(Self.turnBytes), \(at.begins));"
+      }
       code.close()
       if storeBuffers > 1 { code.line("turn ^= \(Self.storeBufferBytes);") }
     }
   }
+
+  // MARK: Sequences
+
+  /// How what the rows of a tile have in common is named.
+  private struct FoldedRows {
+    let fold: SequenceFold
+    /// Whether the tile is a part of one sequence, rather than some of them.
+    let isPart: Bool
+    /// From one sequence to the next.
+    let stride: String
+    /// Whether all rows are there.
+    let isWhole: Bool
+    /// Rows that the threads copy at a time.
+    let rows: Int
+
+    /// Where a piece lies: its sequence, the number of it that the piece begins with, and that behind its last; and whether numbers before
+    /// the first need be thought of.
+    typealias Piece = (place: String, number: String, length: String, begins: String)
+
+    /// Prints a line for each turn of the threads; `at` is of the thread's piece of the first turn, whose row is `row`.
+    func forEachTurn(_ count: Int, _ code: inout CodeWriter, _ line: (_ turn: String, Piece) -> String) {
+      code.line("#pragma unroll")
+      code.open("for (int k = 0; k < \(count / rows); ++k)")
+      let length = isWhole ? "length" : "row + \(rows) * k < valid ? length : 0"
+      if isPart {
+        code.line(line("k", ("place", "at + \(rows * fold.step) * k", length, "k == 0")))
+      } else if fold.rows <= rows {
+        // The same row of later sequences.
+        let skip = rows / fold.rows
+        code.line("const int moved = (int)((begun + \(skip) * k) * (u32)length % \(SequenceFold.alignment)u);")
+        code.line(line("k", ("place + \(stride) * (\(skip) * k)", "at - moved", length, "true")))
+      } else {
+        let turns = fold.rows / rows
+        code.line("const int later = k / \(turns), moved = (int)((begun + later) * (u32)length % \(SequenceFold.alignment)u);")
+        code.line(
+          line(
+            "k",
+            (
+              "place + \(stride) * later", "at + \(rows * fold.step) * (k % \(turns)) - moved", length,
+              "k % \(turns) == 0"
+            )))
+      }
+      code.close()
+    }
+  }
+
+  /// Prints where the sequences of a tile lie, for the threads that share its pieces.
+  private mutating func printSequences(
+    _ tile: Tile, _ reference: TileReference, _ fold: SequenceFold, _ shared: SharedTile, first: String
+  ) -> FoldedRows {
+    let (number, extents) = (reference.tensor.number, reference.tensor.extents)
+    let last = extents.count - 1
+    let origin = reference.origin[last - 1]
+    let (few, many) = (min(tile.rows, fold.rows), max(tile.rows, fold.rows))
+    let pieces = shared.span / 16
+    let rows = FoldedRows(
+      fold: fold, isPart: fold.rows == many, stride: index.stride(number, last - 1),
+      isWhole: tile.validRows.constantValue == tile.rows, rows: Self.threads / pieces)
+    if origin.remainder(by: few) != 0 || many % few != 0
+      || max(fold.rows, rows.rows) % min(fold.rows, rows.rows) != 0
+    {
+      fail("rows of \(reference.tensor.name) are neither whole sequences nor a part of one")
+    }
+    let before = Array(reference.origin[..<(last - 1)])
+    let leading = zip(before, extents).reduce(Index(0)) { $0 * $1.1 + $1.0 } * extents[last - 1]
+    code.line("const int piece = thread % \(pieces), row = thread / \(pieces) + \(first);")
+    code.line("const u32 own = swizzled<\(shared.span), 0>(thread / \(pieces), 16 * piece);")
+    code.line("const int length = \(index(extents[last]));")
+    if !rows.isWhole { code.line("const int valid = \(index(tile.validRows));") }
+    let later = rows.isPart ? "" : " + row / \(fold.rows)"
+    code.line("const u32 line = (u32)\(index(origin)), sequence = line / \(fold.rows)\(later);")
+    code.line("const u32 begun = (u32)\(index(leading)) + sequence;")
+    let column = index(reference.origin[last])
+    code.line(
+      rows.isPart
+        ? "const int at = ((int)(line % \(fold.rows)) + row) * \(fold.step) + \(column) + 8 * piece - (int)(begun * (u32)length % \(SequenceFold.alignment)u);"
+        : "const int at = row % \(fold.rows) * \(fold.step) + \(column) + 8 * piece;")
+    code.line(
+      "unsigned short *const place = (unsigned short *)a.tensor[\(number)] + (\(index.offset(number, before)) + \(rows.stride) * sequence);"
+    )
+    return rows
+  }
 }
 
 extension Prelude {
-  /// Pieces of eight numbers of a sequence, of which some may lie before its first or behind its last.
+  /// Pieces of eight numbers of a sequence, of which some may lie before its first or behind its last. `begins`: whether some may lie before.
   static let folds = """
     __device__ __forceinline__ void copies_arrive(u32 barrier) {
       asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
@@ -170,33 +200,35 @@ extension Prelude {
     __device__ __forceinline__ u32 number_16(const unsigned short *from, int at, int length) {
       return (u32)at < (u32)length ? from[at] : 0;
     }
-    __device__ __forceinline__ void copy_folded(u32 to, const unsigned short *from, int at, int length) {
-      if (at >= 0) {
-        const int bytes = max(0, min(16, 2 * (length - at)));
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-                     ::"r"(to), "l"(bytes > 0 ? from + at : from - ((unsigned long long)from % 16) / 2), "r"(bytes) : "memory");
-      } else {
+    __device__ __forceinline__ void copy_folded(u32 to, const unsigned short *from, int at, int length, bool begins) {
+      if (begins && at < 0) {
     #pragma unroll 1
         for (int j = 0; j < 8; j += 2) {
           const u32 two = number_16(from, at + j, length) | number_16(from, at + j + 1, length) << 16;
           asm volatile("st.shared.b32 [%0], %1;" ::"r"(to + 2 * j), "r"(two) : "memory");
         }
+      } else {
+        // What is not there is not read, and zero.
+        const int bytes = max(0, min(16, 2 * (length - at)));
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from + at), "r"(bytes) : "memory");
       }
     }
     __device__ __forceinline__ void prefetch_folded(const unsigned short *from, int at, int length) {
       at = max(at, 0);
       if (at < length) asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at));
     }
-    __device__ __forceinline__ void store_folded(unsigned short *to, int at, int length, u32 from) {
+    __device__ __forceinline__ void store_folded(unsigned short *to, int at, int length, u32 from, bool begins) {
       u32 w[4];
       asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
                    : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "r"(from) : "memory");
-      if (at >= 0 && at + 8 <= length) {
+      if ((!begins || at >= 0) && at + 8 <= length) {
         *(uint4 *)(to + at) = make_uint4(w[0], w[1], w[2], w[3]);
       } else {
-    #pragma unroll
-        for (int j = 0; j < 8; ++j)
-          if ((u32)(at + j) < (u32)length) to[at + j] = (unsigned short)(w[j / 2] >> 16 * (j & 1));
+    #pragma unroll 1
+        for (int j = 0; j < 8; ++j) {
+          if ((u32)(at + j) < (u32)length) to[at + j] = (unsigned short)w[0];
+          w[0] = w[0] >> 16 | w[1] << 16, w[1] = w[1] >> 16 | w[2] << 16, w[2] = w[2] >> 16 | w[3] << 16, w[3] >>= 16;
+        }
       }
     }
     """

@@ -31,8 +31,8 @@ extension PipelinedLowering {
       code.close()
     case .awaitEmpty(let ring): code.line("barrier_wait(empty\(ring) + 8 * slot\(ring), phase\(ring) ^ 1);")
     case .expect(let ring):
-      if isFolded(ring) { break }
-      code.line("\(byOneThread)barrier_expect(full\(ring) + 8 * slot\(ring), \(rings[ring].copiedBytes));")
+      if bulkBytes(ring) == 0 { break }
+      code.line("\(byOneThread)barrier_expect(full\(ring) + 8 * slot\(ring), \(bulkBytes(ring)));")
     case .copy(let tile): printCopy(tile, prefetches: false)
     case .prefetch(let tile): printCopy(tile, prefetches: true)
     case .advance(let ring):

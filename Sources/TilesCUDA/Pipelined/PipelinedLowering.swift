@@ -130,7 +130,7 @@ package struct PipelinedLowering {
     guard evenRegisters < 240 else { return nil }
     let all = evenRegisters * (groups + 1)
     // Threads that copy rows themselves have addresses of their own.
-    let loader = groups == 3 || rings.contains { isFolded($0.number) } ? 32 : 24
+    let loader = groups == 3 || sharesLoads ? 32 : 24
     return (loader, (all - loader) / groups / 8 * 8)
   }
 
@@ -248,7 +248,7 @@ package struct PipelinedLowering {
     code.open("if (threadIdx.x == 0)")
     for ring in rings {
       code.open("for (int i = 0; i < \(ring.stages); ++i)")
-      code.line("barrier_init(full\(ring.number) + 8 * i, \(isFolded(ring.number) ? 256 : 1));")
+      code.line("barrier_init(full\(ring.number) + 8 * i, \(arrivals(ring.number)));")
       code.line("barrier_init(empty\(ring.number) + 8 * i, \(4 * groups));")
       code.close()
     }
@@ -260,9 +260,8 @@ package struct PipelinedLowering {
     let outer = code
     code = CodeWriter(depth: 2)
     if let registers { code.line("registers_give<\(registers.loader)>();") }
-    let isShared = rings.contains { isFolded($0.number) }
-    if isShared { code.line("const int thread = threadIdx.x & 127;") }
-    printTasks(loader, head: "if (\(isShared ? "true" : "threadIdx.x == \(128 * groups)"))")
+    if sharesLoads { code.line("const int thread = threadIdx.x & 127;") }
+    printTasks(loader, head: "if (\(sharesLoads ? "true" : "threadIdx.x == \(128 * groups)"))")
     let loaderCode = code
     code = CodeWriter(depth: 2)
     if let registers { code.line("registers_take<\(registers.group)>();") }
