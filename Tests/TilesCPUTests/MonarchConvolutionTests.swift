@@ -80,10 +80,11 @@ import Tiles
 
   private static let shapes = [
     Plan.Shape(batch: 2, channels: 3, length: 64),
-    Plan.Shape(batch: 1, channels: 3, length: 1000, filterLength: 17, type: .float16),
+    Plan.Shape(batch: 1, channels: 3, length: 1001, filterLength: 17, type: .float16),
+    Plan.Shape(batch: 2, channels: 3, length: 1020, filterLength: 17, type: .float16),
     Plan.Shape(batch: 1, channels: 2, length: 2048, mode: .circular),
     Plan.Shape(batch: 2, channels: 1, length: 8192, type: .float16),
-    Plan.Shape(batch: 3, channels: 2, length: 5000),
+    Plan.Shape(batch: 3, channels: 2, length: 5001),
     Plan.Shape(batch: 1, channels: 1, length: 16384, type: .float16),
     Plan.Shape(batch: 1, channels: 2, length: 8192, filterLength: 5000, mode: .circular, type: .float16),
   ]
@@ -115,9 +116,10 @@ import Tiles
     #expect(distance(Array(exact.reversed()), exact, row: shape.length) > 0.5)
   }
 
-  /// Of rows of 60 positions, which go by way of padded ones, and of 8,192, with both gates.
+  /// Of rows of 60 positions, which go by way of padded ones, of 51, which are read where they lie, and of 8,192, with both gates.
   @Test(arguments: [
     Plan.Shape(batch: 2, channels: 1, length: 60, filterLength: 50),
+    Plan.Shape(batch: 3, channels: 1, length: 51, filterLength: 50),
     Plan.Shape(batch: 1, channels: 1, length: 8192, type: .float16),
   ])
   func gradientsAgreeWithTheirDefinition(shape: MonarchConvolution.Shape) throws {

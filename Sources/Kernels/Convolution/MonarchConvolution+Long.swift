@@ -58,16 +58,25 @@ final class MonarchStages {
   }
 
   /// Parts of the batch and of the channels that are in hand together: whole tiles, where there are so many channels.
-  func parts() -> [(batch: Range<Int>, channels: Range<Int>)] {
+  ///
+  /// - Parameter isFolded: whether sequences are shorter than transforms: parts of them are dense, and begin at multiples of 16 bytes
+  ///   where that can be.
+  func parts(isFolded: Bool) -> [(batch: Range<Int>, channels: Range<Int>)] {
     let fitting = max(1, workspaceBytes / (4 * shape.points))
     let unit = min(shape.channels, MonarchConstants.side / levels[0].constants.radix)
-    let batch = max(1, min(shape.batch, fitting / unit))
+    var batch = max(1, min(shape.batch, isFolded ? fitting / shape.channels : fitting / unit))
     let channels = min(shape.channels, max(1, fitting / batch / unit) * unit)
     // Parts of equal size.
-    let even = (shape.batch + (shape.batch - 1) / batch) / ((shape.batch - 1) / batch + 1)
+    batch = (shape.batch + (shape.batch - 1) / batch) / ((shape.batch - 1) / batch + 1)
+    if isFolded, batch < shape.batch {
+      let aligned = (1...SequenceFold.alignment).first {
+        $0 * shape.channels * shape.length % SequenceFold.alignment == 0
+      }
+      batch = max(1, batch / (aligned ?? 1) * (aligned ?? 1))
+    }
     return stride(from: 0, to: shape.channels, by: channels).flatMap { channel in
-      stride(from: 0, to: shape.batch, by: even).map { first in
-        (first..<min(shape.batch, first + even), channel..<min(shape.channels, channel + channels))
+      stride(from: 0, to: shape.batch, by: batch).map { first in
+        (first..<min(shape.batch, first + batch), channel..<min(shape.channels, channel + channels))
       }
     }
   }
@@ -116,7 +125,7 @@ final class MonarchStages {
   /// Whether all parts of such sequences are so.
   func takesFolded(_ tensors: [Tensor]) -> Bool {
     SequenceFold(rows: levels[0].constants.radix, step: levels[0].columns).holds(length: shape.length)
-      && parts().allSatisfy { part in
+      && parts(isFolded: true).allSatisfy { part in
         tensors.allSatisfy {
           let own = $0.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
           return own.isDense && own.byteOffset % 16 == 0

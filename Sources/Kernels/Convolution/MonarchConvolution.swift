@@ -234,7 +234,7 @@ package final class MonarchConvolution {
       return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
     }
     let rows = shape.points / MonarchConstants.side
-    for part in stages.parts() {
+    for part in stages.parts(isFolded: u.shape[2] != shape.points) {
       func cut(_ tensor: Tensor) -> Tensor {
         tensor.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
       }

@@ -72,7 +72,7 @@ extension PipelinedLowering {
     for panel in 0..<shared.panels {
       let column = panel * shared.panelElements
       let to = "\(slotAddress(ring, slot)) + \(panel * shared.panelBytes) + own"
-      rows.forEachTurn(tile.rows, &code) { turn, at in
+      rows.forEachTurn(tile.rows, unrolled: 8, &code) { turn, at in
         if prefetches { return "if (piece == 0) prefetch_folded(\(at.place), \(at.number) + \(column), \(at.length));" }
         let place = "\(to) + \(turn) * \(Self.turnBytes), \(at.place), \(at.number) + \(column), \(at.length)"
         return "copy_folded(\(place), \(at.begins));"
@@ -87,6 +87,9 @@ extension PipelinedLowering {
     return !adds && shared.panels == 1 && hasPieces(tile, shared, reference) ? shared : nil
   }
 
+  /// Turns of a store that are printed one after the other: more of them take more registers than groups have left.
+  private static let unrolledStores = 2
+
   mutating func printFoldedStore(
     _ tile: Tile, _ reference: TileReference, _ fold: SequenceFold, _ shared: SharedTile, blocks: Int
   ) {
@@ -100,7 +103,7 @@ extension PipelinedLowering {
       code.open("")
       let first = groups * blocks == 1 ? "0" : "group * \(64 * blocks) + \(64 * block)"
       let rows = printSequences(tile, reference, fold, shared, first: first)
-      rows.forEachTurn(64, &code) { turn, at in
+      rows.forEachTurn(64, unrolled: Self.unrolledStores, &code) { turn, at in
         "store_folded(\(at.place), \(at.number), \(at.length), \(buffer) + own + \(turn) * \(Self.turnBytes), \(at.begins));"
       }
       code.close()
@@ -127,8 +130,12 @@ extension PipelinedLowering {
     typealias Piece = (place: String, number: String, length: String, begins: String)
 
     /// Prints a line for each turn of the threads; `at` is of the thread's piece of the first turn, whose row is `row`.
-    func forEachTurn(_ count: Int, _ code: inout CodeWriter, _ line: (_ turn: String, Piece) -> String) {
-      code.line("#pragma unroll")
+    ///
+    /// - Parameter unrolled: turns that are printed one after the other.
+    func forEachTurn(
+      _ count: Int, unrolled: Int, _ code: inout CodeWriter, _ line: (_ turn: String, Piece) -> String
+    ) {
+      code.line("#pragma unroll \(unrolled)")
       code.open("for (int k = 0; k < \(count / rows); ++k)")
       let length = isWhole ? "length" : "row + \(rows) * k < valid ? length : 0"
       if isPart {
@@ -218,17 +225,16 @@ extension Prelude {
       if (at < length) asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at));
     }
     __device__ __forceinline__ void store_folded(unsigned short *to, int at, int length, u32 from, bool begins) {
+      if (at >= length) return;
       u32 w[4];
       asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
                    : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3]) : "r"(from) : "memory");
       if ((!begins || at >= 0) && at + 8 <= length) {
         *(uint4 *)(to + at) = make_uint4(w[0], w[1], w[2], w[3]);
       } else {
-    #pragma unroll 1
-        for (int j = 0; j < 8; ++j) {
-          if ((u32)(at + j) < (u32)length) to[at + j] = (unsigned short)w[0];
-          w[0] = w[0] >> 16 | w[1] << 16, w[1] = w[1] >> 16 | w[2] << 16, w[2] = w[2] >> 16 | w[3] << 16, w[3] >>= 16;
-        }
+    #pragma unroll
+        for (int j = 0; j < 8; ++j)
+          if ((u32)(at + j) < (u32)length) to[at + j] = (unsigned short)(w[j / 2] >> 16 * (j & 1));
       }
     }
     """
