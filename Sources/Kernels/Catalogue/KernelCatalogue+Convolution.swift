@@ -100,15 +100,26 @@ extension KernelCatalogue {
     MonarchGradient.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16, isGated: true),
     MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, isGated: true),
     MonarchGradient.Shape(MonarchConstants(radix: 64, isShifted: false), type: .bfloat16, isComplex: true),
+    foldedGradient(radix: 64, isGated: false), foldedGradient(radix: 16, isGated: true),
+    foldedGradient(radix: 64, type: .bfloat16, isGated: true),
   ].map { shape in
     CatalogueEntry(
       "monarch_gradient_\(shape.variant)",
       tolerance: CatalogueEntry.Tolerance(
         absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-      cases: [
-        Case(["B": 3, "R": 64, "P": 2, "share": 2], matrices(MonarchTile.parts(shape.constants)))
-      ]
+      cases: sizes(["B": 3, "R": 64, "P": 2, "share": 2], shape.isFolded ? shape.fold : nil).map {
+        Case($0, matrices(MonarchTile.parts(shape.constants)))
+      }
     ) { try MonarchGradient.kernel(shape) }
+  }
+
+  private static func foldedGradient(
+    radix: Int, type: ElementType = .float16, isGated: Bool
+  ) -> MonarchGradient.Shape {
+    var shape = MonarchGradient.Shape(
+      MonarchConstants(radix: radix, isShifted: true), type: type, isGated: isGated)
+    shape.isFolded = true
+    return shape
   }
 
   private static let outer: [CatalogueEntry] =
@@ -218,19 +229,19 @@ extension KernelCatalogue {
         try MonarchWide.kernel(shape)
       }
     }
-    + [1, 2].flatMap { chunks in
+    + [(1, false), (2, false), (1, true), (2, true)].flatMap { chunks, isFolded in
       [
         MonarchWideGradient.Shape(type: .float16), MonarchWideGradient.Shape(type: .bfloat16, isGated: true),
         MonarchWideGradient.Shape(type: .float16, isGated: true, keepsProducts: true),
       ].map { shape in
         var shape = shape
-        shape.chunks = chunks
+        (shape.chunks, shape.isFolded) = (chunks, isFolded)
         return shape
       }
     }.map { (shape: MonarchWideGradient.Shape) in
       wideEntry(
         "monarch_wide_gradient_\(shape.variant)", shape.type,
-        ["B": 3, "R": 128 * shape.chunks, "P": 2, "share": 2]
+        ["B": 3, "R": 128 * shape.chunks, "P": 2, "share": 2], fold: shape.isFolded ? shape.fold : nil
       ) { try MonarchWideGradient.kernel(shape) }
     }
 

@@ -52,7 +52,8 @@ extension MonarchConvolution {
     var (x, y) = ((u, before), (dy, after))
     precondition(targets.later == nil || chunks == 1, "chunks have no later positions")
     var filters = targets.filters
-    if !filters.isEmpty, let products = try keptProducts(gated: before != nil && after != nil) {
+    let isFolded = foldsSums([dy, u] + [before, after].compactMap { $0 })
+    if !filters.isEmpty, let products = try keptProducts(gated: before != nil && after != nil, isFolded) {
       try filterGradients(dy, u, before: before, after: after, keeping: products, into: filters)
       (x, y, filters) = ((products[0], nil), (products[1], nil), [])
     }
@@ -68,19 +69,28 @@ extension MonarchConvolution {
   }
 
   /// Where the products with gates go that the sums for filters need and other gradients can use, if a kernel keeps them.
-  private func keptProducts(gated: Bool) throws -> [Tensor]? {
-    guard gated, sumsChunks, shape.length == shape.points else { return nil }
-    return try ["u", "dy"].map {
-      try workspace($0, shape.type, shape.batch * shape.channels)
-        .reshaped([shape.batch, shape.channels, shape.points])
+  private func keptProducts(gated: Bool, _ isFolded: Bool) throws -> [Tensor]? {
+    guard gated, sumsChunks, isFolded || shape.length == shape.points else { return nil }
+    let sizes = [shape.batch, shape.channels, shape.length]
+    return try ["kept u", "kept dy"].map {
+      let place = try workspace($0, shape.type, shape.batch * shape.channels)
+      return place.reshaped([place.count]).sliced(axis: 0, 0..<sizes.reduce(1, *)).reshaped(sizes)
     }
+  }
+
+  /// Whether sums for filters read such sequences, shorter than the transform, where they lie.
+  private func foldsSums(_ tensors: [Tensor]) -> Bool {
+    guard shape.length != shape.points, takesFolded(tensors) else { return false }
+    // Parts of the channels are dense where there is but one, or one row of the batch.
+    return sumsChunks || stages.map { $0.channelParts().count == 1 || shape.batch == 1 } ?? true
   }
 
   private func filterGradients(
     _ dy: Tensor, _ u: Tensor, before: Tensor?, after: Tensor?, keeping products: [Tensor] = [],
     into targets: [FilterGradient]
   ) throws {
-    let isDirect = shape.length == shape.points && (before == nil) == (after == nil)
+    let isFolded = foldsSums([dy, u] + [before, after].compactMap { $0 })
+    let isDirect = (isFolded || shape.length == shape.points) && (before == nil) == (after == nil)
     var factors = [u, dy]
     var gates = [before, after].compactMap { $0 }
     if !isDirect {
@@ -102,8 +112,10 @@ extension MonarchConvolution {
     } else {
       let side = MonarchConstants.side
       let rows = [shape.batch, shape.channels * constants.radix, side]
-      let sums = try self.sums(
-        factors.map { $0.cutIntoRows(rows) }, gates: gates.map { $0.cutIntoRows(rows) }, isComplex: false)
+      func cut(_ tensor: Tensor) -> Tensor {
+        tensor.shape[2] == shape.points ? tensor.cutIntoRows(rows) : tensor
+      }
+      let sums = try self.sums(factors.map(cut), gates: gates.map(cut), rows: rows[1], isFolded: factors[0].shape[2] != shape.points)
       for whole in wholes {
         try inverse(whole).run(precise + sums + [whole.target.reshaped([rows[1], side])])
       }
@@ -116,12 +128,17 @@ extension MonarchConvolution {
 
   /// Sums of products of spectra `[P, R, 64]`, re and im.
   ///
-  /// - Parameter factors: u and g `[B, R, 64]`, of complex numbers u re, u im, g re, g im.
-  private func sums(_ factors: [Tensor], gates: [Tensor], isComplex: Bool) throws -> [Tensor] {
-    let (batch, rows, side) = (factors[0].shape[0], factors[0].shape[1], MonarchConstants.side)
+  /// - Parameters:
+  ///   - factors: u and g `[B, R, 64]`, or sequences to be folded, of complex numbers u re, u im, g re, g im.
+  ///   - rows: R.
+  private func sums(
+    _ factors: [Tensor], gates: [Tensor], rows: Int, isComplex: Bool = false, isFolded: Bool = false
+  ) throws -> [Tensor] {
+    let (batch, side) = (factors[0].shape[0], MonarchConstants.side)
     var gradient = MonarchGradient.Shape(
       constants, type: shape.type, isComplex: isComplex, isGated: !gates.isEmpty)
     gradient.isWhole = rows % side == 0
+    gradient.isFolded = isFolded
     let kernel = try gradients[gradient] ?? executor.compile(try MonarchGradient.kernel(gradient))
     gradients[gradient] = kernel
     // Parts of the batch are summed up afterwards.
@@ -149,7 +166,8 @@ extension MonarchConvolution {
           cut(factors[number]), gate: gates.isEmpty ? nil : cut(gates[number]), to: planes[number])
       }
       let sizes = [shape.batch, channels.count * rows, side]
-      let sums = try self.sums(planes.flatMap { $0.map { $0.reshaped(sizes) } }, gates: [], isComplex: true)
+      let sums = try self.sums(
+        planes.flatMap { $0.map { $0.reshaped(sizes) } }, gates: [], rows: sizes[1], isComplex: true)
       for target in targets { try finish(stages, sums, channels: channels, into: target) }
     }
   }
@@ -171,7 +189,7 @@ extension MonarchConvolution {
   ) throws -> [Tensor] {
     var gradient = MonarchWideGradient.Shape(
       type: shape.type, isGated: !gates.isEmpty, keepsProducts: !products.isEmpty)
-    gradient.chunks = wide.chunks
+    (gradient.chunks, gradient.isFolded) = (wide.chunks, factors[0].shape[2] != shape.points)
     let kernel =
       try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
     wideGradients[gradient] = kernel
@@ -181,9 +199,9 @@ extension MonarchConvolution {
     let sums = try accumulators([parts] + rows.dropFirst())
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
     try kernel.run(
-      wide.wide + inputs.map { $0.cutIntoRows(rows) }
+      wide.wide + inputs.map { gradient.isFolded ? $0 : $0.cutIntoRows(rows) }
         + sums.map { $0.reshaped([parts, rows[1], 2, MonarchTile.width]) }
-        + products.map { $0.reshaped(rows) } + (wide.chunks > 1 ? try keptSums(parts) : []),
+        + products.map { gradient.isFolded ? $0 : $0.reshaped(rows) } + (wide.chunks > 1 ? try keptSums(parts) : []),
       integers: [share])
     return sums
   }

@@ -210,7 +210,7 @@ package final class MonarchConvolution {
   }
 
   /// Whether such sequences, shorter than the transform, can be seen folded in its rows.
-  private func takesFolded(_ tensors: [Tensor]) -> Bool {
+  func takesFolded(_ tensors: [Tensor]) -> Bool {
     let side = MonarchConstants.side
     if wide == nil, let stages { return stages.takesFolded(tensors) }
     return SequenceFold(rows: shape.points / side, step: side).holds(length: shape.length)

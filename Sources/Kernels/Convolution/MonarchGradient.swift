@@ -18,6 +18,11 @@ package enum MonarchGradient {
     package var isGated = false
     /// Whether rows are known to be a multiple of 64.
     package var isWhole = true
+    /// Whether sequences are shorter than transforms, and their rows folded.
+    package var isFolded = false
+
+    /// How sequences lie in rows of tiles.
+    package var fold: SequenceFold { SequenceFold(rows: constants.radix, step: MonarchConstants.side) }
 
     /// Sums for a convolution without gates.
     package init(
@@ -31,12 +36,12 @@ package enum MonarchGradient {
 
     var variant: String {
       "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")"
-        + "\(isGated ? "_gated" : "")\(isWhole ? "" : "_ragged")_\(type.rawValue)"
+        + "\(isGated ? "_gated" : "")\(isWhole ? "" : "_ragged")\(isFolded ? "_folded" : "")_\(type.rawValue)"
     }
   }
 
   /// Arguments: the matrices of ``MonarchFused/constants(_:)``, u and g (re and im each, where complex; each with its gate,
-  /// where gated) `[B, R, 64]`, then sums re and im float32 `[P, R, 32, 2]`, where P is the batch over the integer: how many
+  /// where gated) `[B, R, 64]`, of folded sequences `[B, H, L]`, then sums re and im float32 `[P, R, 32, 2]`, where P is the batch over the integer: how many
   /// rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_gradient_\(shape.variant)") { k in
@@ -49,7 +54,9 @@ package enum MonarchGradient {
       let names =
         shape.isComplex
         ? ["u_re", "u_im", "g_re", "g_im"] : shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]
-      let inputs = names.map { k.input($0, shape.type, [batch, rows, Index(side)]) }
+      let fold = shape.isFolded ? shape.fold : nil
+      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
+      let inputs = names.map { k.input($0, shape.type, extents) }
       let width = MonarchTile.width
       let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: shape.isComplex ? 1 : 2)
@@ -73,7 +80,8 @@ package enum MonarchGradient {
           steps: (batch - first).min(share), stages: inputs.count > 2 ? 1 : 2,
           load: { step in
             inputs.map {
-              k.load($0, at: [first + step, row, 0], rows: side, columns: side, validRows: valid)
+              k.load(
+                $0, at: [first + step, row, 0], rows: side, columns: side, validRows: valid, fold: fold)
             }
           },
           compute: { step, tiles in

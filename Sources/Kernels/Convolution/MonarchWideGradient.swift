@@ -16,6 +16,11 @@ package enum MonarchWideGradient {
     package var keepsProducts = false
     /// Tiles of a channel's row, as in ``MonarchWide/Shape/chunks``.
     package var chunks = 1
+    /// Whether sequences are shorter than transforms, and their rows folded.
+    package var isFolded = false
+
+    /// How sequences lie in rows of tiles.
+    package var fold: SequenceFold { SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side) }
 
     /// Sums for a convolution without gates where nothing else is said.
     package init(type: ElementType, isGated: Bool = false, keepsProducts: Bool = false) {
@@ -23,13 +28,14 @@ package enum MonarchWideGradient {
     }
 
     var variant: String {
-      "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(chunks > 1 ? "chunks_" : "")\(type.rawValue)"
+      "\(isGated ? "gated_" : "")\(keepsProducts ? "keeping_" : "")\(chunks > 1 ? "chunks_" : "")\(isFolded ? "folded_" : "")"
+        + type.rawValue
     }
   }
 
   /// Arguments: ``MonarchWide/constants(_:)``, u and g (each with its gate, where gated) `[B, H · 128, 64]`, then sums re and im
   /// float32 `[P, H · 128, 2, 32]`, where P is the batch over the integer: how many rows of the batch a task visits.
-  /// Where kept, the products with the gates, as u and g, come next, and of two chunks ``MonarchSums/Kept``.
+  /// Folded sequences are all `[B, H, L]`. Where kept, the products with the gates, as u and g, come next, and of two chunks ``MonarchSums/Kept``.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_gradient_\(shape.variant)") { k in
       let (side, height) = (MonarchConstants.side, MonarchWide.height)
@@ -37,19 +43,21 @@ package enum MonarchWideGradient {
         k.extent("B"), k.extent("R"), k.extent("P"), k.argument("share")
       )
       let stacks = MonarchWide.stacks(k, shape.type)
+      let fold = shape.isFolded ? shape.fold : nil
+      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
       let inputs = (shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]).map {
-        k.input($0, shape.type, [batch, rows, Index(side)])
+        k.input($0, shape.type, extents)
       }
       let width = MonarchTile.width
       let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, 2, Index(width)]) }
       let products = (shape.keepsProducts ? ["x", "y"] : []).map {
-        k.output($0, shape.type, [batch, rows, Index(side)])
+        k.output($0, shape.type, extents)
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
-      // Else the sums of two chunks leave too few registers.
-      schedule.settlesFactors = shape.chunks > 1
+      // Else the sums of two chunks, or the float32 steps of bfloat16 where threads copy, leave too few registers.
+      schedule.settlesFactors = shape.chunks > 1 || shape.isFolded && shape.isGated && shape.type == .bfloat16
       let chunks = MonarchChunks(count: shape.chunks)
       let grid = [rows / Index(height * shape.chunks), parts]
       let kept = shape.chunks > 1 ? MonarchSums.Kept(k, type: shape.type, grid) : nil
@@ -65,7 +73,7 @@ package enum MonarchWideGradient {
             inputs.map {
               k.load(
                 $0, at: at(step), rows: height, columns: side, validRows: Index(height),
-                validColumns: Index(side))
+                validColumns: Index(side), fold: fold)
             }
           },
           compute: { step, tiles in
@@ -74,7 +82,7 @@ package enum MonarchWideGradient {
                 shape.isGated
                 ? MonarchTile.gated(tiles[2 * number], tiles[2 * number + 1], k)
                 : tiles[number]
-              if shape.keepsProducts { k.store(x, to: products[number], at: at(step)) }
+              if shape.keepsProducts { k.store(x, to: products[number], at: at(step), fold: fold) }
               let turned = tile.turned(x)
               return [0, 1].map { tile.spectrum(turned, half: $0) }.map(tile.pair)
             }

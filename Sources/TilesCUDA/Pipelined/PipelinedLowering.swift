@@ -129,8 +129,8 @@ package struct PipelinedLowering {
   var registers: (loader: Int, group: Int)? {
     guard evenRegisters < 240 else { return nil }
     let all = evenRegisters * (groups + 1)
-    // Threads that copy rows themselves have addresses of their own.
-    let loader = groups == 3 || sharesLoads ? 32 : 24
+    // Threads that copy rows themselves have addresses of their own; two groups get no more of what they leave.
+    let loader = sharesLoads ? (groups == 2 ? 40 : 32) : groups == 3 ? 32 : 24
     return (loader, (all - loader) / groups / 8 * 8)
   }
 
