@@ -20,7 +20,8 @@ extension Recorder {
     paddedAxis: Int? = nil, fold: SequenceFold? = nil, file: String = #fileID, line: Int = #line
   ) -> Tile {
     let reference = makeReference(
-      "load", tensor, origin, rows, columns, rowAxis, columnAxis, file, line, paddedAxis: paddedAxis, fold: fold)
+      "load", tensor, origin, rows, columns, rowAxis, columnAxis, file, line, paddedAxis: paddedAxis,
+      fold: fold)
     check(
       tensor.access != .output, "load of \(tensor.name)", file, line,
       "it is declared an output, which is only written. Declare it with update(_:_:_:).")
@@ -150,7 +151,8 @@ extension Recorder {
         "sequences fold along the last axis into rows along the one before, of numbers and without padding.")
       check(
         fold.rows > 0 && fold.step > 0 && fold.step % SequenceFold.alignment == 0, described, file, line,
-        "\(fold.rows) rows of \(fold.step) numbers. Rows have a multiple of \(SequenceFold.alignment) numbers.")
+        "\(fold.rows) rows of \(fold.step) numbers. Rows have a multiple of \(SequenceFold.alignment) numbers."
+      )
     }
     return TileReference(
       tensor: tensor, origin: origin, rowAxis: row, columnAxis: column, paddedAxis: paddedAxis, fold: fold)

@@ -14,7 +14,8 @@ extension Lowering {
       let window = windowSlot(line, place, last, view: view)
       emitCopy(
         from: MapPiece(slot: window, tile: line, type: reference.tensor.type),
-        to: MapPiece(slot: part, tile: line, type: tile.type), rows: line.validRows, columns: line.validColumns)
+        to: MapPiece(slot: part, tile: line, type: tile.type), rows: line.validRows,
+        columns: line.validColumns)
     }
   }
 

@@ -12,7 +12,9 @@ import Tiles
     var fold = SequenceFold(rows: 4, step: 16)
     var rows = 4
     var type = ElementType.float16
-    var testDescription: String { "\(batch) x \(channels) x \(length), \(fold.rows) rows of \(fold.step), tiles of \(rows), \(type)" }
+    var testDescription: String {
+      "\(batch) x \(channels) x \(length), \(fold.rows) rows of \(fold.step), tiles of \(rows), \(type)"
+    }
   }
 
   static let cases =

@@ -9,7 +9,8 @@ import Tiles
 @Suite struct SequenceFoldProgramTests {
   /// A product with rows of sequences, in sequences again.
   private func program(
-    fold: SequenceFold = SequenceFold(rows: 64, step: 64), row: Index = 0, column: Int = 0, isBeside: Bool = false
+    fold: SequenceFold = SequenceFold(rows: 64, step: 64), row: Index = 0, column: Int = 0,
+    isBeside: Bool = false
   ) throws -> CUDAProgram {
     let kernel = try Kernel("fold") { k in
       let a = k.input("a", .float16, [64, 64])
@@ -42,7 +43,9 @@ import Tiles
     let program = try program()
     #expect(program.folds == [1, 2])
     #expect(program.tensorMaps.map(\.tensor) == [0])
-    #expect(program.source.contains("barrier_init(full0 + 8 * i, 256);") || program.source.contains("barrier_init(full1 + 8 * i, 256);"))
+    #expect(
+      program.source.contains("barrier_init(full0 + 8 * i, 256);")
+        || program.source.contains("barrier_init(full1 + 8 * i, 256);"))
     #expect(program.source.contains("copy_folded(") && program.source.contains("store_folded("))
     #expect(program.source.contains("if (thread == 0) copy_in_2("))
   }
@@ -58,9 +61,11 @@ import Tiles
     func refusal(_ make: () throws -> CUDAProgram) -> String { message { _ = try make() } }
     #expect(try program(row: 128).folds == [1, 2])
     #expect(refusal { try program(row: 32) }.contains("neither whole sequences nor a part of one"))
-    #expect(refusal { try program(fold: SequenceFold(rows: 48, step: 64)) }.contains("neither whole sequences"))
+    #expect(
+      refusal { try program(fold: SequenceFold(rows: 48, step: 64)) }.contains("neither whole sequences"))
     #expect(refusal { try program(column: 4) }.contains("cannot be copied by threads"))
-    #expect(refusal { try program(fold: SequenceFold(rows: 64, step: 32)) }.contains("cannot be copied by threads"))
+    #expect(
+      refusal { try program(fold: SequenceFold(rows: 64, step: 32)) }.contains("cannot be copied by threads"))
   }
 
   private func refusal(at address: UInt = 1 << 40, strides: [Int]? = nil) throws -> String {

@@ -127,7 +127,8 @@ extension KernelCatalogue {
       MonarchOuter.Shape(MonarchConstants(radix: 16, isShifted: true), type: .bfloat16),
       MonarchOuter.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16, gates: 1),
       MonarchOuter.Shape(MonarchConstants(radix: 4, isShifted: false), type: .bfloat16, isComplex: true),
-      folded(radix: 16, gates: 1), folded(radix: 64, gates: 0), folded(radix: 64, gates: 2), folded(radix: 8, gates: 0),
+      folded(radix: 16, gates: 1), folded(radix: 64, gates: 0), folded(radix: 64, gates: 2),
+      folded(radix: 8, gates: 0),
     ].flatMap { shape -> [CatalogueEntry] in
       let rows = shape.constants.rows
       let fills = outerFills(shape.constants, [rows.re, rows.im, rows.im.map { -$0 }])
@@ -270,7 +271,8 @@ extension KernelCatalogue {
   /// Rows that are shorter than their chunks.
   private static let folded: [MonarchWide.Shape] = [
     (ElementType.float16, 1, false, false), (.float16, 1, true, true), (.float16, 2, false, false),
-    (.float16, 2, true, true), (.bfloat16, 2, true, false), (.bfloat16, 2, false, true), (.float16, 4, false, false),
+    (.float16, 2, true, true), (.bfloat16, 2, true, false), (.bfloat16, 2, false, true),
+    (.float16, 4, false, false),
     (.float16, 4, true, true), (.bfloat16, 4, true, true),
   ].map { type, chunks, before, after in
     var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after ? 1 : 0)

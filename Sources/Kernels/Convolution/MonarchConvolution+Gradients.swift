@@ -115,7 +115,8 @@ extension MonarchConvolution {
       func cut(_ tensor: Tensor) -> Tensor {
         tensor.shape[2] == shape.points ? tensor.cutIntoRows(rows) : tensor
       }
-      let sums = try self.sums(factors.map(cut), gates: gates.map(cut), rows: rows[1], isFolded: factors[0].shape[2] != shape.points)
+      let sums = try self.sums(
+        factors.map(cut), gates: gates.map(cut), rows: rows[1], isFolded: factors[0].shape[2] != shape.points)
       for whole in wholes {
         try inverse(whole).run(precise + sums + [whole.target.reshaped([rows[1], side])])
       }
@@ -201,7 +202,8 @@ extension MonarchConvolution {
     try kernel.run(
       wide.wide + inputs.map { gradient.isFolded ? $0 : $0.cutIntoRows(rows) }
         + sums.map { $0.reshaped([parts, rows[1], 2, MonarchTile.width]) }
-        + products.map { gradient.isFolded ? $0 : $0.reshaped(rows) } + (wide.chunks > 1 ? try keptSums(parts) : []),
+        + products.map { gradient.isFolded ? $0 : $0.reshaped(rows) }
+        + (wide.chunks > 1 ? try keptSums(parts) : []),
       integers: [share])
     return sums
   }

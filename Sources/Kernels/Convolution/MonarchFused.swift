@@ -30,7 +30,9 @@ package enum MonarchFused {
     package var isFolded = false
 
     /// How sequences lie in rows of tiles.
-    package var fold: SequenceFold { SequenceFold(rows: constants.radix * chunks, step: MonarchConstants.side) }
+    package var fold: SequenceFold {
+      SequenceFold(rows: constants.radix * chunks, step: MonarchConstants.side)
+    }
 
     /// A convolution without gates.
     package init(_ constants: MonarchConstants, type: ElementType, isComplex: Bool = false) {
@@ -134,7 +136,8 @@ package enum MonarchFused {
               k.store(imaginary, to: outputs[1], at: at, fold: fold)
             } else {
               for (number, output) in outputs.enumerated() {
-                k.store(gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at, fold: fold)
+                k.store(
+                  gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at, fold: fold)
               }
             }
           })

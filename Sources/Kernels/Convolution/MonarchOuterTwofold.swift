@@ -28,7 +28,9 @@ package enum MonarchOuterTwofold {
       (self.few, self.type, self.gates) = (few, type, gates)
     }
 
-    var variant: String { "\(few)\(gates > 0 ? "_gated\(gates)" : "")\(foldedColumns.map { "_folded\($0)" } ?? "")_\(type.rawValue)" }
+    var variant: String {
+      "\(few)\(gates > 0 ? "_gated\(gates)" : "")\(foldedColumns.map { "_folded\($0)" } ?? "")_\(type.rawValue)"
+    }
 
     /// Columns of a tile: sums of all tiles, real and imaginary, take half of a group's registers.
     var width: Int { min(32, 128 / few) }
@@ -250,7 +252,9 @@ package enum MonarchOuterTwofold {
       let passes = Passes(k, shape)
       let inputs = passes.tensors(["x_re", "x_im"], isFar: false) { k.input($0, $1, $2) }
       let gates = passes.gates
-      let outputs = passes.tensors((0..<max(1, shape.gates)).map { "y\($0)" }, isFar: true) { k.output($0, $1, $2) }
+      let outputs = passes.tensors((0..<max(1, shape.gates)).map { "y\($0)" }, isFar: true) {
+        k.output($0, $1, $2)
+      }
       passes.grid(stages: 1, loading: inputs) { matrices, factors, tiles, at in
         let own = gates.map { gate in passes.tiles.map { passes.load(gate, at, $0) } }
         let parts = factors.combined(Array(passes.tiles), conjugated: true) {

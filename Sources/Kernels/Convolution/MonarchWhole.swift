@@ -105,7 +105,8 @@ final class MonarchWhole {
         executor)
       : []
     try kernel.run(
-      matrices + parts + tensors.map { $0.shape[2] == shape.points ? $0.cutIntoRows([shape.batch, rows, columns]) : $0 }
+      matrices + parts
+        + tensors.map { $0.shape[2] == shape.points ? $0.cutIntoRows([shape.batch, rows, columns]) : $0 }
         + lags,
       integers: [share])
   }

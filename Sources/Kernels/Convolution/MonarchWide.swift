@@ -25,7 +25,9 @@ package enum MonarchWide {
     package var isFolded = false
 
     /// How sequences lie in rows of tiles.
-    package var fold: SequenceFold { SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side) }
+    package var fold: SequenceFold {
+      SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side)
+    }
 
     /// A convolution without gates.
     package init(type: ElementType, isGatedBefore: Bool = false, gatesAfter: Int = 0) {

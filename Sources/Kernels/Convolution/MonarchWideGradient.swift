@@ -20,7 +20,9 @@ package enum MonarchWideGradient {
     package var isFolded = false
 
     /// How sequences lie in rows of tiles.
-    package var fold: SequenceFold { SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side) }
+    package var fold: SequenceFold {
+      SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side)
+    }
 
     /// Sums for a convolution without gates where nothing else is said.
     package init(type: ElementType, isGated: Bool = false, keepsProducts: Bool = false) {

@@ -26,7 +26,9 @@ extension PipelinedLowering {
   func bulkBytes(_ ring: Int) -> Int {
     let folded = Set(members(ring).filter { $0.reference.fold != nil }.map(\.slot))
     guard !folded.isEmpty else { return rings[ring].copiedBytes }
-    return rings[ring].slots.indices.filter { !folded.contains($0) }.reduce(0) { $0 + rings[ring].slots[$1].bytes }
+    return rings[ring].slots.indices.filter { !folded.contains($0) }.reduce(0) {
+      $0 + rings[ring].slots[$1].bytes
+    }
   }
 
   /// Arrivals that fill a stage: of a thread that has asked for bulk copies, and twice of each that copies itself.
@@ -52,7 +54,8 @@ extension PipelinedLowering {
   /// Whether rows of a tile are whole pieces, of which each turn of the threads takes whole rows.
   private func hasPieces(_ tile: Tile, _ shared: SharedTile, _ reference: TileReference) -> Bool {
     let last = reference.tensor.extents.count - 1
-    return shared.type.blockBytes == 2 && !shared.isTransposed && shared.span >= 64 && shared.inner == tile.columns
+    return shared.type.blockBytes == 2 && !shared.isTransposed && shared.span >= 64
+      && shared.inner == tile.columns
       && tile.columns <= reference.fold?.step ?? 0 && tile.validColumns.constantValue == tile.columns
       && tile.rows % (Self.turnBytes / shared.span) == 0
       && reference.origin[last].remainder(by: SequenceFold.alignment) == 0
@@ -64,7 +67,8 @@ extension PipelinedLowering {
   ) {
     let shared = rings[ring].slots[slot]
     guard let tile = placement.tiles[number], hasPieces(tile, shared, reference) else {
-      return fail("rows of \(reference.tensor.name) cannot be copied by threads; take whole rows of 32 or 64 numbers")
+      return fail(
+        "rows of \(reference.tensor.name) cannot be copied by threads; take whole rows of 32 or 64 numbers")
     }
     folds.insert(reference.tensor.number)
     code.open("")
@@ -73,7 +77,9 @@ extension PipelinedLowering {
       let column = panel * shared.panelElements
       let to = "\(slotAddress(ring, slot)) + \(panel * shared.panelBytes) + own"
       rows.forEachTurn(tile.rows, unrolled: 8, &code) { turn, at in
-        if prefetches { return "if (piece == 0) prefetch_folded(\(at.place), \(at.number) + \(column), \(at.length));" }
+        if prefetches {
+          return "if (piece == 0) prefetch_folded(\(at.place), \(at.number) + \(column), \(at.length));"
+        }
         let place = "\(to) + \(turn) * \(Self.turnBytes), \(at.place), \(at.number) + \(column), \(at.length)"
         return "copy_folded(\(place), \(at.begins));"
       }
@@ -143,11 +149,14 @@ extension PipelinedLowering {
       } else if fold.rows <= rows {
         // The same row of later sequences.
         let skip = rows / fold.rows
-        code.line("const int moved = (int)((begun + \(skip) * k) * (u32)length % \(SequenceFold.alignment)u);")
+        code.line(
+          "const int moved = (int)((begun + \(skip) * k) * (u32)length % \(SequenceFold.alignment)u);")
         code.line(line("k", ("place + \(stride) * (\(skip) * k)", "at - moved", length, "true")))
       } else {
         let turns = fold.rows / rows
-        code.line("const int later = k / \(turns), moved = (int)((begun + later) * (u32)length % \(SequenceFold.alignment)u);")
+        code.line(
+          "const int later = k / \(turns), moved = (int)((begun + later) * (u32)length % \(SequenceFold.alignment)u);"
+        )
         code.line(
           line(
             "k",

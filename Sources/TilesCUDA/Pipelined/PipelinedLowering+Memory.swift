@@ -111,7 +111,8 @@ extension PipelinedLowering {
     code.open("")
     printSettling()
     if reference.fold == nil {
-      code.line("const long long start = \(index.offset(number, reference.origin))\(settles ? " + held" : "");")
+      code.line(
+        "const long long start = \(index.offset(number, reference.origin))\(settles ? " + held" : "");")
     }
     code.line(
       "const int rows = \(index(tile.validRows))\(isPerRow ? "" : ", columns = \(index(tile.validColumns))");"

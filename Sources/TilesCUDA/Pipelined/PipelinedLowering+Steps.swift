@@ -134,8 +134,8 @@ extension PipelinedLowering {
         code.line(
           byOneThread
             + (prefetches
-            ? "prefetch_\(rank)(&a.map[\(descriptor)], \(places));"
-            : "copy_in_\(rank)(\(slotAddress(ring, slot)) + \(offset), &a.map[\(descriptor)], full\(ring) + 8 * slot\(ring), \(places));")
+              ? "prefetch_\(rank)(&a.map[\(descriptor)], \(places));"
+              : "copy_in_\(rank)(\(slotAddress(ring, slot)) + \(offset), &a.map[\(descriptor)], full\(ring) + 8 * slot\(ring), \(places));")
         )
         if isLoop { code.close() }
       }

@@ -102,7 +102,8 @@ package struct PipelinedLowering {
     let entry = CUDAProgram.entryName(kernel)
     let source = [
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.elementary,
-      Prelude.hopper, Prelude.numbers, (kernel.schedule.startsEarly ? Prelude.follow : "") + (folds.isEmpty ? "" : Prelude.folds),
+      Prelude.hopper, Prelude.numbers,
+      (kernel.schedule.startsEarly ? Prelude.follow : "") + (folds.isEmpty ? "" : Prelude.folds),
       Prelude.packed(packedTypes), Prelude.narrow(narrowTypes),
       Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),

@@ -43,7 +43,9 @@ struct BlockLowering {
     body.forEachOperation { operation in
       others.formUnion(operation.tilesWritten.map(\.id))
       guard case .load(let tile, let reference) = operation else { return }
-      if reference.tensor.access != .input || views[tile.id] != nil || reference.fold != nil { others.insert(tile.id) }
+      if reference.tensor.access != .input || views[tile.id] != nil || reference.fold != nil {
+        others.insert(tile.id)
+      }
       views[tile.id] = reference
     }
     return views.filter { !others.contains($0.key) }
