@@ -46,7 +46,7 @@ extension Recorder {
 
   /// Writes the valid part of `tile` to the block of `tensor` whose first element is at `origin`.
   ///
-  /// Parts outside the tensor are left out. The axes are chosen as in ``load(_:at:rows:columns:rowAxis:columnAxis:validRows:validColumns:as:paddedAxis:fold:file:line:)``.
+  /// Parts outside the tensor are left out; of a folded one, valid rows must be of sequences that are there. The axes are chosen as in ``load(_:at:rows:columns:rowAxis:columnAxis:validRows:validColumns:as:paddedAxis:fold:file:line:)``.
   public func store(
     _ tile: Tile, to tensor: TensorParameter, at origin: [Index], rowAxis: Int? = nil, columnAxis: Int? = nil,
     fold: SequenceFold? = nil, file: String = #fileID, line: Int = #line
@@ -146,9 +146,11 @@ extension Recorder {
       "axis \(paddedAxis ?? -1) is padded, and neither rows nor columns run along it.")
     if let fold {
       check(
-        row == rank - 2 && column == rank - 1 && paddedAxis == nil && !tensor.type.isBlocked
-          && tensor.type != .q16_rows, described, file, line,
-        "sequences fold along the last axis into rows along the one before, of numbers and without padding.")
+        row == rank - 2 && column == rank - 1 && rows > 1 && columns > 1 && paddedAxis == nil
+          && !tensor.type.isBlocked && tensor.type != .q16_rows && tensor.access != .scratch, described, file,
+        line,
+        "sequences fold along the last axis into rows along the one before: tiles of several rows and columns of "
+          + "numbers, without padding, of tensors that are not scratch.")
       check(
         fold.rows > 0 && fold.step > 0 && fold.step % SequenceFold.alignment == 0, described, file, line,
         "\(fold.rows) rows of \(fold.step) numbers. Rows have a multiple of \(SequenceFold.alignment) numbers."

@@ -104,8 +104,9 @@ extension ReferenceRun {
     for row in 0..<state.rows {
       for column in 0..<state.columns {
         let place = place(reference, origin, row, column)
-        let outside = reference.rowAxis.map { place[$0] >= tensor.shape[$0] } ?? false
         if isBeside(reference, place) { continue }
+        let outside =
+          reference.fold == nil && reference.rowAxis.map { place[$0] >= tensor.shape[$0] } ?? false
         if outside || reference.columnAxis.map({ place[$0] >= tensor.shape[$0] }) ?? false { continue }
         let value = try read(state, tile, row, column)
         guard adds else {

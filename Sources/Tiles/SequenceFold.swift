@@ -3,7 +3,7 @@
 ///
 /// Sequences begin up to seven numbers later than that, so many that sixteen bytes of 16-bit numbers of the tensor are sixteen bytes of
 /// a row, which machines copy at once whatever the length: number n of a sequence that begins e numbers into a dense tensor is
-/// number n + (e mod 8) of its rows. All tensors of one shape are seen alike.
+/// number n + (e mod 8) of its rows. All tensors of one shape are seen alike. Valid rows of a tile are of sequences that are there.
 public struct SequenceFold: Sendable, Hashable {
   /// Rows of a sequence.
   public let rows: Int

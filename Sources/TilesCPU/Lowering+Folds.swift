@@ -7,7 +7,9 @@ extension Lowering {
   mutating func lowerFoldedLoad(_ tile: Tile, _ reference: TileReference, _ fold: SequenceFold) {
     let owned = ownedSlot(tile)
     for row in 0..<tile.rows {
-      guard let part = part(of: owned, tile.type, row: row, column: 0) else { return }
+      guard let part = part(of: owned, tile.type, row: row, column: 0) else {
+        return fail("\(tile) has no memory of its own.")
+      }
       let (line, place) = self.row(row, of: tile, reference, fold)
       let last = reference.tensor.extents.count - 1
       let view = viewSlot(place, rows: line.validRows, columns: line.validColumns)

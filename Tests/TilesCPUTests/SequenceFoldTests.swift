@@ -65,6 +65,20 @@ import Tiles
     }
   }
 
+  /// Rows of sequences that are not there have no place: the checked reference says so.
+  @Test func rowsBehindTheLastSequenceAreRefused() throws {
+    let fold = SequenceFold(rows: 4, step: 16)
+    let kernel = try Kernel("behind") { k in
+      let y = k.output("y", .float32, [1, 3, 50])
+      k.grid([1]) { _ in
+        let tile = k.filled(1, rows: 4, columns: 16, validRows: 4, validColumns: 16)
+        for row in [0, 4, 8, 12] { k.store(tile, to: y, at: [0, Index(row), 0], fold: fold) }
+      }
+    }
+    let executor = ReferenceExecutor<Double>(checked: true)
+    #expect(throws: ExecutionError.self) { try executor.compile(kernel).run([poisoned([1, 3, 50])]) }
+  }
+
   /// What of longer sequences lies behind their rows is in none.
   @Test func longerSequencesAreNotHeld() {
     let fold = SequenceFold(rows: 4, step: 16)

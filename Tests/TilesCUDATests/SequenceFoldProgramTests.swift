@@ -1,3 +1,4 @@
+import Kernels
 import Memory
 import TestSupport
 import Testing
@@ -66,6 +67,28 @@ import Tiles
     #expect(refusal { try program(column: 4) }.contains("cannot be copied by threads"))
     #expect(
       refusal { try program(fold: SequenceFold(rows: 64, step: 32)) }.contains("cannot be copied by threads"))
+  }
+
+  private func source(_ name: String) throws -> String {
+    let entry = try #require(KernelCatalogue.all.first { $0.name == name })
+    return try PipelinedLowering.emit(try entry.make()).source
+  }
+
+  /// Where sums leave by bulk copies, what threads store waits until those have read the buffers.
+  @Test func storesWaitForBulkCopiesBesideThem() throws {
+    let mixed = try source("monarch_wide_gradient_gated_keeping_folded_float16")
+    let folded = try source("monarch_fused_64_folded_float16")
+    #expect(mixed.contains("store_folded(") && folded.contains("store_folded("))
+    #expect(mixed.contains("store_wait_read<0>();"))
+    #expect(!folded.contains("if (thread == 0) store_wait_read"))
+  }
+
+  /// Where bulk copies alone fill a ring in a loop, the loader's threads keep step: none may miss a phase.
+  @Test func threadsKeepStepWhereOneFillsARing() throws {
+    let barrier = "group_barrier(15, 128);"
+    #expect(try source("monarch_outer_twofold_inverse_2_gated2_folded128_float16").contains(barrier))
+    #expect(!(try source("monarch_wide_before_after1_folded_float16").contains(barrier)))
+    #expect(!(try source("monarch_outer_twofold_inverse_4_gated1_float16").contains(barrier)))
   }
 
   private func refusal(at address: UInt = 1 << 40, strides: [Int]? = nil) throws -> String {

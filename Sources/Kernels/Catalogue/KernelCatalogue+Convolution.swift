@@ -35,7 +35,9 @@ extension KernelCatalogue {
         ($0.isGatedBefore, $0.gatesAfter, $0.chunks, $0.isConjugated) = (true, 2, 2, true)
       },
       shape(radix: 64, type: .float16) { $0.isFolded = true },
+      shape(radix: 32, type: .float16) { $0.isFolded = true },
       shape(radix: 16) { ($0.isFolded, $0.isConjugated) = (true, true) },
+      shape(radix: 1) { ($0.isWhole, $0.isFolded) = (false, true) },
       shape(radix: 8) { ($0.isWhole, $0.isFolded) = (false, true) },
       shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter, $0.isFolded) = (true, 1, true) },
       shape(radix: 16, type: .float16) { ($0.isGatedBefore, $0.gatesAfter, $0.isFolded) = (true, 2, true) },
@@ -58,14 +60,13 @@ extension KernelCatalogue {
       ) { try MonarchFused.kernel(shape) }
     }
 
-  /// The sizes, of folded sequences with lengths that are odd, even, of whole pieces of 16 bytes, and the longest that any place in memory
-  /// allows.
+  /// The sizes, of folded sequences with lengths that end within a row, and are the longest that any place in memory allows; of long ones,
+  /// which take seconds in float64, with one that ends in the last chunk.
   private static func sizes(_ sizes: [String: Int], _ fold: SequenceFold?) -> [[String: Int]] {
     guard let fold, let rows = sizes["R"] else { return [sizes] }
     let room = fold.rows * fold.step
-    return [room / 2 + 1, room - 24, room - 30, room - 7].map {
-      sizes.merging(["H": rows / fold.rows, "L": $0]) { $1 }
-    }
+    let lengths = room > 64 * 64 ? [room - room / 8 + 1] : [room / 2 + 1, room - 7]
+    return lengths.map { sizes.merging(["H": rows / fold.rows, "L": $0]) { $1 } }
   }
 
   private static func matrices(_ parts: [[Double]]) -> [String: CatalogueEntry.Fill] {
@@ -269,16 +270,22 @@ extension KernelCatalogue {
   }
 
   /// Rows that are shorter than their chunks.
-  private static let folded: [MonarchWide.Shape] = [
-    (ElementType.float16, 1, false, false), (.float16, 1, true, true), (.float16, 2, false, false),
-    (.float16, 2, true, true), (.bfloat16, 2, true, false), (.bfloat16, 2, false, true),
-    (.float16, 4, false, false),
-    (.float16, 4, true, true), (.bfloat16, 4, true, true),
-  ].map { type, chunks, before, after in
-    var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after ? 1 : 0)
-    (shape.chunks, shape.isFolded) = (chunks, true)
-    return shape
-  }
+  private static let folded: [MonarchWide.Shape] =
+    [
+      (ElementType.float16, 1, false, false), (.float16, 1, true, true), (.float16, 2, false, false),
+      (.float16, 2, true, true), (.bfloat16, 2, true, false), (.bfloat16, 2, false, true),
+      (.float16, 4, false, false),
+      (.float16, 4, true, true), (.bfloat16, 4, true, true),
+    ].map { type, chunks, before, after in
+      var shape = MonarchWide.Shape(type: type, isGatedBefore: before, gatesAfter: after ? 1 : 0)
+      (shape.chunks, shape.isFolded) = (chunks, true)
+      return shape
+    }
+    + [(1, true), (1, false), (2, false)].map { chunks, isGatedBefore in
+      var shape = MonarchWide.Shape(type: .float16, isGatedBefore: isGatedBefore, gatesAfter: 2)
+      (shape.chunks, shape.isConjugated, shape.isFolded) = (chunks, true, true)
+      return shape
+    }
 
   private static func wideEntry(
     _ name: String, _ type: ElementType, _ sizes: [String: Int], fold: SequenceFold? = nil,

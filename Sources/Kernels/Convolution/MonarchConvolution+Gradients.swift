@@ -80,7 +80,7 @@ extension MonarchConvolution {
 
   /// Whether sums for filters read such sequences, shorter than the transform, where they lie.
   private func foldsSums(_ tensors: [Tensor]) -> Bool {
-    guard shape.length != shape.points, takesFolded(tensors) else { return false }
+    guard shape.length != shape.points, holdsFolded, tensors.allSatisfy(\.canBeFolded) else { return false }
     // Parts of the channels are dense where there is but one, or one row of the batch.
     return sumsChunks || stages.map { $0.channelParts().count == 1 || shape.batch == 1 } ?? true
   }

@@ -65,14 +65,16 @@ final class MonarchStages {
     let fitting = max(1, workspaceBytes / (4 * shape.points))
     let unit = min(shape.channels, MonarchConstants.side / levels[0].constants.radix)
     var batch = max(1, min(shape.batch, isFolded ? fitting / shape.channels : fitting / unit))
-    let channels = min(shape.channels, max(1, fitting / batch / unit) * unit)
+    let isWide = isFolded && batch > 1
+    let channels = isWide ? shape.channels : min(shape.channels, max(1, fitting / batch / unit) * unit)
     // Parts of equal size.
     batch = (shape.batch + (shape.batch - 1) / batch) / ((shape.batch - 1) / batch + 1)
     if isFolded, batch < shape.batch {
-      let aligned = (1...SequenceFold.alignment).first {
-        $0 * shape.channels * shape.length % SequenceFold.alignment == 0
+      var aligned = SequenceFold.alignment
+      while aligned > 1, aligned / 2 * shape.channels * shape.length % SequenceFold.alignment == 0 {
+        aligned /= 2
       }
-      batch = max(1, batch / (aligned ?? 1) * (aligned ?? 1))
+      batch = max(1, batch / aligned * aligned)
     }
     return stride(from: 0, to: shape.channels, by: channels).flatMap { channel in
       stride(from: 0, to: shape.batch, by: batch).map { first in
@@ -127,8 +129,7 @@ final class MonarchStages {
     SequenceFold(rows: levels[0].constants.radix, step: levels[0].columns).holds(length: shape.length)
       && parts(isFolded: true).allSatisfy { part in
         tensors.allSatisfy {
-          let own = $0.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
-          return own.isDense && own.byteOffset % 16 == 0
+          $0.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels).canBeFolded
         }
       }
   }

@@ -211,10 +211,14 @@ package final class MonarchConvolution {
 
   /// Whether such sequences, shorter than the transform, can be seen folded in its rows.
   func takesFolded(_ tensors: [Tensor]) -> Bool {
-    let side = MonarchConstants.side
     if wide == nil, let stages { return stages.takesFolded(tensors) }
+    return holdsFolded && tensors.allSatisfy(\.canBeFolded)
+  }
+
+  /// Whether there is room for sequences wherever they begin.
+  var holdsFolded: Bool {
+    let side = MonarchConstants.side
     return SequenceFold(rows: shape.points / side, step: side).holds(length: shape.length)
-      && tensors.allSatisfy { $0.isDense && $0.byteOffset % 16 == 0 }
   }
 
   private func runWhole(
@@ -342,6 +346,9 @@ extension Tensor {
       unchecked: storage, byteOffset: byteOffset, type: type, shape: shape,
       strides: [strides[0], shape[2], 1])
   }
+
+  /// Whether sequences of 16-bit numbers can be seen folded in rows: dense, from a multiple of 16 bytes on.
+  var canBeFolded: Bool { isDense && byteOffset % 16 == 0 }
 
   /// Rows of 64 frequencies as even and odd ones, the last axis.
   var cutIntoHalves: Tensor { reshaped(Array(shape.dropLast()) + [MonarchTile.width, 2]) }

@@ -42,6 +42,12 @@ extension PipelinedLowering {
   /// What precedes what one thread of the loader does where all of them run.
   var byOneThread: String { !isGroup && sharesLoads ? "if (thread == 0) " : "" }
 
+  /// Whether one thread of several fills a ring in these steps of the loader.
+  func fillsAlone(_ steps: [RoleStep]) -> Bool {
+    guard !isGroup, sharesLoads else { return false }
+    return steps.contains { if case .awaitEmpty(let ring) = $0 { !isFolded(ring) } else { false } }
+  }
+
   /// Lets the groups know, once this thread's copies have arrived and what it wrote itself may be read.
   mutating func printFoldedArrival(_ ring: Int) {
     code.line("async_fence();")
@@ -102,8 +108,9 @@ extension PipelinedLowering {
     folds.insert(reference.tensor.number)
     let buffer = buffer(0, of: 1)
     for block in 0..<blocks {
-      // With two buffers, all have read one before any has filled the other.
-      if storeBuffers == 1 { code.line("group_barrier(2 + group, 128);") }
+      // With two buffers, all have read one before any has filled the other, but for copies in bulk.
+      if storesInBulk { code.line("if (thread == 0) store_wait_read<0>();") }
+      if storesInBulk || storeBuffers == 1 { code.line("group_barrier(2 + group, 128);") }
       printPanel(tile, shared, reference.tensor.type, block: block, panel: 0, buffer: buffer)
       code.line("group_barrier(2 + group, 128);")
       code.open("")

@@ -11,6 +11,8 @@ extension PipelinedLowering {
       // What depends on it is then computed in each turn, and not kept in registers from before the loop.
       if isGroup, kernel.schedule.recomputesAddresses { code.line("asm volatile(\"\" : \"+r\"(row0));") }
       for inner in body { print(inner) }
+      // Else one thread could fill a ring for the next turn, and groups empty it, before others have seen it empty in this one.
+      if fillsAlone(body) { code.line("group_barrier(\(Self.loaderBarrier), 128);") }
       code.close()
     case .with(let number, let value, let body):
       let given = name("given")

@@ -55,6 +55,8 @@ package struct PipelinedLowering {
   static let storeBufferBytes = 8192
   /// First of the barriers by which groups take turns; 1 is for all groups, those from 2 on for one group each.
   static let turnBarrier = 8
+  /// That of the loader's threads.
+  static let loaderBarrier = 15
 
   /// Whether the kernel's products are of the kind that this form makes.
   package static func suits(_ kernel: Kernel) -> Bool {
@@ -155,7 +157,7 @@ package struct PipelinedLowering {
       asideOffsets[tile] = offset
       offset += groups * 128 * (placement.asides[tile] ?? 0)
     }
-    if kernel.body.contains(where: { storesThroughBuffer($0) }) {
+    if kernel.body.contains(where: { storesThroughBuffer($0) { _ in true } }) {
       storeOffset = offset
       offset += groups * storeBuffers * Self.storeBufferBytes
     }
@@ -201,13 +203,16 @@ package struct PipelinedLowering {
     return kernel.body.contains(where: sums)
   }
 
-  private func storesThroughBuffer(_ statement: Statement) -> Bool {
-    if let target = statement.operation.target,
+  /// Whether bulk copies take from buffers for stores.
+  var storesInBulk: Bool { kernel.body.contains { storesThroughBuffer($0) { $0.fold == nil } } }
+
+  private func storesThroughBuffer(_ statement: Statement, _ counts: (TileReference) -> Bool) -> Bool {
+    if let target = statement.operation.target, counts(target.reference),
       storeForm(target.tile, target.reference, adds: target.adds) != nil
     {
       return true
     }
-    return statement.operation.blocks.contains { $0.contains { storesThroughBuffer($0) } }
+    return statement.operation.blocks.contains { $0.contains { storesThroughBuffer($0, counts) } }
   }
 
   var planLines: [String] {
@@ -305,7 +310,9 @@ package struct PipelinedLowering {
 
   private mutating func printTasks(_ steps: [RoleStep], head: String?) {
     if let head { code.open(head) }
-    if head != nil { for number in maps.indices { code.line("prefetch_map(&a.map[\(number)]);") } }
+    if head != nil {
+      for number in maps.indices { code.line("\(byOneThread)prefetch_map(&a.map[\(number)]);") }
+    }
     if kernel.schedule.startsEarly {
       // What the first task asks for before it may be known what others have written.
       let early = head == nil ? [] : LoaderProgram(placement: placement).early()

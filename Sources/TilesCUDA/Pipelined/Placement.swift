@@ -46,7 +46,14 @@ struct Placement {
   /// Why the kernel does not fit this form.
   private(set) var problem: String?
   private var factors: [Int: Uses] = [:]
-  private var ringKeys: [[SharedTile]: [Int]] = [:]
+  private var ringKeys: [RingKey: [Int]] = [:]
+
+  /// What rings have in common that loops may take turns with.
+  private struct RingKey: Hashable {
+    let slots: [SharedTile]
+    /// Whether each is filled by threads.
+    let folds: [Bool]
+  }
 
   init(_ kernel: Kernel) {
     self.kernel = kernel
@@ -310,14 +317,14 @@ struct Placement {
     _ members: [(tile: Tile, reference: TileReference, shared: SharedTile)], stages: Int, busy: Set<Int>,
     isOnce: Bool = false
   ) -> Int {
-    let key = members.map(\.shared)
+    let key = RingKey(slots: members.map(\.shared), folds: members.map { $0.reference.fold != nil })
     // Loops of one task that bring tiles of the same form take turns with one ring.
     let known = ringKeys[key, default: []].first {
       rings[$0].stages == stages && stages > 1 && !busy.contains($0)
     }
     let number = known ?? rings.count
     if known == nil {
-      rings.append(Ring(number: number, stages: stages, isOnce: isOnce, slots: key))
+      rings.append(Ring(number: number, stages: stages, isOnce: isOnce, slots: key.slots))
       ringKeys[key, default: []].append(number)
     }
     for (slot, member) in members.enumerated() {
