@@ -36,11 +36,16 @@ extension TileReference {
   package func foldedRow(_ row: Index, _ fold: SequenceFold) -> FoldedRow {
     let last = tensor.extents.count - 1
     let whole = origin[last - 1] + row
-    var sequence = Array(origin[..<last])
-    sequence[last - 1] = whole / Index(fold.rows)
-    let number = zip(sequence, tensor.extents).reduce(Index(0)) { $0 * $1.1 + $1.0 }
-    let moved = number * tensor.extents[last] % Index(SequenceFold.alignment)
+    let sequence = whole / Index(fold.rows)
+    let moved = (sequencesBefore + sequence) * tensor.extents[last] % Index(SequenceFold.alignment)
     return FoldedRow(
-      sequence: sequence, start: whole % Index(fold.rows) * Index(fold.step) + origin[last] - moved)
+      sequence: Array(origin[..<(last - 1)]) + [sequence],
+      start: whole % Index(fold.rows) * Index(fold.step) + origin[last] - moved)
+  }
+
+  /// Sequences of a folded tensor before those along the axis of the tile's rows.
+  package var sequencesBefore: Index {
+    let axis = tensor.extents.count - 2
+    return zip(origin[..<axis], tensor.extents).reduce(Index(0)) { $0 * $1.1 + $1.0 } * tensor.extents[axis]
   }
 }

@@ -9,32 +9,19 @@ extension IndexPrinter {
   func unfolded(
     _ reference: TileReference, _ fold: SequenceFold, row: String, column: String
   ) -> (place: String, isThere: String) {
-    let number = reference.tensor.number
-    let last = reference.tensor.extents.count - 1
-    let place = line(reference, fold, row)
-    let at = "(\(place.start) + (\(column)))"
-    let leading = offset(number, Array(reference.origin[..<(last - 1)]))
-    return (
-      "\(leading) + \(stride(number, last - 1)) * (\(place.sequence)) + \(stride(number, last)) * \(at)",
-      "(u32)\(at) < (u32)\(self(reference.tensor.extents[last]))"
-    )
-  }
-
-  /// The sequence along its axis that a row of a folded tile belongs to, and the number of it that the row begins with.
-  func line(
-    _ reference: TileReference, _ fold: SequenceFold, _ row: String
-  ) -> (sequence: String, start: String) {
-    let extents = reference.tensor.extents
+    let (number, extents) = (reference.tensor.number, reference.tensor.extents)
     let last = extents.count - 1
     let whole = "(\(self(reference.origin[last - 1])) + (\(row)))"
     let sequence = "\(whole) / \(fold.rows)"
-    // Its number among all, of which eight times anything makes no difference.
-    let leading = zip(reference.origin[..<(last - 1)], extents).reduce(Index(0)) { $0 * $1.1 + $1.0 }
+    // Of its number among all, eight times anything makes no difference, nor that it may not fit 32 bits.
     let moved =
-      "(((u32)\(self(leading * extents[last - 1])) + (u32)(\(sequence))) * (u32)\(self(extents[last])) % \(SequenceFold.alignment)u)"
+      "(((u32)\(self(reference.sequencesBefore)) + (u32)(\(sequence))) * (u32)\(self(extents[last])) % \(SequenceFold.alignment)u)"
+    let start = "(\(whole) % \(fold.rows) * \(fold.step) + \(self(reference.origin[last])) - (int)\(moved))"
+    let at = "(\(start) + (\(column)))"
+    let leading = offset(number, Array(reference.origin[..<(last - 1)]))
     return (
-      sequence,
-      "(\(whole) % \(fold.rows) * \(fold.step) + \(self(reference.origin[last])) - (int)\(moved))"
+      "\(leading) + \(stride(number, last - 1)) * (\(sequence)) + \(stride(number, last)) * \(at)",
+      "(u32)\(at) < (u32)\(self(extents[last]))"
     )
   }
 }

@@ -55,7 +55,7 @@ extension KernelCatalogue {
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
         cases: sizes(
           ["B": 3, "R": !shape.isWhole ? 88 : shape.chunks > 1 ? 2 * 64 * shape.chunks : 64, "share": 2],
-          shape.isFolded ? shape.fold : nil
+          shape.fold
         ).map { Case($0, matrices(MonarchTile.parts(shape.constants))) }
       ) { try MonarchFused.kernel(shape) }
     }
@@ -108,7 +108,7 @@ extension KernelCatalogue {
       "monarch_gradient_\(shape.variant)",
       tolerance: CatalogueEntry.Tolerance(
         absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
-      cases: sizes(["B": 3, "R": 64, "P": 2, "share": 2], shape.isFolded ? shape.fold : nil).map {
+      cases: sizes(["B": 3, "R": 64, "P": 2, "share": 2], shape.fold).map {
         Case($0, matrices(MonarchTile.parts(shape.constants)))
       }
     ) { try MonarchGradient.kernel(shape) }
@@ -226,7 +226,7 @@ extension KernelCatalogue {
         "monarch_wide_\(shape.variant)", shape.type,
         shape.chunks > 2
           ? ["B": 3, "R": 256 * shape.chunks, "share": 2] : ["B": 2, "R": 128 * shape.chunks, "share": 2],
-        fold: shape.isFolded ? shape.fold : nil
+        fold: shape.fold
       ) {
         try MonarchWide.kernel(shape)
       }
@@ -243,7 +243,7 @@ extension KernelCatalogue {
     }.map { (shape: MonarchWideGradient.Shape) in
       wideEntry(
         "monarch_wide_gradient_\(shape.variant)", shape.type,
-        ["B": 3, "R": 128 * shape.chunks, "P": 2, "share": 2], fold: shape.isFolded ? shape.fold : nil
+        ["B": 3, "R": 128 * shape.chunks, "P": 2, "share": 2], fold: shape.fold
       ) { try MonarchWideGradient.kernel(shape) }
     }
 

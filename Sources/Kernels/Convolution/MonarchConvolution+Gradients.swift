@@ -41,7 +41,7 @@ extension MonarchConvolution {
   /// Writes the gradients of ``apply(_:_:before:after:into:)``, from inputs alone: what that computed is computed again.
   ///
   /// Memory beside the gradients: two float32 numbers for each number of a spectrum and each part of the batch that tasks
-  /// sum over, for long rows twice the planes of a part, for padded rows, and for gated ones of 8,192 and 16,384 points, two copies,
+  /// sum over, for long rows twice the planes of a part, for padded rows two copies, and for gated ones of up to 8,192 and 16,384 points two products,
   /// for rows of 16,384 points 6 bytes for each number of a filter and each such part, which ``MonarchSums`` keeps.
   ///
   /// - Parameter dy: gradient of y.
@@ -113,10 +113,10 @@ extension MonarchConvolution {
       let side = MonarchConstants.side
       let rows = [shape.batch, shape.channels * constants.radix, side]
       func cut(_ tensor: Tensor) -> Tensor {
-        tensor.shape[2] == shape.points ? tensor.cutIntoRows(rows) : tensor
+        shape.isFolded(tensor) ? tensor : tensor.cutIntoRows(rows)
       }
       let sums = try self.sums(
-        factors.map(cut), gates: gates.map(cut), rows: rows[1], isFolded: factors[0].shape[2] != shape.points)
+        factors.map(cut), gates: gates.map(cut), rows: rows[1], isFolded: shape.isFolded(factors[0]))
       for whole in wholes {
         try inverse(whole).run(precise + sums + [whole.target.reshaped([rows[1], side])])
       }
@@ -190,7 +190,7 @@ extension MonarchConvolution {
   ) throws -> [Tensor] {
     var gradient = MonarchWideGradient.Shape(
       type: shape.type, isGated: !gates.isEmpty, keepsProducts: !products.isEmpty)
-    (gradient.chunks, gradient.isFolded) = (wide.chunks, factors[0].shape[2] != shape.points)
+    (gradient.chunks, gradient.isFolded) = (wide.chunks, shape.isFolded(factors[0]))
     let kernel =
       try wideGradients[gradient] ?? executor.compile(try MonarchWideGradient.kernel(gradient))
     wideGradients[gradient] = kernel

@@ -114,17 +114,14 @@ final class MonarchStages {
   /// Rows `[B, H, points]`, or part of them, as a stage sees them.
   private func view(_ tensor: Tensor, _ level: Int) -> Tensor {
     let columns = levels[level].columns
-    if isFolded(tensor) { return tensor }
+    if shape.isFolded(tensor) { return tensor }
     return Tensor(
       unchecked: tensor.storage, byteOffset: tensor.byteOffset, type: tensor.type,
       shape: [tensor.shape[0], tensor.shape[1] * rows(level), columns],
       strides: [tensor.strides[0], columns, 1])
   }
 
-  /// Whether sequences are shorter than transforms: then they must be dense, from a multiple of 16 bytes on.
-  private func isFolded(_ tensor: Tensor) -> Bool { tensor.shape[2] != shape.points }
-
-  /// Whether all parts of such sequences are so.
+  /// Whether there is room for sequences wherever they begin, and all parts of them can be folded.
   func takesFolded(_ tensors: [Tensor]) -> Bool {
     SequenceFold(rows: levels[0].constants.radix, step: levels[0].columns).holds(length: shape.length)
       && parts(isFolded: true).allSatisfy { part in
@@ -155,7 +152,7 @@ final class MonarchStages {
     for level in levels.indices {
       var stage = outer(level, planes[0])
       stage.gates = level == 0 && gate != nil ? 1 : 0
-      stage.foldedColumns = level == 0 && isFolded(x) ? levels[0].columns : nil
+      stage.foldedColumns = level == 0 && shape.isFolded(x) ? levels[0].columns : nil
       let kernel = try forwards[stage] ?? executor.compile(try MonarchOuter.forward(stage))
       forwards[stage] = kernel
       try run(kernel, level, level == 0 ? [x] + gates : planes, planes)
@@ -177,7 +174,7 @@ final class MonarchStages {
     for level in levels.indices.reversed() {
       var stage = outer(level, planes[0])
       stage.gates = level == 0 ? gates.count : 0
-      stage.foldedColumns = level == 0 && isFolded(y[0]) ? levels[0].columns : nil
+      stage.foldedColumns = level == 0 && shape.isFolded(y[0]) ? levels[0].columns : nil
       let kernel = try inverses[stage] ?? executor.compile(try MonarchOuter.inverse(stage))
       inverses[stage] = kernel
       try run(kernel, level, planes + (level == 0 ? gates : []), level == 0 ? y : planes)
@@ -194,7 +191,7 @@ final class MonarchStages {
     _ few: Int, gates: Int, isBack: Bool, _ inputs: [Tensor], _ outputs: [Tensor]
   ) throws {
     var stage = MonarchOuterTwofold.Shape(few: few, type: shape.type, gates: gates)
-    stage.foldedColumns = (inputs + outputs).contains(where: isFolded) ? levels[0].columns : nil
+    stage.foldedColumns = (inputs + outputs).contains(where: shape.isFolded) ? levels[0].columns : nil
     let kernel =
       try twofold[isBack]?[stage]
       ?? executor.compile(
@@ -202,7 +199,7 @@ final class MonarchStages {
     twofold[isBack, default: [:]][stage] = kernel
     let (side, columns) = (MonarchConstants.side, levels[1].columns)
     let views = (inputs + outputs).map { tensor in
-      if isFolded(tensor) { return tensor }
+      if shape.isFolded(tensor) { return tensor }
       return Tensor(
         unchecked: tensor.storage, byteOffset: tensor.byteOffset, type: tensor.type,
         shape: [tensor.shape[0], tensor.shape[1] * side, few, columns],

@@ -56,6 +56,9 @@ package final class MonarchConvolution {
       )
     }
 
+    /// Whether sequences are shorter than the transform, so that they lie folded in its rows.
+    func isFolded(_ sequences: Tensor) -> Bool { sequences.shape[2] != points }
+
     /// Points of the transform: the next power of two, from 64 on.
     package var points: Int {
       var points = MonarchConstants.side
@@ -234,11 +237,11 @@ package final class MonarchConvolution {
       fused.chunks = chunks
       fused.isWhole = shape.channels * constants.radix % MonarchConstants.side == 0
       (fused.isGatedBefore, fused.gatesAfter) = (before != nil, after.count)
-      fused.isFolded = u.shape[2] != shape.points
+      fused.isFolded = shape.isFolded(u)
       return try run(fused, spectrum, inputs: [u] + (before.map { [$0] } ?? []) + after, outputs: y)
     }
     let rows = shape.points / MonarchConstants.side
-    for part in stages.parts(isFolded: u.shape[2] != shape.points) {
+    for part in stages.parts(isFolded: shape.isFolded(u)) {
       func cut(_ tensor: Tensor) -> Tensor {
         tensor.sliced(axis: 0, part.batch).sliced(axis: 1, part.channels)
       }

@@ -29,9 +29,9 @@ package enum MonarchFused {
     /// Whether sequences are shorter than transforms, and their rows folded.
     package var isFolded = false
 
-    /// How sequences lie in rows of tiles.
-    package var fold: SequenceFold {
-      SequenceFold(rows: constants.radix * chunks, step: MonarchConstants.side)
+    /// How sequences lie in rows of tiles, if they are folded.
+    package var fold: SequenceFold? {
+      isFolded ? SequenceFold(rows: constants.radix * chunks, step: MonarchConstants.side) : nil
     }
 
     /// A convolution without gates.
@@ -76,8 +76,7 @@ package enum MonarchFused {
       let filters = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
       }
-      let fold = shape.isFolded ? shape.fold : nil
-      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
+      let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
       func tensors(_ names: [String], _ make: (String, ElementType, [Index]) -> TensorParameter)
         -> [TensorParameter]
       { names.map { make($0, shape.type, extents) } }
@@ -94,7 +93,7 @@ package enum MonarchFused {
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
-          k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: fold)
+          k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: shape.fold)
         }
         let halves = [0, 1].map { half in
           MonarchFilter(
@@ -132,12 +131,13 @@ package enum MonarchFused {
             let y = tile.real(returned)
             if shape.isComplex {
               let imaginary = tile.imaginary(returned)
-              k.store(y, to: outputs[0], at: at, fold: fold)
-              k.store(imaginary, to: outputs[1], at: at, fold: fold)
+              k.store(y, to: outputs[0], at: at, fold: shape.fold)
+              k.store(imaginary, to: outputs[1], at: at, fold: shape.fold)
             } else {
               for (number, output) in outputs.enumerated() {
                 k.store(
-                  gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at, fold: fold)
+                  gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at, fold: shape.fold
+                )
               }
             }
           })

@@ -21,8 +21,10 @@ package enum MonarchGradient {
     /// Whether sequences are shorter than transforms, and their rows folded.
     package var isFolded = false
 
-    /// How sequences lie in rows of tiles.
-    package var fold: SequenceFold { SequenceFold(rows: constants.radix, step: MonarchConstants.side) }
+    /// How sequences lie in rows of tiles, if they are folded.
+    package var fold: SequenceFold? {
+      isFolded ? SequenceFold(rows: constants.radix, step: MonarchConstants.side) : nil
+    }
 
     /// Sums for a convolution without gates.
     package init(
@@ -54,8 +56,7 @@ package enum MonarchGradient {
       let names =
         shape.isComplex
         ? ["u_re", "u_im", "g_re", "g_im"] : shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]
-      let fold = shape.isFolded ? shape.fold : nil
-      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
+      let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
       let inputs = names.map { k.input($0, shape.type, extents) }
       let width = MonarchTile.width
       let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
@@ -81,7 +82,7 @@ package enum MonarchGradient {
           load: { step in
             inputs.map {
               k.load(
-                $0, at: [first + step, row, 0], rows: side, columns: side, validRows: valid, fold: fold)
+                $0, at: [first + step, row, 0], rows: side, columns: side, validRows: valid, fold: shape.fold)
             }
           },
           compute: { step, tiles in

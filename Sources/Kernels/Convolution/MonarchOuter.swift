@@ -108,21 +108,19 @@ package enum MonarchOuter {
       k.grid([rows.ceilDiv(side), batch.ceilDiv(share), columns / side], schedule: schedule) { task in
         let (row, column) = (task[0] * side, task[2] * side)
         let valid = shape.isWhole ? side : (rows - row).min(side)
-        func load(_ tensor: TensorParameter, _ at: [Index], _ validColumns: Index) -> Tile {
+        func load(
+          _ tensor: TensorParameter, _ at: [Index], _ validColumns: Index, fold: SequenceFold? = nil
+        ) -> Tile {
           k.load(
             tensor, at: at, rows: MonarchOuter.side, columns: MonarchOuter.side, validRows: valid,
-            validColumns: validColumns, fold: tensor.number == stack.number ? nil : fold(tensor))
+            validColumns: validColumns, fold: fold)
         }
         let matrices = (0..<(shape.isComplex ? 3 : 2)).map { load(stack, [Index($0), 0, 0], valid) }
-        let t = twiddles.map {
-          k.load(
-            $0, at: [0, column], rows: MonarchOuter.side, columns: MonarchOuter.side, validRows: valid,
-            validColumns: side)
-        }
+        let t = twiddles.map { load($0, [0, column], side) }
         let first = task[1] * share
         k.pipeline(
           steps: (batch - first).min(share), stages: tensors.count > 2 ? 1 : 2,
-          load: { step in tensors.map { load($0, [first + step, row, column], side) } },
+          load: { step in tensors.map { load($0, [first + step, row, column], side, fold: fold($0)) } },
           compute: { step, tiles in
             compute(
               matrices, MonarchTile.Pair(re: t[0], im: t[1]), tiles, [first + step, row, column])

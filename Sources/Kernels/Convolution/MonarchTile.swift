@@ -62,6 +62,11 @@ struct MonarchTile {
     twiddles = pair(4, Index(side))
   }
 
+  /// Extents of sequences: `[B, R, 64]`, or, folded, `[B, H, L]`.
+  static func extents(_ k: Recorder, _ batch: Index, _ rows: Index, isFolded: Bool) -> [Index] {
+    isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(MonarchConstants.side)]
+  }
+
   /// a · b, or a · conj b, element by element.
   static func product(_ a: Pair, _ b: Pair, _ k: Recorder, conjugated: Bool = false) -> Pair {
     let (rr, ii) = (k.map(.multiply, a.re, b.re), k.map(.multiply, a.im, b.im))

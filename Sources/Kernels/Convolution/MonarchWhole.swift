@@ -62,7 +62,7 @@ final class MonarchWhole {
     _ u: Tensor, _ spectrum: MonarchConvolution.Spectrum, before: Tensor?, after: [Tensor], into y: [Tensor],
     isConjugated: Bool
   ) throws {
-    let isFolded = u.shape[2] != shape.points
+    let isFolded = shape.isFolded(u)
     if chunks == 1, before == nil, !after.isEmpty, !isFolded {
       var form = MonarchBroad.Shape(type: shape.type, gatesAfter: after.count)
       form.isConjugated = isConjugated
@@ -106,7 +106,7 @@ final class MonarchWhole {
       : []
     try kernel.run(
       matrices + parts
-        + tensors.map { $0.shape[2] == shape.points ? $0.cutIntoRows([shape.batch, rows, columns]) : $0 }
+        + tensors.map { shape.isFolded($0) ? $0 : $0.cutIntoRows([shape.batch, rows, columns]) }
         + lags,
       integers: [share])
   }

@@ -24,9 +24,9 @@ package enum MonarchWide {
     /// Whether sequences are shorter than transforms, and their rows folded.
     package var isFolded = false
 
-    /// How sequences lie in rows of tiles.
-    package var fold: SequenceFold {
-      SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side)
+    /// How sequences lie in rows of tiles, if they are folded.
+    package var fold: SequenceFold? {
+      isFolded ? SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side) : nil
     }
 
     /// A convolution without gates.
@@ -110,8 +110,7 @@ package enum MonarchWide {
       let filters = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, 2, Index(MonarchTile.width)])
       }
-      let fold = shape.isFolded ? shape.fold : nil
-      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
+      let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
       func tensor(_ name: String) -> TensorParameter { k.input(name, shape.type, extents) }
       let inputs = ([tensor("u")] + (shape.isGatedBefore ? [tensor("before")] : []))
       let after = (0..<shape.gatesAfter).map { tensor("after\($0)") }
@@ -136,7 +135,7 @@ package enum MonarchWide {
         func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
           k.load(
             tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side),
-            as: type, fold: fold)
+            as: type, fold: shape.fold)
         }
         let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
@@ -178,7 +177,7 @@ package enum MonarchWide {
             for (number, y) in outputs.enumerated() {
               let gate =
                 after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]
-              k.store(gate.map { tile.gatedResult(result, $0) } ?? result, to: y, at: at, fold: fold)
+              k.store(gate.map { tile.gatedResult(result, $0) } ?? result, to: y, at: at, fold: shape.fold)
             }
           })
       }

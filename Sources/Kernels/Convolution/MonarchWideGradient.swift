@@ -19,9 +19,9 @@ package enum MonarchWideGradient {
     /// Whether sequences are shorter than transforms, and their rows folded.
     package var isFolded = false
 
-    /// How sequences lie in rows of tiles.
-    package var fold: SequenceFold {
-      SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side)
+    /// How sequences lie in rows of tiles, if they are folded.
+    package var fold: SequenceFold? {
+      isFolded ? SequenceFold(rows: MonarchWide.height * chunks, step: MonarchConstants.side) : nil
     }
 
     /// Sums for a convolution without gates where nothing else is said.
@@ -45,8 +45,7 @@ package enum MonarchWideGradient {
         k.extent("B"), k.extent("R"), k.extent("P"), k.argument("share")
       )
       let stacks = MonarchWide.stacks(k, shape.type)
-      let fold = shape.isFolded ? shape.fold : nil
-      let extents = shape.isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(side)]
+      let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
       let inputs = (shape.isGated ? ["u", "w", "g", "v"] : ["u", "g"]).map {
         k.input($0, shape.type, extents)
       }
@@ -75,7 +74,7 @@ package enum MonarchWideGradient {
             inputs.map {
               k.load(
                 $0, at: at(step), rows: height, columns: side, validRows: Index(height),
-                validColumns: Index(side), fold: fold)
+                validColumns: Index(side), fold: shape.fold)
             }
           },
           compute: { step, tiles in
@@ -84,7 +83,7 @@ package enum MonarchWideGradient {
                 shape.isGated
                 ? MonarchTile.gated(tiles[2 * number], tiles[2 * number + 1], k)
                 : tiles[number]
-              if shape.keepsProducts { k.store(x, to: products[number], at: at(step), fold: fold) }
+              if shape.keepsProducts { k.store(x, to: products[number], at: at(step), fold: shape.fold) }
               let turned = tile.turned(x)
               return [0, 1].map { tile.spectrum(turned, half: $0) }.map(tile.pair)
             }

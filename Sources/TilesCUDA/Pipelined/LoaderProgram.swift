@@ -1,6 +1,7 @@
 internal import Tiles
 
-/// What the loading warp does for one task: the loads of the body in program order.
+/// What the loading warp does for one task, or all warps of its group where they copy rows of folded sequences: the loads of the body in
+/// program order.
 struct LoaderProgram {
   let placement: Placement
 

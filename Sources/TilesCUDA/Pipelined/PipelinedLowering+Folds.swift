@@ -194,14 +194,13 @@ extension PipelinedLowering {
       fail("rows of \(reference.tensor.name) are neither whole sequences nor a part of one")
     }
     let before = Array(reference.origin[..<(last - 1)])
-    let leading = zip(before, extents).reduce(Index(0)) { $0 * $1.1 + $1.0 } * extents[last - 1]
     code.line("const int piece = thread % \(pieces), row = thread / \(pieces) + \(first);")
     code.line("const u32 own = swizzled<\(shared.span), 0>(thread / \(pieces), 16 * piece);")
     code.line("const int length = \(index(extents[last]));")
     if !rows.isWhole { code.line("const int valid = \(index(tile.validRows));") }
     let later = rows.isPart ? "" : " + row / \(fold.rows)"
     code.line("const u32 line = (u32)\(index(origin)), sequence = line / \(fold.rows)\(later);")
-    code.line("const u32 begun = (u32)\(index(leading)) + sequence;")
+    code.line("const u32 begun = (u32)\(index(reference.sequencesBefore)) + sequence;")
     let column = index(reference.origin[last])
     code.line(
       rows.isPart
