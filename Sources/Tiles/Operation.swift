@@ -1,3 +1,5 @@
+public import Memory
+
 /// One recorded operation and where it stands in the Swift source.
 public struct Statement: Sendable, Hashable {
   /// What is done.
@@ -65,12 +67,14 @@ public struct Matmul: Sendable, Hashable {
   public let continuing: Bool
   /// Whether the product's negative is taken.
   public let subtracting: Bool
+  /// A 16-bit type that a machine may keep the sum in, if nothing reads it but what rounds it to that; `nil` for float32.
+  public let narrowType: ElementType?
 
   /// The same product of other tiles.
   package func replacingTiles(_ replacement: (Tile) -> Tile) -> Matmul {
     Matmul(
       accumulator: replacement(accumulator), left: replacement(left), right: replacement(right),
       transposesLeft: transposesLeft, transposesRight: transposesRight, continuing: continuing,
-      subtracting: subtracting)
+      subtracting: subtracting, narrowType: narrowType)
   }
 }

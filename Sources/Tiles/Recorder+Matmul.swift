@@ -1,10 +1,10 @@
-internal import Memory
+public import Memory
 
 extension Recorder {
   /// left · right as a new float32 tile `[m, n]`; see ``matmul(into:_:_:transposesLeft:transposesRight:continuing:file:line:)``.
   public func matmul(
     _ left: Tile, _ right: Tile, transposesLeft: Bool = false, transposesRight: Bool = false,
-    file: String = #fileID, line: Int = #line
+    in type: ElementType? = nil, file: String = #fileID, line: Int = #line
   ) -> Tile {
     let result = makeTile(
       .float32, rows: transposesLeft ? left.columns : left.rows,
@@ -13,7 +13,7 @@ extension Recorder {
       validColumns: transposesRight ? right.validRows : right.validColumns)
     matmul(
       into: result, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight,
-      continuing: false, file: file, line: line)
+      continuing: false, in: type, file: file, line: line)
     return result
   }
 
@@ -28,10 +28,12 @@ extension Recorder {
   ///   - left: `[m, k]` float32, q16_rows, or bfloat16 or float16 (products of 16-bit factors are exact in float32;
   ///     machines with units for them may sum in another order); `[k, m]` when transposed.
   ///   - right: `[k, n]`; `[n, k]` when transposed, and then of any type (weights `[out, in]`).
+  ///   - type: the factors' 16-bit type, where a machine may keep the sum in it, rounded every few terms, instead of in float32. It may if
+  ///     all of the sum's products say so and nothing reads the sum but a ``cast(_:to:file:line:)`` to that type.
   public func matmul(
     into accumulator: Tile, _ left: Tile, _ right: Tile, transposesLeft: Bool = false,
     transposesRight: Bool = false, continuing: Bool = true, subtracting: Bool = false,
-    file: String = #fileID, line: Int = #line
+    in type: ElementType? = nil, file: String = #fileID, line: Int = #line
   ) {
     let described =
       "matmul \(accumulator) ← \(left)\(transposesLeft ? "ᵀ" : "") · \(right)\(transposesRight ? "ᵀ" : "")"
@@ -53,6 +55,10 @@ extension Recorder {
     check(
       !subtracting || left.type != .q16_rows, described, file, line,
       "products of integers are not subtracted. Negate what is done with the sum.")
+    check(
+      type == nil || type == left.type && [.bfloat16, .float16].contains(left.type), described, file, line,
+      "a sum may be kept in the 16 bits of its factors, and these are \(left.type.rawValue), not \(type?.rawValue ?? "")."
+    )
     switch left.type {
     case .float32:
       check(
@@ -75,7 +81,8 @@ extension Recorder {
       .matmul(
         Matmul(
           accumulator: accumulator, left: left, right: right, transposesLeft: transposesLeft,
-          transposesRight: transposesRight, continuing: continuing, subtracting: subtracting)), file, line)
+          transposesRight: transposesRight, continuing: continuing, subtracting: subtracting,
+          narrowType: type)), file, line)
     define(accumulator)
   }
 }

@@ -134,14 +134,16 @@ struct WarpgroupProduct: Hashable {
   var starts: Bool
   /// Whether the product's negative is taken.
   var subtracts = false
+  /// Whether sums are float16, two in a register.
+  var isNarrow = false
 
   var name: String {
-    "\(starts ? "start" : "product")\(subtracts ? "_less" : "")_n\(columns)_\(type)_\(leftInRegisters ? "r" : transposesLeft ? "t" : "s")\(transposesRight ? "t" : "s")"
+    "\(starts ? "start" : "product")\(subtracts ? "_less" : "")\(isNarrow ? "_narrow" : "")_n\(columns)_\(type)_\(leftInRegisters ? "r" : transposesLeft ? "t" : "s")\(transposesRight ? "t" : "s")"
   }
 
   /// The function's definition.
   var definition: String {
-    let registers = columns / 2
+    let registers = columns / (isNarrow ? 4 : 2)
     let inner = type.hasPrefix("e") ? 32 : 16
     let list = (0..<registers).map { "%\($0)" }.joined(separator: ", ")
     var next = registers
@@ -167,12 +169,12 @@ struct WarpgroupProduct: Hashable {
       type.hasPrefix("e")
       ? "" : (leftInRegisters ? "" : ", \(transposesLeft ? 1 : 0)") + ", \(transposesRight ? 1 : 0)"
     // Results are written while later instructions run, so they may not share registers with the factors.
-    let constraint = starts ? "=&f" : "+f"
+    let constraint = (starts ? "=&" : "+") + (isNarrow ? "r" : "f")
     let outputs = (0..<registers).map { "\"\(constraint)\"(d[\($0)])" }.joined(separator: ", ")
     return """
-      __device__ __forceinline__ void \(name)(float (&d)[\(registers)], \(leftParameter), u64 b) {
+      __device__ __forceinline__ void \(name)(\(isNarrow ? "u32" : "float") (&d)[\(registers)], \(leftParameter), u64 b) {
         asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, \(starts ? 0 : 1), 0;\\n"
-            "wgmma.mma_async.sync.aligned.m64n\(columns)k\(inner).f32.\(type).\(type) {\(list)}, \(left), \(right), p, \(subtracts ? -1 : 1), 1\(transposes);\\n}"
+            "wgmma.mma_async.sync.aligned.m64n\(columns)k\(inner).\(isNarrow ? "f16" : "f32").\(type).\(type) {\(list)}, \(left), \(right), p, \(subtracts ? -1 : 1), 1\(transposes);\\n}"
             : \(outputs)
             : \(leftOperands), "l"(b));
       }

@@ -74,8 +74,8 @@ import Tiles
     let shape = MonarchFused.Shape(
       MonarchConstants(radix: 64, isShifted: false), type: .float16, isComplex: true)
     let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
-    #expect(source.contains("product_less_n64_f16_st(t"))
-    #expect(source.contains("product_less_n64_f16_tt(t"))
+    #expect(source.contains("product_less_narrow_n64_f16_st(q"))
+    #expect(source.contains("product_less_narrow_n64_f16_tt(q"))
   }
 
   /// A gated step of 8,192 points ends beside the first products of the next, whose gates it does not wait for.
@@ -84,7 +84,7 @@ import Tiles
     let source = try PipelinedLowering.emit(try MonarchWide.kernel(shape)).source
     let loop = try #require(source.range(of: "for (int step0 = 1;"))
     let turn = source[loop.upperBound...]
-    let issued = try #require(turn.range(of: "start_n64_f16_st"))
+    let issued = try #require(turn.range(of: "start_narrow_n64_f16_st"))
     let gate = try #require(turn.range(of: "barrier_wait(full2"))
     let finished = try #require(turn.range(of: "matmul_wait<0>"))
     #expect(issued.lowerBound < gate.lowerBound && gate.lowerBound < finished.lowerBound)
@@ -100,7 +100,8 @@ import Tiles
     let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
     let lines = source.split(separator: "\n").map { $0.drop { $0 == " " } }
     // Two products of rows forth, two of columns forth and two back, two of rows back; four instructions each.
-    #expect(lines.count { $0.hasPrefix("start_n64_f16_") || $0.hasPrefix("product_n64_f16_") } == 32)
+    let starts = ["start_narrow_n64_f16_", "product_narrow_n64_f16_"]
+    #expect(lines.count { line in starts.contains { line.hasPrefix($0) } } == 32)
     #expect(lines.count { $0 == "matmul_commit();" } == 8)
     #expect(!source.contains("*(const u32 *)(memory +"))
   }

@@ -23,6 +23,10 @@ extension KernelCatalogue {
       shape(radix: 64) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.gatesAfter) = (true, 1) },
       shape(radix: 32) { ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true) },
+      shape(radix: 16, type: .float16), shape(radix: 8, type: .float16) { $0.isWhole = false },
+      shape(radix: 64, type: .float16) {
+        ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true)
+      },
       shape(radix: 64, type: .float16) { $0.chunks = 2 },
       shape(radix: 64) { ($0.chunks, $0.isConjugated) = (2, true) },
       shape(radix: 64, type: .float16) { ($0.isGatedBefore, $0.chunks) = (true, 2) },
@@ -50,7 +54,7 @@ extension KernelCatalogue {
     ].map { shape in
       CatalogueEntry(
         "monarch_fused_\(shape.variant)",
-        // Rotations keep norms; each of five roundings is 2⁻⁹ of one, and of float16's ten 2⁻¹².
+        // Rotations keep norms; each of five roundings is 2⁻⁹ of one, and of float16's, some twenty with those of sums, 2⁻¹².
         tolerance: CatalogueEntry.Tolerance(
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
         cases: sizes(

@@ -60,7 +60,7 @@ struct MonarchFilter {
     func settled(_ bound: Tile) -> (scale: Tile, factor: Tile) {
       let scale = isNarrow ? k.cast(Self.powerOfTwo(bound, k), to: type) : bound
       // What is multiplied in 16 bits is a quarter of T(u), as much as what is handed on: else it would be infinite four times as soon.
-      return (scale, k.map(.multiply, k.map(.reciprocal, scale), isNarrow ? 4 : 1))
+      return (scale, k.map(.multiply, k.map(.reciprocal, scale), isNarrow ? MonarchTile.rise : 1))
     }
     func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     func ownPart(_ x: Tile, _ factor: Tile) -> Tile { isWhole ? x : halved(x, factor) }
@@ -114,9 +114,17 @@ struct MonarchFilter {
     }
   }
 
-  private static func largest(_ x: Tile, _ k: Recorder) -> Tile { k.rowMax(k.map(.abs, x)) }
+  /// One chunk's, in the type of its steps.
+  init(_ k: Recorder, _ type: ElementType, own: MonarchTile.Pair) {
+    (self.k, self.type, chunks, isWhole, scale) = (k, type, MonarchChunks(count: 1), false, nil)
+    pieces = [Piece(own: own, later: nil)]
+  }
 
-  /// The spectrum of a step's result from that of its input, rounded. What the input leaves for later chunks is kept.
+  /// The largest magnitude of each row.
+  static func largest(_ x: Tile, _ k: Recorder) -> Tile { k.rowMax(k.map(.abs, x)) }
+
+  /// The spectrum of a step's result from that of its input, rounded; in 16 bits from a quarter of it. What the input leaves for later
+  /// chunks is kept.
   ///
   /// - Complexity: one product of spectra, and of several chunks those with what they leave.
   func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
@@ -135,16 +143,17 @@ struct MonarchFilter {
     _ x: MonarchTile.Pair, _ piece: Piece, step: Index, conjugated: Bool
   ) -> MonarchTile.Pair {
     guard let later = piece.later, let scale else {
+      if piece.own.re.type == type {
+        return MonarchTile.product(x, piece.own, k, in: type, conjugated: conjugated)
+      }
       let product = MonarchTile.product(x, piece.own, k, conjugated: conjugated)
       return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
     }
     let turn = chunks.turn(step)
     if MonarchTile.isNarrow(type) {
-      func quarter(_ part: Tile) -> Tile { k.cast(k.map(.multiply, part, 0.25), to: type) }
-      let quarters = Pair(re: quarter(x.re), im: quarter(x.im))
       let sum = MonarchTile.product(
-        quarters, piece.own, plus: later.handed, k, in: type, conjugated: conjugated)
-      handOn(quarters, later, turn: turn, conjugated: conjugated)
+        x, piece.own, plus: later.handed, k, in: type, conjugated: conjugated)
+      handOn(x, later, turn: turn, conjugated: conjugated)
       return Pair(
         re: k.map(.multiply, sum.re, scale, in: type), im: k.map(.multiply, sum.im, scale, in: type))
     }
@@ -160,7 +169,7 @@ struct MonarchFilter {
     return result
   }
 
-  /// Makes what is handed on that of this chunk, whose spectrum is `x`, in 16 bits a quarter of it.
+  /// Makes what is handed on that of this chunk, whose spectrum, or in 16 bits a quarter of it, is `x`.
   private func handOn(_ x: MonarchTile.Pair, _ later: Later, turn: Index, conjugated: Bool) {
     let isNarrow = MonarchTile.isNarrow(type)
     func product(_ x: MonarchTile.Pair) -> MonarchTile.Pair {
@@ -181,7 +190,7 @@ struct MonarchFilter {
   }
 
   /// The least power of two that is as large, of those that the type has with room to spare: nothing is rounded when it is multiplied.
-  private static func powerOfTwo(_ x: Tile, _ k: Recorder) -> Tile {
+  static func powerOfTwo(_ x: Tile, _ k: Recorder) -> Tile {
     let exponent = k.map(.fma, k.map(.log, x), 1 / 0.6931471805599453, 0.5)
     // Numbers from 2²³ on have no fraction.
     let whole = k.map(.subtract, k.map(.add, exponent, 0x1.8p23), 0x1.8p23)

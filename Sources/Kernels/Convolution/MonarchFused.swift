@@ -91,19 +91,25 @@ package enum MonarchFused {
       k.grid([rows.ceilDiv(height), batch.ceilDiv(share)], schedule: schedule) { task in
         let row = task[0] * height
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
-        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid)
+        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid).narrowed()
         func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
           k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: shape.fold)
         }
-        let halves = [0, 1].map { half in
-          MonarchFilter(
-            k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half)
-          ) { part, chunk, columns in
-            k.load(
-              filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)],
-              rows: side, columns: columns.count, rowAxis: 0, columnAxis: 1, validRows: valid)
-          }
+        func spectrum(_ half: Int, _ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
+          k.load(
+            filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)],
+            rows: side, columns: columns.count, rowAxis: 0, columnAxis: 1, validRows: valid)
         }
+        let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) {
+          spectrum($0, $1, 0, 0..<MonarchTile.width)
+        }
+        let halves =
+          scaled?.halves
+          ?? [0, 1].map { half in
+            MonarchFilter(k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half)) {
+              spectrum(half, $0, $1, $2)
+            }
+          }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: side) }
         k.pipeline(
@@ -127,10 +133,10 @@ package enum MonarchFused {
                 tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
               return tile.back(product, half: half)
             }
-            let returned = tile.returned(backs)
-            let y = tile.real(returned)
+            let returned = tile.returned(backs, by: scaled?.twiddles)
+            let y = tile.real(returned, isScaled: scaled != nil)
             if shape.isComplex {
-              let imaginary = tile.imaginary(returned)
+              let imaginary = tile.imaginary(returned, isScaled: scaled != nil)
               k.store(y, to: outputs[0], at: at, fold: shape.fold)
               k.store(imaginary, to: outputs[1], at: at, fold: shape.fold)
             } else {

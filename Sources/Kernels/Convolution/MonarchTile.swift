@@ -23,7 +23,11 @@ struct MonarchTile {
   let rows: Pair
   /// ``MonarchConstants/columns(half:)`` of each half that is used.
   let columns: [Tile]
-  let twiddles: Pair
+  private(set) var twiddles: Pair
+  /// Whether sums of products are kept in the 16 bits that they are rounded to, where those of float32 would take registers and steps.
+  private var hasNarrowSums = false
+  /// Whether twiddles are over ``rise``.
+  private var hasLowTwiddles = false
 
   /// Matrices of ``MonarchTile``, in the order in which they lie in the stack.
   static func parts(_ constants: MonarchConstants) -> [[Double]] {
@@ -62,6 +66,23 @@ struct MonarchTile {
     twiddles = pair(4, Index(side))
   }
 
+  /// The same with sums in 16 bits, if steps of the type are.
+  ///
+  /// - Parameter keepsTwiddles: whether there are registers for twiddles, which are then over ``rise``.
+  func narrowed(keepsTwiddles: Bool = true) -> MonarchTile {
+    guard isNarrow else { return self }
+    var narrowed = self
+    narrowed.hasNarrowSums = true
+    narrowed.hasLowTwiddles = keepsTwiddles
+    if keepsTwiddles { narrowed.twiddles = Pair(re: lowered(twiddles.re), im: lowered(twiddles.im)) }
+    return narrowed
+  }
+
+  /// What spectra in 16 bits are divided by, so that they are infinite no sooner than what is made of them.
+  static let rise: Float = 4
+
+  private func lowered(_ x: Tile) -> Tile { k.map(.multiply, x, 1 / Self.rise, in: type) }
+
   /// Extents of sequences: `[B, R, 64]`, or, folded, `[B, H, L]`.
   static func extents(_ k: Recorder, _ batch: Index, _ rows: Index, isFolded: Bool) -> [Index] {
     isFolded ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(MonarchConstants.side)]
@@ -92,10 +113,12 @@ struct MonarchTile {
     Self.product(a, b, k, conjugated: conjugated)
   }
 
-  /// Whether twiddles, the columns' first step, gates and all spectra of several chunks are multiplied in the 16 bits of factors where the
-  /// machine has units for them. bfloat16 has too few bits for that.
+  /// Whether twiddles, the columns' first step, gates and spectra of filters are multiplied, and sums of convolutions' products kept, in the
+  /// 16 bits of factors where the machine has units for them. bfloat16 has too few bits for that.
   static func isNarrow(_ type: ElementType) -> Bool { type == .float16 }
   private var isNarrow: Bool { Self.isNarrow(type) }
+  /// What sums may be kept in.
+  private var sumType: ElementType? { hasNarrowSums ? type : nil }
 
   /// Inputs times their gate, rounded.
   static func gated(_ x: Tile, _ gate: Tile, _ k: Recorder) -> Tile {
@@ -107,12 +130,12 @@ struct MonarchTile {
   /// Results times their gate; in 16 bits, rounded before too: of float16, a result beyond 65,504 is infinite whatever its gate.
   func gatedResult(_ y: Tile, _ gate: Tile) -> Tile {
     guard isNarrow, gate.type == type else { return k.map(.multiply, y, gate) }
-    return k.map(.multiply, k.cast(y, to: type), gate, in: type)
+    return k.map(.multiply, rounded(y), gate, in: type)
   }
 
-  /// x · twiddles, or x · conj twiddles, rounded or in float32.
-  private func twiddled(_ x: Pair, conjugated: Bool = false) -> Pair {
-    Self.product(isNarrow ? factor(x) : x, twiddles, k, in: type, conjugated: conjugated)
+  /// x · twiddles, rounded or in float32.
+  private func twiddled(_ x: Pair) -> Pair {
+    Self.product(isNarrow ? factor(x) : x, twiddles, k, in: type)
   }
 
   /// a · b, or a · conj b, plus `start` where there is one, element by element: all in 16 bits, or in float32, as factors of the type allow.
@@ -133,24 +156,26 @@ struct MonarchTile {
       im: k.map(.fma, negated(a.re, conjugated), b.im, times(a.im, b.re, start?.im), in: type))
   }
 
+  private func rounded(_ x: Tile) -> Tile { x.type == type ? x : k.cast(x, to: type) }
+
   /// Rounded, as a factor of products.
   func factor(_ a: Pair) -> Pair { Pair(re: k.cast(a.re, to: type), im: k.cast(a.im, to: type)) }
 
   /// Rows of a real tile, and twiddles.
   func turned(_ x: Tile) -> Pair {
-    let sums = Pair(re: k.matmul(rows.re, x), im: k.matmul(rows.im, x))
+    let sums = Pair(re: k.matmul(rows.re, x, in: sumType), im: k.matmul(rows.im, x, in: sumType))
     return twiddled(sums)
   }
 
   /// Rows of a complex tile, and twiddles.
   func turned(_ x: Pair) -> Pair {
-    let sums = Pair(re: k.matmul(rows.re, x.re), im: k.matmul(rows.im, x.re))
-    k.matmul(into: sums.re, rows.im, x.im, subtracting: true)
-    k.matmul(into: sums.im, rows.re, x.im)
+    let sums = Pair(re: k.matmul(rows.re, x.re, in: sumType), im: k.matmul(rows.im, x.re, in: sumType))
+    k.matmul(into: sums.re, rows.im, x.im, subtracting: true, in: sumType)
+    k.matmul(into: sums.im, rows.re, x.im, in: sumType)
     return twiddled(sums)
   }
 
-  /// Columns of what `turned` left, for half 0 or 1: its spectrum, re and im side by side in float32.
+  /// Columns of what `turned` left, for half 0 or 1: its spectrum, re and im side by side, for ``pair(_:)``.
   func spectrum(_ x: Pair, half: Int) -> Tile { spectrum(x, sign: half == 0 ? 1 : -1, columns[half]) }
 
   /// The same for a half that is known only to tasks: the sign is 1 for even and −1 for odd frequencies.
@@ -162,11 +187,17 @@ struct MonarchTile {
       }
       return k.cast(k.map(.fma, halves[1], sign, halves[0]), to: type)
     }
-    return k.matmul(k.beside(folded(x.re), folded(x.im)), matrix)
+    return k.matmul(k.beside(folded(x.re), folded(x.im)), matrix, in: sumType)
+  }
+
+  /// Re and im of a spectrum, in float32 or, where sums are in 16 bits, in those and over ``rise``.
+  func pair(_ spectrum: Tile) -> Pair {
+    guard hasNarrowSums else { return sides(spectrum) }
+    return sides(hasLowTwiddles ? rounded(spectrum) : lowered(rounded(spectrum)))
   }
 
   /// Re and im that lie side by side.
-  func pair(_ x: Tile) -> Pair {
+  private func sides(_ x: Tile) -> Pair {
     Pair(
       re: k.columns(of: x, from: 0, count: Self.width),
       im: k.columns(of: x, from: Self.width, count: Self.width))
@@ -174,28 +205,44 @@ struct MonarchTile {
 
   /// Columns of a half of a rounded spectrum back: re and im side by side, for ``returned(_:)``.
   func back(_ x: Pair, half: Int) -> Tile {
-    k.matmul(k.beside(x.re, x.im), columns[half], transposesRight: true)
+    k.matmul(k.beside(x.re, x.im), columns[half], transposesRight: true, in: sumType)
   }
 
   /// Both halves that came back as columns, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.
-  func returned(_ halves: [Tile]) -> Pair {
-    let sums = pair(k.map(.add, halves[0], halves[1]))
-    let differences = pair(k.map(.subtract, halves[0], halves[1]))
+  ///
+  /// - Parameter scaled: twiddles times what each row was divided by; `nil` for the tile's own.
+  func returned(_ halves: [Tile], by scaled: Pair? = nil) -> Pair {
+    let backs = hasNarrowSums ? halves.map(rounded) : halves
+    func both(_ function: MapFunction) -> Pair {
+      sides(
+        hasNarrowSums
+          ? k.map(function, backs[0], backs[1], in: type) : k.map(function, backs[0], backs[1]))
+    }
+    let (sums, differences) = (both(.add), both(.subtract))
     let whole = Pair(re: k.beside(sums.re, differences.re), im: k.beside(sums.im, differences.im))
-    return isNarrow ? twiddled(whole, conjugated: true) : factor(product(whole, twiddles, conjugated: true))
+    guard isNarrow else { return factor(product(whole, twiddles, conjugated: true)) }
+    let factor = Pair(re: rounded(whole.re), im: rounded(whole.im))
+    return Self.product(factor, scaled ?? twiddles, k, in: type, conjugated: true)
   }
 
   /// Rows back, the real part.
-  func real(_ x: Pair) -> Tile {
-    let sum = k.matmul(rows.re, x.re, transposesLeft: true)
-    k.matmul(into: sum, rows.im, x.im, transposesLeft: true)
-    return sum
+  ///
+  /// - Parameter isScaled: whether columns came back by twiddles that are whole.
+  func real(_ x: Pair, isScaled: Bool = false) -> Tile {
+    let sum = k.matmul(rows.re, x.re, transposesLeft: true, in: sumType)
+    k.matmul(into: sum, rows.im, x.im, transposesLeft: true, in: sumType)
+    return result(sum, isScaled: isScaled)
+  }
+
+  private func result(_ sum: Tile, isScaled: Bool) -> Tile {
+    guard hasNarrowSums else { return sum }
+    return isScaled || !hasLowTwiddles ? rounded(sum) : k.map(.multiply, rounded(sum), Self.rise, in: type)
   }
 
   /// Rows back, the imaginary part; only of complex tiles.
-  func imaginary(_ x: Pair) -> Tile {
-    let sum = k.matmul(rows.re, x.im, transposesLeft: true)
-    k.matmul(into: sum, rows.im, x.re, transposesLeft: true, subtracting: true)
-    return sum
+  func imaginary(_ x: Pair, isScaled: Bool = false) -> Tile {
+    let sum = k.matmul(rows.re, x.im, transposesLeft: true, in: sumType)
+    k.matmul(into: sum, rows.im, x.re, transposesLeft: true, subtracting: true, in: sumType)
+    return result(sum, isScaled: isScaled)
   }
 }

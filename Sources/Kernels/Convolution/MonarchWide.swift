@@ -139,21 +139,26 @@ package enum MonarchWide {
         }
         let row = task[0] * Index(height * shape.chunks)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
-        let tile = tile(k, shape.type, from: stacks)
-        let halves = [0, 1].map { half in
-          func spectrum(_ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
-            k.load(
-              filters[part], at: [row + Index(height) * chunk, Index(half), Index(columns.lowerBound)],
-              rows: height, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: Index(height),
-              validColumns: Index(columns.count))
-          }
-          return MonarchFilter(
-            k, chunks, type: shape.type, rows: rows,
-            isWhole: shape.isWhole(half: half),
-            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
-            lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) },
-            load: spectrum)
+        let tile = tile(k, shape.type, from: stacks).narrowed(keepsTwiddles: shape.chunks <= 2)
+        func spectrum(_ half: Int, _ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
+          k.load(
+            filters[part], at: [row + Index(height) * chunk, Index(half), Index(columns.lowerBound)],
+            rows: height, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: Index(height),
+            validColumns: Index(columns.count))
         }
+        let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) {
+          spectrum($0, $1, 0, 0..<MonarchTile.width)
+        }
+        let halves =
+          scaled?.halves
+          ?? [0, 1].map { half in
+            MonarchFilter(
+              k, chunks, type: shape.type, rows: rows,
+              isWhole: shape.isWhole(half: half),
+              asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
+              lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) }
+            ) { spectrum(half, $0, $1, $2) }
+          }
         let first = task[1] * share
         func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
         k.pipeline(
@@ -173,7 +178,7 @@ package enum MonarchWide {
                 tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
               return tile.back(product, half: half)
             }
-            let result = tile.real(tile.returned(backs))
+            let result = tile.real(tile.returned(backs, by: scaled?.twiddles), isScaled: scaled != nil)
             for (number, y) in outputs.enumerated() {
               let gate =
                 after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]

@@ -94,6 +94,13 @@ extension BlockState {
       try require(accumulator, holds: roles[warp].registers[accumulator], warp, entry)
     }
     roles[warp].registers[accumulator] = entry.execution
+    if let rounded = program.placement.narrowSums[accumulator] {
+      // Its registers are the sum's from now on.
+      guard roles[warp].packedReaders[rounded.id] == 0 else {
+        throw error(warp, .productRuns(tile: name(tile: rounded.id)))
+      }
+      roles[warp].registers[rounded.id] = nil
+    }
     roles[warp].running[accumulator] += 1
     roles[warp].isUnpinned[accumulator] = true
     roles[warp].products.append((accumulator, settled))

@@ -11,8 +11,10 @@ struct TrailingParts {
   /// What is done with the results: no product.
   let tail: [Statement]
 
-  /// - Parameter body: without loads, which rings do.
-  init?(_ body: [Statement]) {
+  /// - Parameters:
+  ///   - body: without loads, which rings do.
+  ///   - narrowSums: tiles whose registers sums have, by sum.
+  init?(_ body: [Statement], _ narrowSums: [Int: Tile]) {
     func product(_ statement: Statement) -> Matmul? {
       if case .matmul(let product) = statement.operation { product } else { nil }
     }
@@ -31,7 +33,8 @@ struct TrailingParts {
     (self.opening, middle) = (Array(body[..<opening]), Array(body[opening...last]))
     tail = Array(body[(last + 1)...])
     // What opens a step must not overwrite what the tail of the step before still reads.
-    for tile in made + self.opening.compactMap({ product($0)?.accumulator })
+    let sums = self.opening.compactMap { product($0)?.accumulator }
+    for tile in made + sums + sums.compactMap({ narrowSums[$0.id] })
     where tail.contains(where: { $0.reads(tile) }) { return nil }
     // Conditions and loops wait for all products at their ends.
     guard body.allSatisfy(\.isPlain) else { return nil }

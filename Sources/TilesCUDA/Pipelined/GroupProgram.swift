@@ -262,7 +262,7 @@ struct GroupProgram {
     } else if placement.kernel.schedule.overlapsSteps, let parts = StepParts(body, own, self) {
       overlap(parts, step, count)
     } else if placement.kernel.schedule.trailsSteps, kept.isEmpty,
-      let parts = TrailingParts(body.filter { rings(loadedBy: [$0]).isEmpty }),
+      let parts = TrailingParts(body.filter { rings(loadedBy: [$0]).isEmpty }, placement.narrowSums),
       trail(parts, rings: own, step, count)
     {
       // Recorded.

@@ -7,6 +7,8 @@ extension PipelinedLowering {
   /// Row by row of the thread, so that reductions end in registers; what a tile holds beyond its valid part is left to
   /// chance, and only reductions, packing and stores look at the bounds.
   mutating func printMap(_ program: MapProgram) {
+    // Sums in 16 bits are where they are rounded to.
+    if program.tilesRead.contains(where: { placement.narrowSums[$0.id] != nil }) { return }
     let isRow = program.space.rows == 1
     guard let (blocks, dealsColumns) = isRow ? (1, false) : placement.blocks(rows: program.space.rows) else {
       return fail("rows of \(program.space) cannot be shared")

@@ -61,33 +61,44 @@ extension PipelinedLowering {
 }
 
 extension Prelude {
+  private static let pinned = """
+    template <int count> __device__ __forceinline__ void pin(u32 (&d)[count]) {
+    #pragma unroll
+      for (int i = 0; i < count; ++i) asm volatile("" : "+r"(d[i])::"memory");
+    }
+    """
+
   /// Arithmetic on pairs of 16-bit numbers.
-  static func narrow(_ types: Set<ElementType>) -> String {
-    [(ElementType.bfloat16, "bf16x2"), (.float16, "f16x2")].filter { types.contains($0.0) }.map { _, form in
-      let dyadic = ["add", "sub", "mul"].map {
-        """
-        __device__ __forceinline__ u32 \($0)_\(form)(u32 a, u32 b) {
-          u32 y;
-          asm("\($0).rn.\(form) %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
-          return y;
+  ///
+  /// - Parameter hasSums: whether products keep sums in such pairs.
+  static func narrow(_ types: Set<ElementType>, hasSums: Bool) -> String {
+    (hasSums ? pinned + "\n" : "")
+      + [(ElementType.bfloat16, "bf16x2"), (.float16, "f16x2")].filter { types.contains($0.0) }.map {
+        _, form in
+        let dyadic = ["add", "sub", "mul"].map {
+          """
+          __device__ __forceinline__ u32 \($0)_\(form)(u32 a, u32 b) {
+            u32 y;
+            asm("\($0).rn.\(form) %0, %1, %2;" : "=r"(y) : "r"(a), "r"(b));
+            return y;
+          }
+          """
         }
-        """
-      }
-      return
-        (dyadic + [
-          """
-          __device__ __forceinline__ u32 fma_\(form)(u32 a, u32 b, u32 c) {
-            u32 y;
-            asm("fma.rn.\(form) %0, %1, %2, %3;" : "=r"(y) : "r"(a), "r"(b), "r"(c));
-            return y;
-          }
-          __device__ __forceinline__ u32 neg_\(form)(u32 a) {
-            u32 y;
-            asm("neg.\(form) %0, %1;" : "=r"(y) : "r"(a));
-            return y;
-          }
-          """
-        ]).joined(separator: "\n")
-    }.joined(separator: "\n")
+        return
+          (dyadic + [
+            """
+            __device__ __forceinline__ u32 fma_\(form)(u32 a, u32 b, u32 c) {
+              u32 y;
+              asm("fma.rn.\(form) %0, %1, %2, %3;" : "=r"(y) : "r"(a), "r"(b), "r"(c));
+              return y;
+            }
+            __device__ __forceinline__ u32 neg_\(form)(u32 a) {
+              u32 y;
+              asm("neg.\(form) %0, %1;" : "=r"(y) : "r"(a));
+              return y;
+            }
+            """
+          ]).joined(separator: "\n")
+      }.joined(separator: "\n")
   }
 }

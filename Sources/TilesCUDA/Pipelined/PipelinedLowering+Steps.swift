@@ -57,7 +57,7 @@ extension PipelinedLowering {
       code.line("matmul_wait<\(pending)>();")
       for tile in finished {
         if case .fragment(let blocks, _, _) = placement.places[tile.id] {
-          for block in 0..<blocks { code.line("pin(t\(tile.id)[\(block)]);") }
+          for block in 0..<blocks { code.line("pin(\(registers(ofSum: tile))[\(block)]);") }
         }
       }
     case .awaitTurn: code.line("group_barrier(\(Self.turnBarrier) + group, 256);")
@@ -251,6 +251,10 @@ extension PipelinedLowering {
     factor.shared.partOffset(width, parts: parts, isInner: factor.isInnerContiguous)
   }
 
+  private func registers(ofSum tile: Tile) -> String {
+    placement.narrowSums[tile.id].map { "q\($0.id)" } ?? "t\(tile.id)"
+  }
+
   private mutating func printProduct(_ product: Matmul) {
     if let left = packedLeft(product) { return printPackedProduct(product, left) }
     guard
@@ -275,7 +279,8 @@ extension PipelinedLowering {
     var form = WarpgroupProduct(
       columns: columns, type: product.left.type == .float16 ? "f16" : "bf16", leftInRegisters: inRegisters,
       transposesLeft: left.map { !$0.isInnerContiguous } ?? false, transposesRight: !right.isInnerContiguous,
-      starts: false, subtracts: product.subtracting)
+      starts: false, subtracts: product.subtracting,
+      isNarrow: placement.narrowSums[product.accumulator.id] != nil)
     var rightOffset: String?
     if dealsColumns {
       guard let each = partOffset(right, columns, parts: groups) else {
@@ -306,7 +311,7 @@ extension PipelinedLowering {
           left.map { "\(a[block]) + \(chunkOffset($0, chunk) / 16)" }
           ?? "p\(product.left.id)[\(block)][\(chunk)]"
         code.line(
-          "\(form.name)(t\(product.accumulator.id)[\(block)], \(leftOperand), \(b) + \(chunkOffset(right, chunk) / 16));"
+          "\(form.name)(\(registers(ofSum: product.accumulator))[\(block)], \(leftOperand), \(b) + \(chunkOffset(right, chunk) / 16));"
         )
       }
     }

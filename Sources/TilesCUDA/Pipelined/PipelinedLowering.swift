@@ -106,7 +106,7 @@ package struct PipelinedLowering {
       planLines.map { "// \($0)" }.joined(separator: "\n"), Prelude.integers, Prelude.elementary,
       Prelude.hopper, Prelude.numbers,
       (kernel.schedule.startsEarly ? Prelude.follow : "") + (folds.isEmpty ? "" : Prelude.folds),
-      Prelude.packed(packedTypes), Prelude.narrow(narrowTypes),
+      Prelude.packed(packedTypes), Prelude.narrow(narrowTypes, hasSums: !placement.narrowSums.isEmpty),
       Prelude.copies(ranks: copyRanks, prefetches: prefetchRanks, stores: storeRanks, sums: addRanks),
       products.sorted { $0.name < $1.name }.map(\.definition).joined(separator: "\n"),
       CUDAProgram.argumentsType(kernel, tensorMaps: maps.count),
@@ -363,7 +363,7 @@ package struct PipelinedLowering {
 
   private mutating func declareTiles() {
     for (number, place) in placement.places.sorted(by: { $0.key < $1.key }) {
-      guard let tile = placement.tiles[number] else { continue }
+      guard let tile = placement.tiles[number], placement.narrowSums[number] == nil else { continue }
       switch place {
       case .perRow(let blocks) where asideOffsets[number] != nil:
         code.line(

@@ -39,6 +39,8 @@ struct Placement {
   private(set) var asides: [Int: Int] = [:]
   /// Staged tiles that lie where an earlier one did, which no product reads any more.
   private(set) var shares: [Int: Int] = [:]
+  /// Sums that products keep in 16 bits, by tile, with the tile that each is rounded to, whose registers it has.
+  private(set) var narrowSums: [Int: Tile] = [:]
   /// Sums that products go on with.
   private(set) var continued: Set<Int> = []
   /// References of ring tiles.
@@ -187,49 +189,11 @@ struct Placement {
       paired.insert(number)
       if kernel.asides.contains(number), columns % 16 == 0 { asides[number] = blocks * columns }
     }
-    paired.formUnion(narrow())
-  }
-
-  /// Fragments that 16-bit arithmetic touches, and those that columns of them are or become. Products may take them too, if all of them
-  /// is there: nothing is cleared then.
-  private func narrow() -> Set<Int> {
-    var found: Set<Int> = []
-    var joined: [Set<Int>] = []
-    var refused: Set<Int> = []
-    func visit(_ statements: [Statement]) {
-      for statement in statements {
-        let tiles = Set((statement.operation.tilesRead + statement.operation.tilesWritten).map(\.id))
-        switch statement.operation {
-        case .map(let program): if program.narrowType != nil { found.formUnion(tiles) }
-        case .columns: joined.append(tiles)
-        case .matmul: break
-        case .store(let tile, let reference) where reference.tensor.type == tile.type: break
-        case .load(let tile, let reference):
-          if reference.tensor.access != .scratch { refused.insert(tile.id) }
-        case .loop, .when: for block in statement.operation.blocks { visit(block) }
-        default: if !statement.staysInThreads { refused.formUnion(tiles) }
-        }
-      }
+    let rounded = roundedSums(kernel.body)
+    paired.formUnion(narrow(rounded: rounded.flatMap(\.values)))
+    for chain in rounded where chain.values.allSatisfy({ paired.contains($0.id) }) {
+      narrowSums.merge(chain) { $1 }
     }
-    visit(kernel.body)
-    func spread(_ set: inout Set<Int>) {
-      var count = -1
-      while count != set.count {
-        count = set.count
-        for tiles in joined where !tiles.isDisjoint(with: set) { set.formUnion(tiles) }
-      }
-    }
-    spread(&found)
-    for number in found where !isWholePair(number) { refused.insert(number) }
-    spread(&refused)
-    return found.subtracting(refused)
-  }
-
-  /// Whether the tile is a fragment of 16-bit numbers of which all are there, two beside each other in a thread.
-  private func isWholePair(_ number: Int) -> Bool {
-    guard case .fragment(_, let columns, _) = places[number], let tile = tiles[number] else { return false }
-    return columns % 8 == 0 && [.bfloat16, .float16].contains(tile.type)
-      && tile.validRows.constantValue == tile.rows && tile.validColumns.constantValue == tile.columns
   }
 
   /// Finds staged tiles of one form of which one is read for the last time before the other is written.
