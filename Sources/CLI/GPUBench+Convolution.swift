@@ -88,7 +88,8 @@ extension GPUBench {
         error: error))
   }
 
-  /// Of the last row: norm of the error at 61 positions over the norm of what the definition gives there, in float64.
+  /// Of the last row: norm of the error at 61 positions, or of rows of up to 131,072 numbers at 601, over the norm of what the definition gives
+  /// there, in float64.
   func convolutionError(
     _ shape: MonarchConvolution.Shape, u: Tensor, filter: Tensor, reverse: Tensor? = nil, gates: [Tensor],
     y: Tensor
@@ -99,8 +100,9 @@ extension GPUBench {
     let later = try reverse.map(numbers)
     let (taps, after, found) = (try numbers(filter), try gates.last.map(numbers), try numbers(y))
     var (difference, norm) = (0.0, 0.0)
-    for number in 0..<61 {
-      let t = (n - 1) * number / 60
+    let positions = n <= 1 << 17 ? 601 : 61
+    for number in 0..<positions {
+      let t = (n - 1) * number / (positions - 1)
       var exact = 0.0
       for s in 0..<min(t + 1, taps.count) { exact += taps[s] * x[t - s] }
       if shape.mode == .circular { for s in (t + 1)..<max(t + 1, n) { exact += taps[s] * x[t - s + n] } }
