@@ -1,7 +1,7 @@
 public import Memory
 
 extension Recorder {
-  /// left · right as a new float32 tile `[m, n]`; see ``matmul(into:_:_:transposesLeft:transposesRight:continuing:file:line:)``.
+  /// left · right as a new float32 tile `[m, n]`; see ``matmul(into:_:_:transposesLeft:transposesRight:continuing:subtracting:in:file:line:)``.
   public func matmul(
     _ left: Tile, _ right: Tile, transposesLeft: Bool = false, transposesRight: Bool = false,
     in type: ElementType? = nil, file: String = #fileID, line: Int = #line

@@ -48,13 +48,15 @@ import Tiles
     return result
   }
 
-  /// What chunks hand on is kept over the filter's size, and by quarters: neither loud nor quiet rows or filters lose more by that. The
-  /// last three filters' sizes are beyond the powers of two that spectra are divided by.
+  /// Filters are divided by powers of two, what chunks hand on is kept over them, and spectra are quarters: neither loud nor quiet rows or
+  /// filters lose more by that. The last three filters' sizes are beyond the powers of two that spectra are divided by.
   @Test(
     arguments: [(Float(0x1p8), 1), (0x1p-8, 1), (0x1p-8, 0x1p12), (0x1p10, 0x1p-24), (1, 0)]
-      as [(Float, Float)])
-  func rowsAndFiltersOfOtherSizesAreAsExact(size: Float, filterSize: Float) throws {
-    let shape = Plan.Shape(batch: 1, channels: 1, length: 8192, type: .float16)
+      as [(Float, Float)], [1024, 8192])
+  func rowsAndFiltersOfOtherSizesAreAsExact(sizes given: (Float, Float), length: Int) throws {
+    let (size, filterSize) = given
+    // Four channels of 1,024 points share a tile, of which others are as they were.
+    let shape = Plan.Shape(batch: 1, channels: max(1, 4096 / length), length: length, type: .float16)
     let sizes = [shape.batch, shape.channels, shape.length]
     let u = try uniform(shape.type, sizes, seed: 1)
     let scaled = values(u).map { Float16(Float($0) * size).bitPattern }
@@ -72,6 +74,29 @@ import Tiles
       #expect(values(y).allSatisfy { $0 == 0 })
       return
     }
+    let whole = values(try ones(shape.type, sizes))
+    let exact = definition(
+      shape, u: values(u), filter: values(filter), skip: [Double](repeating: 0, count: shape.channels),
+      before: whole, after: whole)
+    #expect(distance(values(y), exact, row: shape.length) <= 2e-3)
+  }
+
+  /// A float16 row may have a mean of up to 6,400 before a quarter of its spectrum is infinite.
+  @Test func meansAreFarFromInfinite() throws {
+    let shape = Plan.Shape(batch: 1, channels: 1, length: 4096, type: .float16)
+    let sizes = [shape.batch, shape.channels, shape.length]
+    let u = try uniform(shape.type, sizes, seed: 3)
+    let raised = values(u).map { Float16(Float($0) + 5800).bitPattern }
+    u.withMutableElements(as: UInt16.self) { span in
+      for index in span.indices { span[index] = raised[index] }
+    }
+    let filter = try uniform([shape.channels, shape.filterLength], seed: 4)
+    filter.withMutableElements(as: Float.self) { span in
+      for index in span.indices { span[index] *= 0x1p-8 }
+    }
+    let plan = try Plan(shape, executor: ReferenceExecutor<Double>())
+    let y = try poisoned(shape.type, sizes)
+    try plan.apply(u, try plan.prepare(filter: filter), into: y)
     let whole = values(try ones(shape.type, sizes))
     let exact = definition(
       shape, u: values(u), filter: values(filter), skip: [0], before: whole, after: whole)

@@ -11,7 +11,7 @@ import Tiles
 @Suite struct NarrowSumTests {
   /// What becomes of the sum of two products.
   private enum Use {
-    case rounded, storedToo, roundedTwice, scaled, storedWide
+    case rounded, storedToo, roundedTwice, scaled, storedWide, factorStored
   }
 
   /// y = (a·b + b·b) · b for each step, where the sum may be kept in 16 bits.
@@ -24,6 +24,7 @@ import Tiles
       let (a, b) = (k.input("a", type, [count, 64, 64]), k.input("b", type, [64, 64]))
       let y = k.output("y", use == .storedWide ? .float32 : type, [count, 64, 64])
       let z = use == .storedToo ? k.output("z", .float32, [64, 64]) : nil
+      let f = use == .factorStored ? k.output("f", type, [count, 64, 64]) : nil
       var schedule = Kernel.Schedule()
       schedule.bringsOperands = true
       change(&schedule)
@@ -43,6 +44,7 @@ import Tiles
               k.matmul(into: result, again, right, in: type)
             }
             if use != .storedWide { result = k.cast(result, to: type) }
+            if let f { k.store(factor, to: f, at: [step, 0, 0]) }
             k.store(result, to: y, at: [step, 0, 0])
           })
       }
@@ -84,41 +86,71 @@ import Tiles
     }
   }
 
+  /// A step whose end reads what the next one's first products overwrite does not end in the next.
+  @Test func endsThatReadSumsStay() throws {
+    let kernel = try kernel(use: .factorStored) { $0.trailsSteps = true }
+    #expect(Placement(kernel).narrowSums.count == 2)
+    try RoleSimulator.check(kernel, parameters: [5])
+    #expect(!(try source(kernel)).contains("for (int step0 = 1;"))
+  }
+
   /// The judge sees that the registers are taken when the product begins, not when it is rounded.
   @Test func whatTheSumOverwritesIsGone() throws {
-    let kernel = try kernel()
+    let kernel = try kernel(use: .factorStored)
     let placement = Placement(kernel)
-    #expect(placement.narrowSums.count == 2)
-    let (sum, rounded) = try #require(placement.narrowSums.first { placement.isLeftInRegisters($0.value) })
-    var group = GroupProgram.steps(placement)
-    let loader = LoaderProgram(placement: placement).steps()
-    // The next sum is begun before the tile is packed.
-    func moved(_ steps: [RoleStep]) -> [RoleStep] {
-      var steps = steps.map { step in
-        if case .loop(let number, let from, let below, let body) = step {
-          RoleStep.loop(step: number, from: from, below: below, body: moved(body))
-        } else {
-          step
-        }
+    let (sum, rounded) = try #require(
+      placement.narrowSums.first { placement.isLeftInRegisters($0.value) })
+    let group = GroupProgram.steps(placement)
+    // What was rounded is stored a turn later, behind the product that opens it, or before.
+    func moved(_ steps: [RoleStep], behind: Bool) throws -> [RoleStep] {
+      try steps.flatMap { step -> [RoleStep] in
+        guard case .loop(let number, let from, let below, var body) = step else { return [step] }
+        let place = try #require(
+          body.firstIndex { if case .store(rounded, _) = $0 { true } else { false } })
+        let store = body.remove(at: place)
+        let issue = try #require(
+          body.firstIndex {
+            if case .issue(let product) = $0 { product.accumulator.id == sum } else { false }
+          })
+        let late = RoleStep.when(
+          less: 0, than: .step(number),
+          body: [.with(step: number, value: .step(number) - 1, body: [store])])
+        body.insert(late, at: behind ? issue + 1 : 0)
+        return [
+          .loop(step: number, from: from, below: below, body: body),
+          .with(step: number, value: below - 1, body: [store]),
+        ]
       }
-      guard let pack = steps.firstIndex(where: { if case .pack(rounded) = $0 { true } else { false } }),
-        let issue = steps.firstIndex(where: {
-          if case .issue(let product) = $0 { product.accumulator.id == sum } else { false }
-        })
-      else { return steps }
-      steps.insert(steps[issue], at: pack)
-      return steps
     }
     func run(_ group: [RoleStep]) throws {
       let scope = RunScope(parameters: [4], element: { _, _ in 0 })
       let simulator = RoleSimulator(
-        placement, loader: loader, group: group, rings: PipelinedLowering.plannedRings(kernel), tasks: [[0]],
-        scope: scope)
+        placement, loader: LoaderProgram(placement: placement).steps(), group: group,
+        rings: PipelinedLowering.plannedRings(kernel), tasks: [[0]], scope: scope)
       for seed in 0..<5 { try simulator.run(seed: UInt64(seed)) }
     }
     try run(group)
-    group = moved(group)
-    #expect(throws: RoleError.self) { try run(group) }
+    try run(moved(group, behind: false))
+    let error = #expect(throws: RoleError.self) { try run(moved(group, behind: true)) }
+    guard case .wrongContents = try #require(error).problem else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+  }
+
+  /// Registers of one tile are not those of two sums.
+  @Test func oneTileHasOneSum() throws {
+    let kernel = try Kernel("two") { k in
+      let (a, y) = (k.input("a", .float16, [64, 64]), k.output("y", .float16, [64, 64]))
+      k.grid([1]) { _ in
+        let tile = k.load(a, at: [0, 0], rows: 64, columns: 64)
+        let sums = [false, true].map { k.matmul(tile, tile, transposesLeft: $0, in: .float16) }
+        let rounded = k.cast(sums[0], to: .float16)
+        k.assign(rounded, sums[1])
+        k.store(rounded, to: y, at: [0, 0])
+      }
+    }
+    #expect(Placement(kernel).narrowSums.isEmpty)
   }
 
   @Test func messagesNameOtherTypes() {
@@ -139,16 +171,18 @@ import Tiles
     #expect(record(.float32, in: .float16).contains("these are float32, not float16"))
   }
 
-  /// Convolutions of float16 rows have no sum in float32; of bfloat16 rows, and filters' gradients, all are.
+  /// Convolutions of whole float16 rows have no sum in float32, in any form; of bfloat16 rows all are.
   @Test func convolutionsKeepSumsInSixteenBits() throws {
-    let constants = MonarchConstants(radix: 64, isShifted: true)
-    for chunks in [1, 2] {
-      var shape = MonarchFused.Shape(constants, type: .float16)
-      shape.chunks = chunks
-      let source = try source(MonarchFused.kernel(shape))
-      #expect(source.contains(narrow) && !source.contains(wide))
+    let others = ["ragged", "gradient", "inverse", "spectrum"]
+    let entries = KernelCatalogue.all.filter { entry in
+      ["monarch_fused_", "monarch_wide_"].contains { entry.name.hasPrefix($0) }
+        && !others.contains { entry.name.contains($0) }
     }
-    let bfloat16 = try source(MonarchFused.kernel(MonarchFused.Shape(constants, type: .bfloat16)))
-    #expect(bfloat16.contains(wide) && !bfloat16.contains(narrow))
+    #expect(entries.count > 40)
+    for entry in entries {
+      let source = try source(entry.make())
+      let isFloat16 = entry.name.hasSuffix("float16") && !entry.name.hasSuffix("bfloat16")
+      #expect(source.contains(narrow) == isFloat16 && source.contains(wide) != isFloat16, "\(entry.name)")
+    }
   }
 }

@@ -20,6 +20,7 @@ struct MonarchScaledFilter {
     load: (_ half: Int, _ part: Int) -> Tile
   ) {
     guard MonarchTile.isNarrow(tile.type), chunks.count == 1 else { return nil }
+    precondition(tile.hasLowTwiddles, "spectra and twiddles are not a quarter")
     var (halves, twiddles): ([MonarchFilter], MonarchTile.Pair) = ([], tile.twiddles)
     // Under a condition, which holds, so that nothing of it is put off into the steps.
     k.when(0, lessThan: rows) {

@@ -27,7 +27,7 @@ struct MonarchTile {
   /// Whether sums of products are kept in the 16 bits that they are rounded to, where those of float32 would take registers and steps.
   private var hasNarrowSums = false
   /// Whether twiddles are over ``rise``.
-  private var hasLowTwiddles = false
+  private(set) var hasLowTwiddles = false
 
   /// Matrices of ``MonarchTile``, in the order in which they lie in the stack.
   static func parts(_ constants: MonarchConstants) -> [[Double]] {
@@ -78,7 +78,8 @@ struct MonarchTile {
     return narrowed
   }
 
-  /// What spectra in 16 bits are divided by, so that they are infinite no sooner than what is made of them.
+  /// What spectra in 16 bits are divided by, so that they are infinite no sooner than what is made of them: by low twiddles before they are
+  /// summed, else after, when they may be so four times sooner.
   static let rise: Float = 4
 
   private func lowered(_ x: Tile) -> Tile { k.map(.multiply, x, 1 / Self.rise, in: type) }
@@ -203,12 +204,12 @@ struct MonarchTile {
       im: k.columns(of: x, from: Self.width, count: Self.width))
   }
 
-  /// Columns of a half of a rounded spectrum back: re and im side by side, for ``returned(_:)``.
+  /// Columns of a half of a rounded spectrum back: re and im side by side, for ``returned(_:by:)``.
   func back(_ x: Pair, half: Int) -> Tile {
     k.matmul(k.beside(x.re, x.im), columns[half], transposesRight: true, in: sumType)
   }
 
-  /// Both halves that came back as columns, and twiddles: a factor for ``real(_:)`` and ``imaginary(_:)``.
+  /// Both halves that came back as columns, and twiddles: a factor for ``real(_:isScaled:)`` and ``imaginary(_:isScaled:)``.
   ///
   /// - Parameter scaled: twiddles times what each row was divided by; `nil` for the tile's own.
   func returned(_ halves: [Tile], by scaled: Pair? = nil) -> Pair {

@@ -30,6 +30,7 @@ extension BlockState {
       for tile in writes {
         try requireSettled(warp, tile)
         roles[warp].registers[tile] = entry.execution
+        loseSums(warp, roundedTo: tile, but: nil)
       }
       for tile in parts { try write(warp, shared: tile, entry.execution) }
     case .combine(let tile):
@@ -100,10 +101,18 @@ extension BlockState {
         throw error(warp, .productRuns(tile: name(tile: rounded.id)))
       }
       roles[warp].registers[rounded.id] = nil
+      loseSums(warp, roundedTo: rounded.id, but: accumulator)
     }
     roles[warp].running[accumulator] += 1
     roles[warp].isUnpinned[accumulator] = true
     roles[warp].products.append((accumulator, settled))
+  }
+
+  /// Sums in 16 bits that have the registers of a tile hold nothing any more once that, or another one of them, is written.
+  private mutating func loseSums(_ warp: Int, roundedTo tile: Int, but own: Int?) {
+    for (sum, rounded) in program.placement.narrowSums where rounded.id == tile && sum != own {
+      roles[warp].registers[sum] = nil
+    }
   }
 
   /// Counts a reading product in or out; slots are named by number from then on.

@@ -35,7 +35,8 @@ extension Placement {
     let readers = statements.indices.filter { statements[$0].reads(sum) && !writers.contains($0) }
     // From the first product on, the registers hold the new sum.
     let isTaken = statements.indices.contains { place in
-      place < position && statements[place].reads(rounded)
+      if case .load(rounded, _) = statements[place].operation { return true }
+      return place < position && statements[place].reads(rounded)
         || place != position && statements[place].writes(rounded)
     }
     return areProducts && readers == [position] && !isTaken && isOnlyIn(statements, [sum, rounded])
@@ -116,6 +117,7 @@ extension MapProgram {
       }
       if step.definesValue { value += 1 }
     }
-    return loaded.isEmpty && Set(casts.map(\.from.id)).count == casts.count ? casts : nil
+    let areDistinct = [casts.map(\.from.id), casts.map(\.to.id)].allSatisfy { Set($0).count == casts.count }
+    return loaded.isEmpty && areDistinct ? casts : nil
   }
 }

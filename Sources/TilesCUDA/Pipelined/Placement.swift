@@ -33,7 +33,7 @@ struct Placement {
   /// Numbers of rows that are reduced where the groups share out columns, so that each group has a part of them.
   private(set) var exchanged: Set<Int> = []
   /// Fragments of 16-bit numbers of which a register holds two: those that elementwise operations alone write and read, and those of
-  /// ``narrow()``.
+  /// ``narrow(rounded:)``.
   private(set) var paired: Set<Int> = []
   /// Those of them that the kernel sets aside, with the bytes a thread has of each.
   private(set) var asides: [Int: Int] = [:]
