@@ -6,7 +6,7 @@ extension KernelCatalogue {
 
   /// Long convolutions.
   static let convolutions: [CatalogueEntry] =
-    (fused + spectra + spectrumGradients + outer + twofold + wide + broad + wideSpectra).map { $0.large() }
+    (fused + spectra + spectrumGradients + outer + twofold + wide + broad + wideSpectra + realSpectra).map { $0.large() }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }
@@ -301,7 +301,7 @@ extension KernelCatalogue {
     }
     let fills = [
       "rows": numbers([rows.re, rows.im]), "twiddles": numbers([twiddles.re, twiddles.im]),
-      "columns": numbers([0, 1].map(MonarchConstants.columns(half:))),
+      "columns": numbers(MonarchConstants.halves + [MonarchConstants.quarters]),
     ]
     return CatalogueEntry(
       name,
@@ -325,6 +325,20 @@ extension KernelCatalogue {
         absolute: type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
       cases: [Case(["B": 3, "R": 64, "share": 2], fills)]
     ) { [shape] in try MonarchBroad.kernel(shape) }
+  }
+
+  private static let realSpectra: [CatalogueEntry] = [(16, true), (64, false)].map { radix, isCircular in
+    var shape = MonarchSpectrum.Shape(MonarchConstants(radix: radix, isShifted: true))
+    shape.isCircular = isCircular
+    let twiddles = shape.constants.twiddles
+    let fills = matrices(MonarchRealSpectrum.parts(shape.constants)).merging([
+      "twiddles": .numbers((twiddles.re + twiddles.im).map { Float($0) })
+    ]) { $1 }
+    return CatalogueEntry(
+      "monarch_real_spectrum_\(shape.variant)",
+      tolerance: CatalogueEntry.Tolerance(absolute: 0x1p-8, relative: 0x1p-12),
+      cases: [Case(["R": 192, "share": 2], fills)]
+    ) { [shape] in try MonarchRealSpectrum.kernel(shape) }
   }
 
   private static let wideSpectra: [CatalogueEntry] = [false, true].flatMap { isCircular in

@@ -1,7 +1,7 @@
 internal import Memory
 internal import Tiles
 
-/// Which rows of a batch a task visits, where a channel's row is one tile or several.
+/// How a task visits rows of a batch, where a channel's row is one tile or several.
 ///
 /// Several tiles are chunks of a causal row. With filters K_m of the chunks, spectra of results are Σ L_m · U_(i − m), where L₀ = K₀ and
 /// L_m = K_m − i·K_(m − 1), since a product of transforms is a convolution modulo zˢ = i: what a chunk leaves for later ones costs
@@ -12,19 +12,51 @@ struct MonarchChunks {
   /// Whether the last chunk comes first.
   var isBackward = false
 
+  /// Whether a step is a row: chunk after chunk of it, so that what differs between them is known while recording. That takes more registers.
+  var isUnrolled = false
+
+  /// Which chunk of a row a step works on, counted in the order in which they come.
+  enum Turn {
+    case known(Int)
+    case step(Index)
+
+    /// Whether it is known that nothing was handed on to it.
+    var isFirst: Bool { if case .known(0) = self { true } else { false } }
+  }
+
+  /// Records the visit of a chunk for each chunk of each row.
+  ///
+  /// - Parameters:
+  ///   - rows: how many rows of the batch.
+  ///   - load: the tiles of a chunk, which is given as the row and the chunk's number.
+  ///   - compute: what is done with them.
+  func visit(
+    _ k: Recorder, rows: Index, stages: Int, load: (Index, Index) -> [Tile],
+    compute: (Index, Index, [Tile], Turn) -> Void
+  ) {
+    guard isUnrolled else {
+      func place(_ step: Index) -> (row: Index, chunk: Index) {
+        if count == 1 { return (step, 0) }
+        let turn = turn(step)
+        return (step / Index(count), isBackward ? Index(count - 1) - turn : turn)
+      }
+      return k.pipeline(
+        steps: rows * Index(count), stages: stages,
+        load: { step in load(place(step).row, place(step).chunk) },
+        compute: { step, tiles in
+          compute(place(step).row, place(step).chunk, tiles, count == 1 ? .known(0) : .step(turn(step)))
+        })
+    }
+    k.loop(rows) { row in
+      for turn in 0..<count {
+        let chunk = Index(isBackward ? count - 1 - turn : turn)
+        k.pipeline(
+          steps: 1, stages: stages, load: { _ in load(row, chunk) },
+          compute: { _, tiles in compute(row, chunk, tiles, .known(turn)) })
+      }
+    }
+  }
+
   /// 0 for the chunk that comes first.
-  func turn(_ step: Index) -> Index { count == 1 ? 0 : step % Index(count) }
-
-  /// Row of the batch, counted from a task's first, and the chunk.
-  private func place(_ step: Index) -> (row: Index, chunk: Index) {
-    if count == 1 { return (step, 0) }
-    let turn = turn(step)
-    return (step / Index(count), isBackward ? Index(count - 1) - turn : turn)
-  }
-
-  /// Where a step's tile lies in `[B, R, 64]`.
-  func at(_ step: Index, batch first: Index, row: Index, height: Int) -> [Index] {
-    let place = place(step)
-    return [first + place.row, row + place.chunk * Index(height), 0]
-  }
+  private func turn(_ step: Index) -> Index { count == 1 ? 0 : step % Index(count) }
 }

@@ -40,38 +40,62 @@ package struct MonarchConstants: Sendable, Hashable {
   /// What spectra of filters are multiplied by, since two rotations by an odd power of two are not 1/S.
   package var spectrumScale: Double { root * root / Double(radix) }
 
-  /// Whether rows and columns are transformed by one matrix.
+  /// Whether rows and columns are transformed by one matrix and its transpose.
   package var sharesMatrix: Bool { !isShifted && radix == Self.side }
 
   /// Frequencies times 4 are whole numbers: 4k − 1 or 4k.
-  private func quarters(_ k: Int) -> Int { 4 * k - (isShifted ? 1 : 0) }
+  private func quarters(ofRow row: Int) -> Int {
+    4 * (sharesMatrix ? Self.frequency(ofColumn: row) : row % radix) - (isShifted ? 1 : 0)
+  }
 
   /// e^(−2πi·(k₁ − shift)·n₁/radix) on the diagonal blocks, over ``root``.
   var rows: MonarchMatrix {
     MonarchMatrix(Self.side, Self.side) { row, column in
       guard row / radix == column / radix else { return (0, 0) }
-      let turn = MonarchMatrix.turn(quarters(row % radix) * (column % radix), of: 4 * radix)
+      let turn = MonarchMatrix.turn(quarters(ofRow: row) * (column % radix), of: 4 * radix)
       return (turn.re / root, turn.im / root)
     }
+  }
+
+  /// k₂ of a column of spectra: even frequencies, then odd ones, and of each the even of its numbers first, so that halves and quarters of them
+  /// lie beside each other.
+  static func frequency(ofColumn column: Int) -> Int {
+    let width = side / 4
+    return 4 * (column % width) + [0, 2, 1, 3][column / width]
   }
 
   /// e^(−2πi·k₂·n₂/64) / 8.
   var columns: MonarchMatrix {
     MonarchMatrix(Self.side, Self.side) { row, column in
-      let turn = MonarchMatrix.turn(row * column, of: Self.side)
+      let turn = MonarchMatrix.turn(row * Self.frequency(ofColumn: column), of: Self.side)
       return (turn.re / 8, turn.im / 8)
     }
   }
 
-  /// Half h of e^(−2πi·n₂·k₂/64) / 8, where k₂ = 2m + h and n₂ < 32: re and im of n₂, as rows, to re and im of m. Its transpose
-  /// leads back.
-  static func columns(half: Int) -> [Double] {
-    let width = side / 2
-    return (0..<side * side).map { place in
-      let (row, column) = (place / side, place % side)
-      let turn = MonarchMatrix.turn(row % width * (2 * (column % width) + half), of: side)
+  /// A part of e^(−2πi·n₂·k₂/64) / 8, its columns of spectra and as many n₂ from 0 on: re and im of n₂, as rows, to re and im of k₂. Its
+  /// transpose leads back.
+  ///
+  /// - Parameter parts: into how many spectra are divided, 2 or 4.
+  static func columns(part: Int, of parts: Int) -> [Double] {
+    let width = side / parts
+    return (0..<4 * width * width).map { place in
+      let (row, column) = (place / (2 * width), place % (2 * width))
+      let turn = MonarchMatrix.turn(
+        row % width * frequency(ofColumn: width * part + column % width), of: side)
       if row / width == column / width { return turn.re / 8 }
       return (row < width ? turn.im : -turn.im) / 8
+    }
+  }
+
+  /// Halves of the columns.
+  static var halves: [[Double]] { (0..<2).map { columns(part: $0, of: 2) } }
+
+  /// Quarters of the columns, two beside two.
+  static var quarters: [Double] {
+    let (parts, width) = ((0..<4).map { columns(part: $0, of: 4) }, side / 2)
+    return (0..<side * side).map { place in
+      let (row, column) = (place / side, place % side)
+      return parts[row / width * 2 + column / width][row % width * width + column % width]
     }
   }
 
@@ -81,7 +105,7 @@ package struct MonarchConstants: Sendable, Hashable {
   /// e^(−2πi·(k₁ − shift)·m/(radix · columns)), the same for each channel of a tile.
   func twiddles(columns: Int) -> MonarchMatrix {
     MonarchMatrix(Self.side, columns) { row, column in
-      MonarchMatrix.turn(quarters(row % radix) * column, of: 4 * radix * columns)
+      MonarchMatrix.turn(quarters(ofRow: row) * column, of: 4 * radix * columns)
     }
   }
 }

@@ -148,7 +148,7 @@ extension MonarchConvolution {
     let parts = (batch + share - 1) / share
     let sums = try accumulators([parts, rows, side])
     let inputs = gates.isEmpty ? factors : [factors[0], gates[0], factors[1], gates[1]]
-    try kernel.run([matrices] + inputs + sums.map(\.cutIntoHalves), integers: [share])
+    try kernel.run([matrices] + inputs + sums.map { $0.cut(into: 2) }, integers: [share])
     return sums
   }
 

@@ -74,8 +74,8 @@ package final class MonarchConvolution {
     /// Likewise.
     package let im: Tensor
 
-    /// Both as kernels for rows take them.
-    var halves: [Tensor] { [re.cutIntoHalves, im.cutIntoHalves] }
+    /// Both as kernels for rows take them, by parts of the frequencies.
+    func cut(into parts: Int) -> [Tensor] { [re, im].map { $0.cut(into: parts) } }
   }
 
   /// What the plan is for.
@@ -98,6 +98,8 @@ package final class MonarchConvolution {
   private var uncut: MonarchWhole?
   /// The innermost stage of filters' transforms, of which 8,192 points have another.
   private let spectra: (any CompiledKernel)?
+  /// Its matrices where filters are real and fill tiles: ``MonarchRealSpectrum``'s.
+  private let real: [Tensor]?
   private var kernels: [MonarchFused.Shape: any CompiledKernel] = [:]
   private var copies: [MonarchCopy.Shape: any CompiledKernel] = [:]
   private var padded: [String: Tensor] = [:]
@@ -132,7 +134,12 @@ package final class MonarchConvolution {
       try MonarchFused.constants(MonarchFused.Shape(constants, type: shape.type)))
     precise = try MonarchSpectrum.constants(spectrumShape).map { try executor.place($0) }
     wide = isWide ? try MonarchWhole(shape, executor: executor) : nil
-    spectra = wide == nil ? try executor.compile(try MonarchSpectrum.kernel(spectrumShape)) : nil
+    let isReal = !isLong && chunked.channels * points % (side * side) == 0
+    real =
+      isReal ? try MonarchRealSpectrum.constants(constants).map { try executor.place($0) } : nil
+    let kernel =
+      isReal ? try MonarchRealSpectrum.kernel(spectrumShape) : try MonarchSpectrum.kernel(spectrumShape)
+    spectra = wide == nil ? try executor.compile(kernel) : nil
   }
 
   // MARK: Filters
@@ -168,6 +175,11 @@ package final class MonarchConvolution {
     if let stages {
       try stages.prepare(whole, re: result.re, im: result.im)
       try spectra.run(precise + [result.re, result.im, result.re, result.im])
+    } else if let real {
+      let tiles = rows / side
+      let share = (tiles + 2 * executor.cores - 1) / (2 * executor.cores)
+      try spectra.run(
+        real + [whole.reshaped([rows, side])] + result.cut(into: 4), integers: [share])
     } else {
       try spectra.run(precise + [whole.reshaped([rows, side]), result.re, result.im])
     }
@@ -266,10 +278,10 @@ package final class MonarchConvolution {
     let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
     kernels[fused] = kernel
     let height = side * fused.chunks
-    let share = Self.share(
-      batch: rows[0], tiles: (rows[1] + height - 1) / height, slots: 2 * executor.cores)
+    let tiles = (rows[1] + height - 1) / height
+    let share = MonarchTasks.share(tiles: tiles, batch: rows[0], slots: 2 * executor.cores)
     try kernel.run(
-      [matrices] + spectrum.halves + (fused.isFolded ? tensors : tensors.map { $0.cutIntoRows(rows) }),
+      [matrices] + spectrum.cut(into: fused.parts) + (fused.isFolded ? tensors : tensors.map { $0.cutIntoRows(rows) }),
       integers: [share])
   }
 
@@ -353,8 +365,10 @@ extension Tensor {
   /// Whether sequences of 16-bit numbers can be seen folded in rows: dense, from a multiple of 16 bytes on.
   var canBeFolded: Bool { isDense && byteOffset % 16 == 0 }
 
-  /// Rows of 64 frequencies as even and odd ones, the last axis.
-  var cutIntoHalves: Tensor { reshaped(Array(shape.dropLast()) + [MonarchTile.width, 2]) }
+  /// Rows of 64 frequencies as parts of them.
+  func cut(into parts: Int) -> Tensor {
+    reshaped(Array(shape.dropLast()) + [parts, MonarchConstants.side / parts])
+  }
 
   /// Whether each of `[B, H, L]` is dense and begins where bulk copies can.
   var holdsDenseSequences: Bool {

@@ -10,7 +10,7 @@ struct MonarchFilter {
   private let chunks: MonarchChunks
   /// Whether of several chunks the own part is as precise, and takes as many registers, as of one; not where steps are in 16 bits.
   private let isWhole: Bool
-  /// By what rows of spectra of several chunks are divided.
+  /// By what rows of spectra of several chunks are divided, and products multiplied; `nil` where results are.
   private let scale: Tile?
   /// Columns of a piece follow those of the one before.
   private let pieces: [Piece]
@@ -33,20 +33,21 @@ struct MonarchFilter {
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
   ///   - rows: of all spectra: more than three.
+  ///   - width: frequencies of a row.
   ///   - isWhole: whether, of a type whose steps are in float32, there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
+  ///   - channel: of several chunks whose steps are in 16 bits, what the channel's spectra are divided by.
   ///   - lags: where more than two chunks keep what they need.
   ///   - load: columns of a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, isWhole: Bool,
-    asides: Int = 2, lags: MonarchLags.Place? = nil,
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, width: Int, isWhole: Bool,
+    asides: Int = 2, channel: MonarchChannelScale?, lags: MonarchLags.Place? = nil,
     load: (_ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile
   ) {
     (self.k, self.type, self.chunks) = (k, type, chunks)
-    let isNarrow = MonarchTile.isNarrow(type)
-    let isWhole = isWhole && !isNarrow
+    let isWhole = isWhole && !MonarchTile.isNarrow(type)
     self.isWhole = isWhole
-    let all = 0..<MonarchTile.width
+    let all = 0..<width
     guard chunks.count > 1 else {
       (scale, pieces) = (nil, [Piece(own: Pair(re: load(0, 0, all), im: load(1, 0, all)), later: nil)])
       return
@@ -56,11 +57,6 @@ struct MonarchFilter {
     func alone(_ body: () -> Void) {
       k.when(Index(stage), lessThan: rows, body)
       stage += 1
-    }
-    func settled(_ bound: Tile) -> (scale: Tile, factor: Tile) {
-      let scale = isNarrow ? k.cast(Self.powerOfTwo(bound, k), to: type) : bound
-      // What is multiplied in 16 bits is a quarter of T(u), as much as what is handed on: else it would be infinite four times as soon.
-      return (scale, k.map(.multiply, k.map(.reciprocal, scale), isNarrow ? MonarchTile.rise : 1))
     }
     func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
     func ownPart(_ x: Tile, _ factor: Tile) -> Tile { isWhole ? x : halved(x, factor) }
@@ -79,25 +75,30 @@ struct MonarchFilter {
       var (parts, scale): ([Tile], Tile?) = ([], nil)
       alone {
         let spectra = [Index(0), 1].map { Pair(re: load(0, $0, all), im: load(1, $0, all)) }
-        // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is about a quarter of T(u) at the most.
-        let largest = spectra.map { k.map(.max, Self.largest($0.re, k), Self.largest($0.im, k)) }
-        let bound = k.map(.multiply, k.map(.add, largest[0], largest[1]), 4)
+        if channel == nil {
+          // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is about a quarter of T(u) at the most.
+          let largest = spectra.map { k.map(.max, Self.largest($0.re, k), Self.largest($0.im, k)) }
+          scale = k.map(.max, k.map(.multiply, k.map(.add, largest[0], largest[1]), 4), 0x1p-100)
+        }
         let (own, later) = (spectra[0], spectra[1])
-        let settled = settled(k.map(.max, bound, 0x1p-100))
-        scale = settled.scale
-        parts = [ownPart(own.re, settled.factor), ownPart(own.im, settled.factor)]
+        guard let factor = channel?.factor ?? scale.map({ k.map(.reciprocal, $0) }) else { return }
+        parts = [ownPart(own.re, factor), ownPart(own.im, factor)]
         parts += [
-          halved(k.map(.add, later.re, own.im), settled.factor),
-          halved(k.map(.subtract, later.im, own.re), settled.factor),
+          halved(k.map(.add, later.re, own.im), factor), halved(k.map(.subtract, later.im, own.re), factor),
         ]
       }
       self.scale = scale
       pieces = [piece(Pair(re: parts[0], im: parts[1]), Pair(re: parts[2], im: parts[3]))]
       return
     }
-    let (scale, factor) = settled(MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) })
+    let scale = channel == nil ? MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) } : nil
     self.scale = scale
-    pieces = MonarchLags.pieces.enumerated().map { number, columns in
+    guard let factor = channel?.factor ?? scale.map({ k.map(.reciprocal, $0) }) else {
+      pieces = []
+      return
+    }
+    pieces = stride(from: 0, to: width, by: MonarchLags.width).enumerated().map { number, column in
+      let columns = column..<(column + MonarchLags.width)
       var parts: [Tile] = []
       alone {
         let (re, im) = (load(0, 0, columns), load(1, 1, columns))
@@ -123,16 +124,16 @@ struct MonarchFilter {
   /// The largest magnitude of each row.
   static func largest(_ x: Tile, _ k: Recorder) -> Tile { k.rowMax(k.map(.abs, x)) }
 
-  /// The spectrum of a step's result from that of its input, rounded; in 16 bits from a quarter of it. What the input leaves for later
+  /// The spectrum of a chunk's result from that of its input, rounded; in 16 bits from a quarter of it. What the input leaves for later
   /// chunks is kept.
   ///
   /// - Complexity: one product of spectra, and of several chunks those with what they leave.
-  func factor(_ x: MonarchTile.Pair, step: Index, conjugated: Bool) -> MonarchTile.Pair {
-    if pieces.count == 1 { return factor(x, pieces[0], step: step, conjugated: conjugated) }
-    let width = MonarchTile.width / pieces.count
+  func factor(_ x: MonarchTile.Pair, turn: MonarchChunks.Turn, conjugated: Bool) -> MonarchTile.Pair {
+    if pieces.count == 1 { return factor(x, pieces[0], turn: turn, conjugated: conjugated) }
+    let width = x.re.columns / pieces.count
     let results = pieces.enumerated().map { number, piece in
       func part(_ tile: Tile) -> Tile { k.columns(of: tile, from: width * number, count: width) }
-      return factor(Pair(re: part(x.re), im: part(x.im)), piece, step: step, conjugated: conjugated)
+      return factor(Pair(re: part(x.re), im: part(x.im)), piece, turn: turn, conjugated: conjugated)
     }
     return results.dropFirst().reduce(results[0]) {
       Pair(re: k.beside($0.re, $1.re), im: k.beside($0.im, $1.im))
@@ -140,37 +141,37 @@ struct MonarchFilter {
   }
 
   private func factor(
-    _ x: MonarchTile.Pair, _ piece: Piece, step: Index, conjugated: Bool
+    _ x: MonarchTile.Pair, _ piece: Piece, turn: MonarchChunks.Turn, conjugated: Bool
   ) -> MonarchTile.Pair {
-    guard let later = piece.later, let scale else {
+    func rounded(_ x: Pair) -> Pair { Pair(re: k.cast(x.re, to: type), im: k.cast(x.im, to: type)) }
+    guard let later = piece.later else {
       if piece.own.re.type == type {
         return MonarchTile.product(x, piece.own, k, in: type, conjugated: conjugated)
       }
-      let product = MonarchTile.product(x, piece.own, k, conjugated: conjugated)
-      return Pair(re: k.cast(product.re, to: type), im: k.cast(product.im, to: type))
+      return rounded(MonarchTile.product(x, piece.own, k, conjugated: conjugated))
     }
-    let turn = chunks.turn(step)
-    if MonarchTile.isNarrow(type) {
-      let sum = MonarchTile.product(
-        x, piece.own, plus: later.handed, k, in: type, conjugated: conjugated)
-      handOn(x, later, turn: turn, conjugated: conjugated)
-      return Pair(
-        re: k.map(.multiply, sum.re, scale, in: type), im: k.map(.multiply, sum.im, scale, in: type))
+    let result: Pair
+    if let scale {
+      func scaled(_ x: Pair) -> Pair {
+        Pair(re: k.map(.multiply, x.re, scale), im: k.map(.multiply, x.im, scale))
+      }
+      // The product is added to what was handed on, one chain for each part.
+      let begun = isWhole ? scaled(later.handed) : later.handed
+      let sum =
+        turn.isFirst
+        ? MonarchTile.product(x, piece.own, k, conjugated: conjugated)
+        : MonarchTile.sum(begun, x, piece.own, k, conjugated: conjugated)
+      result = rounded(isWhole ? sum : scaled(sum))
+    } else {
+      result = MonarchTile.product(
+        x, piece.own, plus: turn.isFirst ? nil : later.handed, k, in: type, conjugated: conjugated)
     }
-    // The product is added to what was handed on, one chain for each part.
-    func begun(_ part: Tile) -> Tile { isWhole ? k.map(.multiply, part, scale) : part }
-    let sum = MonarchTile.sum(
-      Pair(re: begun(later.handed.re), im: begun(later.handed.im)), x, piece.own, k, conjugated: conjugated)
-    func rounded(_ part: Tile) -> Tile {
-      k.cast(isWhole ? part : k.map(.multiply, part, scale), to: type)
-    }
-    let result = Pair(re: rounded(sum.re), im: rounded(sum.im))
     handOn(x, later, turn: turn, conjugated: conjugated)
     return result
   }
 
   /// Makes what is handed on that of this chunk, whose spectrum, or in 16 bits a quarter of it, is `x`.
-  private func handOn(_ x: MonarchTile.Pair, _ later: Later, turn: Index, conjugated: Bool) {
+  private func handOn(_ x: MonarchTile.Pair, _ later: Later, turn: MonarchChunks.Turn, conjugated: Bool) {
     let isNarrow = MonarchTile.isNarrow(type)
     func product(_ x: MonarchTile.Pair) -> MonarchTile.Pair {
       MonarchTile.product(x, later.spectrum, k, in: type, conjugated: conjugated)
@@ -179,21 +180,25 @@ struct MonarchFilter {
       k.assign(later.handed.re, next.re, in: isNarrow ? type : nil)
       k.assign(later.handed.im, next.im, in: isNarrow ? type : nil)
     }
-    // Nothing comes after the last chunk, and something takes its place after the others.
-    k.assign(later.handed.re, 0)
-    k.assign(later.handed.im, 0)
-    if let lags = later.lags {
-      lags.handOn(x, turn: turn, conjugated: conjugated, nearest: product, hand)
-    } else {
-      k.when(turn, lessThan: Index(chunks.count - 1)) { hand(product(x)) }
+    switch turn {
+    case .known(let number): if number < chunks.count - 1 { hand(product(x)) }
+    case .step(let turn):
+      // Nothing comes after the last chunk, and something takes its place after the others.
+      k.assign(later.handed.re, 0)
+      k.assign(later.handed.im, 0)
+      if let lags = later.lags {
+        lags.handOn(x, turn: turn, conjugated: conjugated, nearest: product, hand)
+      } else {
+        k.when(turn, lessThan: Index(chunks.count - 1)) { hand(product(x)) }
+      }
     }
   }
 
   /// The least power of two that is as large, of those that the type has with room to spare: nothing is rounded when it is multiplied.
-  static func powerOfTwo(_ x: Tile, _ k: Recorder) -> Tile {
+  static func powerOfTwo(_ x: Tile, _ k: Recorder, atMost most: Double = 15) -> Tile {
     let exponent = k.map(.fma, k.map(.log, x), 1 / 0.6931471805599453, 0.5)
     // Numbers from 2²³ on have no fraction.
     let whole = k.map(.subtract, k.map(.add, exponent, 0x1.8p23), 0x1.8p23)
-    return k.map(.exp2, k.map(.min, k.map(.max, whole, -12), 15))
+    return k.map(.exp2, k.map(.min, k.map(.max, whole, -12), most))
   }
 }

@@ -1,5 +1,9 @@
+internal import Glibc
 package import Memory
 package import Tiles
+
+let unrolls = unsafe (getenv("NOUNROLL") == nil)
+
 
 /// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
 /// pass over memory.
@@ -44,6 +48,12 @@ package enum MonarchFused {
       chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
     }
 
+    /// Whether there are registers for both chunks of a row in one step.
+    fileprivate var isUnrolled: Bool { MonarchTile.isNarrow(type) && chunks == 2 && unrolls }
+
+    /// Into how many parts of the frequencies columns are divided.
+    package var parts: Int { MonarchTile.isNarrow(type) ? 4 : 2 }
+
     /// What kernels of the shape are named by.
     var variant: String {
       let gates = "\(isGatedBefore ? "_before" : "")\(gatesAfter > 0 ? "_after\(gatesAfter)" : "")"
@@ -64,17 +74,17 @@ package enum MonarchFused {
       MonarchTile.parts(shape.constants), rows: side, columns: side, shape.type)
   }
 
-  /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, 32, 2]`, inputs `[B, R, 64]`, where there are, the gate before
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[R, parts, 64/parts]`, inputs `[B, R, 64]`, where there are, the gate before
   /// and the gates after of that shape, then results likewise; R rows are channels · radix · chunks. Folded sequences are all
   /// `[B, H, L]`. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_fused_\(shape.variant)") { k in
-      let side = MonarchConstants.side
+      let (side, width) = (MonarchConstants.side, MonarchConstants.side / shape.parts)
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stack = k.input(
         "constants", shape.type, [Index(MonarchTile.count), Index(side), Index(side)])
       let filters = ["re", "im"].map {
-        k.input("spectrum_\($0)", .float32, [rows, Index(MonarchTile.width), 2])
+        k.input("spectrum_\($0)", .float32, [rows, Index(shape.parts), Index(width)])
       }
       let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
       func tensors(_ names: [String], _ make: (String, ElementType, [Index]) -> TensorParameter)
@@ -86,67 +96,75 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
-      let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
+      var chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
+      chunks.isUnrolled = shape.isUnrolled
       let height = Index(side * shape.chunks)
-      k.grid([rows.ceilDiv(height), batch.ceilDiv(share)], schedule: schedule) { task in
-        let row = task[0] * height
-        let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
-        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid).narrowed()
-        func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
-          k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: shape.fold)
+      let tiles = rows.ceilDiv(height)
+      k.grid(MonarchTasks.grid(tiles: tiles, batch: batch, share: share), schedule: schedule) { task in
+        func tile(_ valid: Index) -> MonarchTile {
+          MonarchTile(k, shape.constants, from: stack, valid: valid, parts: shape.parts).narrowed()
         }
-        func spectrum(_ half: Int, _ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
-          k.load(
-            filters[part], at: [row + Index(side) * chunk, Index(columns.lowerBound), Index(half)],
-            rows: side, columns: columns.count, rowAxis: 0, columnAxis: 1, validRows: valid)
-        }
-        let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) {
-          spectrum($0, $1, 0, 0..<MonarchTile.width)
-        }
-        let halves =
-          scaled?.halves
-          ?? [0, 1].map { half in
-            MonarchFilter(k, chunks, type: shape.type, rows: rows, isWhole: shape.isPrecise(half: half)) {
-              spectrum(half, $0, $1, $2)
-            }
+        let whole = shape.isWhole ? tile(Index(side)) : nil
+        MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) { number, first, count in
+          let row = number * height
+          let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
+          let tile = whole ?? tile(valid)
+          func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
+            k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: shape.fold)
           }
-        let first = task[1] * share
-        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: side) }
-        k.pipeline(
-          steps: (batch - first).min(share) * Index(shape.chunks), stages: shape.isGatedBefore ? 1 : 2,
-          load: { step in (inputs + before).map { load($0, at(step)) } },
-          compute: { step, tiles in
-            let at = at(step)
-            let gates = after.map { load($0, at) }
-            let turned: MonarchTile.Pair
-            if shape.isComplex {
-              turned = tile.turned(MonarchTile.Pair(re: tiles[0], im: tiles[1]))
-            } else {
-              let gated =
-                shape.isGatedBefore
-                ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
-              turned = tile.turned(gated)
+          func spectrum(_ part: Int, _ reOrIm: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
+            k.load(
+              filters[reOrIm], at: [row + Index(side) * chunk, Index(part), Index(columns.lowerBound)],
+              rows: side, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: valid,
+              validColumns: Index(columns.count))
+          }
+          let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) { spectrum($0, $1, 0, 0..<width) }
+          let channel = MonarchChannelScale(k, tile, chunks, rows: rows) { spectrum($0, $1, $2, 0..<width) }
+          let parts =
+            scaled?.parts
+            ?? (0..<shape.parts).map { part in
+              MonarchFilter(
+                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isPrecise(half: part),
+                channel: channel
+              ) { spectrum(part, $0, $1, $2) }
             }
-            let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
-            let backs = [0, 1].map { half in
-              let product = halves[half].factor(
-                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
-              return tile.back(product, half: half)
-            }
-            let returned = tile.returned(backs, by: scaled?.twiddles)
-            let y = tile.real(returned, isScaled: scaled != nil)
-            if shape.isComplex {
-              let imaginary = tile.imaginary(returned, isScaled: scaled != nil)
-              k.store(y, to: outputs[0], at: at, fold: shape.fold)
-              k.store(imaginary, to: outputs[1], at: at, fold: shape.fold)
-            } else {
-              for (number, output) in outputs.enumerated() {
-                k.store(
-                  gates.isEmpty ? y : tile.gatedResult(y, gates[number]), to: output, at: at, fold: shape.fold
-                )
+          func at(_ number: Index, _ chunk: Index) -> [Index] {
+            [first + number, row + Index(side) * chunk, 0]
+          }
+          chunks.visit(
+            k, rows: count, stages: shape.isGatedBefore ? 1 : 2,
+            load: { number, chunk in (inputs + before).map { load($0, at(number, chunk)) } },
+            compute: { number, chunk, tiles, turn in
+              let at = at(number, chunk)
+              let gates = after.map { load($0, at) }
+              let turned: MonarchTile.Pair
+              if shape.isComplex {
+                turned = tile.turned(MonarchTile.Pair(re: tiles[0], im: tiles[1]))
+              } else {
+                let gated =
+                  shape.isGatedBefore ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
+                turned = tile.turned(gated)
               }
-            }
-          })
+              let spectra = tile.spectra(turned)
+              let backs = parts.indices.map { part in
+                let product = parts[part].factor(
+                  tile.pair(spectra[part]), turn: turn, conjugated: shape.isConjugated)
+                return tile.back(product, half: part)
+              }
+              let returned = tile.returned(backs, by: scaled?.twiddles)
+              let y = tile.real(returned, isScaled: scaled != nil, times: channel?.result)
+              if shape.isComplex {
+                let imaginary = tile.imaginary(returned, isScaled: scaled != nil)
+                k.store(y, to: outputs[0], at: at, fold: shape.fold)
+                k.store(imaginary, to: outputs[1], at: at, fold: shape.fold)
+              } else {
+                for (number, output) in outputs.enumerated() {
+                  let result = gates.isEmpty ? y : tile.gatedResult(y, gates[number])
+                  k.store(result, to: output, at: at, fold: shape.fold)
+                }
+              }
+            })
+        }
       }
     }
   }

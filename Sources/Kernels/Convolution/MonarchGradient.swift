@@ -43,7 +43,7 @@ package enum MonarchGradient {
   }
 
   /// Arguments: the matrices of ``MonarchFused/constants(_:)``, u and g (re and im each, where complex; each with its gate,
-  /// where gated) `[B, R, 64]`, of folded sequences `[B, H, L]`, then sums re and im float32 `[P, R, 32, 2]`, where P is the batch over the integer: how many
+  /// where gated) `[B, R, 64]`, of folded sequences `[B, H, L]`, then sums re and im float32 `[P, R, 2, 32]`, where P is the batch over the integer: how many
   /// rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_gradient_\(shape.variant)") { k in
@@ -59,7 +59,7 @@ package enum MonarchGradient {
       let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
       let inputs = names.map { k.input($0, shape.type, extents) }
       let width = MonarchTile.width
-      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, Index(width), 2]) }
+      let outputs = ["sums_re", "sums_im"].map { k.output($0, .float32, [parts, rows, 2, Index(width)]) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: shape.isComplex ? 1 : 2)
       schedule.bringsOperands = true
       schedule.recomputesAddresses = true
@@ -111,7 +111,7 @@ package enum MonarchGradient {
           })
         for (half, sums) in zip(own, sums) {
           for (sum, output) in zip(sums, outputs) {
-            k.store(sum, to: output, at: [task[1], row, 0, half], rowAxis: 1, columnAxis: 2)
+            k.store(sum, to: output, at: [task[1], row, half, 0], rowAxis: 1, columnAxis: 3)
           }
         }
       }

@@ -10,9 +10,8 @@ internal import Tiles
 struct MonarchLags {
   private typealias Pair = MonarchTile.Pair
 
-  /// Columns of a half that are worked on one piece after the other, since registers are scarce.
-  static let pieces = [0..<16, 16..<32]
-  private static let width = 16
+  /// Columns that are worked on together, since registers are scarce: a piece.
+  static let width = 16
 
   private let k: Recorder
   private let type: ElementType
@@ -25,13 +24,11 @@ struct MonarchLags {
     let spectra: TensorParameter
     let kept: TensorParameter
 
-    /// L₂ and L₃ `[H, P, 2, 8, rows, 16]` and the kept spectrum `[H, P, 8, rows, 16]`: re and im of each piece of the even, then of the odd
-    /// frequencies.
+    /// L₂ and L₃ `[P, 2, 8, rows, 16]` and the kept spectrum `[P, 8, rows, 16]` of P tasks: re and im of each piece of the frequencies.
     ///
-    /// - Parameters:
-    ///   - sizes: H channels and P parts of the batch.
-    ///   - height: rows of a tile.
-    init(_ k: Recorder, type: ElementType, height: Int, _ sizes: [Index]) {
+    /// - Parameter height: rows of a tile.
+    init(_ k: Recorder, type: ElementType, height: Int, tasks: Index) {
+      let sizes = [tasks]
       let tiles = [8, height, MonarchLags.width].map { Index($0) }
       spectra = k.scratch("lags", .float16, sizes + [2] + tiles)
       kept = k.scratch("kept", type, sizes + tiles)
@@ -44,10 +41,10 @@ struct MonarchLags {
 
     /// Both, as ``Tensors`` has them.
     mutating func tensors(
-      _ type: ElementType, channels: Int, parts: Int, height: Int, _ executor: any Executor
+      _ type: ElementType, tasks: Int, height: Int, _ executor: any Executor
     ) throws -> [Tensor] {
       let tiles = [8, height, MonarchLags.width]
-      let sizes = [[channels, parts, 2] + tiles, [channels, parts] + tiles]
+      let sizes = [[tasks, 2] + tiles, [tasks] + tiles]
       if tensors.map(\.shape) != sizes {
         tensors = try zip([.float16, type], sizes).map { try executor.tensor($0, $1) }
       }
@@ -55,12 +52,12 @@ struct MonarchLags {
     }
   }
 
-  /// Where a task keeps what belongs to a half of the frequencies.
+  /// Where a task keeps what belongs to some of the frequencies.
   struct Place {
     let tensors: Tensors
-    let half: Int
-    /// Channel and part of the batch.
-    let task: [Index]
+    /// Number of their first piece.
+    let piece: Int
+    let task: Index
   }
 
   /// Eight times what no part of an L_m exceeds, row by row: three products of T(u) and L_m over it stay below T(u).
@@ -79,7 +76,7 @@ struct MonarchLags {
   /// Prepares L₂ and L₃.
   ///
   /// - Parameters:
-  ///   - piece: number of one of ``pieces``.
+  ///   - piece: its number among those of the place.
   ///   - type: of what is kept.
   ///   - factor: by which rows of L_m are multiplied.
   ///   - load: a part, re or im, of a chunk's spectrum in float32.
@@ -87,7 +84,7 @@ struct MonarchLags {
     _ k: Recorder, at place: Place, piece: Int, type: ElementType, factor: Tile,
     _ load: (_ part: Int, _ chunk: Index) -> Tile
   ) {
-    (self.k, self.place, self.piece, self.type) = (k, place, piece, type)
+    (self.k, self.place, self.piece, self.type) = (k, place, place.piece + piece, type)
     height = factor.rows
     k.loop(2) { lag in
       for part in 0..<2 {
@@ -98,9 +95,9 @@ struct MonarchLags {
     }
   }
 
-  private func number(_ part: Int) -> Index { Index(2 * (2 * place.half + piece) + part) }
-  private func spectrum(_ lag: Index, _ part: Int) -> [Index] { place.task + [lag, number(part), 0, 0] }
-  private func kept(_ part: Int) -> [Index] { place.task + [number(part), 0, 0] }
+  private func number(_ part: Int) -> Index { Index(2 * piece + part) }
+  private func spectrum(_ lag: Index, _ part: Int) -> [Index] { [place.task, lag, number(part), 0, 0] }
+  private func kept(_ part: Int) -> [Index] { [place.task, number(part), 0, 0] }
 
   private func load(_ tensor: TensorParameter, _ origin: (Int) -> [Index]) -> MonarchTile.Pair {
     let parts = (0..<2).map {

@@ -82,16 +82,21 @@ struct MonarchPrecise {
 
   private func split(_ x: Pair) -> SplitPair { SplitPair(re: split(x.re), im: split(x.im)) }
 
-  private func product(_ a: Split, _ b: Split, transposesLeft: Bool = false) -> Tile {
-    let sum = k.matmul(a.high, b.high, transposesLeft: transposesLeft)
-    k.matmul(into: sum, a.high, b.low, transposesLeft: transposesLeft)
-    k.matmul(into: sum, a.low, b.high, transposesLeft: transposesLeft)
+  private func product(
+    _ a: Split, _ b: Split, transposesLeft: Bool = false, transposesRight: Bool = false
+  ) -> Tile {
+    let sum = k.matmul(a.high, b.high, transposesLeft: transposesLeft, transposesRight: transposesRight)
+    for (left, right) in [(a.high, b.low), (a.low, b.high)] {
+      k.matmul(into: sum, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight)
+    }
     return sum
   }
 
-  private func add(_ a: Split, _ b: Split, to sum: Tile, transposesLeft: Bool = false) {
+  private func add(
+    _ a: Split, _ b: Split, to sum: Tile, transposesLeft: Bool = false, transposesRight: Bool = false
+  ) {
     for (left, right) in [(a.high, b.high), (a.high, b.low), (a.low, b.high)] {
-      k.matmul(into: sum, left, right, transposesLeft: transposesLeft)
+      k.matmul(into: sum, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight)
     }
   }
 
@@ -112,10 +117,13 @@ struct MonarchPrecise {
   /// The spectrum of float32 tiles: a real one, or the parts of a complex one with ``MonarchConstants/sharesMatrix``.
   func spectrum(_ x: [Tile]) -> Pair {
     let inputs = x.map { split($0) }
-    let sums = Pair(re: product(rows.re, inputs[0]), im: product(rows.im, inputs[0]))
+    let turns = constants.sharesMatrix
+    let sums = Pair(
+      re: product(rows.re, inputs[0], transposesLeft: turns),
+      im: product(rows.im, inputs[0], transposesLeft: turns))
     if inputs.count > 1 {
-      add(columnsNegated, inputs[1], to: sums.re)
-      add(rows.re, inputs[1], to: sums.im)
+      add(columnsNegated, inputs[1], to: sums.re, transposesLeft: turns)
+      add(rows.re, inputs[1], to: sums.im, transposesLeft: turns)
     }
     let begun = split(twiddled(sums, conjugated: false))
     let result = Pair(re: product(begun.re, columns.re), im: product(begun.re, columns.im))
@@ -127,16 +135,19 @@ struct MonarchPrecise {
   /// The real part of the inverse, and, of a complex one, the imaginary part; each goes to `use` as soon as it is there.
   func inverse(_ x: Pair, isComplex: Bool, _ use: (Int, Tile) -> Void) {
     let spectrum = split(x)
-    let sums = Pair(re: product(spectrum.re, columns.re), im: product(spectrum.im, columns.re))
-    add(spectrum.im, columns.im, to: sums.re)
-    add(spectrum.re, columnsNegated, to: sums.im)
+    let sums = Pair(
+      re: product(spectrum.re, columns.re, transposesRight: true),
+      im: product(spectrum.im, columns.re, transposesRight: true))
+    add(spectrum.im, columns.im, to: sums.re, transposesRight: true)
+    add(spectrum.re, columnsNegated, to: sums.im, transposesRight: true)
     let returned = split(twiddled(sums, conjugated: true))
-    let real = product(rows.re, returned.re, transposesLeft: true)
-    add(rows.im, returned.im, to: real, transposesLeft: true)
+    let turns = !constants.sharesMatrix
+    let real = product(rows.re, returned.re, transposesLeft: turns)
+    add(rows.im, returned.im, to: real, transposesLeft: turns)
     use(0, real)
     guard isComplex else { return }
-    let imaginary = product(rows.re, returned.im, transposesLeft: true)
-    add(columnsNegated, returned.re, to: imaginary, transposesLeft: true)
+    let imaginary = product(rows.re, returned.im, transposesLeft: turns)
+    add(columnsNegated, returned.re, to: imaginary, transposesLeft: turns)
     use(1, imaginary)
   }
 }

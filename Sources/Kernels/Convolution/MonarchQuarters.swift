@@ -75,7 +75,7 @@ struct MonarchQuarters {
     let (twiddles, turns) = (twiddleMatrix, turnMatrix)
     // The step of two that rows and columns leave is by 1/2.
     return [
-      rows.re + rows.im, [0, 1].flatMap(MonarchConstants.columns(half:)),
+      rows.re + rows.im, MonarchConstants.halves.flatMap { $0 },
       (twiddles.re + twiddles.im).map { $0 / 2 }, turns.re + turns.im,
     ]
   }

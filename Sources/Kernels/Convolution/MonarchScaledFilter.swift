@@ -5,8 +5,8 @@ internal import Tiles
 ///
 /// So a step multiplies by nothing but the spectrum, and what it multiplies is far from overflowing where a filter is large.
 struct MonarchScaledFilter {
-  /// Both halves of the frequencies.
-  let halves: [MonarchFilter]
+  /// All parts of the frequencies.
+  let parts: [MonarchFilter]
   /// Twiddles of the way back, times what rows were divided by.
   let twiddles: MonarchTile.Pair
 
@@ -14,33 +14,33 @@ struct MonarchScaledFilter {
   ///
   /// - Parameters:
   ///   - rows: of all spectra: more than none.
-  ///   - load: a part, re or im, of a half of the frequencies, in float32.
+  ///   - load: re or im of a part of the frequencies, in float32.
   init?(
     _ k: Recorder, _ tile: MonarchTile, _ chunks: MonarchChunks, rows: Index,
-    load: (_ half: Int, _ part: Int) -> Tile
+    load: (_ part: Int, _ reOrIm: Int) -> Tile
   ) {
     guard MonarchTile.isNarrow(tile.type), chunks.count == 1 else { return nil }
     precondition(tile.hasLowTwiddles, "spectra and twiddles are not a quarter")
-    var (halves, twiddles): ([MonarchFilter], MonarchTile.Pair) = ([], tile.twiddles)
+    var (parts, twiddles): ([MonarchFilter], MonarchTile.Pair) = ([], tile.twiddles)
     // Under a condition, which holds, so that nothing of it is put off into the steps.
     k.when(0, lessThan: rows) {
-      let spectra = [0, 1].map { half in MonarchTile.Pair(re: load(half, 0), im: load(half, 1)) }
+      let spectra = (0..<tile.parts).map { part in MonarchTile.Pair(re: load(part, 0), im: load(part, 1)) }
       let largest = spectra.map {
         k.map(.max, MonarchFilter.largest($0.re, k), MonarchFilter.largest($0.im, k))
       }
       let bound = k.map(
-        .max, k.map(.multiply, k.map(.max, largest[0], largest[1]), MonarchTile.rise), 0x1p-100)
+        .max, k.map(.multiply, largest.dropFirst().reduce(largest[0]) { k.map(.max, $0, $1) }, MonarchTile.rise), 0x1p-100)
       let scale = k.cast(MonarchFilter.powerOfTwo(bound, k), to: tile.type)
       // A quarter of T(u) by four times what is a quarter at the most.
       let factor = k.map(.multiply, k.map(.reciprocal, scale), MonarchTile.rise)
       func divided(_ x: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: tile.type) }
-      halves = spectra.map { MonarchFilter(k, tile.type, own: .init(re: divided($0.re), im: divided($0.im))) }
+      parts = spectra.map { MonarchFilter(k, tile.type, own: .init(re: divided($0.re), im: divided($0.im))) }
       // Those of the tile are a quarter.
       func multiplied(_ x: Tile) -> Tile {
         k.map(.multiply, k.map(.multiply, x, MonarchTile.rise, in: tile.type), scale, in: tile.type)
       }
       twiddles = MonarchTile.Pair(re: multiplied(tile.twiddles.re), im: multiplied(tile.twiddles.im))
     }
-    (self.halves, self.twiddles) = (halves, twiddles)
+    (self.parts, self.twiddles) = (parts, twiddles)
   }
 }

@@ -21,6 +21,9 @@ package enum MonarchSpectrum {
       (self.constants, self.isComplex, self.isCircular) = (constants, isComplex, isCircular)
     }
 
+    /// By what transforms are multiplied: matrices are scaled as those of data are; spectra are not.
+    var scale: Double { 8 * MonarchConstants.root(constants.radix) * constants.spectrumScale }
+
     var variant: String {
       "\(constants.radix)\(constants.isShifted ? "" : "_plain")\(isComplex ? "_complex" : "")"
         + (isCircular ? "_circular" : "")
@@ -68,10 +71,8 @@ package enum MonarchSpectrum {
           result = MonarchTile.Pair(
             re: k.map(.add, result.re, result.im), im: k.map(.subtract, result.im, result.re))
         }
-        // Matrices are scaled as those of data are; spectra are not.
-        let scale = 8 * MonarchConstants.root(shape.constants.radix) * shape.constants.spectrumScale
         for (part, output) in zip([result.re, result.im], outputs) {
-          k.store(k.map(.multiply, part, scale), to: output, at: [row, 0])
+          k.store(k.map(.multiply, part, shape.scale), to: output, at: [row, 0])
         }
       }
     }

@@ -11,7 +11,6 @@ struct MonarchSums {
   private typealias Pair = MonarchTile.Pair
 
   private let k: Recorder
-  private let chunks: MonarchChunks
   private let own: MonarchTile.Pair
   private let kept: Kept?
   /// Channel and part of the batch.
@@ -36,8 +35,8 @@ struct MonarchSums {
   /// Sums of nothing so far.
   ///
   /// - Parameter kept: of two chunks.
-  init(_ k: Recorder, _ chunks: MonarchChunks, _ kept: Kept?, half: Int, task: [Index]) {
-    (self.k, self.chunks, self.kept, self.half, self.task) = (k, chunks, kept, half, task)
+  init(_ k: Recorder, _ kept: Kept?, half: Int, task: [Index]) {
+    (self.k, self.kept, self.half, self.task) = (k, kept, half, task)
     let parts = (0..<2).map { _ in
       k.filled(
         0, rows: MonarchWide.height, columns: MonarchTile.width, validRows: Index(MonarchWide.height),
@@ -61,15 +60,14 @@ struct MonarchSums {
   }
 
   /// Adds a step's product; `u` is rounded.
-  func add(_ g: MonarchTile.Pair, _ u: MonarchTile.Pair, step: Index) {
+  func add(_ g: MonarchTile.Pair, _ u: MonarchTile.Pair, turn: MonarchChunks.Turn) {
     func add(_ u: MonarchTile.Pair, to sums: MonarchTile.Pair) {
       let term = MonarchTile.product(g, u, k, conjugated: true)
       k.assign(sums.re, k.map(.add, sums.re, term.re))
       k.assign(sums.im, k.map(.add, sums.im, term.im))
     }
     add(u, to: own)
-    guard let kept else { return }
-    let turn = chunks.turn(step)
+    guard let kept, case .step(let turn) = turn else { return }
     k.when(turn, lessThan: 1) {
       for (part, tile) in [u.re, u.im].enumerated() { k.store(tile, to: kept.first, at: place(part)) }
     }

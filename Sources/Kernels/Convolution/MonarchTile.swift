@@ -21,8 +21,10 @@ struct MonarchTile {
   let k: Recorder
   let type: ElementType
   let rows: Pair
-  /// ``MonarchConstants/columns(half:)`` of each half that is used.
+  /// ``MonarchConstants/columns(part:of:)`` of each part that is used.
   let columns: [Tile]
+  /// Parts of the frequencies: two, or four, of which columns' second step is made in registers too.
+  let parts: Int
   private(set) var twiddles: Pair
   /// Whether sums of products are kept in the 16 bits that they are rounded to, where those of float32 would take registers and steps.
   private var hasNarrowSums = false
@@ -32,15 +34,17 @@ struct MonarchTile {
   /// Matrices of ``MonarchTile``, in the order in which they lie in the stack.
   static func parts(_ constants: MonarchConstants) -> [[Double]] {
     let (rows, twiddles) = (constants.rows, constants.twiddles)
-    return [rows.re, rows.im] + [0, 1].map(MonarchConstants.columns(half:)) + [twiddles.re, twiddles.im]
+    return [rows.re, rows.im] + MonarchConstants.halves + [twiddles.re, twiddles.im]
+      + [MonarchConstants.quarters]
   }
 
   /// How many there are.
-  static let count = 6
+  static let count = 7
 
   /// A transform with matrices that are loaded already.
   init(k: Recorder, type: ElementType, rows: Pair, columns: [Tile], twiddles: Pair) {
     (self.k, self.type, self.rows, self.columns, self.twiddles) = (k, type, rows, columns, twiddles)
+    parts = columns.count
   }
 
   /// Loads the matrices.
@@ -50,9 +54,9 @@ struct MonarchTile {
   ///   - halves: those of the spectrum that are computed.
   init(
     _ k: Recorder, _ constants: MonarchConstants, from stack: TensorParameter, valid: Index,
-    halves: [Index] = [0, 1]
+    halves: [Index] = [0, 1], parts: Int = 2
   ) {
-    (self.k, type) = (k, stack.type)
+    (self.k, type, self.parts) = (k, stack.type, parts)
     let side = MonarchConstants.side
     func load(_ part: Index, _ validRows: Index, _ validColumns: Index) -> Tile {
       k.load(
@@ -62,7 +66,9 @@ struct MonarchTile {
       Pair(re: load(Index(part), valid, validColumns), im: load(Index(part + 1), valid, validColumns))
     }
     rows = pair(0, valid)
-    columns = halves.map { load($0 + 2, Index(side), Index(side)) }
+    columns =
+      parts == 4
+      ? (0..<4).map { Self.quarter($0, k, stack, Index(6)) } : halves.map { load($0 + 2, Index(side), Index(side)) }
     twiddles = pair(4, Index(side))
   }
 
@@ -78,9 +84,11 @@ struct MonarchTile {
     return narrowed
   }
 
-  /// What spectra in 16 bits are divided by, so that they are infinite no sooner than what is made of them: by low twiddles before they are
-  /// summed, else after, when they may be so four times sooner.
+  /// What spectra in 16 bits are divided by before columns are summed, so that they are infinite no sooner than what is made of them.
   static let rise: Float = 4
+
+  /// Whether what columns are multiplied by is brought over ``rise`` only when it is known.
+  private var isLoweredLate: Bool { hasNarrowSums && !hasLowTwiddles }
 
   private func lowered(_ x: Tile) -> Tile { k.map(.multiply, x, 1 / Self.rise, in: type) }
 
@@ -176,6 +184,45 @@ struct MonarchTile {
     return twiddled(sums)
   }
 
+  /// Quarter of ``MonarchConstants/quarters``.
+  static func quarter(_ number: Int, _ k: Recorder, _ stack: TensorParameter, _ part: Index) -> Tile {
+    k.load(
+      stack, at: [part, Index(number / 2 * width), Index(number % 2 * width)], rows: width, columns: width,
+      validRows: Index(width), validColumns: Index(width))
+  }
+
+  /// Columns of what `turned` left: spectra of all parts, re and im side by side, for ``pair(_:)``.
+  func spectra(_ x: Pair) -> [Tile] {
+    if parts == 2 { return (0..<2).map { spectrum(x, half: $0) } }
+    let sums = Self.quarters(x, k) { k.map($0, $1, $2, in: type) }
+    let factors = isLoweredLate ? sums.map { Pair(re: lowered($0.re), im: lowered($0.im)) } : sums
+    return factors.enumerated().map { k.matmul(k.beside($1.re, $1.im), columns[$0], in: sumType) }
+  }
+
+  /// Columns' first two steps: of columns that are 16 apart, sums that have a quarter of the frequencies each, in the order of
+  /// ``MonarchConstants/frequency(ofColumn:)``.
+  static func quarters(
+    _ x: Pair, _ k: Recorder, _ fold: (MapFunction, Tile, Tile) -> Tile
+  ) -> [Pair] {
+    let width = MonarchConstants.side / 4
+    func first(_ function: MapFunction, _ part: Tile) -> [Tile] {
+      // Columns that are 32 apart, 0 to 15 and 16 to 31 of them.
+      (0..<2).map { at in
+        let both = [0, 2].map { k.columns(of: part, from: ($0 + at) * width, count: width) }
+        return fold(function, both[0], both[1])
+      }
+    }
+    let even = (re: first(.add, x.re), im: first(.add, x.im))
+    let odd = (re: first(.subtract, x.re), im: first(.subtract, x.im))
+    return [
+      Pair(re: fold(.add, even.re[0], even.re[1]), im: fold(.add, even.im[0], even.im[1])),
+      Pair(re: fold(.subtract, even.re[0], even.re[1]), im: fold(.subtract, even.im[0], even.im[1])),
+      // Less i times the second, and plus that.
+      Pair(re: fold(.add, odd.re[0], odd.im[1]), im: fold(.subtract, odd.im[0], odd.re[1])),
+      Pair(re: fold(.subtract, odd.re[0], odd.im[1]), im: fold(.add, odd.im[0], odd.re[1])),
+    ]
+  }
+
   /// Columns of what `turned` left, for half 0 or 1: its spectrum, re and im side by side, for ``pair(_:)``.
   func spectrum(_ x: Pair, half: Int) -> Tile { spectrum(x, sign: half == 0 ? 1 : -1, columns[half]) }
 
@@ -193,20 +240,38 @@ struct MonarchTile {
 
   /// Re and im of a spectrum, in float32 or, where sums are in 16 bits, in those and over ``rise``.
   func pair(_ spectrum: Tile) -> Pair {
-    guard hasNarrowSums else { return sides(spectrum) }
-    return sides(hasLowTwiddles ? rounded(spectrum) : lowered(rounded(spectrum)))
+    sides(hasNarrowSums ? rounded(spectrum) : spectrum)
   }
 
   /// Re and im that lie side by side.
   private func sides(_ x: Tile) -> Pair {
-    Pair(
-      re: k.columns(of: x, from: 0, count: Self.width),
-      im: k.columns(of: x, from: Self.width, count: Self.width))
+    let width = x.columns / 2
+    return Pair(
+      re: k.columns(of: x, from: 0, count: width), im: k.columns(of: x, from: width, count: width))
   }
 
-  /// Columns of a half of a rounded spectrum back: re and im side by side, for ``returned(_:by:)``.
+  /// Columns of a part of a rounded spectrum back: re and im side by side, for ``returned(_:by:)``.
   func back(_ x: Pair, half: Int) -> Tile {
     k.matmul(k.beside(x.re, x.im), columns[half], transposesRight: true, in: sumType)
+  }
+
+  /// Sums and differences of what came back of quarters: columns.
+  private func joined(_ quarters: [Tile]) -> Pair {
+    func both(_ a: Int, _ b: Int, _ function: MapFunction) -> Pair {
+      sides(k.map(function, quarters[a], quarters[b], in: type))
+    }
+    func fold(_ function: MapFunction, _ a: Tile, _ b: Tile) -> Tile { k.map(function, a, b, in: type) }
+    let (e, f) = (both(0, 1, .add), both(0, 1, .subtract))
+    let (g, h) = (both(2, 3, .add), both(2, 3, .subtract))
+    let re = [
+      fold(.add, e.re, g.re), fold(.subtract, f.re, h.im), fold(.subtract, e.re, g.re), fold(.add, f.re, h.im),
+    ]
+    let im = [
+      fold(.add, e.im, g.im), fold(.add, f.im, h.re), fold(.subtract, e.im, g.im),
+      fold(.subtract, f.im, h.re),
+    ]
+    func beside(_ x: [Tile]) -> Tile { k.beside(k.beside(x[0], x[1]), k.beside(x[2], x[3])) }
+    return Pair(re: beside(re), im: beside(im))
   }
 
   /// Both halves that came back as columns, and twiddles: a factor for ``real(_:isScaled:)`` and ``imaginary(_:isScaled:)``.
@@ -214,6 +279,9 @@ struct MonarchTile {
   /// - Parameter scaled: twiddles times what each row was divided by; `nil` for the tile's own.
   func returned(_ halves: [Tile], by scaled: Pair? = nil) -> Pair {
     let backs = hasNarrowSums ? halves.map(rounded) : halves
+    if parts == 4 {
+      return Self.product(joined(backs), scaled ?? twiddles, k, in: type, conjugated: true)
+    }
     func both(_ function: MapFunction) -> Pair {
       sides(
         hasNarrowSums
@@ -228,10 +296,13 @@ struct MonarchTile {
 
   /// Rows back, the real part.
   ///
-  /// - Parameter isScaled: whether columns came back by twiddles that are whole.
-  func real(_ x: Pair, isScaled: Bool = false) -> Tile {
+  /// - Parameters:
+  ///   - isScaled: whether columns came back by twiddles that are whole.
+  ///   - scale: what the result is multiplied by, ``rise`` included.
+  func real(_ x: Pair, isScaled: Bool = false, times scale: Tile? = nil) -> Tile {
     let sum = k.matmul(rows.re, x.re, transposesLeft: true, in: sumType)
     k.matmul(into: sum, rows.im, x.im, transposesLeft: true, in: sumType)
+    if let scale { return k.map(.multiply, rounded(sum), scale, in: type) }
     return result(sum, isScaled: isScaled)
   }
 

@@ -69,7 +69,9 @@ final class MonarchWhole {
       let kernel = try broadKernels[form] ?? executor.compile(try MonarchBroad.kernel(form))
       broadKernels[form] = kernel
       return try start(
-        kernel, broad, spectrum, [u] + after + y, height: MonarchConstants.side, slots: 2 * executor.cores)
+        kernel, broad, spectrum, parts: 4, [u] + after + y, height: MonarchConstants.side,
+        share: MonarchConvolution.share(
+          batch: shape.batch, tiles: shape.channels, slots: 2 * executor.cores))
     }
     // Two results at once have no room in registers, of two chunks only those with a gate before.
     if chunks > 1, before != nil || chunks > 2, after.count > 1 {
@@ -82,30 +84,25 @@ final class MonarchWhole {
     (form.isConjugated, form.chunks, form.isFolded) = (isConjugated, chunks, isFolded)
     let kernel = try wideKernels[form] ?? executor.compile(try MonarchWide.kernel(form))
     wideKernels[form] = kernel
+    let share = MonarchTasks.share(tiles: shape.channels, batch: shape.batch, slots: executor.cores)
+    let tasks = (shape.channels * shape.batch + share - 1) / share
+    let lags =
+      chunks > 2 ? try kept.tensors(shape.type, tasks: tasks, height: MonarchWide.height, executor) : []
     try start(
-      kernel, wide, spectrum, [u] + (before.map { [$0] } ?? []) + after + y, height: MonarchWide.height,
-      slots: executor.cores)
+      kernel, wide, spectrum, parts: form.parts, [u] + (before.map { [$0] } ?? []) + after + y,
+      height: MonarchWide.height, share: share, lags: lags)
   }
 
   /// Starts a kernel whose tiles have so many rows.
   private func start(
     _ kernel: any CompiledKernel, _ matrices: [Tensor], _ spectrum: MonarchConvolution.Spectrum,
-    _ tensors: [Tensor], height: Int, slots: Int
+    parts: Int, _ tensors: [Tensor], height: Int, share: Int, lags: [Tensor] = []
   ) throws {
     let rows = shape.channels * chunks * height
     let columns = shape.wideChunks.shape.points / height
-    let parts = [spectrum.re, spectrum.im].map {
-      $0.reshaped([rows, columns / MonarchTile.width, MonarchTile.width])
-    }
-    let share = MonarchConvolution.share(batch: shape.batch, tiles: shape.channels, slots: slots)
-    let lags =
-      chunks > 2
-      ? try kept.tensors(
-        shape.type, channels: shape.channels, parts: (shape.batch + share - 1) / share, height: height,
-        executor)
-      : []
+    let spectra = [spectrum.re, spectrum.im].map { $0.reshaped([rows, parts, columns / parts]) }
     try kernel.run(
-      matrices + parts
+      matrices + spectra
         + tensors.map { shape.isFolded($0) ? $0 : $0.cutIntoRows([shape.batch, rows, columns]) }
         + lags,
       integers: [share])

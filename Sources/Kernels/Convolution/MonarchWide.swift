@@ -39,6 +39,12 @@ package enum MonarchWide {
       chunks <= 2 && (half == 0 || !isGatedBefore && gatesAfter == 0)
     }
 
+    /// Whether there are registers for both chunks of a row in one step.
+    fileprivate var isUnrolled: Bool { MonarchTile.isNarrow(type) && chunks == 2 && unrolls }
+
+    /// Into how many parts of the frequencies columns are divided.
+    package var parts: Int { MonarchTile.isNarrow(type) ? 4 : 2 }
+
     var variant: String {
       let gates = "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")"
       let rows = chunks > 2 ? "chunks\(chunks)_" : chunks > 1 ? "chunks_" : ""
@@ -64,25 +70,27 @@ package enum MonarchWide {
     }
   }
 
-  /// Matrices of rows `[2, 128, 128]` and of both halves of the columns `[2, 64, 64]`, and twiddles `[2, 128, 64]`.
+  /// Matrices of rows `[2, 128, 128]` and of both halves and all quarters of the columns `[3, 64, 64]`, and twiddles `[2, 128, 64]`.
   package static func constants(_ type: ElementType) throws -> [Tensor] {
     let (rows, twiddles) = (rowMatrix, twiddleMatrix)
     return [
       try MonarchStack.tensor([rows.re, rows.im], rows: height, columns: height, type),
-      try MonarchStack.tensor([0, 1].map(MonarchConstants.columns(half:)), rows: side, columns: side, type),
+      try MonarchStack.tensor(
+        MonarchConstants.halves + [MonarchConstants.quarters], rows: side, columns: side, type),
       try MonarchStack.tensor([twiddles.re, twiddles.im], rows: height, columns: side, type),
     ]
   }
 
   /// The parameters for ``constants(_:)``.
   static func stacks(_ k: Recorder, _ type: ElementType) -> [TensorParameter] {
-    [("rows", 2, height, height), ("columns", 2, side, side), ("twiddles", 2, height, side)]
+    [("rows", 2, height, height), ("columns", 3, side, side), ("twiddles", 2, height, side)]
       .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
   }
 
   /// The transform with its matrices, of which those of the columns are for `halves`.
   static func tile(
-    _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], halves: [Index] = [0, 1]
+    _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], halves: [Index] = [0, 1],
+    parts: Int = 2
   ) -> MonarchTile {
     func load(_ stack: Int, _ part: Index, rows: Int, columns: Int) -> Tile {
       k.load(
@@ -95,20 +103,23 @@ package enum MonarchWide {
     }
     return MonarchTile(
       k: k, type: type, rows: pair(0, rows: height, columns: height),
-      columns: halves.map { load(1, $0, rows: side, columns: side) },
+      columns: parts == 4
+        ? (0..<4).map { MonarchTile.quarter($0, k, stacks[1], 2) }
+        : halves.map { load(1, $0, rows: side, columns: side) },
       twiddles: pair(2, rows: height, columns: side))
   }
 
-  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, 2, 32]` as
+  /// Arguments: ``constants(_:)``, spectra re and im float32 `[H · 128, parts, 64/parts]` as
   /// ``MonarchWideSpectrum`` leaves them, inputs `[B, H · 128, 64]`, where there are, the
   /// gate before and the gates after of that shape, then results likewise, as many as gates after or one; of four chunks
   /// ``MonarchLags/Tensors`` come last. Folded sequences are all `[B, H, L]`. Integer: how many rows of the batch a task visits.
   package static func kernel(_ shape: Shape) throws(TileError) -> Kernel {
     try Kernel("monarch_wide_\(shape.variant)") { k in
+      let width = side / shape.parts
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stacks = stacks(k, shape.type)
       let filters = ["re", "im"].map {
-        k.input("spectrum_\($0)", .float32, [rows, 2, Index(MonarchTile.width)])
+        k.input("spectrum_\($0)", .float32, [rows, Index(shape.parts), Index(width)])
       }
       let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
       func tensor(_ name: String) -> TensorParameter { k.input(name, shape.type, extents) }
@@ -127,64 +138,68 @@ package enum MonarchWide {
       schedule.readsPairs = shape.chunks <= 2
       // Else the float32 steps of bfloat16 leave too few registers.
       schedule.settlesFactors = shape.chunks > 2 && shape.type == .bfloat16
-      let chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
-      let grid = [rows / Index(height * shape.chunks), batch.ceilDiv(share)]
+      var chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
+      chunks.isUnrolled = shape.isUnrolled
+      let tiles = rows / Index(height * shape.chunks)
+      let grid = MonarchTasks.grid(tiles: tiles, batch: batch, share: share)
       let kept =
-        chunks.count > 2 ? MonarchLags.Tensors(k, type: shape.type, height: height, grid) : nil
+        chunks.count > 2 ? MonarchLags.Tensors(k, type: shape.type, height: height, tasks: grid[0]) : nil
       k.grid(grid, schedule: schedule) { task in
-        func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
-          k.load(
-            tensor, at: at, rows: height, columns: side, validRows: Index(height), validColumns: Index(side),
-            as: type, fold: shape.fold)
-        }
-        let row = task[0] * Index(height * shape.chunks)
+        let tile = tile(k, shape.type, from: stacks, parts: shape.parts)
+          .narrowed(keepsTwiddles: shape.chunks <= 2)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
-        let tile = tile(k, shape.type, from: stacks).narrowed(keepsTwiddles: shape.chunks <= 2)
-        func spectrum(_ half: Int, _ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
-          k.load(
-            filters[part], at: [row + Index(height) * chunk, Index(half), Index(columns.lowerBound)],
-            rows: height, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: Index(height),
-            validColumns: Index(columns.count))
-        }
-        let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) {
-          spectrum($0, $1, 0, 0..<MonarchTile.width)
-        }
-        let halves =
-          scaled?.halves
-          ?? [0, 1].map { half in
-            MonarchFilter(
-              k, chunks, type: shape.type, rows: rows,
-              isWhole: shape.isWhole(half: half),
-              asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
-              lags: kept.map { MonarchLags.Place(tensors: $0, half: half, task: Array(task[..<2])) }
-            ) { spectrum(half, $0, $1, $2) }
+        MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) { number, first, count in
+          let row = number * Index(height * shape.chunks)
+          func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
+            k.load(
+              tensor, at: at, rows: height, columns: side, validRows: Index(height),
+              validColumns: Index(side), as: type, fold: shape.fold)
           }
-        let first = task[1] * share
-        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
-        k.pipeline(
-          steps: (batch - first).min(share) * Index(shape.chunks),
-          stages: gateCount > 1 || shape.isGatedBefore ? 1 : 2,
-          load: { step in inputs.map { load($0, at(step)) } },
-          compute: { step, tiles in
-            let at = at(step)
-            // With gates on both sides there is no room for two after but in registers.
-            let early = gateCount < 3 ? after.map { load($0, at) } : []
-            let x =
-              inputs.count > 1 ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
-            let turned = tile.turned(x)
-            let spectra = [0, 1].map { tile.spectrum(turned, half: $0) }
-            let backs = [0, 1].map { half in
-              let product = halves[half].factor(
-                tile.pair(spectra[half]), step: step, conjugated: shape.isConjugated)
-              return tile.back(product, half: half)
+          func spectrum(_ part: Int, _ reOrIm: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
+            k.load(
+              filters[reOrIm], at: [row + Index(height) * chunk, Index(part), Index(columns.lowerBound)],
+              rows: height, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: Index(height),
+              validColumns: Index(columns.count))
+          }
+          let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) { spectrum($0, $1, 0, 0..<width) }
+          let channel = MonarchChannelScale(k, tile, chunks, rows: rows) { spectrum($0, $1, $2, 0..<width) }
+          let pieces = width / MonarchLags.width
+          let parts =
+            scaled?.parts
+            ?? (0..<shape.parts).map { part in
+              MonarchFilter(
+                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isWhole(half: part),
+                asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, channel: channel,
+                lags: kept.map { MonarchLags.Place(tensors: $0, piece: part * pieces, task: task[0]) }
+              ) { spectrum(part, $0, $1, $2) }
             }
-            let result = tile.real(tile.returned(backs, by: scaled?.twiddles), isScaled: scaled != nil)
-            for (number, y) in outputs.enumerated() {
-              let gate =
-                after.isEmpty ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]
-              k.store(gate.map { tile.gatedResult(result, $0) } ?? result, to: y, at: at, fold: shape.fold)
-            }
-          })
+          func at(_ number: Index, _ chunk: Index) -> [Index] {
+            [first + number, row + Index(height) * chunk, 0]
+          }
+          chunks.visit(
+            k, rows: count, stages: gateCount > 1 || shape.isGatedBefore ? 1 : 2,
+            load: { number, chunk in inputs.map { load($0, at(number, chunk)) } },
+            compute: { number, chunk, tiles, turn in
+              let at = at(number, chunk)
+              // With gates on both sides there is no room for two after but in registers.
+              let early = gateCount < 3 ? after.map { load($0, at) } : []
+              let x = inputs.count > 1 ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
+              let spectra = tile.spectra(tile.turned(x))
+              let backs = parts.indices.map { part in
+                let product = parts[part].factor(
+                  tile.pair(spectra[part]), turn: turn, conjugated: shape.isConjugated)
+                return tile.back(product, half: part)
+              }
+              let result = tile.real(
+                tile.returned(backs, by: scaled?.twiddles), isScaled: scaled != nil, times: channel?.result)
+              for (number, y) in outputs.enumerated() {
+                let gate =
+                  after.isEmpty
+                  ? nil : early.isEmpty ? load(after[number], at, as: .float32) : early[number]
+                k.store(gate.map { tile.gatedResult(result, $0) } ?? result, to: y, at: at, fold: shape.fold)
+              }
+            })
+        }
       }
     }
   }

@@ -65,31 +65,33 @@ package enum MonarchWideGradient {
       k.grid(grid, schedule: schedule) { task in
         let row = task[0] * Index(height * shape.chunks)
         let tile = MonarchWide.tile(k, shape.type, from: stacks)
-        let sums = (0..<2).map { MonarchSums(k, chunks, kept, half: $0, task: Array(task[..<2])) }
+        let sums = (0..<2).map { MonarchSums(k, kept, half: $0, task: Array(task[..<2])) }
         let first = task[1] * share
-        func at(_ step: Index) -> [Index] { chunks.at(step, batch: first, row: row, height: height) }
-        k.pipeline(
-          steps: (batch - first).min(share) * Index(shape.chunks), stages: shape.isGated ? 1 : 2,
-          load: { step in
+        func at(_ number: Index, _ chunk: Index) -> [Index] {
+          [first + number, row + Index(height) * chunk, 0]
+        }
+        chunks.visit(
+          k, rows: (batch - first).min(share), stages: shape.isGated ? 1 : 2,
+          load: { number, chunk in
             inputs.map {
               k.load(
-                $0, at: at(step), rows: height, columns: side, validRows: Index(height),
+                $0, at: at(number, chunk), rows: height, columns: side, validRows: Index(height),
                 validColumns: Index(side), fold: shape.fold)
             }
           },
-          compute: { step, tiles in
-            func spectra(_ number: Int) -> [MonarchTile.Pair] {
+          compute: { number, chunk, tiles, turn in
+            func spectra(_ factor: Int) -> [MonarchTile.Pair] {
               let x =
                 shape.isGated
-                ? MonarchTile.gated(tiles[2 * number], tiles[2 * number + 1], k)
-                : tiles[number]
-              if shape.keepsProducts { k.store(x, to: products[number], at: at(step), fold: shape.fold) }
+                ? MonarchTile.gated(tiles[2 * factor], tiles[2 * factor + 1], k)
+                : tiles[factor]
+              if shape.keepsProducts { k.store(x, to: products[factor], at: at(number, chunk), fold: shape.fold) }
               let turned = tile.turned(x)
               return [0, 1].map { tile.spectrum(turned, half: $0) }.map(tile.pair)
             }
             // Whole, one factor finds room in 16 bits.
             let u = spectra(0).map(tile.factor)
-            for (sums, (g, u)) in zip(sums, zip(spectra(1), u)) { sums.add(g, u, step: step) }
+            for (sums, (g, u)) in zip(sums, zip(spectra(1), u)) { sums.add(g, u, turn: turn) }
           })
         for (half, sums) in sums.enumerated() {
           for (chunk, parts) in sums.parts.enumerated() {

@@ -17,7 +17,7 @@ package enum MonarchWideSpectrum {
     let (rows, twiddles) = (MonarchWide.rowMatrix, MonarchWide.twiddleMatrix)
     return (
       [rows.re, rows.im].flatMap(MonarchStack.split),
-      [0, 1].map(MonarchConstants.columns(half:)).flatMap(MonarchStack.split), [twiddles.re, twiddles.im]
+      MonarchConstants.halves.flatMap(MonarchStack.split), [twiddles.re, twiddles.im]
     )
   }
 

@@ -206,7 +206,7 @@ struct Placement {
       return (first, last)
     }
     for (tile, form) in staged.sorted(by: { $0.key < $1.key }) {
-      guard let own = lifetime(tile), statements[own.first].operation.blocks.isEmpty, shares[tile] == nil
+      guard let own = lifetime(tile), statements[own.first].isStageOrLoop, shares[tile] == nil
       else { continue }
       let earlier = staged.keys.sorted().first { other in
         guard other < tile, staged[other] == form, shares[other] == nil else { return false }
@@ -238,7 +238,8 @@ struct Placement {
     }
     // Each ring costs the loader registers: where there may be many, all that a list loads once travels together.
     let sets = kernel.schedule.bringsOperands && !once.isEmpty ? [once] : once.map { [$0] }
-    for set in sets { _ = addRing(set, stages: 1, busy: busy, isOnce: true) }
+    var busy = busy
+    for set in sets { busy.insert(addRing(set, stages: 1, busy: busy, isOnce: true)) }
     for statement in statements {
       switch statement.operation {
       case .loop(_, _, let stages, let load, let body):
@@ -284,7 +285,7 @@ struct Placement {
     let key = RingKey(slots: members.map(\.shared), folds: members.map { $0.reference.fold != nil })
     // Loops of one task that bring tiles of the same form take turns with one ring.
     let known = ringKeys[key, default: []].first {
-      rings[$0].stages == stages && stages > 1 && !busy.contains($0)
+      rings[$0].stages == stages && rings[$0].isOnce == isOnce && !busy.contains($0)
     }
     let number = known ?? rings.count
     if known == nil {
@@ -410,6 +411,11 @@ extension MapProgram {
 }
 
 extension Statement {
+  /// Whether it writes at once, or again and again, what products then read.
+  fileprivate var isStageOrLoop: Bool {
+    if case .loop = operation { true } else { operation.blocks.isEmpty }
+  }
+
   /// Whether it, or what is nested in it, reads the tile.
   func reads(_ tile: Tile) -> Bool {
     operation.tilesRead.contains { $0.id == tile.id }
