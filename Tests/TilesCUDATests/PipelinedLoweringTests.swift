@@ -29,8 +29,8 @@ import Tiles
     #expect(!plain.plan.contains { $0.contains("set aside") })
     shape.chunks = 2
     let program = try PipelinedLowering.emit(try MonarchWide.kernel(shape))
-    // One of each half of the frequencies.
-    #expect(program.plan.filter { $0.contains("set aside") }.count == 2)
+    // Of both parts of each quarter of the frequencies as many as there is room for.
+    #expect(program.plan.filter { $0.contains("set aside") }.count == 6)
     let places = program.plan.filter { $0.hasPrefix("staged tile") }.compactMap {
       $0.split(separator: " ").last
     }
@@ -82,7 +82,7 @@ import Tiles
   @Test func gatedStepsEndInTheNext() throws {
     var shape = MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1)
     let source = try PipelinedLowering.emit(try MonarchWide.kernel(shape)).source
-    let loop = try #require(source.range(of: "for (int step0 = 1;"))
+    let loop = try #require(source.range(of: "for (int step1 = 1;"))
     let turn = source[loop.upperBound...]
     let issued = try #require(turn.range(of: "start_narrow_n64_f16_st"))
     let gate = try #require(turn.range(of: "barrier_wait(full2"))
@@ -91,18 +91,22 @@ import Tiles
     // Two gates after the inverse are more than the registers hold beside that.
     shape.gatesAfter = 2
     #expect(
-      !(try PipelinedLowering.emit(try MonarchWide.kernel(shape)).source.contains("for (int step0 = 1;")))
+      !(try PipelinedLowering.emit(try MonarchWide.kernel(shape)).source.contains("for (int step1 = 1;")))
   }
 
-  /// Half of the columns' products: each half is one of 64 by 64, and what is read beside is read by matrices.
-  @Test func columnsOfTransformsAreHalved() throws {
+  /// A quarter of the columns' products: each quarter is one of 64 by 32 by 32, and what is read beside is read by matrices.
+  @Test func columnsOfTransformsAreQuartered() throws {
     let shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
     let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
     let lines = source.split(separator: "\n").map { $0.drop { $0 == " " } }
-    // Two products of rows forth, two of columns forth and two back, two of rows back; four instructions each.
-    let starts = ["start_narrow_n64_f16_", "product_narrow_n64_f16_"]
-    #expect(lines.count { line in starts.contains { line.hasPrefix($0) } } == 32)
-    #expect(lines.count { $0 == "matmul_commit();" } == 8)
+    func count(_ width: Int) -> Int {
+      let starts = ["start_narrow_n\(width)_f16_", "product_narrow_n\(width)_f16_"]
+      return lines.count { line in starts.contains { line.hasPrefix($0) } }
+    }
+    // Two products of rows forth and two back, of four instructions each; four of columns forth and four back, of two.
+    #expect(count(64) == 16)
+    #expect(count(32) == 16)
+    #expect(lines.count { $0 == "matmul_commit();" } == 12)
     #expect(!source.contains("*(const u32 *)(memory +"))
   }
 

@@ -3,9 +3,10 @@ internal import Tiles
 
 /// What spectra of a channel of several chunks are divided by where steps are in 16 bits: a power of two, by which results are multiplied.
 ///
-/// So a step's products are neither multiplied nor far from what they may be at the most: what is handed on is about a quarter of T(u).
+/// So a step's products are not multiplied, only its result is. By low twiddles products are as large as T(u), else a quarter, at the most:
+/// small rows lose no more than they do as one chunk, and rows with a mean are infinite four times sooner.
 struct MonarchChannelScale {
-  /// By what spectra are multiplied, a quarter of T(u) by four times what is left of them: a number a row, in float32.
+  /// By what spectra are multiplied: a number a row, in float32.
   let factor: Tile
   /// By what results are multiplied.
   let result: Tile
@@ -31,11 +32,11 @@ struct MonarchChannelScale {
       }
       // Four times what no K_m exceeds: the channel's, from that of each of its rows.
       let bound = k.map(.max, k.map(.multiply, total, 4), 0x1p-100)
-      let scale = MonarchFilter.powerOfTwo(
-        k.rowMax(k.map(.max, bound, k.transposed(bound))), k, atMost: 13)
-      factor = k.map(.multiply, k.map(.reciprocal, scale), MonarchTile.rise)
-      result = k.cast(
-        tile.hasLowTwiddles ? k.map(.multiply, scale, MonarchTile.rise) : scale, to: tile.type)
+      let scale = MonarchFilter.powerOfTwo(k.rowMax(k.map(.max, bound, k.transposed(bound))), k)
+      // What low twiddles forth and back divide by, or what T(u) is divided by.
+      let rise = tile.hasLowTwiddles ? MonarchTile.rise * MonarchTile.rise : MonarchTile.rise
+      factor = k.map(.multiply, k.map(.reciprocal, scale), rise)
+      result = k.cast(scale, to: tile.type)
     }
     guard let factor, let result else { return nil }
     (self.factor, self.result) = (factor, result)

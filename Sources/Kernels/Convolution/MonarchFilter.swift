@@ -195,10 +195,10 @@ struct MonarchFilter {
   }
 
   /// The least power of two that is as large, of those that the type has with room to spare: nothing is rounded when it is multiplied.
-  static func powerOfTwo(_ x: Tile, _ k: Recorder, atMost most: Double = 15) -> Tile {
+  static func powerOfTwo(_ x: Tile, _ k: Recorder) -> Tile {
     let exponent = k.map(.fma, k.map(.log, x), 1 / 0.6931471805599453, 0.5)
     // Numbers from 2²³ on have no fraction.
     let whole = k.map(.subtract, k.map(.add, exponent, 0x1.8p23), 0x1.8p23)
-    return k.map(.exp2, k.map(.min, k.map(.max, whole, -12), most))
+    return k.map(.exp2, k.map(.min, k.map(.max, whole, -12), 15))
   }
 }

@@ -1,9 +1,5 @@
-internal import Glibc
 package import Memory
 package import Tiles
-
-let unrolls = unsafe (getenv("NOUNROLL") == nil)
-
 
 /// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
 /// pass over memory.
@@ -45,11 +41,13 @@ package enum MonarchFused {
 
     /// Whether there are registers for a half of the filter's spectrum in float32, where it is multiplied so.
     fileprivate func isPrecise(half: Int) -> Bool {
-      chunks == 1 || half == 0 && !(isGatedBefore && gatesAfter > 1)
+      chunks == 1 || half == 0 && !isGatedBefore
     }
 
     /// Whether there are registers for both chunks of a row in one step.
-    fileprivate var isUnrolled: Bool { MonarchTile.isNarrow(type) && chunks == 2 && unrolls }
+    fileprivate var isUnrolled: Bool {
+      MonarchTile.isNarrow(type) && chunks > 1 && !(isFolded && isGatedBefore && gatesAfter > 0)
+    }
 
     /// Into how many parts of the frequencies columns are divided.
     package var parts: Int { MonarchTile.isNarrow(type) ? 4 : 2 }
@@ -96,6 +94,7 @@ package enum MonarchFused {
       let outputs = tensors((0..<shape.outputCount).map { "y\($0)" }) { k.output($0, $1, $2) }
       var schedule = Kernel.Schedule(groups: 1, tasksPerCore: 2)
       schedule.bringsOperands = true
+      schedule.reusesStages = shape.isUnrolled
       var chunks = MonarchChunks(count: shape.chunks, isBackward: shape.isConjugated)
       chunks.isUnrolled = shape.isUnrolled
       let height = Index(side * shape.chunks)

@@ -231,7 +231,8 @@ struct MonarchTile {
     func folded(_ part: Tile) -> Tile {
       let halves = [0, Self.width].map { k.columns(of: part, from: $0, count: Self.width) }
       if isNarrow, case .constant(let sign) = sign.mapValue {
-        return k.map(sign > 0 ? .add : .subtract, halves[0], halves[1], in: type)
+        let sum = k.map(sign > 0 ? .add : .subtract, halves[0], halves[1], in: type)
+        return isLoweredLate ? lowered(sum) : sum
       }
       return k.cast(k.map(.fma, halves[1], sign, halves[0]), to: type)
     }

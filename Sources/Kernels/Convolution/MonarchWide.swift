@@ -36,14 +36,14 @@ package enum MonarchWide {
 
     /// Whether there are registers for a half of the filter's spectrum in float32, where it is multiplied so.
     fileprivate func isWhole(half: Int) -> Bool {
-      chunks <= 2 && (half == 0 || !isGatedBefore && gatesAfter == 0)
+      chunks <= 2 && (half == 0 && (chunks == 1 || !isGatedBefore) || !isGatedBefore && gatesAfter == 0)
     }
 
     /// Whether there are registers for both chunks of a row in one step.
-    fileprivate var isUnrolled: Bool { MonarchTile.isNarrow(type) && chunks == 2 && unrolls }
+    fileprivate var isUnrolled: Bool { MonarchTile.isNarrow(type) && chunks == 2 && !isGatedBefore }
 
-    /// Into how many parts of the frequencies columns are divided.
-    package var parts: Int { MonarchTile.isNarrow(type) ? 4 : 2 }
+    /// Into how many parts of the frequencies columns are divided: of four chunks two, since each part has branches of its own.
+    package var parts: Int { MonarchTile.isNarrow(type) && chunks <= 2 ? 4 : 2 }
 
     var variant: String {
       let gates = "\(isGatedBefore ? "before_" : "")\(gatesAfter > 0 ? "after\(gatesAfter)_" : "")"
@@ -130,6 +130,7 @@ package enum MonarchWide {
       }
       var schedule = Kernel.Schedule(groups: 2)
       schedule.bringsOperands = true
+      schedule.reusesStages = shape.isUnrolled
       // With chunks, or two gates after and one before, that would take more registers than there are.
       schedule.trailsSteps = shape.chunks == 1 && !(shape.isGatedBefore && shape.gatesAfter > 1)
       // Of one tile with two gates after, the compiler finds registers for addresses better by itself.

@@ -285,7 +285,8 @@ struct Placement {
     let key = RingKey(slots: members.map(\.shared), folds: members.map { $0.reference.fold != nil })
     // Loops of one task that bring tiles of the same form take turns with one ring.
     let known = ringKeys[key, default: []].first {
-      rings[$0].stages == stages && rings[$0].isOnce == isOnce && !busy.contains($0)
+      rings[$0].stages == stages && (stages > 1 || kernel.schedule.reusesStages) && rings[$0].isOnce == isOnce
+        && !busy.contains($0)
     }
     let number = known ?? rings.count
     if known == nil {
