@@ -61,7 +61,8 @@ import Tiles
     let rows = sizes.radix * sizes.channels
     let filter = try uniform([rows, 64], seed: 11)
     let executor = ReferenceExecutor<Double>()
-    func run(_ kernel: Kernel, _ constants: [Tensor], _ shape: [Int], _ integers: [Int]) throws -> [[Double]] {
+    func run(_ kernel: Kernel, _ constants: [Tensor], _ shape: [Int], _ integers: [Int]) throws -> [[Double]]
+    {
       let results = try (0..<2).map { _ in try poisoned([rows] + shape) }
       try executor.compile(kernel).run(constants + [filter] + results, integers: integers)
       return results.map(values)

@@ -6,7 +6,9 @@ extension KernelCatalogue {
 
   /// Long convolutions.
   static let convolutions: [CatalogueEntry] =
-    (fused + spectra + spectrumGradients + outer + twofold + wide + broad + wideSpectra + realSpectra).map { $0.large() }
+    (fused + spectra + spectrumGradients + outer + twofold + wide + broad + wideSpectra + realSpectra).map {
+      $0.large()
+    }
 
   private static func shape(
     radix: Int, type: ElementType = .bfloat16, _ change: (inout MonarchFused.Shape) -> Void = { _ in }

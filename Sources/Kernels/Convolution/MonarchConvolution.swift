@@ -5,8 +5,8 @@ package import Tiles
 ///
 /// y = after · (filter * (before · u) + skip · before · u), gates and skip where given. Spectra are prepared once by
 /// ``prepare(filter:skip:)`` and used by any number of calls; rows up to 8,192, and causal ones up to 32,768, take one pass,
-/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 32,768 keep 3 bytes
-/// for each number of a filter and each part of the batch. Not thread-safe: one call at a time.
+/// longer ones three over a workspace, other lengths than powers of two are brought to the next. Causal rows of 32,768 keep
+/// 96 KiB for each multiprocessor. Not thread-safe: one call at a time.
 package final class MonarchConvolution {
   /// Which products of positions count.
   package enum Mode: Sendable, Hashable {
@@ -281,7 +281,8 @@ package final class MonarchConvolution {
     let tiles = (rows[1] + height - 1) / height
     let share = MonarchTasks.share(tiles: tiles, batch: rows[0], slots: 2 * executor.cores)
     try kernel.run(
-      [matrices] + spectrum.cut(into: fused.parts) + (fused.isFolded ? tensors : tensors.map { $0.cutIntoRows(rows) }),
+      [matrices] + spectrum.cut(into: fused.parts)
+        + (fused.isFolded ? tensors : tensors.map { $0.cutIntoRows(rows) }),
       integers: [share])
   }
 

@@ -181,7 +181,9 @@ struct MonarchFilter {
       k.assign(later.handed.im, next.im, in: isNarrow ? type : nil)
     }
     switch turn {
-    case .known(let number): if number < chunks.count - 1 { hand(product(x)) }
+    case .known(let number):
+      precondition(later.lags == nil, "chunks of lags are steps of one loop")
+      if number < chunks.count - 1 { hand(product(x)) }
     case .step(let turn):
       // Nothing comes after the last chunk, and something takes its place after the others.
       k.assign(later.handed.re, 0)

@@ -4,9 +4,9 @@ package import Tiles
 /// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
 /// pass over memory.
 ///
-/// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch. Floor: 4 bytes a point
-/// (8 with gates) over the bandwidth; 8 products of 64 by 64 by 64 a tile (12 where numbers are complex), 1,024
-/// operations a point, over the rate of the matrix units, which is the higher for inputs without gates.
+/// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch (``MonarchTasks``). Floor: 4 bytes a
+/// point (8 with gates) over the bandwidth; of float16 6 products of 64 by 64 by 64 a tile (10 where numbers are complex), 768 operations a
+/// point, of bfloat16 8 and 12, over the rate of the matrix units, which is the higher for inputs without gates.
 package enum MonarchFused {
   /// What is fixed while recording.
   package struct Shape: Sendable, Hashable {
@@ -104,7 +104,8 @@ package enum MonarchFused {
           MonarchTile(k, shape.constants, from: stack, valid: valid, parts: shape.parts).narrowed()
         }
         let whole = shape.isWhole ? tile(Index(side)) : nil
-        MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) { number, first, count in
+        MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) {
+          number, first, count in
           let row = number * height
           let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
           let tile = whole ?? tile(valid)

@@ -29,7 +29,9 @@ struct MonarchScaledFilter {
         k.map(.max, MonarchFilter.largest($0.re, k), MonarchFilter.largest($0.im, k))
       }
       let bound = k.map(
-        .max, k.map(.multiply, largest.dropFirst().reduce(largest[0]) { k.map(.max, $0, $1) }, MonarchTile.rise), 0x1p-100)
+        .max,
+        k.map(.multiply, largest.dropFirst().reduce(largest[0]) { k.map(.max, $0, $1) }, MonarchTile.rise),
+        0x1p-100)
       let scale = k.cast(MonarchFilter.powerOfTwo(bound, k), to: tile.type)
       // A quarter of T(u) by four times what is a quarter at the most.
       let factor = k.map(.multiply, k.map(.reciprocal, scale), MonarchTile.rise)

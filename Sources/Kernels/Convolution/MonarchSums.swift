@@ -67,7 +67,8 @@ struct MonarchSums {
       k.assign(sums.im, k.map(.add, sums.im, term.im))
     }
     add(u, to: own)
-    guard let kept, case .step(let turn) = turn else { return }
+    guard let kept else { return }
+    guard case .step(let turn) = turn else { preconditionFailure("chunks of sums are steps of one loop") }
     k.when(turn, lessThan: 1) {
       for (part, tile) in [u.re, u.im].enumerated() { k.store(tile, to: kept.first, at: place(part)) }
     }

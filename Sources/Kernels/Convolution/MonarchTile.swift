@@ -6,7 +6,8 @@ internal import Tiles
 /// Forth: rows by a product from the left, twiddles, columns by products from the right. Back: the mirror image with conjugates.
 /// The columns' first step is made in registers: sums of columns that are 32 apart have the even frequencies, differences the odd
 /// ones. Each half is then one product by 64 by 64 numbers, re beside im: half the operations of a product by the whole matrix,
-/// and a half's elementwise steps run beside the products of the other. Fu et al., “FlashFFTConv”, 2023, arXiv:2311.05908; the form
+/// and a half's elementwise steps run beside the products of the other. Where steps are in 16 bits, the second step is made so too: each
+/// quarter is a product by 32 by 32 numbers, a quarter of the operations. Fu et al., “FlashFFTConv”, 2023, arXiv:2311.05908; the form
 /// in one tile after Spector et al., 2024, arXiv:2410.20399; the right-angle transform after Nussbaumer, 1978.
 struct MonarchTile {
   /// A complex tile.
@@ -68,7 +69,8 @@ struct MonarchTile {
     rows = pair(0, valid)
     columns =
       parts == 4
-      ? (0..<4).map { Self.quarter($0, k, stack, Index(6)) } : halves.map { load($0 + 2, Index(side), Index(side)) }
+      ? (0..<4).map { Self.quarter($0, k, stack, Index(6)) }
+      : halves.map { load($0 + 2, Index(side), Index(side)) }
     twiddles = pair(4, Index(side))
   }
 
@@ -193,6 +195,7 @@ struct MonarchTile {
 
   /// Columns of what `turned` left: spectra of all parts, re and im side by side, for ``pair(_:)``.
   func spectra(_ x: Pair) -> [Tile] {
+    precondition(parts == 2 || hasNarrowSums, "quarters have steps and sums in 16 bits")
     if parts == 2 { return (0..<2).map { spectrum(x, half: $0) } }
     let sums = Self.quarters(x, k) { k.map($0, $1, $2, in: type) }
     let factors = isLoweredLate ? sums.map { Pair(re: lowered($0.re), im: lowered($0.im)) } : sums
@@ -265,7 +268,8 @@ struct MonarchTile {
     let (e, f) = (both(0, 1, .add), both(0, 1, .subtract))
     let (g, h) = (both(2, 3, .add), both(2, 3, .subtract))
     let re = [
-      fold(.add, e.re, g.re), fold(.subtract, f.re, h.im), fold(.subtract, e.re, g.re), fold(.add, f.re, h.im),
+      fold(.add, e.re, g.re), fold(.subtract, f.re, h.im), fold(.subtract, e.re, g.re),
+      fold(.add, f.re, h.im),
     ]
     let im = [
       fold(.add, e.im, g.im), fold(.add, f.im, h.re), fold(.subtract, e.im, g.im),

@@ -3,7 +3,7 @@ package import Tiles
 
 /// ``MonarchFused`` for 8,192 points: a tile of 128 rows is one channel, and two groups share it.
 ///
-/// Floor: as ``MonarchFused``'s, with 24 products of 64 by 64 by 64 a channel.
+/// Floor: as ``MonarchFused``'s, with 20 products of 64 by 64 by 64 a channel, of bfloat16 and of four chunks 24.
 package enum MonarchWide {
   /// Rows of a tile, and of a channel.
   package static let height = 128
@@ -149,7 +149,8 @@ package enum MonarchWide {
         let tile = tile(k, shape.type, from: stacks, parts: shape.parts)
           .narrowed(keepsTwiddles: shape.chunks <= 2)
         let gateCount = shape.gatesAfter + (shape.isGatedBefore ? 1 : 0)
-        MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) { number, first, count in
+        MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) {
+          number, first, count in
           let row = number * Index(height * shape.chunks)
           func load(_ tensor: TensorParameter, _ at: [Index], as type: ElementType? = nil) -> Tile {
             k.load(

@@ -85,7 +85,9 @@ package enum MonarchWideGradient {
                 shape.isGated
                 ? MonarchTile.gated(tiles[2 * factor], tiles[2 * factor + 1], k)
                 : tiles[factor]
-              if shape.keepsProducts { k.store(x, to: products[factor], at: at(number, chunk), fold: shape.fold) }
+              if shape.keepsProducts {
+                k.store(x, to: products[factor], at: at(number, chunk), fold: shape.fold)
+              }
               let turned = tile.turned(x)
               return [0, 1].map { tile.spectrum(turned, half: $0) }.map(tile.pair)
             }
