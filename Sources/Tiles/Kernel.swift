@@ -53,8 +53,8 @@ public final class Kernel: Sendable {
     /// Whether 16-bit tiles that only elementwise operations read are brought through shared memory like factors also where
     /// they are not loaded ahead in a pipeline, rather than read into registers.
     public var bringsOperands = false
-    /// Whether factors that groups write to shared memory may lie where earlier ones did that no product reads any more, and what loops
-    /// bring, without bringing it ahead, where loops before them brought what has the same form.
+    /// Whether factors that groups write to shared memory may lie where earlier ones did that no product reads any more, and what
+    /// loops bring without bringing it ahead, or once a turn, where loops before them brought what has the same form.
     public var reusesStages = false
     /// Whether products, and reads of global memory, wait until all factors that were computed before are rounded: compilers put off
     /// rounding, and keep what it frees two registers of in four. For kernels that need their registers for numbers.

@@ -18,20 +18,23 @@ import Tiles
     #expect((tiles * batch + share - 1) / share <= slots)
     let kernel = try Kernel("visits") { k in
       let (tiles, batch, share) = (k.extent("T"), k.extent("B"), k.argument("share"))
-      let counts = k.update("counts", .float32, [batch, tiles])
+      let counts = k.update("counts", .float32, [(tiles * batch).ceilDiv(share), batch, tiles])
       k.grid(MonarchTasks.grid(tiles: tiles, batch: batch, share: share)) { task in
         MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) { tile, first, count in
           k.loop(count) { row in
-            let at = [first + row, tile]
+            let at = [task[0], first + row, tile]
             let one = k.load(counts, at: at, rows: 1, columns: 1)
             k.store(k.map(.add, one, 1), to: counts, at: at)
           }
         }
       }
     }
-    let counts = try Tensor(zeros: .float32, [batch, tiles])
+    let (tasks, rows) = ((tiles * batch + share - 1) / share, tiles * batch)
+    let counts = try Tensor(zeros: .float32, [tasks, batch, tiles])
     try ReferenceExecutor<Float>().compile(kernel).run([counts], integers: [share])
-    #expect(values(counts).allSatisfy { $0 == 1 })
+    let found = values(counts)
+    for row in 0..<rows { #expect((0..<tasks).reduce(0) { $0 + found[$1 * rows + row] } == 1) }
+    for task in 0..<tasks { #expect(found[task * rows..<(task + 1) * rows].reduce(0, +) <= Double(share)) }
   }
 
   /// Columns of spectra are all frequencies; halves are the even and the odd ones, quarters those of one remainder.

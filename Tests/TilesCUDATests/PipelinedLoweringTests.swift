@@ -40,6 +40,21 @@ import Tiles
     #expect(program.source.contains(", in pairs"))
   }
 
+  /// Both chunks of a row are one step: its two loops take turns with one ring each for inputs and for gates after, and what they stage lies in
+  /// two places, of which every tile names the same one.
+  @Test(arguments: [(false, 0), (true, 1)])
+  func loopsTakeTurnsWithRingsAndStages(isGatedBefore: Bool, gatesAfter: Int) throws {
+    var shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
+    (shape.chunks, shape.isGatedBefore, shape.gatesAfter) = (2, isGatedBefore, gatesAfter)
+    let kernel = try MonarchFused.kernel(shape)
+    let placement = Placement(kernel)
+    #expect(placement.rings.count == (gatesAfter > 0 ? 3 : 2))
+    let places = Set(placement.staged.keys.map { placement.place(ofStaged: $0) })
+    #expect(placement.staged.count == (isGatedBefore ? 6 : 4) && places.count == 2)
+    #expect(places.allSatisfy { placement.place(ofStaged: $0) == $0 })
+    #expect(placement.shares.values.allSatisfy { placement.shares[$0] == nil })
+  }
+
   /// What a task keeps in memory: each thread its own registers, sixteen bytes at a time, beside products that run on.
   @Test func threadsKeepTheirNumbers() throws {
     var rows = MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 1)

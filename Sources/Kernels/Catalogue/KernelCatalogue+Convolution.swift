@@ -60,7 +60,7 @@ extension KernelCatalogue {
         tolerance: CatalogueEntry.Tolerance(
           absolute: shape.type == .float16 ? 0x1p-8 : 0x1p-5, relative: 0x1p-6),
         cases: sizes(
-          ["B": 3, "R": !shape.isWhole ? 88 : shape.chunks > 1 ? 2 * 64 * shape.chunks : 64, "share": 2],
+          ["B": 3, "R": !shape.isWhole ? 88 : 2 * 64 * shape.chunks, "share": 2],
           shape.fold
         ).map { Case($0, matrices(MonarchTile.parts(shape.constants))) }
       ) { try MonarchFused.kernel(shape) }
@@ -227,11 +227,11 @@ extension KernelCatalogue {
       MonarchWide.Shape(type: .float16, isGatedBefore: true, gatesAfter: 2),
       MonarchWide.Shape(type: .float16, gatesAfter: 2),
     ] + chunked + manyChunks + folded).map { shape in
-      // What tasks keep for themselves is told apart by channel and part of the batch.
+      // Of two channels the first task has the first and a row of the second.
       wideEntry(
         "monarch_wide_\(shape.variant)", shape.type,
         shape.chunks > 2
-          ? ["B": 3, "R": 256 * shape.chunks, "share": 2] : ["B": 2, "R": 128 * shape.chunks, "share": 2],
+          ? ["B": 3, "R": 256 * shape.chunks, "share": 2] : ["B": 2, "R": 256 * shape.chunks, "share": 3],
         fold: shape.fold
       ) {
         try MonarchWide.kernel(shape)

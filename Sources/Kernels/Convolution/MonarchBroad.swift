@@ -4,7 +4,7 @@ package import Tiles
 /// ``MonarchWide`` with other tiles: 64 rows and 128 columns are one channel of 8,192 points, and one group has it to itself.
 ///
 /// Two tasks share a multiprocessor and wait for nothing of each other. The spectrum is kept as float16 numbers over the largest of
-/// each row. Floor: as ``MonarchFused``'s, with 16 products of 64 by 64 by 64 a channel instead of 24; but elementwise steps are a
+/// each row. Floor: as ``MonarchFused``'s, with 16 products of 64 by 64 by 64 a channel instead of 24, or of float16 20; but elementwise steps are a
 /// quarter more, so that it pays only where ``MonarchWide`` has few registers left to overlap steps: in gradients, with gates after
 /// and none before.
 package enum MonarchBroad {

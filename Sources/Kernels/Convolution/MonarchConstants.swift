@@ -6,7 +6,8 @@ internal import Memory
 
 /// Matrices of a transform of `radix` · 64 points as products of 64 by 64 tiles, computed in float64 and rounded once.
 ///
-/// Input n = n₁·64 + n₂ lies at row n₁, column n₂; frequency k = k₁ + radix·k₂ comes out at row k₁, column k₂. A tile of 64
+/// Input n = n₁·64 + n₂ lies at row n₁, column n₂; frequency k = k₁ + radix·k₂ comes out at row k₁, in the column that
+/// ``frequency(ofColumn:)`` gives k₂, and where rows and columns share a matrix in such a row. A tile of 64
 /// rows holds 64/radix channels, so the matrix of the rows is block-diagonal. Where `isShifted`, frequencies are those of the
 /// right-angle transform, k − 1/4. Powers of two are spread so that each direction is a rotation up to ``spectrumScale``.
 package struct MonarchConstants: Sendable, Hashable {

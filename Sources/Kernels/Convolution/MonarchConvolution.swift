@@ -137,9 +137,11 @@ package final class MonarchConvolution {
     let isReal = !isLong && chunked.channels * points % (side * side) == 0
     real =
       isReal ? try MonarchRealSpectrum.constants(constants).map { try executor.place($0) } : nil
-    let kernel =
-      isReal ? try MonarchRealSpectrum.kernel(spectrumShape) : try MonarchSpectrum.kernel(spectrumShape)
-    spectra = wide == nil ? try executor.compile(kernel) : nil
+    spectra =
+      wide != nil
+      ? nil
+      : try executor.compile(
+        isReal ? try MonarchRealSpectrum.kernel(spectrumShape) : try MonarchSpectrum.kernel(spectrumShape))
   }
 
   // MARK: Filters
@@ -177,7 +179,7 @@ package final class MonarchConvolution {
       try spectra.run(precise + [result.re, result.im, result.re, result.im])
     } else if let real {
       let tiles = rows / side
-      let share = (tiles + 2 * executor.cores - 1) / (2 * executor.cores)
+      let share = MonarchTasks.share(tiles: tiles, batch: 1, slots: 2 * executor.cores)
       try spectra.run(
         real + [whole.reshaped([rows, side])] + result.cut(into: 4), integers: [share])
     } else {

@@ -1,7 +1,7 @@
 internal import Memory
 internal import Tiles
 
-/// A channel's filter in the registers of a task: that of one half of the frequencies.
+/// A channel's filter in the registers of a task: that of one part of the frequencies.
 struct MonarchFilter {
   private typealias Pair = MonarchTile.Pair
 
@@ -75,13 +75,16 @@ struct MonarchFilter {
       var (parts, scale): ([Tile], Tile?) = ([], nil)
       alone {
         let spectra = [Index(0), 1].map { Pair(re: load(0, $0, all), im: load(1, $0, all)) }
-        if channel == nil {
+        let factor: Tile
+        if let channel {
+          factor = channel.factor
+        } else {
           // Four times what K₁ − i·K₀ cannot exceed, and K₀ less so: what is handed on is about a quarter of T(u) at the most.
           let largest = spectra.map { k.map(.max, Self.largest($0.re, k), Self.largest($0.im, k)) }
-          scale = k.map(.max, k.map(.multiply, k.map(.add, largest[0], largest[1]), 4), 0x1p-100)
+          let bound = k.map(.max, k.map(.multiply, k.map(.add, largest[0], largest[1]), 4), 0x1p-100)
+          (scale, factor) = (bound, k.map(.reciprocal, bound))
         }
         let (own, later) = (spectra[0], spectra[1])
-        guard let factor = channel?.factor ?? scale.map({ k.map(.reciprocal, $0) }) else { return }
         parts = [ownPart(own.re, factor), ownPart(own.im, factor)]
         parts += [
           halved(k.map(.add, later.re, own.im), factor), halved(k.map(.subtract, later.im, own.re), factor),
@@ -91,11 +94,12 @@ struct MonarchFilter {
       pieces = [piece(Pair(re: parts[0], im: parts[1]), Pair(re: parts[2], im: parts[3]))]
       return
     }
-    let scale = channel == nil ? MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) } : nil
-    self.scale = scale
-    guard let factor = channel?.factor ?? scale.map({ k.map(.reciprocal, $0) }) else {
-      pieces = []
-      return
+    let factor: Tile
+    if let channel {
+      (scale, factor) = (nil, channel.factor)
+    } else {
+      let bound = MonarchLags.scale(k, chunks: chunks.count) { load($0, $1, all) }
+      (scale, factor) = (bound, k.map(.reciprocal, bound))
     }
     pieces = stride(from: 0, to: width, by: MonarchLags.width).enumerated().map { number, column in
       let columns = column..<(column + MonarchLags.width)
@@ -157,10 +161,7 @@ struct MonarchFilter {
       }
       // The product is added to what was handed on, one chain for each part.
       let begun = isWhole ? scaled(later.handed) : later.handed
-      let sum =
-        turn.isFirst
-        ? MonarchTile.product(x, piece.own, k, conjugated: conjugated)
-        : MonarchTile.sum(begun, x, piece.own, k, conjugated: conjugated)
+      let sum = MonarchTile.sum(begun, x, piece.own, k, conjugated: conjugated)
       result = rounded(isWhole ? sum : scaled(sum))
     } else {
       result = MonarchTile.product(

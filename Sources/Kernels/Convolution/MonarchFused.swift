@@ -40,8 +40,8 @@ package enum MonarchFused {
     }
 
     /// Whether there are registers for a half of the filter's spectrum in float32, where it is multiplied so.
-    fileprivate func isPrecise(half: Int) -> Bool {
-      chunks == 1 || half == 0 && !isGatedBefore
+    fileprivate func isPrecise(part: Int) -> Bool {
+      chunks == 1 || part == 0 && !isGatedBefore
     }
 
     /// Whether there are registers for both chunks of a row in one step.
@@ -124,7 +124,7 @@ package enum MonarchFused {
             scaled?.parts
             ?? (0..<shape.parts).map { part in
               MonarchFilter(
-                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isPrecise(half: part),
+                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isPrecise(part: part),
                 channel: channel
               ) { spectrum(part, $0, $1, $2) }
             }
@@ -149,7 +149,7 @@ package enum MonarchFused {
               let backs = parts.indices.map { part in
                 let product = parts[part].factor(
                   tile.pair(spectra[part]), turn: turn, conjugated: shape.isConjugated)
-                return tile.back(product, half: part)
+                return tile.back(product, part: part)
               }
               let returned = tile.returned(backs, by: scaled?.twiddles)
               let y = tile.real(returned, isScaled: scaled != nil, times: channel?.result)

@@ -123,7 +123,7 @@ struct MonarchQuarters {
   // MARK: Back
 
   /// Columns of a quarter's rounded spectrum back.
-  func back(_ x: Pair, quarter: Int) -> Pair { tile.pair(tile.back(x, half: quarter % 2)) }
+  func back(_ x: Pair, quarter: Int) -> Pair { tile.pair(tile.back(x, part: quarter % 2)) }
 
   /// What came back of all quarters as columns, rounded, for ``real(_:half:)``. One chain, as ``folded(_:)``.
   func joined(_ quarters: [Pair]) -> [Pair] {

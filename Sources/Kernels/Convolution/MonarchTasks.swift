@@ -2,7 +2,7 @@ internal import Tiles
 
 /// How rows of a batch in tiles of channels are dealt out: tile by tile, all rows of one before the next, to each task as many.
 ///
-/// So tasks end together whatever the channels and the batch, and each begins a tile of channels anew but once or twice.
+/// So tasks end together whatever the channels and the batch, and each begins a tile of channels no more often than share/batch + 1 times.
 enum MonarchTasks {
   /// The grid of a kernel whose tasks visit `share` rows each.
   static func grid(tiles: Index, batch: Index, share: Index) -> [Index] { [(tiles * batch).ceilDiv(share)] }

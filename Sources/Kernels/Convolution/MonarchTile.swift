@@ -195,11 +195,10 @@ struct MonarchTile {
 
   /// Columns of what `turned` left: spectra of all parts, re and im side by side, for ``pair(_:)``.
   func spectra(_ x: Pair) -> [Tile] {
-    precondition(parts == 2 || hasNarrowSums, "quarters have steps and sums in 16 bits")
     if parts == 2 { return (0..<2).map { spectrum(x, half: $0) } }
     let sums = Self.quarters(x, k) { k.map($0, $1, $2, in: type) }
-    let factors = isLoweredLate ? sums.map { Pair(re: lowered($0.re), im: lowered($0.im)) } : sums
-    return factors.enumerated().map { k.matmul(k.beside($1.re, $1.im), columns[$0], in: sumType) }
+    precondition(hasNarrowSums && hasLowTwiddles, "quarters have steps and sums in 16 bits, and low twiddles")
+    return sums.enumerated().map { k.matmul(k.beside($1.re, $1.im), columns[$0], in: sumType) }
   }
 
   /// Columns' first two steps: of columns that are 16 apart, sums that have a quarter of the frequencies each, in the order of
@@ -255,8 +254,8 @@ struct MonarchTile {
   }
 
   /// Columns of a part of a rounded spectrum back: re and im side by side, for ``returned(_:by:)``.
-  func back(_ x: Pair, half: Int) -> Tile {
-    k.matmul(k.beside(x.re, x.im), columns[half], transposesRight: true, in: sumType)
+  func back(_ x: Pair, part: Int) -> Tile {
+    k.matmul(k.beside(x.re, x.im), columns[part], transposesRight: true, in: sumType)
   }
 
   /// Sums and differences of what came back of quarters: columns.
@@ -279,7 +278,7 @@ struct MonarchTile {
     return Pair(re: beside(re), im: beside(im))
   }
 
-  /// Both halves that came back as columns, and twiddles: a factor for ``real(_:isScaled:)`` and ``imaginary(_:isScaled:)``.
+  /// All parts that came back as columns, and twiddles: a factor for ``real(_:isScaled:)`` and ``imaginary(_:isScaled:)``.
   ///
   /// - Parameter scaled: twiddles times what each row was divided by; `nil` for the tile's own.
   func returned(_ halves: [Tile], by scaled: Pair? = nil) -> Pair {

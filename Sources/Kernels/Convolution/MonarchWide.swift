@@ -35,8 +35,8 @@ package enum MonarchWide {
     }
 
     /// Whether there are registers for a half of the filter's spectrum in float32, where it is multiplied so.
-    fileprivate func isWhole(half: Int) -> Bool {
-      chunks <= 2 && (half == 0 && (chunks == 1 || !isGatedBefore) || !isGatedBefore && gatesAfter == 0)
+    fileprivate func isWhole(part: Int) -> Bool {
+      chunks <= 2 && (part == 0 && (chunks == 1 || !isGatedBefore) || !isGatedBefore && gatesAfter == 0)
     }
 
     /// Whether there are registers for both chunks of a row in one step.
@@ -87,10 +87,9 @@ package enum MonarchWide {
       .map { k.input($0.0, type, [Index($0.1), Index($0.2), Index($0.3)]) }
   }
 
-  /// The transform with its matrices, of which those of the columns are for `halves`.
+  /// The transform with its matrices, those of the columns for so many parts of the frequencies.
   static func tile(
-    _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], halves: [Index] = [0, 1],
-    parts: Int = 2
+    _ k: Recorder, _ type: ElementType, from stacks: [TensorParameter], parts: Int = 2
   ) -> MonarchTile {
     func load(_ stack: Int, _ part: Index, rows: Int, columns: Int) -> Tile {
       k.load(
@@ -105,7 +104,7 @@ package enum MonarchWide {
       k: k, type: type, rows: pair(0, rows: height, columns: height),
       columns: parts == 4
         ? (0..<4).map { MonarchTile.quarter($0, k, stacks[1], 2) }
-        : halves.map { load(1, $0, rows: side, columns: side) },
+        : (0..<2).map { load(1, Index($0), rows: side, columns: side) },
       twiddles: pair(2, rows: height, columns: side))
   }
 
@@ -170,7 +169,7 @@ package enum MonarchWide {
             scaled?.parts
             ?? (0..<shape.parts).map { part in
               MonarchFilter(
-                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isWhole(half: part),
+                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isWhole(part: part),
                 asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, channel: channel,
                 lags: kept.map { MonarchLags.Place(tensors: $0, piece: part * pieces, task: task[0]) }
               ) { spectrum(part, $0, $1, $2) }
@@ -190,7 +189,7 @@ package enum MonarchWide {
               let backs = parts.indices.map { part in
                 let product = parts[part].factor(
                   tile.pair(spectra[part]), turn: turn, conjugated: shape.isConjugated)
-                return tile.back(product, half: part)
+                return tile.back(product, part: part)
               }
               let result = tile.real(
                 tile.returned(backs, by: scaled?.twiddles), isScaled: scaled != nil, times: channel?.result)

@@ -206,7 +206,8 @@ struct Placement {
       return (first, last)
     }
     for (tile, form) in staged.sorted(by: { $0.key < $1.key }) {
-      guard let own = lifetime(tile), statements[own.first].isStageOrLoop, shares[tile] == nil
+      guard let own = lifetime(tile), let first = tiles[tile], statements[own.first].begins(first),
+        shares[tile] == nil
       else { continue }
       let earlier = staged.keys.sorted().first { other in
         guard other < tile, staged[other] == form, shares[other] == nil else { return false }
@@ -214,7 +215,10 @@ struct Placement {
         let others = [other] + shares.filter { $0.value == other }.map(\.key)
         return others.allSatisfy { lifetime($0).map { $0.last < own.first } ?? false }
       }
-      if let earlier { shares[tile] = earlier }
+      guard let earlier else { continue }
+      // What a list within this one put there comes with it, so that all that lie in a place name the same tile.
+      for other in shares.keys where shares[other] == tile { shares[other] = earlier }
+      shares[tile] = earlier
     }
   }
 
@@ -283,7 +287,7 @@ struct Placement {
     isOnce: Bool = false
   ) -> Int {
     let key = RingKey(slots: members.map(\.shared), folds: members.map { $0.reference.fold != nil })
-    // Loops of one task that bring tiles of the same form take turns with one ring.
+    // Loops of one task that bring tiles of the same form take turns with one ring: those that bring them ahead, or all.
     let known = ringKeys[key, default: []].first {
       rings[$0].stages == stages && (stages > 1 || kernel.schedule.reusesStages) && rings[$0].isOnce == isOnce
         && !busy.contains($0)
@@ -412,9 +416,11 @@ extension MapProgram {
 }
 
 extension Statement {
-  /// Whether it writes at once, or again and again, what products then read.
-  fileprivate var isStageOrLoop: Bool {
-    if case .loop = operation { true } else { operation.blocks.isEmpty }
+  /// Whether the tile is what it makes of it, from its first step on where it is a loop, and nothing that was there before.
+  fileprivate func begins(_ tile: Tile) -> Bool {
+    guard case .loop = operation else { return operation.blocks.isEmpty && writes(tile) }
+    let touching = operation.blocks.joined().first { $0.reads(tile) || $0.writes(tile) }
+    return touching?.begins(tile) ?? false
   }
 
   /// Whether it, or what is nested in it, reads the tile.

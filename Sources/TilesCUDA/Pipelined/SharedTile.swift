@@ -103,7 +103,7 @@ extension SharedTile {
 struct Ring {
   var number: Int
   var stages: Int
-  /// Whether a task fills it once, outside its loops; such a slot may be doubled, to be filled for the next task.
+  /// Whether a list of statements fills it once, outside its loops; such a slot may be doubled, to be filled for the next time.
   var isOnce = false
   /// Tiles of one slot, in order.
   var slots: [SharedTile]
