@@ -49,6 +49,13 @@ package enum MonarchFused {
       MonarchTile.isNarrow(type) && chunks > 1 && !(isFolded && isGatedBefore && gatesAfter > 0)
     }
 
+    /// Matrices for which there are registers, beside a filter's spectrum or two: none where there are gates.
+    fileprivate var held: MonarchTile.HeldRows {
+      guard MonarchTile.isNarrow(type), isWhole, !isFolded, !isComplex, !isGatedBefore, gatesAfter == 0
+      else { return [] }
+      return chunks == 1 ? [.forth, .back] : .back
+    }
+
     /// Into how many parts of the frequencies columns are divided.
     package var parts: Int { MonarchTile.isNarrow(type) ? 4 : 2 }
 
@@ -101,7 +108,9 @@ package enum MonarchFused {
       let tiles = rows.ceilDiv(height)
       k.grid(MonarchTasks.grid(tiles: tiles, batch: batch, share: share), schedule: schedule) { task in
         func tile(_ valid: Index) -> MonarchTile {
-          MonarchTile(k, shape.constants, from: stack, valid: valid, parts: shape.parts).narrowed()
+          MonarchTile(
+            k, shape.constants, from: stack, valid: valid, parts: shape.parts, held: shape.held
+          ).narrowed()
         }
         let whole = shape.isWhole ? tile(Index(side)) : nil
         MonarchTasks.visit(k, task: task[0], tiles: tiles, batch: batch, share: share) {

@@ -22,6 +22,8 @@ struct MonarchTile {
   let k: Recorder
   let type: ElementType
   let rows: Pair
+  /// The rows' conjugate transpose where it is held.
+  private let heldBack: Pair?
   /// ``MonarchConstants/columns(part:of:)`` of each part that is used.
   let columns: [Tile]
   /// Parts of the frequencies: two, or four, of which columns' second step is made in registers too.
@@ -42,10 +44,18 @@ struct MonarchTile {
   /// How many there are.
   static let count = 7
 
+  /// Which of the rows' matrices a task holds in registers, of whole tiles alone. As left factors from there they take none of the bandwidth
+  /// of shared memory, of which a product of 64 columns asks for as much for its left factor as for its right one.
+  struct HeldRows: OptionSet {
+    let rawValue: Int
+    static let forth = HeldRows(rawValue: 1)
+    static let back = HeldRows(rawValue: 2)
+  }
+
   /// A transform with matrices that are loaded already.
   init(k: Recorder, type: ElementType, rows: Pair, columns: [Tile], twiddles: Pair) {
     (self.k, self.type, self.rows, self.columns, self.twiddles) = (k, type, rows, columns, twiddles)
-    parts = columns.count
+    (parts, heldBack) = (columns.count, nil)
   }
 
   /// Loads the matrices.
@@ -53,9 +63,10 @@ struct MonarchTile {
   /// - Parameters:
   ///   - valid: rows of the tile that are there.
   ///   - halves: those of the spectrum that are computed.
+  ///   - held: matrices for which there are registers.
   init(
     _ k: Recorder, _ constants: MonarchConstants, from stack: TensorParameter, valid: Index,
-    halves: [Index] = [0, 1], parts: Int = 2
+    halves: [Index] = [0, 1], parts: Int = 2, held: HeldRows = []
   ) {
     (self.k, type, self.parts) = (k, stack.type, parts)
     let side = MonarchConstants.side
@@ -66,7 +77,18 @@ struct MonarchTile {
     func pair(_ part: Int, _ validColumns: Index) -> Pair {
       Pair(re: load(Index(part), valid, validColumns), im: load(Index(part + 1), valid, validColumns))
     }
-    rows = pair(0, valid)
+    func heldRows(isTransposed: Bool) -> Pair {
+      func part(_ number: Index) -> Tile {
+        // In float32, which bulk copies cannot bring: threads read their own numbers.
+        let numbers = k.load(
+          stack, at: [number, 0, 0], rows: side, columns: side, rowAxis: isTransposed ? 2 : 1,
+          columnAxis: isTransposed ? 1 : 2, validRows: Index(side), validColumns: Index(side), as: .float32)
+        return k.cast(numbers, to: stack.type)
+      }
+      return Pair(re: part(0), im: part(1))
+    }
+    rows = held.contains(.forth) ? heldRows(isTransposed: false) : pair(0, valid)
+    heldBack = held.contains(.back) ? heldRows(isTransposed: true) : nil
     columns =
       parts == 4
       ? (0..<4).map { Self.quarter($0, k, stack, Index(6)) }
@@ -304,8 +326,8 @@ struct MonarchTile {
   ///   - isScaled: whether columns came back by twiddles that are whole.
   ///   - scale: what the result is multiplied by, ``rise`` included.
   func real(_ x: Pair, isScaled: Bool = false, times scale: Tile? = nil) -> Tile {
-    let sum = k.matmul(rows.re, x.re, transposesLeft: true, in: sumType)
-    k.matmul(into: sum, rows.im, x.im, transposesLeft: true, in: sumType)
+    let sum = back(\.re, x.re)
+    back(\.im, x.im, into: sum)
     if let scale { return k.map(.multiply, rounded(sum), scale, in: type) }
     return result(sum, isScaled: isScaled)
   }
@@ -317,8 +339,20 @@ struct MonarchTile {
 
   /// Rows back, the imaginary part; only of complex tiles.
   func imaginary(_ x: Pair, isScaled: Bool = false) -> Tile {
-    let sum = k.matmul(rows.re, x.im, transposesLeft: true, in: sumType)
-    k.matmul(into: sum, rows.im, x.re, transposesLeft: true, subtracting: true, in: sumType)
+    let sum = back(\.re, x.im)
+    back(\.im, x.re, into: sum, subtracting: true)
     return result(sum, isScaled: isScaled)
+  }
+
+  /// The transpose of a part of the rows' matrix times x.
+  private func back(_ part: KeyPath<Pair, Tile>, _ x: Tile) -> Tile {
+    k.matmul((heldBack ?? rows)[keyPath: part], x, transposesLeft: heldBack == nil, in: sumType)
+  }
+
+  /// The same, added to a sum.
+  private func back(_ part: KeyPath<Pair, Tile>, _ x: Tile, into sum: Tile, subtracting: Bool = false) {
+    k.matmul(
+      into: sum, (heldBack ?? rows)[keyPath: part], x, transposesLeft: heldBack == nil,
+      subtracting: subtracting, in: sumType)
   }
 }
