@@ -58,5 +58,5 @@ struct MonarchChunks {
   }
 
   /// 0 for the chunk that comes first.
-  private func turn(_ step: Index) -> Index { count == 1 ? 0 : step % Index(count) }
+  private func turn(_ step: Index) -> Index { step % Index(count) }
 }

@@ -88,7 +88,7 @@ package enum MonarchFused {
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stack = k.input(
         "constants", shape.type, [Index(MonarchTile.count), Index(side), Index(side)])
-      let filters = ["re", "im"].map {
+      let spectra = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, Index(shape.parts), Index(width)])
       }
       let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
@@ -121,22 +121,14 @@ package enum MonarchFused {
           func load(_ tensor: TensorParameter, _ at: [Index]) -> Tile {
             k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: shape.fold)
           }
-          func spectrum(_ part: Int, _ reOrIm: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
+          let filters = MonarchFilters(
+            k, tile, chunks, rows: rows, width: width, isWhole: shape.isPrecise(part:)
+          ) { part, reOrIm, chunk, columns in
             k.load(
-              filters[reOrIm], at: [row + Index(side) * chunk, Index(part), Index(columns.lowerBound)],
+              spectra[reOrIm], at: [row + Index(side) * chunk, Index(part), Index(columns.lowerBound)],
               rows: side, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: valid,
               validColumns: Index(columns.count))
           }
-          let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) { spectrum($0, $1, 0, 0..<width) }
-          let channel = MonarchChannelScale(k, tile, chunks, rows: rows) { spectrum($0, $1, $2, 0..<width) }
-          let parts =
-            scaled?.parts
-            ?? (0..<shape.parts).map { part in
-              MonarchFilter(
-                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isPrecise(part: part),
-                channel: channel
-              ) { spectrum(part, $0, $1, $2) }
-            }
           func at(_ number: Index, _ chunk: Index) -> [Index] {
             [first + number, row + Index(side) * chunk, 0]
           }
@@ -154,16 +146,10 @@ package enum MonarchFused {
                   shape.isGatedBefore ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
                 turned = tile.turned(gated)
               }
-              let spectra = tile.spectra(turned)
-              let backs = parts.indices.map { part in
-                let product = parts[part].factor(
-                  tile.pair(spectra[part]), turn: turn, conjugated: shape.isConjugated)
-                return tile.back(product, part: part)
-              }
-              let returned = tile.returned(backs, by: scaled?.twiddles)
-              let y = tile.real(returned, isScaled: scaled != nil, times: channel?.result)
+              let returned = filters.returned(turned, turn: turn, conjugated: shape.isConjugated)
+              let y = filters.real(returned)
               if shape.isComplex {
-                let imaginary = tile.imaginary(returned, isScaled: scaled != nil)
+                let imaginary = filters.imaginary(returned)
                 k.store(y, to: outputs[0], at: at, fold: shape.fold)
                 k.store(imaginary, to: outputs[1], at: at, fold: shape.fold)
               } else {

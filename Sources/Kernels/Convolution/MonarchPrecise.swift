@@ -4,16 +4,10 @@ internal import Tiles
 /// The transform of ``MonarchTile`` for filters and their gradients: factors are sums of two bfloat16 numbers, products are
 /// three, and errors 2⁻¹⁶ of a result's norm instead of 2⁻⁸.
 struct MonarchPrecise {
-  /// A tile as a rounded part and what that leaves.
-  struct Split {
-    var high: Tile
-    var low: Tile
-  }
-
   /// A complex tile of factors.
   struct SplitPair {
-    var re: Split
-    var im: Split
+    var re: MonarchSplit
+    var im: MonarchSplit
   }
 
   typealias Pair = MonarchTile.Pair
@@ -23,7 +17,7 @@ struct MonarchPrecise {
   let valid: Index
   let rows: SplitPair
   let columns: SplitPair
-  let columnsNegated: Split
+  let columnsNegated: MonarchSplit
   let twiddles: TensorParameter
 
   /// Matrices in the order in which they are loaded, each as two.
@@ -57,7 +51,7 @@ struct MonarchPrecise {
     (self.k, self.constants, self.valid, twiddles) = (k, constants, valid, parameters[1])
     let side = MonarchConstants.side
     var next = 0
-    func load(_ valid: Index) -> Split {
+    func load(_ valid: Index) -> MonarchSplit {
       func part() -> Tile {
         defer { next += 1 }
         return k.load(
@@ -65,7 +59,7 @@ struct MonarchPrecise {
           validColumns: valid)
       }
       let high = part()
-      return Split(high: high, low: part())
+      return MonarchSplit(high: high, low: part())
     }
     let own = constants.sharesMatrix ? nil : SplitPair(re: load(valid), im: load(valid))
     let whole = Index(side)
@@ -74,30 +68,21 @@ struct MonarchPrecise {
     rows = own ?? columns
   }
 
-  /// A float32 tile as two factors.
-  func split(_ x: Tile) -> Split {
-    let high = k.cast(x, to: .bfloat16)
-    return Split(high: high, low: k.cast(k.map(.subtract, x, high), to: .bfloat16))
+  private func split(_ x: Pair) -> SplitPair {
+    SplitPair(re: MonarchSplit(x.re, k), im: MonarchSplit(x.im, k))
   }
 
-  private func split(_ x: Pair) -> SplitPair { SplitPair(re: split(x.re), im: split(x.im)) }
-
   private func product(
-    _ a: Split, _ b: Split, transposesLeft: Bool = false, transposesRight: Bool = false
+    _ a: MonarchSplit, _ b: MonarchSplit, transposesLeft: Bool = false, transposesRight: Bool = false
   ) -> Tile {
-    let sum = k.matmul(a.high, b.high, transposesLeft: transposesLeft, transposesRight: transposesRight)
-    for (left, right) in [(a.high, b.low), (a.low, b.high)] {
-      k.matmul(into: sum, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight)
-    }
-    return sum
+    MonarchSplit.product(a, b, k, transposesLeft: transposesLeft, transposesRight: transposesRight)
   }
 
   private func add(
-    _ a: Split, _ b: Split, to sum: Tile, transposesLeft: Bool = false, transposesRight: Bool = false
+    _ a: MonarchSplit, _ b: MonarchSplit, to sum: Tile, transposesLeft: Bool = false,
+    transposesRight: Bool = false
   ) {
-    for (left, right) in [(a.high, b.high), (a.high, b.low), (a.low, b.high)] {
-      k.matmul(into: sum, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight)
-    }
+    MonarchSplit.add(a, b, to: sum, k, transposesLeft: transposesLeft, transposesRight: transposesRight)
   }
 
   /// Twiddles, by which sums are multiplied; read only now, since registers are scarce.
@@ -106,17 +91,12 @@ struct MonarchPrecise {
     let t = (0..<2).map {
       k.load(twiddles, at: [Index($0), 0, 0], rows: side, columns: side, validRows: valid)
     }
-    func multiply(_ x: Tile, _ y: Tile) -> Tile { k.map(.multiply, x, y) }
-    let (rr, ii) = (multiply(a.re, t[0]), multiply(a.im, t[1]))
-    let (ri, ir) = (multiply(a.re, t[1]), multiply(a.im, t[0]))
-    return conjugated
-      ? Pair(re: k.map(.add, rr, ii), im: k.map(.subtract, ir, ri))
-      : Pair(re: k.map(.subtract, rr, ii), im: k.map(.add, ri, ir))
+    return MonarchTile.product(a, Pair(re: t[0], im: t[1]), k, conjugated: conjugated)
   }
 
   /// The spectrum of float32 tiles: a real one, or the parts of a complex one with ``MonarchConstants/sharesMatrix``.
   func spectrum(_ x: [Tile]) -> Pair {
-    let inputs = x.map { split($0) }
+    let inputs = x.map { MonarchSplit($0, k) }
     let turns = constants.sharesMatrix
     let sums = Pair(
       re: product(rows.re, inputs[0], transposesLeft: turns),

@@ -63,24 +63,12 @@ package enum MonarchRealSpectrum {
           let factors = MonarchTile.quarters(turned, k) { k.map($0, $1, $2) }
           for (number, part) in factors.enumerated() {
             let spectrum = MonarchSplit.product(MonarchSplit(part, k), quarters[number], k)
-            store(spectrum, number, shape, to: outputs, row: (first + step) * Index(side), k)
+            MonarchSplit.store(
+              spectrum, part: number, isCircular: shape.isCircular, scale: shape.scale, to: outputs,
+              row: (first + step) * Index(side), k)
           }
         }
       }
-    }
-  }
-
-  private static func store(
-    _ spectrum: Tile, _ number: Int, _ shape: MonarchSpectrum.Shape, to outputs: [TensorParameter],
-    row: Index, _ k: Recorder
-  ) {
-    let width = side / 4
-    var parts = [0, width].map { k.columns(of: spectrum, from: $0, count: width) }
-    if shape.isCircular { parts = [k.map(.add, parts[0], parts[1]), k.map(.subtract, parts[1], parts[0])] }
-    for (part, output) in zip(parts, outputs) {
-      k.store(
-        k.map(.multiply, part, shape.scale), to: output, at: [row, Index(number), 0], rowAxis: 0,
-        columnAxis: 2)
     }
   }
 }

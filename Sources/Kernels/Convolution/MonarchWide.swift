@@ -117,7 +117,7 @@ package enum MonarchWide {
       let width = side / shape.parts
       let (batch, rows, share) = (k.extent("B"), k.extent("R"), k.argument("share"))
       let stacks = stacks(k, shape.type)
-      let filters = ["re", "im"].map {
+      let spectra = ["re", "im"].map {
         k.input("spectrum_\($0)", .float32, [rows, Index(shape.parts), Index(width)])
       }
       let extents = MonarchTile.extents(k, batch, rows, isFolded: shape.isFolded)
@@ -156,24 +156,19 @@ package enum MonarchWide {
               tensor, at: at, rows: height, columns: side, validRows: Index(height),
               validColumns: Index(side), as: type, fold: shape.fold)
           }
-          func spectrum(_ part: Int, _ reOrIm: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile {
+          let pieces = width / MonarchLags.width
+          let filters = MonarchFilters(
+            k, tile, chunks, rows: rows, width: width, isWhole: shape.isWhole(part:),
+            asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
+            lags: { part in
+              kept.map { MonarchLags.Place(tensors: $0, piece: part * pieces, task: task[0]) }
+            }
+          ) { part, reOrIm, chunk, columns in
             k.load(
-              filters[reOrIm], at: [row + Index(height) * chunk, Index(part), Index(columns.lowerBound)],
+              spectra[reOrIm], at: [row + Index(height) * chunk, Index(part), Index(columns.lowerBound)],
               rows: height, columns: columns.count, rowAxis: 0, columnAxis: 2, validRows: Index(height),
               validColumns: Index(columns.count))
           }
-          let scaled = MonarchScaledFilter(k, tile, chunks, rows: rows) { spectrum($0, $1, 0, 0..<width) }
-          let channel = MonarchChannelScale(k, tile, chunks, rows: rows) { spectrum($0, $1, $2, 0..<width) }
-          let pieces = width / MonarchLags.width
-          let parts =
-            scaled?.parts
-            ?? (0..<shape.parts).map { part in
-              MonarchFilter(
-                k, chunks, type: shape.type, rows: rows, width: width, isWhole: shape.isWhole(part: part),
-                asides: shape.isGatedBefore && after.isEmpty ? 1 : 2, channel: channel,
-                lags: kept.map { MonarchLags.Place(tensors: $0, piece: part * pieces, task: task[0]) }
-              ) { spectrum(part, $0, $1, $2) }
-            }
           func at(_ number: Index, _ chunk: Index) -> [Index] {
             [first + number, row + Index(height) * chunk, 0]
           }
@@ -185,14 +180,8 @@ package enum MonarchWide {
               // With gates on both sides there is no room for two after but in registers.
               let early = gateCount < 3 ? after.map { load($0, at) } : []
               let x = inputs.count > 1 ? MonarchTile.gated(tiles[0], tiles[1], k) : tiles[0]
-              let spectra = tile.spectra(tile.turned(x))
-              let backs = parts.indices.map { part in
-                let product = parts[part].factor(
-                  tile.pair(spectra[part]), turn: turn, conjugated: shape.isConjugated)
-                return tile.back(product, part: part)
-              }
-              let result = tile.real(
-                tile.returned(backs, by: scaled?.twiddles), isScaled: scaled != nil, times: channel?.result)
+              let result = filters.real(
+                filters.returned(tile.turned(x), turn: turn, conjugated: shape.isConjugated))
               for (number, y) in outputs.enumerated() {
                 let gate =
                   after.isEmpty

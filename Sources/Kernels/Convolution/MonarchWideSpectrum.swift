@@ -58,7 +58,10 @@ package enum MonarchWideSpectrum {
           let turned = MonarchTile.product(Pair(re: sums[0], im: sums[1]), twiddles(k, parameters), k)
           for half in 0..<2 {
             let spectrum = MonarchSplit.product(folded(turned, half, k), columnMatrices[half], k)
-            store(spectrum, half, isCircular, to: outputs, row: (first + step) * Index(height), k)
+            // Matrices scaled by 1/128; what kernels take is twice the transform, since two rotations by 1/128 are half of 1/S.
+            MonarchSplit.store(
+              spectrum, part: half, isCircular: isCircular, scale: Double(2 * height), to: outputs,
+              row: (first + step) * Index(height), k)
           }
         }
       }
@@ -104,19 +107,5 @@ package enum MonarchWideSpectrum {
       return k.map(half == 0 ? .add : .subtract, columns[0], columns[1])
     }
     return MonarchSplit(Pair(re: parts[0], im: parts[1]), k)
-  }
-
-  private static func store(
-    _ spectrum: Tile, _ half: Int, _ isCircular: Bool, to outputs: [TensorParameter], row: Index,
-    _ k: Recorder
-  ) {
-    var parts = [0, width].map { k.columns(of: spectrum, from: $0, count: width) }
-    if isCircular { parts = [k.map(.add, parts[0], parts[1]), k.map(.subtract, parts[1], parts[0])] }
-    // Matrices scaled by 1/128; what kernels take is twice the transform, since two rotations by 1/128 are half of 1/S.
-    for (part, output) in zip(parts, outputs) {
-      k.store(
-        k.map(.multiply, part, Double(2 * height)), to: output, at: [row, Index(half), 0], rowAxis: 0,
-        columnAxis: 2)
-    }
   }
 }
