@@ -22,7 +22,7 @@ struct MonarchTile {
   let k: Recorder
   let type: ElementType
   let rows: Pair
-  /// The rows' conjugate transpose where it is held.
+  /// Transposes of both parts of the rows' matrix, where they are held.
   private let heldBack: Pair?
   /// ``MonarchConstants/columns(part:of:)`` of each part that is used.
   let columns: [Tile]
