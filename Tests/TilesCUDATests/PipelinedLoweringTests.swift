@@ -120,6 +120,8 @@ import Tiles
     }
     // Two products of rows forth and two back, of four instructions each; four of columns forth and four back, of two.
     #expect(count(64) == 16)
+    // Rows' matrices are left factors from registers.
+    #expect(lines.count { $0.contains("_narrow_n64_f16_rt(") && $0.hasSuffix(";") } == 16)
     #expect(count(32) == 16)
     #expect(lines.count { $0 == "matmul_commit();" } == 12)
     #expect(!source.contains("*(const u32 *)(memory +"))

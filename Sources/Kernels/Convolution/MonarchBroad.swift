@@ -50,7 +50,7 @@ package enum MonarchBroad {
     init(_ k: Recorder, load: (_ part: Int, _ quarter: Int) -> Tile) {
       self.k = k
       // Part after part, each with steps of its own: at once they would fill the registers.
-      func largest(_ number: Int) -> Tile { k.rowMax(k.map(.abs, load(number % 2, number / 2))) }
+      func largest(_ number: Int) -> Tile { MonarchFilter.largest(load(number % 2, number / 2), k) }
       let scale = (1..<8).reduce(k.map(.max, largest(0), 0x1p-100)) { k.map(.max, $0, largest($1)) }
       quarters = (0..<4).map { quarter in
         let parts = (0..<2).map { part in

@@ -32,7 +32,7 @@ struct MonarchFilter {
 
   /// - Parameters:
   ///   - type: what results, and what is handed on, are rounded to.
-  ///   - rows: of all spectra: more than three.
+  ///   - rows: of all spectra: more than none, and of four chunks more than three.
   ///   - width: frequencies of a row.
   ///   - isWhole: whether, of a type whose steps are in float32, there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.

@@ -1,10 +1,8 @@
 internal import Memory
 internal import Tiles
 
-/// A channel's filter in a task, all parts of the frequencies, and a tile's way through it and back.
+/// A channel's filter, or those of a tile's channels, in a task: all parts of the frequencies, and a tile's way through it and back.
 struct MonarchFilters {
-  private typealias Pair = MonarchTile.Pair
-
   private let tile: MonarchTile
   private let parts: [MonarchFilter]
   /// Of one chunk whose steps are in 16 bits, twiddles back that undo what rows of the spectrum are divided by.
@@ -15,15 +13,16 @@ struct MonarchFilters {
   /// Reads and prepares spectra.
   ///
   /// - Parameters:
-  ///   - rows: of all spectra: more than three.
+  ///   - rows: of all spectra: more than none, and of four chunks more than three.
   ///   - width: frequencies of a part.
-  ///   - isWhole: whether there are registers for a part of the spectrum in float32, where steps are.
+  ///   - isPrecise: whether there are registers for a part of the spectrum in float32, where steps are.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
   ///   - lags: where a part of four chunks keeps what it needs.
-  ///   - load: of a part of the frequencies re or im, 0 or 1, of a chunk, in float32: some of its columns.
+  ///   - load: some columns, in float32, of re (0) or im (1) of a part of a chunk's spectrum.
   init(
     _ k: Recorder, _ tile: MonarchTile, _ chunks: MonarchChunks, rows: Index, width: Int,
-    isWhole: (_ part: Int) -> Bool, asides: Int = 2, lags: (_ part: Int) -> MonarchLags.Place? = { _ in nil },
+    isPrecise: (_ part: Int) -> Bool, asides: Int = 2,
+    lags: (_ part: Int) -> MonarchLags.Place? = { _ in nil },
     load: (_ part: Int, _ reOrIm: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile
   ) {
     self.tile = tile
@@ -34,13 +33,13 @@ struct MonarchFilters {
       scaled?.parts
       ?? (0..<tile.parts).map { part in
         MonarchFilter(
-          k, chunks, type: tile.type, rows: rows, width: width, isWhole: isWhole(part), asides: asides,
+          k, chunks, type: tile.type, rows: rows, width: width, isWhole: isPrecise(part), asides: asides,
           channel: channel, lags: lags(part)
         ) { load(part, $0, $1, $2) }
       }
   }
 
-  /// What rows and twiddles left, through columns, the filter and columns back; for ``real(_:)`` and ``imaginary(_:)``.
+  /// What rows and twiddles left, through columns, the filter, columns and twiddles back; for ``real(_:)`` and ``imaginary(_:)``.
   func returned(
     _ turned: MonarchTile.Pair, turn: MonarchChunks.Turn, conjugated: Bool
   ) -> MonarchTile.Pair {
@@ -56,5 +55,8 @@ struct MonarchFilters {
   func real(_ x: MonarchTile.Pair) -> Tile { tile.real(x, isScaled: twiddles != nil, times: scale) }
 
   /// Rows back, the imaginary part; only of complex tiles.
-  func imaginary(_ x: MonarchTile.Pair) -> Tile { tile.imaginary(x, isScaled: twiddles != nil) }
+  func imaginary(_ x: MonarchTile.Pair) -> Tile {
+    precondition(scale == nil, "complex rows are one chunk")
+    return tile.imaginary(x, isScaled: twiddles != nil)
+  }
 }

@@ -4,7 +4,7 @@ package import Tiles
 /// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
 /// pass over memory.
 ///
-/// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and visits rows of the batch (``MonarchTasks``). Floor: 4 bytes a
+/// A task keeps the spectra of 64 rows, 64/radix channels, in registers, where there is room beside them the rows' matrices, and visits rows of the batch (``MonarchTasks``). Floor: 4 bytes a
 /// point (8 with gates) over the bandwidth; of float16 6 products of 64 by 64 by 64 a tile (10 where numbers are complex), 768 operations a
 /// point, of bfloat16 8 and 12, over the rate of the matrix units, which is the higher for inputs without gates.
 package enum MonarchFused {
@@ -49,7 +49,8 @@ package enum MonarchFused {
       MonarchTile.isNarrow(type) && chunks > 1 && !(isFolded && isGatedBefore && gatesAfter > 0)
     }
 
-    /// Matrices for which there are registers, beside a filter's spectrum or two: none where there are gates.
+    /// Matrices of real rows for which there are registers beside a filter's spectrum or two: not beside gates or what folded rows take, nor
+    /// where steps are in float32.
     fileprivate var held: MonarchTile.HeldRows {
       guard MonarchTile.isNarrow(type), isWhole, !isFolded, !isComplex, !isGatedBefore, gatesAfter == 0
       else { return [] }
@@ -122,7 +123,7 @@ package enum MonarchFused {
             k.load(tensor, at: at, rows: side, columns: side, validRows: valid, fold: shape.fold)
           }
           let filters = MonarchFilters(
-            k, tile, chunks, rows: rows, width: width, isWhole: shape.isPrecise(part:)
+            k, tile, chunks, rows: rows, width: width, isPrecise: shape.isPrecise(part:)
           ) { part, reOrIm, chunk, columns in
             k.load(
               spectra[reOrIm], at: [row + Index(side) * chunk, Index(part), Index(columns.lowerBound)],

@@ -64,7 +64,7 @@ struct MonarchLags {
   static func scale(_ k: Recorder, chunks: Int, _ load: (_ part: Int, _ chunk: Index) -> Tile) -> Tile {
     // In a loop, since addresses of all parts at once would fill the registers.
     func bound(_ part: Int, _ chunk: Index) -> Tile {
-      k.map(.multiply, k.rowMax(k.map(.abs, load(part, chunk))), 16)
+      k.map(.multiply, MonarchFilter.largest(load(part, chunk), k), 16)
     }
     let largest = bound(0, 0)
     k.loop(Index(chunks)) { chunk in

@@ -58,7 +58,9 @@ package enum MonarchOuterPrecise {
             validRows: valid, validColumns: validColumns)
         }
         let matrices = (0..<3).map { part in
-          (0..<2).map { load(stack, [Index(2 * part + $0), 0, 0], valid) }
+          MonarchSplit(
+            high: load(stack, [Index(2 * part), 0, 0], valid),
+            low: load(stack, [Index(2 * part + 1), 0, 0], valid))
         }
         body(
           Sums(k: k, matrices: matrices), { load($0, [row, column], side) },
@@ -70,28 +72,21 @@ package enum MonarchOuterPrecise {
     }
   }
 
-  /// Sums of products of matrices with factors, each of which is two tiles.
+  /// Sums of products of matrices with factors.
   private struct Sums {
     let k: Recorder
-    let matrices: [[Tile]]
-
-    func split(_ whole: Tile) -> [Tile] {
-      let high = k.cast(whole, to: .bfloat16)
-      return [high, k.cast(k.map(.subtract, whole, high), to: .bfloat16)]
-    }
+    let matrices: [MonarchSplit]
 
     /// Σ matrix · factor, the first of the terms given apart.
     func callAsFunction(
-      _ matrix: Int, _ factor: [Tile], plus other: (matrix: Int, factor: [Tile])? = nil,
+      _ matrix: Int, _ factor: MonarchSplit, plus other: (matrix: Int, factor: MonarchSplit)? = nil,
       transposesLeft: Bool = false
     ) -> Tile {
-      let sum = k.matmul(matrices[matrix][0], factor[0], transposesLeft: transposesLeft)
-      var rest = [(matrices[matrix][0], factor[1]), (matrices[matrix][1], factor[0])]
+      let sum = MonarchSplit.product(matrices[matrix], factor, k, transposesLeft: transposesLeft)
       if let other {
-        let (m, x) = (matrices[other.matrix], other.factor)
-        rest += [(m[0], x[0]), (m[0], x[1]), (m[1], x[0])]
+        MonarchSplit.add(
+          matrices[other.matrix], other.factor, to: sum, k, transposesLeft: transposesLeft)
       }
-      for (left, right) in rest { k.matmul(into: sum, left, right, transposesLeft: transposesLeft) }
       return sum
     }
   }
@@ -106,7 +101,7 @@ package enum MonarchOuterPrecise {
       let inputs = stage.inputs(isComplex ? ["x_re", "x_im"] : ["x"])
       let outputs = stage.outputs(["y_re", "y_im"])
       stage.grid { sums, load, twiddles, at in
-        let x = inputs.map { sums.split(load($0)) }
+        let x = inputs.map { MonarchSplit(load($0), k) }
         let product = MonarchTile.Pair(
           re: sums(0, x[0], plus: isComplex ? (2, x[1]) : nil),
           im: sums(1, x[0], plus: isComplex ? (0, x[1]) : nil))
@@ -132,7 +127,7 @@ package enum MonarchOuterPrecise {
       stage.grid { sums, load, twiddles, at in
         let turned = MonarchTile.product(
           MonarchTile.Pair(re: load(inputs[0]), im: load(inputs[1])), twiddles(), k, conjugated: true)
-        let (re, im) = (sums.split(turned.re), sums.split(turned.im))
+        let (re, im) = (MonarchSplit(turned.re, k), MonarchSplit(turned.im, k))
         var results = [sums(0, re, plus: (1, im), transposesLeft: true)]
         if isComplex { results.append(sums(0, im, plus: (2, re), transposesLeft: true)) }
         let root = MonarchConstants.root(constants.radix)

@@ -63,7 +63,7 @@ struct MonarchTile {
   /// - Parameters:
   ///   - valid: rows of the tile that are there.
   ///   - halves: those of the spectrum that are computed.
-  ///   - held: matrices for which there are registers.
+  ///   - held: matrices for which there are registers; those of the way forth only with those of the way back, which would be staged else.
   init(
     _ k: Recorder, _ constants: MonarchConstants, from stack: TensorParameter, valid: Index,
     halves: [Index] = [0, 1], parts: Int = 2, held: HeldRows = []
@@ -79,7 +79,7 @@ struct MonarchTile {
     }
     func heldRows(isTransposed: Bool) -> Pair {
       func part(_ number: Index) -> Tile {
-        // In float32, which bulk copies cannot bring: threads read their own numbers.
+        // Converted, which bulk copies cannot do: threads read their own numbers.
         let numbers = k.load(
           stack, at: [number, 0, 0], rows: side, columns: side, rowAxis: isTransposed ? 2 : 1,
           columnAxis: isTransposed ? 1 : 2, validRows: Index(side), validColumns: Index(side), as: .float32)
@@ -87,6 +87,7 @@ struct MonarchTile {
       }
       return Pair(re: part(0), im: part(1))
     }
+    precondition(held != .forth, "rows forth are held without those back")
     rows = held.contains(.forth) ? heldRows(isTransposed: false) : pair(0, valid)
     heldBack = held.contains(.back) ? heldRows(isTransposed: true) : nil
     columns =
@@ -300,7 +301,7 @@ struct MonarchTile {
     return Pair(re: beside(re), im: beside(im))
   }
 
-  /// All parts that came back as columns, and twiddles: a factor for ``real(_:isScaled:)`` and ``imaginary(_:isScaled:)``.
+  /// All parts that came back as columns, and twiddles: a factor for ``real(_:isScaled:times:)`` and ``imaginary(_:isScaled:)``.
   ///
   /// - Parameter scaled: twiddles times what each row was divided by; `nil` for the tile's own.
   func returned(_ halves: [Tile], by scaled: Pair? = nil) -> Pair {
@@ -326,8 +327,8 @@ struct MonarchTile {
   ///   - isScaled: whether columns came back by twiddles that are whole.
   ///   - scale: what the result is multiplied by, ``rise`` included.
   func real(_ x: Pair, isScaled: Bool = false, times scale: Tile? = nil) -> Tile {
-    let sum = back(\.re, x.re)
-    back(\.im, x.im, into: sum)
+    let sum = rowsBack(\.re, x.re)
+    rowsBack(\.im, x.im, into: sum)
     if let scale { return k.map(.multiply, rounded(sum), scale, in: type) }
     return result(sum, isScaled: isScaled)
   }
@@ -339,18 +340,20 @@ struct MonarchTile {
 
   /// Rows back, the imaginary part; only of complex tiles.
   func imaginary(_ x: Pair, isScaled: Bool = false) -> Tile {
-    let sum = back(\.re, x.im)
-    back(\.im, x.re, into: sum, subtracting: true)
+    let sum = rowsBack(\.re, x.im)
+    rowsBack(\.im, x.re, into: sum, subtracting: true)
     return result(sum, isScaled: isScaled)
   }
 
   /// The transpose of a part of the rows' matrix times x.
-  private func back(_ part: KeyPath<Pair, Tile>, _ x: Tile) -> Tile {
+  private func rowsBack(_ part: KeyPath<Pair, Tile>, _ x: Tile) -> Tile {
     k.matmul((heldBack ?? rows)[keyPath: part], x, transposesLeft: heldBack == nil, in: sumType)
   }
 
   /// The same, added to a sum.
-  private func back(_ part: KeyPath<Pair, Tile>, _ x: Tile, into sum: Tile, subtracting: Bool = false) {
+  private func rowsBack(
+    _ part: KeyPath<Pair, Tile>, _ x: Tile, into sum: Tile, subtracting: Bool = false
+  ) {
     k.matmul(
       into: sum, (heldBack ?? rows)[keyPath: part], x, transposesLeft: heldBack == nil,
       subtracting: subtracting, in: sumType)

@@ -35,7 +35,7 @@ package enum MonarchWide {
     }
 
     /// Whether there are registers for a half of the filter's spectrum in float32, where it is multiplied so.
-    fileprivate func isWhole(part: Int) -> Bool {
+    fileprivate func isPrecise(part: Int) -> Bool {
       chunks <= 2 && (part == 0 && (chunks == 1 || !isGatedBefore) || !isGatedBefore && gatesAfter == 0)
     }
 
@@ -158,7 +158,7 @@ package enum MonarchWide {
           }
           let pieces = width / MonarchLags.width
           let filters = MonarchFilters(
-            k, tile, chunks, rows: rows, width: width, isWhole: shape.isWhole(part:),
+            k, tile, chunks, rows: rows, width: width, isPrecise: shape.isPrecise(part:),
             asides: shape.isGatedBefore && after.isEmpty ? 1 : 2,
             lags: { part in
               kept.map { MonarchLags.Place(tensors: $0, piece: part * pieces, task: task[0]) }
