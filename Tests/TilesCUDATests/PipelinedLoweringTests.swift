@@ -111,7 +111,8 @@ import Tiles
 
   /// A quarter of the columns' products: each quarter is one of 64 by 32 by 32, and what is read beside is read by matrices.
   @Test func columnsOfTransformsAreQuartered() throws {
-    let shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
+    var shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
+    shape.holdsRows = true
     let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
     let lines = source.split(separator: "\n").map { $0.drop { $0 == " " } }
     func count(_ width: Int) -> Int {

@@ -29,7 +29,8 @@ extension KernelCatalogue {
       shape(radix: 64, type: .float16) {
         ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true)
       },
-      shape(radix: 64, type: .float16) { $0.isConjugated = true },
+      shape(radix: 64, type: .float16) { $0.holdsRows = true },
+      shape(radix: 64, type: .float16) { ($0.isConjugated, $0.holdsRows) = (true, true) },
       shape(radix: 64, type: .float16) { $0.chunks = 2 },
       shape(radix: 64, type: .float16) { ($0.chunks, $0.isConjugated) = (2, true) },
       shape(radix: 64) { ($0.chunks, $0.isConjugated) = (2, true) },

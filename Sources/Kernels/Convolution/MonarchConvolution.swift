@@ -277,11 +277,13 @@ package final class MonarchConvolution {
     let side = MonarchConstants.side
     let rows = [inputs[0].shape[0], spectrum.re.shape[0], side]
     let tensors = inputs + outputs
-    let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
-    kernels[fused] = kernel
     let height = side * fused.chunks
     let tiles = (rows[1] + height - 1) / height
     let share = MonarchTasks.share(tiles: tiles, batch: rows[0], slots: 2 * executor.cores)
+    var fused = fused
+    fused.holdsRows = fused.canHoldRows && fused.chunks == 1 && share >= MonarchFused.Shape.leastHeldShare
+    let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
+    kernels[fused] = kernel
     try kernel.run(
       [matrices] + spectrum.cut(into: fused.parts)
         + (fused.isFolded ? tensors : tensors.map { $0.cutIntoRows(rows) }),
