@@ -111,8 +111,7 @@ import Tiles
 
   /// A quarter of the columns' products: each quarter is one of 64 by 32 by 32, and what is read beside is read by matrices.
   @Test func columnsOfTransformsAreQuartered() throws {
-    var shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
-    shape.holdsRows = true
+    let shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
     let source = try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source
     let lines = source.split(separator: "\n").map { $0.drop { $0 == " " } }
     func count(_ width: Int) -> Int {
@@ -121,11 +120,28 @@ import Tiles
     }
     // Two products of rows forth and two back, of four instructions each; four of columns forth and four back, of two.
     #expect(count(64) == 16)
-    // Rows' matrices are left factors from registers.
-    #expect(lines.count { $0.contains("_narrow_n64_f16_rt(") && $0.hasSuffix(";") } == 16)
     #expect(count(32) == 16)
     #expect(lines.count { $0 == "matmul_commit();" } == 12)
     #expect(!source.contains("*(const u32 *)(memory +"))
+  }
+
+  /// Rows' matrices are left factors from registers where that pays and there is room: both, or of chunks those of the way back.
+  @Test func matricesOfRowsAreHeldInRegisters() throws {
+    func count(_ shape: MonarchFused.Shape) throws -> Int {
+      try PipelinedLowering.emit(try MonarchFused.kernel(shape)).source.split(separator: "\n").count {
+        $0.contains("_narrow_n64_f16_rt(") && $0.hasSuffix(";")
+      }
+    }
+    var shape = MonarchFused.Shape(MonarchConstants(radix: 64, isShifted: true), type: .float16)
+    #expect(try count(shape.visiting(31)) == 0)
+    #expect(try count(shape.visiting(32)) == 16)
+    var gated = shape
+    gated.isGatedBefore = true
+    #expect(try count(gated.visiting(64)) == 0)
+    shape.chunks = 2
+    #expect(try count(shape.visiting(1)) == 16)
+    shape.isFolded = true
+    #expect(try count(shape.visiting(64)) == 0)
   }
 
   @Test func planNamesRingsAndRegisters() throws {

@@ -29,8 +29,9 @@ extension KernelCatalogue {
       shape(radix: 64, type: .float16) {
         ($0.isGatedBefore, $0.gatesAfter, $0.isConjugated) = (true, 2, true)
       },
-      shape(radix: 64, type: .float16) { $0.holdsRows = true },
-      shape(radix: 64, type: .float16) { ($0.isConjugated, $0.holdsRows) = (true, true) },
+      shape(radix: 64, type: .float16) { $0.isConjugated = true },
+      shape(radix: 64, type: .float16).visiting(64),
+      shape(radix: 64, type: .float16) { $0.isConjugated = true }.visiting(64),
       shape(radix: 64, type: .float16) { $0.chunks = 2 },
       shape(radix: 64, type: .float16) { ($0.chunks, $0.isConjugated) = (2, true) },
       shape(radix: 64) { ($0.chunks, $0.isConjugated) = (2, true) },

@@ -280,8 +280,7 @@ package final class MonarchConvolution {
     let height = side * fused.chunks
     let tiles = (rows[1] + height - 1) / height
     let share = MonarchTasks.share(tiles: tiles, batch: rows[0], slots: 2 * executor.cores)
-    var fused = fused
-    fused.holdsRows = fused.canHoldRows && fused.chunks == 1 && share >= MonarchFused.Shape.leastHeldShare
+    let fused = fused.visiting(share)
     let kernel = try kernels[fused] ?? executor.compile(try MonarchFused.kernel(fused))
     kernels[fused] = kernel
     try kernel.run(

@@ -9,7 +9,7 @@ struct MonarchFilter {
   private let type: ElementType
   private let chunks: MonarchChunks
   /// Whether of several chunks the own part is as precise, and takes as many registers, as of one; not where steps are in 16 bits.
-  private let isWhole: Bool
+  private let isPrecise: Bool
   /// By what rows of spectra of several chunks are divided, and products multiplied; `nil` where results are.
   private let scale: Tile?
   /// Columns of a piece follow those of the one before.
@@ -34,19 +34,19 @@ struct MonarchFilter {
   ///   - type: what results, and what is handed on, are rounded to.
   ///   - rows: of all spectra: more than none, and of four chunks more than three.
   ///   - width: frequencies of a row.
-  ///   - isWhole: whether, of a type whose steps are in float32, there are registers for the chunk's own part in float32.
+  ///   - isPrecise: whether, of a type whose steps are in float32, there are registers for the chunk's own part in float32.
   ///   - asides: parts of the second spectrum that may be kept elsewhere than in registers.
   ///   - channel: of several chunks whose steps are in 16 bits, what the channel's spectra are divided by.
   ///   - lags: where more than two chunks keep what they need.
   ///   - load: columns of a part, re or im, of a chunk's spectrum in float32.
   init(
-    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, width: Int, isWhole: Bool,
+    _ k: Recorder, _ chunks: MonarchChunks, type: ElementType, rows: Index, width: Int, isPrecise: Bool,
     asides: Int = 2, channel: MonarchChannelScale?, lags: MonarchLags.Place? = nil,
     load: (_ part: Int, _ chunk: Index, _ columns: Range<Int>) -> Tile
   ) {
     (self.k, self.type, self.chunks) = (k, type, chunks)
-    let isWhole = isWhole && !MonarchTile.isNarrow(type)
-    self.isWhole = isWhole
+    let isPrecise = isPrecise && !MonarchTile.isNarrow(type)
+    self.isPrecise = isPrecise
     let all = 0..<width
     guard chunks.count > 1 else {
       (scale, pieces) = (nil, [Piece(own: Pair(re: load(0, 0, all), im: load(1, 0, all)), later: nil)])
@@ -59,7 +59,7 @@ struct MonarchFilter {
       stage += 1
     }
     func halved(_ x: Tile, _ factor: Tile) -> Tile { k.cast(k.map(.multiply, x, factor), to: .float16) }
-    func ownPart(_ x: Tile, _ factor: Tile) -> Tile { isWhole ? x : halved(x, factor) }
+    func ownPart(_ x: Tile, _ factor: Tile) -> Tile { isPrecise ? x : halved(x, factor) }
     func piece(_ own: MonarchTile.Pair, _ next: MonarchTile.Pair, lags: MonarchLags? = nil) -> Piece {
       func handed() -> Tile {
         let zero = k.filled(
@@ -121,7 +121,7 @@ struct MonarchFilter {
 
   /// One chunk's, in the type of its steps.
   init(_ k: Recorder, _ type: ElementType, own: MonarchTile.Pair) {
-    (self.k, self.type, chunks, isWhole, scale) = (k, type, MonarchChunks(count: 1), false, nil)
+    (self.k, self.type, chunks, isPrecise, scale) = (k, type, MonarchChunks(count: 1), false, nil)
     pieces = [Piece(own: own, later: nil)]
   }
 
@@ -160,9 +160,9 @@ struct MonarchFilter {
         Pair(re: k.map(.multiply, x.re, scale), im: k.map(.multiply, x.im, scale))
       }
       // The product is added to what was handed on, one chain for each part.
-      let begun = isWhole ? scaled(later.handed) : later.handed
+      let begun = isPrecise ? scaled(later.handed) : later.handed
       let sum = MonarchTile.sum(begun, x, piece.own, k, conjugated: conjugated)
-      result = rounded(isWhole ? sum : scaled(sum))
+      result = rounded(isPrecise ? sum : scaled(sum))
     } else {
       result = MonarchTile.product(
         x, piece.own, plus: turn.isFirst ? nil : later.handed, k, in: type, conjugated: conjugated)

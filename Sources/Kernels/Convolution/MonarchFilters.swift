@@ -33,7 +33,7 @@ struct MonarchFilters {
       scaled?.parts
       ?? (0..<tile.parts).map { part in
         MonarchFilter(
-          k, chunks, type: tile.type, rows: rows, width: width, isWhole: isPrecise(part), asides: asides,
+          k, chunks, type: tile.type, rows: rows, width: width, isPrecise: isPrecise(part), asides: asides,
           channel: channel, lags: lags(part)
         ) { load(part, $0, $1, $2) }
       }

@@ -4,9 +4,10 @@ package import Tiles
 /// Convolution with filters whose spectra are known, of up to 4,096 points, or of causal rows of 8,192 as two chunks of as many, in one
 /// pass over memory.
 ///
-/// A task keeps the spectra of 64 rows, 64/radix channels, in registers, where there is room beside them the rows' matrices, and visits rows of the batch (``MonarchTasks``). Floor: 4 bytes a
-/// point (8 with gates) over the bandwidth; of float16 6 products of 64 by 64 by 64 a tile (10 where numbers are complex), 768 operations a
-/// point, of bfloat16 8 and 12, over the rate of the matrix units, which is the higher for inputs without gates.
+/// A task keeps the spectra of 64 rows, 64/radix channels, in registers, and beside them, where there is room, the rows' matrices, and visits
+/// rows of the batch (``MonarchTasks``). Floor: 4 bytes a point (8 with gates) over the bandwidth; of float16 6 products of 64 by 64 by 64
+/// a tile (10 where numbers are complex), 768 operations a point, of bfloat16 8 and 12, over the rate of the matrix units, which is the
+/// higher for inputs without gates.
 package enum MonarchFused {
   /// What is fixed while recording.
   package struct Shape: Sendable, Hashable {
@@ -49,22 +50,25 @@ package enum MonarchFused {
       MonarchTile.isNarrow(type) && chunks > 1 && !(isFolded && isGatedBefore && gatesAfter > 0)
     }
 
-    /// Whether a task holds the rows' matrices in registers, where there is one chunk and ``canHoldRows``: steps are 3 to 4 % shorter, and a
-    /// task's start as long as some twenty of them lose.
-    package var holdsRows = false
+    /// Whether tasks hold both of the rows' matrices in registers; see ``visiting(_:)``.
+    private(set) var holdsRows = false
 
-    /// Whether there are registers for matrices of the rows beside a filter's spectrum or two: not beside gates or what folded rows take, nor
+    /// The shape for tasks that visit so many rows each. Threads read matrices that they hold when a task starts, which costs about what 30
+    /// rows save.
+    package func visiting(_ share: Int) -> Shape {
+      var shape = self
+      shape.holdsRows = hasRoomForRows && chunks == 1 && share >= 32
+      return shape
+    }
+
+    /// Whether there are registers for a matrix of the rows beside a filter's spectrum or two: not beside gates or what folded rows take, nor
     /// where steps are in float32.
-    package var canHoldRows: Bool {
+    private var hasRoomForRows: Bool {
       MonarchTile.isNarrow(type) && isWhole && !isFolded && !isComplex && !isGatedBefore && gatesAfter == 0
     }
 
-    /// Rows that a task has to visit for ``holdsRows`` to pay.
-    static let leastHeldShare = 32
-
     fileprivate var held: MonarchTile.HeldRows {
-      guard canHoldRows else { return [] }
-      return chunks > 1 ? .back : holdsRows ? [.forth, .back] : []
+      holdsRows ? .both : hasRoomForRows && chunks > 1 ? .back : .none
     }
 
     /// Into how many parts of the frequencies columns are divided.
@@ -120,7 +124,7 @@ package enum MonarchFused {
       k.grid(MonarchTasks.grid(tiles: tiles, batch: batch, share: share), schedule: schedule) { task in
         func tile(_ valid: Index) -> MonarchTile {
           MonarchTile(
-            k, shape.constants, from: stack, valid: valid, parts: shape.parts, held: shape.held
+            k, from: stack, valid: valid, parts: shape.parts, held: shape.held
           ).narrowed()
         }
         let whole = shape.isWhole ? tile(Index(side)) : nil

@@ -70,7 +70,7 @@ package enum MonarchGradient {
         let row = task[0] * Index(side)
         let valid = shape.isWhole ? Index(side) : (rows - row).min(Index(side))
         let own = (0..<halves).map { task[2] * Index(halves) + Index($0) }
-        let tile = MonarchTile(k, shape.constants, from: stack, valid: valid, halves: own)
+        let tile = MonarchTile(k, from: stack, valid: valid, halves: own)
         let sums = own.map { _ in
           outputs.map { _ in
             k.filled(0, rows: side, columns: width, validRows: valid, validColumns: Index(width))

@@ -63,7 +63,7 @@ package enum MonarchRealSpectrum {
           let factors = MonarchTile.quarters(turned, k) { k.map($0, $1, $2) }
           for (number, part) in factors.enumerated() {
             let spectrum = MonarchSplit.product(MonarchSplit(part, k), quarters[number], k)
-            MonarchSplit.store(
+            MonarchSpectrum.store(
               spectrum, part: number, isCircular: shape.isCircular, scale: shape.scale, to: outputs,
               row: (first + step) * Index(side), k)
           }

@@ -42,22 +42,4 @@ struct MonarchSplit {
       k.matmul(into: sum, left, right, transposesLeft: transposesLeft, transposesRight: transposesRight)
     }
   }
-
-  /// Writes re and im of one part of the frequencies, side by side in a sum, to spectra `[R, parts, …]`.
-  ///
-  /// - Parameters:
-  ///   - isCircular: as ``MonarchSpectrum/Shape/isCircular``.
-  ///   - scale: what the matrices leave out.
-  static func store(
-    _ spectrum: Tile, part: Int, isCircular: Bool, scale: Double, to outputs: [TensorParameter], row: Index,
-    _ k: Recorder
-  ) {
-    let width = spectrum.columns / 2
-    var parts = [0, width].map { k.columns(of: spectrum, from: $0, count: width) }
-    if isCircular { parts = [k.map(.add, parts[0], parts[1]), k.map(.subtract, parts[1], parts[0])] }
-    for (tile, output) in zip(parts, outputs) {
-      k.store(
-        k.map(.multiply, tile, scale), to: output, at: [row, Index(part), 0], rowAxis: 0, columnAxis: 2)
-    }
-  }
 }

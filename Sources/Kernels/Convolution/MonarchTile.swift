@@ -46,11 +46,7 @@ struct MonarchTile {
 
   /// Which of the rows' matrices a task holds in registers, of whole tiles alone. As left factors from there they take none of the bandwidth
   /// of shared memory, of which a product of 64 columns asks for as much for its left factor as for its right one.
-  struct HeldRows: OptionSet {
-    let rawValue: Int
-    static let forth = HeldRows(rawValue: 1)
-    static let back = HeldRows(rawValue: 2)
-  }
+  enum HeldRows { case none, back, both }
 
   /// A transform with matrices that are loaded already.
   init(k: Recorder, type: ElementType, rows: Pair, columns: [Tile], twiddles: Pair) {
@@ -63,10 +59,10 @@ struct MonarchTile {
   /// - Parameters:
   ///   - valid: rows of the tile that are there.
   ///   - halves: those of the spectrum that are computed.
-  ///   - held: matrices for which there are registers; those of the way forth only with those of the way back, which would be staged else.
+  ///   - held: matrices for which there are registers.
   init(
-    _ k: Recorder, _ constants: MonarchConstants, from stack: TensorParameter, valid: Index,
-    halves: [Index] = [0, 1], parts: Int = 2, held: HeldRows = []
+    _ k: Recorder, from stack: TensorParameter, valid: Index,
+    halves: [Index] = [0, 1], parts: Int = 2, held: HeldRows = .none
   ) {
     (self.k, type, self.parts) = (k, stack.type, parts)
     let side = MonarchConstants.side
@@ -87,9 +83,8 @@ struct MonarchTile {
       }
       return Pair(re: part(0), im: part(1))
     }
-    precondition(held != .forth, "rows forth are held without those back")
-    rows = held.contains(.forth) ? heldRows(isTransposed: false) : pair(0, valid)
-    heldBack = held.contains(.back) ? heldRows(isTransposed: true) : nil
+    rows = held == .both ? heldRows(isTransposed: false) : pair(0, valid)
+    heldBack = held == .none ? nil : heldRows(isTransposed: true)
     columns =
       parts == 4
       ? (0..<4).map { Self.quarter($0, k, stack, Index(6)) }
@@ -335,7 +330,8 @@ struct MonarchTile {
 
   private func result(_ sum: Tile, isScaled: Bool) -> Tile {
     guard hasNarrowSums else { return sum }
-    return isScaled || !hasLowTwiddles ? rounded(sum) : k.map(.multiply, rounded(sum), Self.rise, in: type)
+    precondition(isScaled || hasLowTwiddles, "results by whole twiddles have a scale")
+    return isScaled ? rounded(sum) : k.map(.multiply, rounded(sum), Self.rise, in: type)
   }
 
   /// Rows back, the imaginary part; only of complex tiles.

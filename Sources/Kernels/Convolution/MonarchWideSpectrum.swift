@@ -59,7 +59,7 @@ package enum MonarchWideSpectrum {
           for half in 0..<2 {
             let spectrum = MonarchSplit.product(folded(turned, half, k), columnMatrices[half], k)
             // Matrices scaled by 1/128; what kernels take is twice the transform, since two rotations by 1/128 are half of 1/S.
-            MonarchSplit.store(
+            MonarchSpectrum.store(
               spectrum, part: half, isCircular: isCircular, scale: Double(2 * height), to: outputs,
               row: (first + step) * Index(height), k)
           }
