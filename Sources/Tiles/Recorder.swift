@@ -30,15 +30,20 @@ public final class Recorder {
   // MARK: Parameters
 
   /// An extent that is read off the tensors given at run time, and must agree among them.
-  public func extent(_ name: String) -> Index {
+  ///
+  /// It is the extent of some axis by itself, and recorded once: what has its value is handed on.
+  public func extent(_ name: String, file: String = #fileID, line: Int = #line) -> Index {
+    check(
+      !parameters.contains(name), "\(name)", file, line,
+      "a parameter of that name is recorded already. Hand it on, or name this one otherwise.")
     parameters.append(name)
     return .parameter(parameters.count - 1)
   }
 
   /// An integer that the caller passes at run time.
-  public func argument(_ name: String) -> Index {
+  public func argument(_ name: String, file: String = #fileID, line: Int = #line) -> Index {
     arguments.append(parameters.count)
-    return extent(name)
+    return extent(name, file: file, line: line)
   }
 
   /// A tensor that the kernel only reads.
@@ -134,6 +139,11 @@ public final class Recorder {
 
   func finish() {
     check(!grid.isEmpty, "kernel", "", 0, "no grid was recorded. Call grid(_:).")
+    for (number, name) in parameters.enumerated() where !arguments.contains(number) {
+      check(
+        tensors.contains { $0.extents.contains(.parameter(number)) }, "\(name)", "", 0,
+        "no tensor has that extent, so it would be 0. Give it to one, or pass it as an argument.")
+    }
     root = Fusion(body: root, temporaries: temporaries).fused(root)
   }
 

@@ -39,6 +39,25 @@ import Tiles
     #expect(!text[..<first].contains("copy_in_2("))
   }
 
+  /// All blocks together ask for no more than the cache can spare, and each for a step at least.
+  @Test(arguments: [(768, 768), (2048, 8192), (8192, 2048), (4096, 14336), (64, 1 << 20)])
+  func productsAskForSoMuchAhead(inputs: Int, outputs: Int) throws {
+    let shape = Linear.Shape.sixteenBit(inputs: inputs, outputs: outputs, rowLimit: 64)
+    let kernel = try Linear.kernel(shape, weight: .bfloat16, arithmetic: .sixteenBit)
+    let early = LoaderProgram(placement: Placement(kernel)).early()
+    guard case .loop(_, from: 0, let below, let body) = try #require(early.first) else {
+      Issue.record("\(early[0]) is no loop")
+      return
+    }
+    #expect(early.count == 1 && body.count == 1)
+    let steps = below.value(parameters: [64])
+    #expect(steps >= 1 && steps <= (inputs + 63) / 64)
+    let tasks = min(132, (outputs + shape.columns - 1) / shape.columns)
+    let bytes = 2 * 64 * shape.columns * tasks
+    #expect(steps == 1 || steps * bytes <= LoaderProgram.earlyBytes)
+    #expect(steps == (inputs + 63) / 64 || (steps + 1) * bytes > LoaderProgram.earlyBytes)
+  }
+
   /// Weights are asked for, and neither rows nor what is kept; numbers of channels are read two at a time.
   @Test func stepsOfH3AwaitWhatWasBeforeThem() throws {
     let kernel = try H3Step.kernel(H3Step.Shape(width: 768, type: .bfloat16, cores: 132))

@@ -165,18 +165,34 @@ extension KernelCatalogue {
     ) { try H3Chunks.kernel(H3Chunks.Shape(modes: modes, type: type)) }.large()
   }
 
-  private static let lists: [CatalogueEntry] =
-    [(ElementType.float32, ElementType.float32, 16), (.bfloat16, .float16, 64)].map { source, cache, size in
+  private static func fill(_ size: Int, _ source: ElementType, _ cache: ElementType) -> PageFill {
+    PageFill(Rotary.Shape(kvHeads: 3, group: 1, headSize: size, rotarySize: 0), source: source, cache: cache)
+  }
+
+  private static let fills: [CatalogueEntry] = {
+    func sizes(_ batch: Int, _ length: Int) -> [String: Int] {
+      ["B": batch, "L": length, "P": 7, "firstPage": 1, "pagesEach": 3]
+    }
+    let ones = CatalogueEntry.Fill.numbers((0..<4096).map { $0 % 65 == 0 ? 1 : 0 })
+    return [
+      (16, ElementType.float32, ElementType.float32, PageFill.Pages.all), (80, .bfloat16, .float16, .all),
+      (128, .bfloat16, .float16, .last),
+    ].map { size, source, cache, pages in
       CatalogueEntry(
-        "page_fill_\(source.rawValue)_\(cache.rawValue)", tolerance: .sums(1),
-        cases: [(1, 64), (2, 70), (2, 1)].map {
-          Case(["B": $0.0, "L": $0.1, "P": 7, "firstPage": 1, "pagesEach": 3])
-        }
-      ) {
-        try PageFill.kernel(
-          Rotary.Shape(kvHeads: 3, group: 1, headSize: size, rotarySize: 0), source: source, cache: cache)
+        "page_fill_\(pages)_\(size)", tolerance: .sums(1),
+        cases: [(1, 64), (2, 70), (2, 1)].map { Case(sizes($0.0, $0.1)) }
+      ) { try fill(size, source, cache).kernel(pages) }
+    }
+      + [(64, ElementType.float16), (128, .bfloat16)].map { size, source in
+        CatalogueEntry(
+          "page_fill_turned_\(size)", tolerance: .sums(1),
+          cases: [(1, 64), (2, 70), (1, 191)].map { Case(sizes($0.0, $0.1), ["ones": ones]) }
+        ) { try fill(size, source, .float16).turning() }.large()
       }
-    } + [
+  }()
+
+  private static let lists: [CatalogueEntry] =
+    fills + [
       CatalogueEntry(
         "decoding_work", tolerance: .sums(1),
         cases: [

@@ -69,7 +69,8 @@ extension KernelCatalogue {
         return try Linear.parts(shape, weight: type)
       }
     }
-    + [(330, 72, 132), (1000, 200, 20), (768, 768, 132), (3072, 768, 132)].map { inputs, outputs, cores in
+    + [(330, 72, 132), (1000, 200, 20), (2000, 128, 8), (768, 768, 132), (3072, 768, 132)].map {
+      inputs, outputs, cores in
       CatalogueEntry(
         "linear_bfloat16_parts_narrow_\(inputs)", tolerance: exactWeights,
         cases: [33, 64].map { Case(["M": $0]) }

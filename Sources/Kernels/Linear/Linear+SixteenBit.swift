@@ -70,7 +70,7 @@ extension Linear.Shape {
     let (wanted, most) = (cores * schedule.tasksPerCore / max(1, tasks), inputs / (3 * innerStep))
     shape.splits = max(1, min(wanted, most, 8))
     // Of many rows each part costs as much to write and join as a layer of few outputs takes to read: rather narrower tiles.
-    if rows == Self.rowLimits.last, wanted > Self.mostNarrowParts, innerStep == Self.plainStep {
+    if rows == Self.rowLimits.last, wanted > Self.mostWideParts, innerStep == Self.plainStep {
       shape.splits = max(
         1, min(max(2, (inputs + Self.longPart - 1) / Self.longPart), Self.mostNarrowParts, most))
       shape.swapsSides = false
@@ -84,9 +84,11 @@ extension Linear.Shape {
     return shape
   }
 
-  /// Parts of narrow tiles at the most; where more of wide ones would be wanted, narrow ones pay. On an H200 a step of 64 sequences, 12
-  /// layers of 768 numbers, took 585 microseconds with four and eight parts of 64 outputs, 560 with two and four of 16 and 32; 24 layers of
-  /// 1,024 840 and 780. Of 2,048 numbers, or 8 rows, narrower tiles cost more than they gave.
+  /// Parts of wide tiles at the most; where more would be wanted, narrow ones pay. On an H200 a step of 64 sequences, 12 layers of 768
+  /// numbers, took 585 microseconds with four and eight parts of 64 outputs, 560 with two and four of 16 and 32; 24 layers of 1,024 840 and
+  /// 780; of 2,048 1,447 with four of 64, 1,424 with three of 48 and four of 64. Of 8 rows narrower tiles cost more than they gave.
+  private static let mostWideParts = 3
+  /// Parts of narrow tiles at the most.
   private static let mostNarrowParts = 4
   /// Inputs that a part of narrow tiles has.
   private static let longPart = 768

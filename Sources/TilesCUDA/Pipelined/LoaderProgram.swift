@@ -7,20 +7,39 @@ struct LoaderProgram {
 
   func steps() -> [RoleStep] { steps(placement.kernel.body, within: nil) }
 
-  /// Asks for what a task's loops take of tensors that nobody writes.
+  /// Asks for what the first steps of a task's loops take of tensors that nobody writes.
   func early() -> [RoleStep] {
     placement.kernel.body.compactMap { statement in
       guard case .loop(let step, let count, _, let load, _) = statement.operation else { return nil }
-      let tiles = load.compactMap { statement -> RoleStep? in
+      var (tiles, bytes): ([RoleStep], Int) = ([], 0)
+      for statement in load {
         guard case .load(let tile, let reference) = statement.operation,
-          case .ring = placement.places[tile.id],
+          case .ring(let ring, let slot) = placement.places[tile.id],
           placement.kernel.schedule.prefetched.contains(reference.tensor.number)
-        else { return nil }
-        return .prefetch(tile.id)
+        else { continue }
+        tiles.append(.prefetch(tile.id))
+        bytes += placement.rings[ring].slots[slot].bytes
       }
-      return tiles.isEmpty ? nil : .loop(step: step, from: 0, below: count, body: tiles)
+      guard bytes > 0 else { return nil }
+      let steps = Index(Self.earlyBytes / bytes) / blocks
+      return .loop(step: step, from: 0, below: count.min(steps.max(1)), body: tiles)
     }
   }
+
+  /// Blocks of a launch, about.
+  private var blocks: Index {
+    let kernel = placement.kernel
+    return kernel.grid.reduce(1, *).min(Index(Self.cores * kernel.schedule.tasksPerCore))
+  }
+
+  /// Bytes that all blocks of a kernel together ask for ahead, but for a step each: more drives out of the cache what the kernel before
+  /// still reads, and what was asked for first.
+  ///
+  /// 127 steps of 1.3 billion parameters on an H200 took 213 ms when each block asked for all of its first task, 194 with 16 tiles of 8 KB a
+  /// block, 186 with 8, 183 with 4, 186 with none.
+  static let earlyBytes = 9 << 19
+  /// Multiprocessors of the machines that this form is for, about.
+  private static let cores = 132
 
   /// - Parameter loop: step and count of the loop whose body this is.
   private func steps(_ statements: [Statement], within loop: (step: Int, count: Index)?) -> [RoleStep] {

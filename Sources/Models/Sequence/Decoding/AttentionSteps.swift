@@ -33,7 +33,7 @@ final class AttentionSteps: MixerSteps {
   private let shared: StepMemory
   private let projection: LinearLayer
   private let core: AttentionCore
-  private let fill: any CompiledKernel
+  private let fill: PromptFill
   private let cache: PagedCache
 
   fileprivate init(_ mixer: SelfAttention, _ shared: StepMemory) throws {
@@ -44,10 +44,8 @@ final class AttentionSteps: MixerSteps {
     core = try AttentionCore(
       shape.heads, cache: shape.cache, scale: 1 / Float(shape.heads.headSize).squareRoot(), window: nil,
       output: shared.activation, preparation: shared.preparation)
-    let source = shared.device.factors
-    fill = try shared.preparation.kernel("fill \(shape.heads) \(source) \(shape.cache)") {
-      try PageFill.kernel(shape.heads, source: source, cache: shape.cache)
-    }
+    let filling = PageFill(shape.heads, source: shared.device.factors, cache: shape.cache)
+    fill = try PromptFill(filling, shared.preparation)
     let geometry = PagedCache.Geometry(
       layers: 1, kvHeads: shape.heads.kvHeads, headSize: shape.heads.headSize, type: shape.cache)
     cache = try PagedCache(geometry, pages: shared.batch * shape.pages, executor: shared.device.executor)
@@ -59,7 +57,7 @@ final class AttentionSteps: MixerSteps {
   func begin(_ u: Variable, first: Int) throws -> Variable {
     try mixer.mix(u) { keys, values in
       let parts = try [keys, values].map { try $0.converted(to: shared.device.factors).value }
-      try fill.run(parts + cache.layer(0), integers: [first * shape.pages, shape.pages])
+      try fill(parts, into: cache.layer(0), first: first * shape.pages, each: shape.pages)
     }
   }
 
@@ -74,5 +72,39 @@ final class AttentionSteps: MixerSteps {
       q: parts[0], k: parts[1], v: parts[2], pairsAreInterleaved: false, work, cache: cache.layer(0),
       into: mixed)
     return mixed
+  }
+}
+
+/// Keys and values of prompts into pages: full ones on matrix units where those can, and the last, or all, by themselves.
+private struct PromptFill {
+  private let pageTokens: Int
+  private let turning: (kernel: any CompiledKernel, ones: Tensor)?
+  private let others: any CompiledKernel
+
+  init(_ fill: PageFill, _ preparation: Preparation) throws {
+    pageTokens = fill.heads.pageTokens
+    turning =
+      fill.canTurn
+      ? (
+        try preparation.kernel("fill full \(fill)") { try fill.turning() },
+        try preparation.placed(fill.ones())
+      ) : nil
+    let pages: PageFill.Pages = turning == nil ? .all : .last
+    others = try preparation.kernel("fill \(pages) \(fill)") { try fill.kernel(pages) }
+  }
+
+  /// - Parameters:
+  ///   - parts: keys and values `[B, heads, L, D]`.
+  ///   - pages: of keys and of values.
+  ///   - first: page of the first sequence.
+  ///   - each: pages of a sequence.
+  func callAsFunction(_ parts: [Tensor], into pages: [Tensor], first: Int, each: Int) throws {
+    let length = parts[0].shape[2]
+    if let turning, length >= pageTokens {
+      try turning.kernel.run([turning.ones] + parts + pages, integers: [first, each])
+    }
+    if turning == nil || length % pageTokens > 0 {
+      try others.run(parts + pages, integers: [first, each])
+    }
   }
 }
