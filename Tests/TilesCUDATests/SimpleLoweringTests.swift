@@ -133,7 +133,7 @@ import Tiles
   @Test func rowsAreChangedInPlace() throws {
     func kernel(shift: Int) throws -> Kernel {
       try Kernel("changed") { k in
-        let m = k.extent("M")
+        let m = k.argument("M")
         let x = k.update("x", .float32, [m + 1, 64])
         k.grid([m.ceilDiv(8)]) { task in
           let row = task[0] * 8

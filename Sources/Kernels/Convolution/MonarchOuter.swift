@@ -64,20 +64,20 @@ package enum MonarchOuter {
     let share: Index
     let stack: TensorParameter
     let twiddles: [TensorParameter]
+    /// Extents of tensors of the far side.
+    private let far: [Index]
 
     init(_ k: Recorder, _ shape: Shape) {
       (self.k, self.shape) = (k, shape)
       let side = Index(side)
       (batch, rows, columns, share) = (k.extent("B"), k.extent("R"), k.extent("M"), k.argument("share"))
+      far = shape.fold == nil ? [batch, rows, columns] : [batch, k.extent("H"), k.extent("L")]
       stack = k.input("constants", shape.type, [3, side, side])
       let columns = columns
       twiddles = ["twiddles_re", "twiddles_im"].map { k.input($0, .float32, [side, columns]) }
     }
 
     var extents: [Index] { [batch, rows, columns] }
-
-    /// Extents of tensors of the far side.
-    private var far: [Index] { shape.fold == nil ? extents : [batch, k.extent("H"), k.extent("L")] }
 
     /// How a tensor's sequences lie in rows, if they are folded.
     func fold(_ tensor: TensorParameter) -> SequenceFold? { tensor.extents == extents ? nil : shape.fold }

@@ -50,6 +50,8 @@ package enum MonarchOuterTwofold {
     let stack: TensorParameter
     let outer: [TensorParameter]
     let inner: [TensorParameter]
+    /// Extents of tensors whose sequences may be folded.
+    private let far: [Index]
 
     init(_ k: Recorder, _ shape: Shape) {
       (self.k, self.shape) = (k, shape)
@@ -59,6 +61,9 @@ package enum MonarchOuterTwofold {
       let columns = columns
       outer = ["outer_re", "outer_im"].map { k.input($0, .float32, [side, columns * Index(shape.few)]) }
       inner = ["inner_re", "inner_im"].map { k.input($0, .float32, [side, columns]) }
+      far =
+        shape.fold == nil
+        ? [batch, rows, Index(shape.few), columns] : [batch, k.extent("H"), k.extent("L")]
     }
 
     var tiles: Range<Int> { 0..<shape.few }
@@ -69,10 +74,7 @@ package enum MonarchOuterTwofold {
     func tensors(
       _ names: [String], isFar: Bool, _ make: (String, ElementType, [Index]) -> TensorParameter
     ) -> [TensorParameter] {
-      let extents =
-        isFar && shape.fold != nil
-        ? [batch, k.extent("H"), k.extent("L")] : [batch, rows, Index(shape.few), columns]
-      return names.map { make($0, shape.type, extents) }
+      names.map { make($0, shape.type, isFar ? far : [batch, rows, Index(shape.few), columns]) }
     }
 
     var gates: [TensorParameter] {
