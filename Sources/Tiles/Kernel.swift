@@ -68,7 +68,9 @@ public final class Kernel: Sendable {
     /// of that before it reads or writes anything. For short kernels whose blocks may come to lie anywhere.
     public var startsEarly = false
     /// Numbers of tensors of which a kernel that starts early asks for what its blocks take first, while the kernels before run: into the
-    /// second-level cache, which all share, so that nothing goes stale there even if it is written yet.
+    /// second-level cache, which all share, so that nothing goes stale there even if it is written yet. Of what pipelines bring to products
+    /// that is a few megabytes for all blocks together, of what rows are computed from all of their first task; what the data chooses is left
+    /// out.
     public var prefetched: Set<Int> = []
     /// The widest pattern in which factors of products may lie in shared memory.
     public var swizzle = Swizzle.bytes128

@@ -8,6 +8,8 @@ public final class Recorder {
   let name: String
   private(set) var tensors: [TensorParameter] = []
   private(set) var parameters: [String] = []
+  /// Where each was recorded.
+  private var parameterLocations: [SourceLocation] = []
   private(set) var arguments: [Int] = []
   private(set) var grid: [Index] = []
   private(set) var order = Kernel.TaskOrder.rowMajor
@@ -31,16 +33,17 @@ public final class Recorder {
 
   /// An extent that is read off the tensors given at run time, and must agree among them.
   ///
-  /// It is the extent of some axis by itself, and recorded once: what has its value is handed on.
+  /// Record each name once and pass the index on. Some tensor must have it as an axis by itself, since it is read from there.
   public func extent(_ name: String, file: String = #fileID, line: Int = #line) -> Index {
     check(
       !parameters.contains(name), "\(name)", file, line,
       "a parameter of that name is recorded already. Hand it on, or name this one otherwise.")
     parameters.append(name)
+    parameterLocations.append(SourceLocation(file: file, line: line))
     return .parameter(parameters.count - 1)
   }
 
-  /// An integer that the caller passes at run time.
+  /// An integer that the caller passes at run time, by a name that no other parameter has.
   public func argument(_ name: String, file: String = #fileID, line: Int = #line) -> Index {
     arguments.append(parameters.count)
     return extent(name, file: file, line: line)
@@ -140,8 +143,9 @@ public final class Recorder {
   func finish() {
     check(!grid.isEmpty, "kernel", "", 0, "no grid was recorded. Call grid(_:).")
     for (number, name) in parameters.enumerated() where !arguments.contains(number) {
+      let location = parameterLocations[number]
       check(
-        tensors.contains { $0.extents.contains(.parameter(number)) }, "\(name)", "", 0,
+        tensors.contains { $0.extents.contains(.parameter(number)) }, "\(name)", location.file, location.line,
         "no tensor has that extent, so it would be 0. Give it to one, or pass it as an argument.")
     }
     root = Fusion(body: root, temporaries: temporaries).fused(root)

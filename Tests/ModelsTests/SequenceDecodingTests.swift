@@ -26,10 +26,10 @@ import TilesCPU
   ///   - blocks: of feed-forward layers; dense ones where `nil`.
   private func network(
     _ mixer: SequenceSettings.Mixer, on device: Device, isHybrid: Bool = false, blocks: Int? = nil,
-    gatesBlocks: Bool = true
+    gatesBlocks: Bool = true, width: Int? = nil
   ) throws -> SequenceNetwork {
     var settings = SequenceSettings(
-      vocabularySize: 11, vocabularyMultiple: 8, width: blocks != nil ? 32 : isHybrid ? 12 : 8,
+      vocabularySize: 11, vocabularyMultiple: 8, width: width ?? (blocks != nil ? 32 : isHybrid ? 12 : 8),
       layers: isHybrid ? 3 : 2,
       feedForward: blocks == nil ? 12 : 64, mixer: mixer,
       attentionLayers: isHybrid || mixer == .s4d(states: 6) ? [1] : [], heads: 2, longest: 160,
@@ -140,6 +140,14 @@ import TilesCPU
       .h3(states: states, headWidth: 1), on: Device(executor, factors: factors), isHybrid: true)
     #expect(ReplayedSteps.suits(network) == suits)
     #expect(try worstStep(network, prompt: 70, steps: H3Step.span + 2) < 0.05)
+  }
+
+  /// Heads whose pages are filled on matrix units: prompts of no full page, of full ones alone, and of a last one behind them.
+  @Test(arguments: [63, 64, 65, 130]) func pagesOfPromptsAreFilled(prompt: Int) throws {
+    let executor = DeviceExecutor(try CPUExecutor(threads: 2), prefersSixteenBit: true)
+    let network = try network(.attention, on: Device(executor, factors: .bfloat16), width: 128)
+    #expect(ReplayedSteps.suits(network))
+    #expect(try worstStep(network, prompt: prompt, steps: 2) < 0.05)
   }
 
   /// Prompts of different lengths, two of them equal, give what each gives alone.

@@ -116,9 +116,11 @@ import TilesCPU
     #expect(cut(768, 768) == [2, 16, 0, 6])
     #expect(cut(3072, 768) == [4, 32, 0, 12])
     #expect(cut(4096, 1024) == [4, 32, 0, 12])
+    #expect(cut(2048, 2048) == [3, 48, 0, 11])
+    #expect(cut(8192, 2112) == [4, 64, 0, 12])
     // Fewer rows, or tiles enough.
     #expect(cut(768, 768, rowLimit: 8) == [4, 64, 1, 3])
-    #expect(cut(8192, 2048) == [4, 64, 1, 8])
+    #expect(cut(8192, 2113) == [3, 64, 1, 8])
     // A part has three steps at the least.
     #expect(cut(128, 128)[0] == 1)
   }

@@ -7,15 +7,15 @@ import Tiles
 /// Keys and values of prompts in pages.
 @Suite struct PageFillTests {
   /// Full pages turned on a diagonal, and the last by itself, hold the numbers that all of them hold when copied.
-  @Test(arguments: [1, 63, 64, 65, 191, 192])
-  func pagesHoldWhatWasGiven(length: Int) throws {
-    let (batch, heads, size, pages, each, first) = (3, 2, 64, 13, 4, 1)
+  @Test(arguments: [1, 63, 64, 65, 191, 192], [(64, ElementType.bfloat16), (128, .float16)])
+  func pagesHoldWhatWasGiven(length: Int, form: (size: Int, source: ElementType)) throws {
+    let (batch, heads, size, pages, each, first) = (3, 2, form.size, 13, 4, 1)
     let fill = PageFill(
-      Rotary.Shape(kvHeads: heads, group: 1, headSize: size, rotarySize: 0), source: .bfloat16,
+      Rotary.Shape(kvHeads: heads, group: 1, headSize: size, rotarySize: 0), source: form.source,
       cache: .float16)
     #expect(fill.canTurn)
     // As a projection leaves them: queries, keys and values of a position beside each other.
-    let joint = try uniform(.bfloat16, [batch, length, 3, heads, size], seed: 1)
+    let joint = try uniform(form.source, [batch, length, 3, heads, size], seed: 1)
     let parts = (1...2).map { part in
       Tensor(
         unchecked: joint.storage, byteOffset: joint.byteOffset + 2 * part * heads * size, type: joint.type,

@@ -24,6 +24,8 @@ import Tiles
       twice.contains("L") && twice.contains("recorded already") && twice.contains("RecordedExtentTests"))
     let both = message { k in copy(k, k.extent("L"), tasks: k.argument("L")) }
     #expect(both.contains("recorded already"))
+    let arguments = message { k in copy(k, k.extent("L"), tasks: k.argument("T") + k.argument("T")) }
+    #expect(arguments.contains("T") && arguments.contains("recorded already"))
   }
 
   @Test func anExtentIsThatOfATensor() {
@@ -32,6 +34,7 @@ import Tiles
       copy(k, k.extent("L"), tasks: tasks)
     }
     #expect(lost.contains("T") && lost.contains("no tensor has that extent"))
+    #expect(lost.contains("RecordedExtentTests.swift:"))
     // One more than a number is not that number.
     let more = message { k in
       let length = k.extent("L")

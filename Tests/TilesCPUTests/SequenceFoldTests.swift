@@ -29,10 +29,10 @@ import Tiles
   /// Twice the numbers of all rows: as rows, and in sequences again.
   private func kernel(_ c: Case) throws -> Kernel {
     try Kernel("folds") { k in
-      let (batch, channels) = (k.extent("B"), k.extent("H"))
-      let x = k.input("x", c.type, [batch, channels, k.extent("L")])
+      let (batch, channels, length) = (k.extent("B"), k.extent("H"), k.extent("L"))
+      let x = k.input("x", c.type, [batch, channels, length])
       let lines = k.output("rows", .float32, [batch, k.extent("R"), Index(c.fold.step)])
-      let y = k.output("y", c.type, [batch, channels, k.extent("L")])
+      let y = k.output("y", c.type, [batch, channels, length])
       let width = min(16, c.fold.step)
       let size = channels * Index(c.fold.rows)
       k.grid([batch, size.ceilDiv(Index(c.rows)), Index(c.fold.step / width)]) { task in

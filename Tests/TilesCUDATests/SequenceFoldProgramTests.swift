@@ -15,11 +15,12 @@ import Tiles
   ) throws -> CUDAProgram {
     let kernel = try Kernel("fold") { k in
       let a = k.input("a", .float16, [64, 64])
-      let x = k.input("x", .float16, [k.extent("B"), k.extent("H"), k.extent("L")])
-      let y = k.output("y", .float16, [k.extent("B"), k.extent("H"), k.extent("L")])
-      k.grid([k.extent("H")], schedule: Kernel.Schedule()) { task in
+      let (batch, channels, length) = (k.extent("B"), k.extent("H"), k.extent("L"))
+      let x = k.input("x", .float16, [batch, channels, length])
+      let y = k.output("y", .float16, [batch, channels, length])
+      k.grid([channels], schedule: Kernel.Schedule()) { task in
         k.pipeline(
-          steps: k.extent("B"), stages: 2,
+          steps: batch, stages: 2,
           load: { step in
             let at = [step, row + task[0] * Index(64), Index(column)]
             let x = k.load(x, at: at, rows: 64, columns: 64, validRows: 64, validColumns: 64, fold: fold)

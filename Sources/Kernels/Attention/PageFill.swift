@@ -12,13 +12,11 @@ public struct PageFill: Sendable, Hashable {
   /// Type of the pages.
   public var cache: ElementType
 
-  /// Which pages of a sequence are filled.
+  /// Which pages of a sequence ``kernel(_:)`` fills.
   public enum Pages: String, Sendable, Hashable {
     /// Those that are there.
     case all
-    /// Those that it fills from end to end.
-    case full
-    /// The one behind those; nothing where there is none.
+    /// The one behind those that it fills from end to end; nothing where there is none.
     case last
   }
 
@@ -27,9 +25,11 @@ public struct PageFill: Sendable, Hashable {
     (self.heads, self.source, self.cache) = (heads, source, cache)
   }
 
-  /// Whether ``turning()`` makes a kernel for such pages: there are registers for heads of up to 128 numbers.
+  /// Whether ``turning()`` makes a kernel for such pages: types of 16 bits, pages of 64, and heads of 64 or 128 numbers, since for more
+  /// there are no registers.
   public var canTurn: Bool {
-    source.blockBytes == 2 && cache.blockBytes == 2 && heads.headSize % 64 == 0 && heads.headSize <= 128
+    [source, cache].allSatisfy { [.bfloat16, .float16].contains($0) } && heads.headSize % 64 == 0
+      && heads.headSize <= 128
       && heads.pageTokens == Turn.side
   }
 
@@ -48,22 +48,22 @@ public struct PageFill: Sendable, Hashable {
   }
 
   /// The full pages on matrix units: keys are turned, and values go with them, by products with ones on a diagonal, so that copies go in
-  /// whole lines on both sides. Exact, as ``Turn`` is; infinities and NaN spread over what lies beside them in their page.
+  /// whole lines on both sides. To the bit but for the sign of zero, as ``Turn`` is; infinities and NaN spread over what lies beside them
+  /// in their page.
   ///
   /// Arguments: as ``kernel(_:)``, behind the ones, ``ones()``.
   public func turning() throws(TileError) -> Kernel {
     precondition(canTurn, "pages of \(heads.pageTokens), heads of \(heads.headSize), \(source) to \(cache)")
     return try Kernel("page_fill_full_turned\(name)") { k in
-      let (length, page, d) = (k.extent("L"), Index(heads.pageTokens), Index(heads.headSize))
+      let (length, page) = (k.extent("L"), Index(heads.pageTokens))
       let ones = k.input("ones", source, [page, page])
       let schedule = Kernel.Schedule(tasksPerCore: 2)
       record(k, length, pages: (0, length / page), schedule: schedule) { part, to in
-        func sum(_ rows: Index, _ columns: Index) -> Tile {
-          k.filled(
-            0, rows: rows.constantValue ?? 0, columns: columns.constantValue ?? 0, validRows: rows,
-            validColumns: columns)
+        func sum(_ rows: Int, _ columns: Int) -> Tile {
+          k.filled(0, rows: rows, columns: columns, validRows: Index(rows), validColumns: Index(columns))
         }
-        let (turned, copied) = (sum(d, page), sum(page, d))
+        let turned = sum(heads.headSize, heads.pageTokens)
+        let copied = sum(heads.pageTokens, heads.headSize)
         k.pipeline(
           steps: 1, stages: 2,
           load: { _ in
@@ -100,7 +100,8 @@ public struct PageFill: Sendable, Hashable {
   ) {
     let (batch, pages) = (k.extent("B"), k.extent("P"))
     let (number, d, page) = (Index(heads.kvHeads), Index(heads.headSize), Index(heads.pageTokens))
-    let sources = ["k", "v"].map { k.input($0, source, [batch, number, length, d]) }
+    let keys = k.input("k", source, [batch, number, length, d])
+    let values = k.input("v", source, [batch, number, length, d])
     let kPages = k.update("kPages", cache, [pages, number, d, page])
     let vPages = k.update("vPages", cache, [pages, number, page, d])
     let (start, each) = (k.argument("firstPage"), k.argument("pagesEach"))
@@ -109,7 +110,7 @@ public struct PageFill: Sendable, Hashable {
       fill(
         { part, type in
           k.load(
-            sources[part == .keys ? 0 : 1], at: [task[0], task[2], block * page, 0], rows: heads.pageTokens,
+            part == .keys ? keys : values, at: [task[0], task[2], block * page, 0], rows: heads.pageTokens,
             columns: heads.headSize, as: type)
         }, (kPages, vPages, [start + task[0] * each + block, task[2], 0, 0]))
     }

@@ -2,7 +2,7 @@ public import Memory
 public import Tiles
 
 /// Matrices of 16-bit numbers with their axes exchanged, by the matrix units: the product of ones on a diagonal with xᵀ is xᵀ, to the
-/// bit.
+/// bit but for the sign of zero.
 ///
 /// On the way through registers alone numbers would have to be exchanged between threads; this way copies into and out of shared
 /// memory go in whole lines. Infinities and NaN spread over the 64 numbers of their row's block. Floor: x read and y written once

@@ -26,6 +26,7 @@ final class Preparation {
     }
   }
 
+  private var constants: [String: Tensor] = [:]
   private var scratch: [Int: TensorStorage] = [:]
 
   init(_ executor: any Executor) { self.executor = executor }
@@ -36,6 +37,14 @@ final class Preparation {
     let compiled = try executor.compile(try record())
     kernels[description] = compiled
     return compiled
+  }
+
+  /// Numbers that kernels need besides weights, known by that description, made and placed on first use.
+  func constant(_ description: String, _ make: () throws -> Tensor) throws -> Tensor {
+    if let known = constants[description] { return known }
+    let made = try placed(make())
+    constants[description] = made
+    return made
   }
 
   /// A weight where kernels use it: as it lies where they use host memory, a dense copy otherwise.

@@ -84,10 +84,10 @@ private struct PromptFill {
   init(_ fill: PageFill, _ preparation: Preparation) throws {
     pageTokens = fill.heads.pageTokens
     turning =
-      fill.canTurn
+      fill.canTurn && preparation.executor.prefersSixteenBit
       ? (
         try preparation.kernel("fill full \(fill)") { try fill.turning() },
-        try preparation.placed(fill.ones())
+        try preparation.constant("ones \(fill.source)") { try fill.ones() }
       ) : nil
     let pages: PageFill.Pages = turning == nil ? .all : .last
     others = try preparation.kernel("fill \(pages) \(fill)") { try fill.kernel(pages) }
