@@ -42,6 +42,21 @@ import TilesCPU
     }
   }
 
+  /// A case of which neither side does anything does not pass.
+  @Test(arguments: [0, 1]) func theJudgeRejectsWhatDoesNothing(tasks: Int) throws {
+    let entry = CatalogueEntry(
+      "idle", tolerance: .sums(1), cases: [CatalogueEntry.Case(["N": 8, "tasks": tasks])]
+    ) {
+      try Kernel("idle") { k in
+        let n = k.extent("N")
+        let (x, y) = (k.input("x", .float32, [n]), k.update("y", .float32, [n]))
+        k.grid([k.argument("tasks")]) { _ in k.store(k.load(x, at: [0], columns: 8), to: y, at: [0]) }
+      }
+    }
+    let found = try entry.check(entry.cases[0], on: CPUExecutor(threads: 1))
+    #expect(found.map(\.error) == [tasks == 0 ? .infinity : 0])
+  }
+
   @Test func theJudgeRejectsWhatIsMissing() {
     let tolerance = CatalogueEntry.Tolerance(absolute: 0.5, relative: 0.1)
     #expect(tolerance.largest([10.75], exact: [10]) == 0.5)

@@ -12,7 +12,9 @@ extension CatalogueEntry {
 
   /// Runs a case on an executor and on the reference with float64 sums, and compares all that the kernel writes.
   ///
-  /// Outputs are full of NaN before, so that an element that the kernel forgets cannot pass.
+  /// Outputs are full of NaN before, so that an element that the kernel forgets cannot pass; what it updates has numbers like inputs, since
+  /// all that comes of NaN agrees. A case of which the reference changes nothing says nothing, and is wrong, unless it is
+  /// ``CatalogueEntry/Case/changesNothing``.
   ///
   /// - Throws: what either executor throws.
   public func check(_ given: Case, on executor: any Executor) throws -> [Finding] {
@@ -26,28 +28,33 @@ extension CatalogueEntry {
   ) throws -> [Finding] {
     let parameters = kernel.parameters.map { given.sizes[$0] ?? 0 }
     let integers = kernel.arguments.map { parameters[$0] }
-    func tensors() throws -> [Tensor] {
-      try kernel.tensors.map { parameter in
-        var shape = parameter.extents.map { $0.value(parameters: parameters) }
-        let fill = given.fills[parameter.name]
-        guard given.turned.contains(parameter.name) else { return try Self.filled(parameter, shape, fill) }
-        let last = shape.count - 1
-        shape.swapAt(last, last - 1)
-        return try Self.filled(parameter, shape, fill)
-          .permuted(Array(0..<last - 1) + [last, last - 1])
-      }
+    func tensor(_ parameter: TensorParameter) throws -> Tensor {
+      var shape = parameter.extents.map { $0.value(parameters: parameters) }
+      let fill = given.fills[parameter.name]
+      guard given.turned.contains(parameter.name) else { return try Self.filled(parameter, shape, fill) }
+      let last = shape.count - 1
+      shape.swapAt(last, last - 1)
+      return try Self.filled(parameter, shape, fill)
+        .permuted(Array(0..<last - 1) + [last, last - 1])
     }
-    let exact = try tensors()
+    let exact = try kernel.tensors.map(tensor)
     try ReferenceExecutor<Double>().compile(kernel).run(exact, integers: integers)
-    let placed = try tensors().map(executor.place)
+    let placed = try kernel.tensors.map { try executor.place(tensor($0)) }
     try compiled.run(placed, integers: integers)
-    return try kernel.tensors.filter { ![.input, .scratch].contains($0.access) }.map { parameter in
-      let found = try executor.fetch(placed[parameter.number])
-      return Finding(
-        tensor: parameter.name,
-        error: tolerance.suited(to: parameter.type).largest(
-          Self.numbers(found), exact: Self.numbers(exact[parameter.number])))
+    let written = kernel.tensors.filter { ![.input, .scratch].contains($0.access) }
+    let isIdle = try written.allSatisfy { parameter in
+      try Self.isSame(tensor(parameter), exact[parameter.number])
     }
+    return try written.map { parameter in
+      let found = try executor.fetch(placed[parameter.number])
+      let error = tolerance.suited(to: parameter.type).largest(
+        Self.numbers(found), exact: Self.numbers(exact[parameter.number]))
+      return Finding(tensor: parameter.name, error: isIdle == given.changesNothing ? error : .infinity)
+    }
+  }
+
+  private static func isSame(_ a: Tensor, _ b: Tensor) -> Bool {
+    zip(numbers(a), numbers(b)).allSatisfy { $0 == $1 || $0.isNaN && $1.isNaN }
   }
 
   private static func filled(
@@ -59,7 +66,9 @@ extension CatalogueEntry {
       let width = (shape[1] + 255) / 256 * 256
       return try Tensor(random: parameter.type, [shape[0], width], seed: seed).sliced(axis: 1, 0..<shape[1])
     }
-    if fill == nil && parameter.access != .input { return try poisoned(parameter.type, shape) }
+    if fill == nil, parameter.access == .output || parameter.access != .input && parameter.type == .int32 {
+      return try poisoned(parameter.type, shape)
+    }
     switch fill {
     case .uniform(let range): return try Tensor(random: parameter.type, shape, seed: seed, in: range)
     case nil: return try Tensor(random: parameter.type, shape, seed: seed)

@@ -23,6 +23,8 @@ public struct CatalogueEntry: Sendable {
     public var fills: [String: Fill]
     /// Inputs whose last two axes lie in memory the other way around.
     public var turned: Set<String>
+    /// Whether the kernel is to leave everything as it is.
+    public var changesNothing = false
 
     /// A case with inputs that are uniform unless said otherwise.
     public init(_ sizes: [String: Int], _ fills: [String: Fill] = [:], turned: Set<String> = []) {

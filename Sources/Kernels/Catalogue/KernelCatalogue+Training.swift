@@ -236,13 +236,15 @@ extension KernelCatalogue {
         }
           // A factor that is no number changes nothing.
           + [Float.nan, .infinity].map { factor in
-            Case(
+            var idle = Case(
               ["n": 65],
               [
                 "p": .uniform(-1...1), "m": .uniform(-1...1), "v": .uniform(0...1),
                 "factor": .numbers([factor]),
                 "settings": .numbers([0.01, 1.5, 0.001, 0.9, 0.999, 0.01]),
               ])
+            idle.changesNothing = true
+            return idle
           }
       ) { try AdamW.kernel(columns: 64) },
     ] + normalisations
